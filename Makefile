@@ -1,0 +1,47 @@
+# The only door. `make` alone says what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help run demo test prove verify fix fuzz setup
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
+
+setup: ## install the system packages (as root; else says which)
+	@scripts/setup
+
+run: ## build and start a node: http://localhost:5080/
+	@scripts/setup build
+	$(CARGO) run --release --locked --
+
+demo: ## a node and a moving picture to look at; Ctrl-C ends both
+	@scripts/setup
+	$(CARGO) build --release --locked --bin penstock
+	$(CARGO) run --release --locked --package penstock-test-support --bin demo -- \
+	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"
+
+test: ## all tests that fit into 40 minutes, with real clients
+	@scripts/setup
+	$(CARGO) test --workspace --locked -- --nocapture --test-threads=2
+
+prove: ## the long proofs, resumable; results go to docs/proofs
+	@scripts/setup
+	scripts/prove
+
+verify: ## the read-only gate: format, lints, dependencies, docs, tests
+	@scripts/setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/dependencies
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	$(MAKE) test
+
+fix: ## rewrite what verify only checks: format and generated files
+	$(CARGO) fmt --all
+	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-config --quiet
+	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test documents --quiet
+
+fuzz: ## run every fuzz target for a minute (nightly, cargo-fuzz)
+	fuzz/run

@@ -1,0 +1,254 @@
+//! The façade for broadcasts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{AppName, Clock, IdError, Randomness, StreamId, limits};
+
+use crate::broadcast::millis;
+use crate::proposer::Proposer;
+use crate::{
+    Answer, Broadcast, BroadcastPatch, Command, Consistency, Heartbeat, Meta, MetaError, Outcome,
+    PublishFacts, Query, Status, Which,
+};
+
+/// Letters and digits of a generated stream id before its time stamp (AMS).
+const GENERATED_LETTERS: usize = 16;
+
+/// Broadcasts of all applications. Cheap to clone. Every method answers within
+/// [`limits::META_ANSWER_MAX`], or what [`Broadcasts::within`] says.
+#[derive(Clone)]
+pub struct Broadcasts {
+    proposer: Proposer,
+    host: Arc<str>,
+}
+
+/// What is known of a publisher when its stream starts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StreamStarted {
+    /// AMS's `publishType`: `RTMP`, `WebRTC`, `SRT`, `Pull`.
+    pub publish_type: String,
+    /// The publisher's address as REST shows it; empty: unknown.
+    pub remote_ip: String,
+    /// What the publisher calls itself; empty: unknown, shown as `N/A`.
+    pub user_agent: String,
+}
+
+/// Why a broadcast was not created. The texts are AMS's and go to the client as they are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CreateError {
+    /// The id is taken.
+    #[error("Stream id is already being used. Please change stream id or keep it empty")]
+    Exists,
+    /// The id breaks the rule for names.
+    #[error("Stream id is not valid.")]
+    InvalidStreamId(#[source] IdError),
+    /// The folder leads out of where recordings go.
+    #[error("Subfolder is not valid. ")]
+    InvalidSubFolder,
+    /// The metadata plane did not do its part.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+impl Broadcasts {
+    /// `host` is this node's name or address: `originAdress`, and the host of `rtmpURL` where the server
+    /// has no other name.
+    pub fn new(
+        meta: Arc<dyn Meta>,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+        host: &str,
+    ) -> Self {
+        Self { proposer: Proposer::new(meta, clock, randomness), host: host.into() }
+    }
+
+    /// The same with another time for each answer.
+    pub fn within(&self, patience: Duration) -> Self {
+        Self { proposer: self.proposer.within(patience), host: Arc::clone(&self.host) }
+    }
+
+    /// One broadcast, as of now. For decisions.
+    pub async fn get(&self, app: &AppName, stream: &StreamId) -> Result<Option<Arc<Broadcast>>, MetaError> {
+        self.one(app, stream, Consistency::Linearizable).await
+    }
+
+    /// One broadcast as this node knows it. For showing, and for allowing what need not be certain.
+    pub async fn get_local(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+    ) -> Result<Option<Arc<Broadcast>>, MetaError> {
+        self.one(app, stream, Consistency::Local).await
+    }
+
+    /// Stores `draft` as a new broadcast and returns it as stored. As in AMS the id is trimmed and
+    /// generated when blank; status, date, origin and RTMP URL are ours whatever the draft says.
+    ///
+    /// `server_name` is the name clients know the server by, if it has one.
+    pub async fn create(
+        &self,
+        app: &AppName,
+        draft: Broadcast,
+        server_name: Option<&str>,
+    ) -> Result<Arc<Broadcast>, CreateError> {
+        if draft.sub_folder.as_deref().is_some_and(|folder| folder.contains("..")) {
+            return Err(CreateError::InvalidSubFolder);
+        }
+        let stream = match draft.stream_id.as_deref().map(str::trim) {
+            None | Some("") => StreamId::new(&self.generated_id()),
+            Some(wanted) => StreamId::new(wanted),
+        }
+        .map_err(CreateError::InvalidStreamId)?;
+        let broadcast = Broadcast {
+            stream_id: Some(stream.as_str().to_owned()),
+            status: Status::Created,
+            date: millis(self.proposer.clock.wall()),
+            origin_adress: Some(self.host.as_ref().to_owned()),
+            rtmp_url: Some(self.rtmp_url(app, &stream, server_name)),
+            kind: draft.kind.filter(|kind| !kind.is_empty()).or_else(|| Some("liveStream".to_owned())),
+            ..draft
+        };
+        let command =
+            Command::CreateBroadcast { app: app.clone(), stream, broadcast: Box::new(broadcast.clone()) };
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Done) => Ok(Arc::new(broadcast)),
+            (_, Outcome::Exists) => Err(CreateError::Exists),
+            _ => Err(MetaError::WrongAnswer.into()),
+        }
+    }
+
+    /// Changes fields; `false` when there is no such broadcast.
+    pub async fn patch(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        patch: BroadcastPatch,
+    ) -> Result<bool, MetaError> {
+        let command = Command::PatchBroadcast { app: app.clone(), stream: stream.clone(), patch };
+        self.done_or_absent(command).await
+    }
+
+    /// Removes it; `false` when there was none.
+    pub async fn delete(&self, app: &AppName, stream: &StreamId) -> Result<bool, MetaError> {
+        let command = Command::DeleteBroadcast { app: app.clone(), stream: stream.clone() };
+        self.done_or_absent(command).await
+    }
+
+    /// A page in byte order of the ids, at most [`limits::BROADCASTS_PER_LIST_MAX`] of them.
+    pub async fn list(
+        &self,
+        app: &AppName,
+        which: Which,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<Arc<Broadcast>>, MetaError> {
+        let size = size.min(limits::BROADCASTS_PER_LIST_MAX);
+        let query = Query::Broadcasts { app: app.clone(), which, offset, size };
+        match self.proposer.read(query, Consistency::Local).await? {
+            (_, Answer::Broadcasts(page)) => Ok(page),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// How many there are.
+    pub async fn count(&self, app: &AppName, which: Which) -> Result<u64, MetaError> {
+        let query = Query::BroadcastCount { app: app.clone(), which };
+        match self.proposer.read(query, Consistency::Local).await? {
+            (_, Answer::Count(count)) => Ok(count),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// A publisher is in: the broadcast is `broadcasting` from now on. An unregistered id gets one with
+    /// `zombi: true`.
+    pub async fn started(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        started: StreamStarted,
+    ) -> Result<(), MetaError> {
+        let facts = PublishFacts {
+            publish_type: started.publish_type,
+            remote_ip: Some(started.remote_ip).filter(|ip| !ip.is_empty()),
+            user_agent: Some(started.user_agent).filter(|agent| !agent.is_empty()),
+            origin: self.host.as_ref().to_owned(),
+            rtmp_url: self.rtmp_url(app, stream, None),
+        };
+        let command =
+            Command::StreamStarted { app: app.clone(), stream: stream.clone(), facts: Box::new(facts) };
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Started { .. }) => Ok(()),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// The stream is over: a zombi goes, another broadcast is `finished`. Nothing to do when it was
+    /// deleted meanwhile.
+    pub async fn ended(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
+        let command = Command::StreamEnded { app: app.clone(), stream: stream.clone() };
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Ended { .. } | Outcome::Absent) => Ok(()),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// A live stream reports; `false` when it is no longer live or was deleted. AMS's period is 10 s, and
+    /// beyond [`crate::STREAM_TIMEOUT`] of silence readers are shown `terminated_unexpectedly`.
+    pub async fn heartbeat(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        heartbeat: Heartbeat,
+    ) -> Result<bool, MetaError> {
+        let command = Command::StreamHeartbeat { app: app.clone(), stream: stream.clone(), heartbeat };
+        self.done_or_absent(command).await
+    }
+
+    /// To be called once at the start of a node, before anybody may publish: zombis go, live broadcasts
+    /// are `finished`, viewer counts 0.
+    pub async fn reset_after_restart(&self) -> Result<(), MetaError> {
+        loop {
+            match self.proposer.propose(Command::ResetAfterRestart).await? {
+                (_, Outcome::Swept { more: true }) => {}
+                (_, Outcome::Swept { more: false }) => return Ok(()),
+                _ => return Err(MetaError::WrongAnswer),
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        consistency: Consistency,
+    ) -> Result<Option<Arc<Broadcast>>, MetaError> {
+        let query = Query::Broadcast { app: app.clone(), stream: stream.clone() };
+        match self.proposer.read(query, consistency).await? {
+            (_, Answer::Broadcast(broadcast)) => Ok(broadcast),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    async fn done_or_absent(&self, command: Command) -> Result<bool, MetaError> {
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Done) => Ok(true),
+            (_, Outcome::Absent) => Ok(false),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    fn rtmp_url(&self, app: &AppName, stream: &StreamId, server_name: Option<&str>) -> String {
+        let host = server_name.filter(|name| !name.is_empty()).unwrap_or(&self.host);
+        format!("rtmp://{host}/{app}/{stream}")
+    }
+
+    /// AMS: 16 letters and digits, then the digits of a clock.
+    fn generated_id(&self) -> String {
+        let letters = self.proposer.randomness.alphanumeric(GENERATED_LETTERS);
+        format!("{letters}{}", self.proposer.clock.wall().as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+use base::{ManualClock, SeededRandomness, SystemClock, SystemRandomness, WallTime};
+
+use super::*;
+use crate::testing::{InMemory, planes};
+
+fn broadcasts(meta: Arc<dyn Meta>) -> Broadcasts {
+    Broadcasts::new(meta, Arc::new(SystemClock), Arc::new(SystemRandomness), "node1")
+}
+
+fn app() -> AppName {
+    AppName::new("LiveApp").unwrap()
+}
+
+fn id(name: &str) -> StreamId {
+    StreamId::new(name).unwrap()
+}
+
+fn named(stream: &str) -> Broadcast {
+    Broadcast { stream_id: Some(stream.to_owned()), ..Broadcast::default() }
+}
+
+fn started() -> StreamStarted {
+    StreamStarted {
+        publish_type: "RTMP".to_owned(),
+        remote_ip: "192.0.2.7".to_owned(),
+        user_agent: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_lives_from_creation_to_deletion() {
+    for plane in planes() {
+        let broadcasts = broadcasts(plane);
+        let made = broadcasts.create(&app(), named(" s "), None).await.unwrap();
+        assert_eq!(made.stream_id.as_deref(), Some("s"));
+        assert_eq!(broadcasts.get(&app(), &id("s")).await.unwrap(), Some(made));
+        let patch = BroadcastPatch::parse(br#"{"name":"n"}"#).unwrap();
+        assert_eq!(broadcasts.patch(&app(), &id("s"), patch.clone()).await, Ok(true));
+        broadcasts.started(&app(), &id("s"), started()).await.unwrap();
+        assert_eq!(broadcasts.count(&app(), Which::Live).await, Ok(1));
+        assert_eq!(broadcasts.heartbeat(&app(), &id("s"), Heartbeat::default()).await, Ok(true));
+        broadcasts.ended(&app(), &id("s")).await.unwrap();
+        assert_eq!(broadcasts.heartbeat(&app(), &id("s"), Heartbeat::default()).await, Ok(false));
+        let over = broadcasts.get_local(&app(), &id("s")).await.unwrap().unwrap();
+        assert_eq!((over.status.clone(), over.name.as_deref()), (Status::Finished, Some("n")));
+        assert_eq!((over.origin_adress.as_deref(), over.user_agent.as_deref()), (Some("node1"), Some("N/A")));
+        assert_eq!(broadcasts.delete(&app(), &id("s")).await, Ok(true));
+        assert_eq!(broadcasts.delete(&app(), &id("s")).await, Ok(false));
+        assert_eq!(broadcasts.patch(&app(), &id("s"), patch).await, Ok(false));
+    }
+}
+
+#[tokio::test]
+async fn an_unregistered_stream_leaves_nothing_behind() {
+    for plane in planes() {
+        let broadcasts = broadcasts(plane);
+        broadcasts.started(&app(), &id("s"), started()).await.unwrap();
+        let live = broadcasts.get(&app(), &id("s")).await.unwrap().unwrap();
+        assert!(live.zombi);
+        assert_eq!(live.rtmp_url.as_deref(), Some("rtmp://node1/LiveApp/s"));
+        broadcasts.ended(&app(), &id("s")).await.unwrap();
+        assert_eq!(broadcasts.get(&app(), &id("s")).await, Ok(None));
+        // Deleted meanwhile: nothing to do.
+        broadcasts.ended(&app(), &id("s")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn creation_sets_what_ams_sets_and_keeps_the_rest() {
+    let clock = Arc::new(ManualClock::new(WallTime(1_700_000_000_000)));
+    let meta = Arc::new(InMemory::new(Arc::clone(&clock) as _));
+    let broadcasts = Broadcasts::new(meta, clock, Arc::new(SeededRandomness::new(1)), "node1");
+    let draft = Broadcast {
+        status: Status::Broadcasting,
+        date: 5,
+        origin_adress: Some("elsewhere".to_owned()),
+        rtmp_url: Some("x".to_owned()),
+        zombi: true,
+        name: Some(" n ".to_owned()),
+        ..named("s")
+    };
+    let made = broadcasts.create(&app(), draft.clone(), Some("media.example")).await.unwrap();
+    let expected = Broadcast {
+        status: Status::Created,
+        date: 1_700_000_000_000,
+        origin_adress: Some("node1".to_owned()),
+        rtmp_url: Some("rtmp://media.example/LiveApp/s".to_owned()),
+        kind: Some("liveStream".to_owned()),
+        ..draft
+    };
+    assert_eq!(*made, expected);
+
+    for blank in [Broadcast::default(), named(""), named("  ")] {
+        let made = broadcasts.create(&app(), blank, Some("")).await.unwrap();
+        let generated = made.stream_id.clone().unwrap();
+        let (letters, digits) = generated.split_at(16);
+        assert!(letters.bytes().all(|b| b.is_ascii_alphanumeric()), "{generated}");
+        assert!(digits.len() >= 13 && digits.bytes().all(|b| b.is_ascii_digit()), "{generated}");
+        assert_eq!(made.rtmp_url, Some(format!("rtmp://node1/LiveApp/{generated}")));
+    }
+}
+
+#[tokio::test]
+async fn creation_is_refused_in_the_words_of_ams() {
+    for plane in planes() {
+        let broadcasts = broadcasts(plane);
+        broadcasts.create(&app(), named("s"), None).await.unwrap();
+        let error = broadcasts.create(&app(), named("s"), None).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Stream id is already being used. Please change stream id or keep it empty"
+        );
+        let error = broadcasts.create(&app(), named("a b"), None).await.unwrap_err();
+        assert_eq!(error.to_string(), "Stream id is not valid.");
+        let up = Broadcast { sub_folder: Some("../x".to_owned()), ..named("t") };
+        let error = broadcasts.create(&app(), up, None).await.unwrap_err();
+        assert_eq!(error, CreateError::InvalidSubFolder);
+        assert_eq!(broadcasts.count(&app(), Which::All).await, Ok(1));
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_capped() {
+    let broadcasts = broadcasts(Arc::new(InMemory::new(Arc::new(SystemClock))));
+    for n in 0..260 {
+        broadcasts.create(&app(), named(&format!("s{n:03}")), None).await.unwrap();
+    }
+    let app = app();
+    let page = |offset, size| broadcasts.list(&app, Which::All, offset, size);
+    assert_eq!(page(0, usize::MAX).await.unwrap().len(), 250);
+    let last = page(250, 250).await.unwrap();
+    assert_eq!(last.len(), 10);
+    assert_eq!(last[0].stream_id.as_deref(), Some("s250"));
+    assert_eq!(page(usize::MAX, 5).await.unwrap().len(), 0);
+    assert_eq!(broadcasts.list(&app, Which::Live, 0, 5).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_restart_is_swept_to_its_end() {
+    let broadcasts = broadcasts(Arc::new(InMemory::new(Arc::new(SystemClock))));
+    broadcasts.create(&app(), named("idle"), None).await.unwrap();
+    for n in 0..1_500 {
+        broadcasts.started(&app(), &id(&format!("s{n}")), started()).await.unwrap();
+    }
+    broadcasts.reset_after_restart().await.unwrap();
+    assert_eq!(broadcasts.count(&app(), Which::All).await, Ok(1));
+}

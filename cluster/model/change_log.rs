@@ -1,0 +1,115 @@
+//! The newest changes, kept for watchers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use base::limits;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{Change, Filter, Revision};
+
+/// The newest [`limits::META_WATCH_LAG_MAX`] commands' changes. Whoever implements [`crate::Meta`]
+/// writes them here once they are durable and readable; watchers read at their own pace.
+#[derive(Debug)]
+pub struct ChangeLog {
+    kept: Mutex<Kept>,
+    newest: watch::Sender<Revision>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// Changes after this revision are here.
+    floor: Revision,
+    entries: VecDeque<(Revision, Arc<[Change]>)>,
+}
+
+impl ChangeLog {
+    /// An empty log of a state that is at `revision`.
+    pub fn new(revision: Revision) -> Arc<Self> {
+        let kept = Kept { floor: revision, entries: VecDeque::new() };
+        Arc::new(Self { kept: Mutex::new(kept), newest: watch::Sender::new(revision) })
+    }
+
+    /// Adds what the command at `revision` changed and wakes the watchers. Revisions must grow.
+    pub fn push(&self, revision: Revision, changes: Vec<Change>) {
+        let mut kept = self.kept.lock();
+        if kept.entries.len() >= limits::META_WATCH_LAG_MAX
+            && let Some((dropped, _)) = kept.entries.pop_front()
+        {
+            kept.floor = dropped;
+        }
+        kept.entries.push_back((revision, changes.into()));
+        self.newest.send_replace(revision);
+    }
+
+    /// Watches from `from`.
+    pub fn watch(self: &Arc<Self>, filter: Filter, from: Revision) -> Watch {
+        Watch { newest: self.newest.subscribe(), log: Arc::downgrade(self), filter, seen: from }
+    }
+}
+
+/// What a watcher is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// The command at `revision` changed this.
+    Changed {
+        /// The revision.
+        revision: Revision,
+        /// The changes the filter wants, never none.
+        changes: Vec<Change>,
+    },
+    /// The watcher fell behind: it reads [`crate::Query::List`] and goes on with [`Watch::resume`] at
+    /// the revision of that answer.
+    Relist,
+    /// The store is closed; there is nothing more to come.
+    Closed,
+}
+
+/// Changes from a revision on, in order.
+#[derive(Debug)]
+pub struct Watch {
+    log: std::sync::Weak<ChangeLog>,
+    newest: watch::Receiver<Revision>,
+    filter: Filter,
+    seen: Revision,
+}
+
+impl Watch {
+    /// Waits for the next event. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> WatchEvent {
+        loop {
+            self.newest.borrow_and_update();
+            if let Some(event) = self.poll() {
+                return event;
+            }
+            if self.newest.changed().await.is_err() {
+                return WatchEvent::Closed;
+            }
+        }
+    }
+
+    /// Goes on after `revision`, that of the list the watcher has just read.
+    pub fn resume(&mut self, revision: Revision) {
+        self.seen = revision;
+    }
+
+    /// What is waiting, if anything.
+    fn poll(&mut self) -> Option<WatchEvent> {
+        let log = self.log.upgrade()?;
+        let kept = log.kept.lock();
+        if self.seen < kept.floor {
+            return Some(WatchEvent::Relist);
+        }
+        let start = kept.entries.partition_point(|(revision, _)| *revision <= self.seen);
+        for (revision, changes) in kept.entries.range(start..) {
+            self.seen = *revision;
+            let wanted: Vec<_> =
+                changes.iter().filter(|change| self.filter.matches(change)).cloned().collect();
+            if !wanted.is_empty() {
+                return Some(WatchEvent::Changed { revision: *revision, changes: wanted });
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,56 @@
+//! The metadata plane's meaning: what is stored, how a command changes it, and how it is asked.
+//!
+//! Reading order: [`Broadcast`] is AMS's stream record; [`Command`]s change a [`State`] by the pure
+//! [`apply`]; [`Meta`] is the port behind which a store or a cluster keeps one such state; the
+//! façades [`Broadcasts`] and [`Settings`] are what the rest of the node calls.
+//!
+//! Not here: files, sockets, clocks. A command carries the time of the node that accepted it.
+//!
+//! Invariants
+//! - `apply` is deterministic: ordered maps, no floats, no local time, no randomness.
+//! - A revision grows by one per applied command. A request id seen again within
+//!   [`base::limits::META_REQUESTS_REMEMBERED_MAX`] commands is answered as before and applied no second time.
+//! - What a watcher is told are absolute values in the order of their revisions; one that fell behind
+//!   is told so and lists again at one revision.
+//! - Stored and sent forms carry a format version; golden files are in `schemas/golden`.
+
+mod broadcast;
+mod status;
+
+mod ratio;
+
+mod patch;
+
+mod change;
+mod command;
+mod outcome;
+mod request;
+mod state;
+
+mod change_log;
+mod meta;
+
+mod broadcasts;
+mod meta_error;
+mod proposer;
+mod settings;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use broadcast::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown, Unreadable};
+pub use broadcasts::{Broadcasts, CreateError, StreamStarted};
+pub use change::{Change, Filter, SettingsDocument, SettingsRecord};
+pub use change_log::{ChangeLog, Watch, WatchEvent};
+pub use command::{Command, Heartbeat, PublishFacts, Stamped};
+pub use meta::{
+    Answer, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision, Which,
+};
+pub use meta_error::MetaError;
+pub use outcome::{Outcome, Refusal};
+pub use patch::BroadcastPatch;
+pub use ratio::Ratio;
+pub use request::{FormatError, RequestId};
+pub use settings::{PutSettingsError, Settings};
+pub use state::{Applied, State, apply};
+pub use status::{STREAM_TIMEOUT, Status};

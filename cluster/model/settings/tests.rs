@@ -1,0 +1,64 @@
+use base::{SystemClock, SystemRandomness};
+
+use super::*;
+use crate::testing::{InMemory, planes};
+
+fn facade(meta: Arc<dyn Meta>) -> Settings {
+    Settings::new(meta, Arc::new(SystemClock), Arc::new(SystemRandomness))
+}
+
+fn app() -> AppName {
+    AppName::new("LiveApp").unwrap()
+}
+
+#[tokio::test]
+async fn settings_are_seeded_once_and_compared_afterwards() {
+    for plane in planes() {
+        let settings = facade(plane);
+        let file = AppSettings::new(&app(), &SystemRandomness);
+        assert_eq!(settings.snapshot(&app()), None);
+        assert_eq!(settings.get(&app()).await, Ok(None));
+        assert_eq!(*settings.seed(&app(), &file).await.unwrap(), file);
+        assert_eq!(settings.snapshot(&app()).as_deref(), Some(&file));
+        // The file says something else at the next start: the stored document is the truth.
+        let other = AppSettings::new(&app(), &SystemRandomness);
+        assert_ne!(other, file);
+        assert_eq!(*settings.seed(&app(), &other).await.unwrap(), file);
+        assert_eq!(settings.put(&app(), 0, &other).await, Err(PutSettingsError::Conflict { version: 1 }));
+        assert_eq!(settings.put(&app(), 1, &other).await, Ok(2));
+        assert_eq!(settings.snapshot(&app()).as_deref(), Some(&other));
+        assert_eq!(settings.get(&app()).await, Ok(Some((2, Arc::new(other)))));
+    }
+}
+
+#[tokio::test]
+async fn a_follower_hears_of_settings_that_others_put() {
+    for plane in planes() {
+        let (writer, reader) = (facade(Arc::clone(&plane)), facade(plane));
+        let following = tokio::spawn(reader.clone().follow());
+        let wanted = AppSettings::new(&app(), &SystemRandomness);
+        writer.put(&app(), 0, &wanted).await.unwrap();
+        while reader.snapshot(&app()).as_deref() != Some(&wanted) {
+            tokio::task::yield_now().await;
+        }
+        following.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_follower_that_comes_late_lists_first() {
+    let plane = Arc::new(InMemory::new(Arc::new(SystemClock)));
+    let writer = facade(Arc::clone(&plane) as _);
+    let wanted = AppSettings::new(&app(), &SystemRandomness);
+    writer.put(&app(), 0, &wanted).await.unwrap();
+    for _ in 0..=base::limits::META_WATCH_LAG_MAX {
+        // Conflicts change nothing and are commands all the same.
+        writer.put(&app(), 0, &wanted).await.unwrap_err();
+    }
+    let reader = facade(plane);
+    let following = tokio::spawn(reader.clone().follow());
+    while reader.snapshot(&app()).as_deref() != Some(&wanted) {
+        tokio::task::yield_now().await;
+    }
+    following.abort();
+}

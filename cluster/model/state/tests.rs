@@ -1,0 +1,228 @@
+use base::{Randomness, SeededRandomness};
+
+use super::*;
+
+fn app(name: &str) -> AppName {
+    AppName::new(name).unwrap()
+}
+
+fn id(name: &str) -> StreamId {
+    StreamId::new(name).unwrap()
+}
+
+fn create(stream: &str) -> Command {
+    Command::CreateBroadcast { app: app("a"), stream: id(stream), broadcast: Box::default() }
+}
+
+fn started(stream: &str) -> Command {
+    let facts = PublishFacts {
+        publish_type: "RTMP".to_owned(),
+        remote_ip: Some("192.0.2.7".to_owned()),
+        user_agent: None,
+        origin: "node".to_owned(),
+        rtmp_url: "rtmp://node/a/s".to_owned(),
+    };
+    Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts) }
+}
+
+fn ended(stream: &str) -> Command {
+    Command::StreamEnded { app: app("a"), stream: id(stream) }
+}
+
+fn beat(stream: &str) -> Command {
+    let heartbeat = Heartbeat { webrtc_viewers: 4, width: 640, height: 360, ..Heartbeat::default() };
+    Command::StreamHeartbeat { app: app("a"), stream: id(stream), heartbeat }
+}
+
+/// A state and the number of the next request.
+#[derive(Default)]
+struct Run {
+    state: State,
+    request: u128,
+}
+
+impl Run {
+    fn at(&mut self, ms: u64, command: Command) -> Applied {
+        self.request += 1;
+        let request = RequestId::from_u128(self.request);
+        apply(&mut self.state, Stamped { request, at: WallTime(ms), command })
+    }
+
+    fn broadcast(&self, stream: &str) -> &Broadcast {
+        self.state.broadcast(&app("a"), &id(stream)).expect("stored")
+    }
+}
+
+#[test]
+fn a_stream_has_the_times_of_its_commands() {
+    let mut run = Run::default();
+    run.at(1_000, started("s"));
+    let live = run.broadcast("s");
+    assert_eq!((live.date, live.start_time, live.update_time), (1_000, 1_000, 1_000));
+    assert_eq!((live.kind.as_deref(), live.publish_type.as_deref()), (Some("liveStream"), Some("RTMP")));
+    assert_eq!((live.remote_ip.as_deref(), live.user_agent.as_deref()), (Some("192.0.2.7"), Some("N/A")));
+    assert_eq!(live.rtmp_url.as_deref(), Some("rtmp://node/a/s"));
+    run.at(11_000, beat("s"));
+    let live = run.broadcast("s");
+    assert_eq!((live.start_time, live.update_time), (1_000, 11_000));
+    assert_eq!((live.width, live.height, live.web_rtc_viewer_count), (640, 360, 4));
+}
+
+#[test]
+fn time_never_goes_back() {
+    let mut run = Run::default();
+    run.at(5_000, started("s"));
+    run.at(3_000, beat("s"));
+    assert_eq!(run.broadcast("s").update_time, 5_000);
+    assert_eq!(run.state.now(), WallTime(5_000));
+}
+
+#[test]
+fn a_new_publish_forgets_the_figures_of_the_last_one() {
+    let mut run = Run::default();
+    run.at(1, create("s"));
+    run.at(2, started("s"));
+    run.at(3, beat("s"));
+    run.at(4, ended("s"));
+    let over = run.broadcast("s");
+    assert_eq!((over.width, over.web_rtc_viewer_count), (640, 0));
+    run.at(5, started("s"));
+    assert_eq!(run.broadcast("s").width, 0);
+}
+
+#[test]
+fn a_restart_is_swept_in_bounded_steps_and_leaves_nothing_to_sweep() {
+    let mut run = Run::default();
+    let rows = limits::META_SWEEP_ROWS_MAX + 5;
+    for n in 0..rows {
+        run.at(1, started(&format!("s{n}")));
+    }
+    run.at(1, create("idle"));
+    let first = run.at(2, Command::ResetAfterRestart);
+    assert_eq!(first.outcome, Outcome::Swept { more: true });
+    assert_eq!(first.changes.len(), limits::META_SWEEP_ROWS_MAX);
+    let second = run.at(2, Command::ResetAfterRestart);
+    assert_eq!((second.outcome, second.changes.len()), (Outcome::Swept { more: false }, 5));
+    assert_eq!(run.state.broadcasts_len(&app("a")), 1);
+    assert_eq!(run.at(2, Command::ResetAfterRestart).changes, []);
+}
+
+#[test]
+fn a_restart_clears_viewers_and_leaves_a_clients_own_status() {
+    let mut run = Run::default();
+    run.at(1, create("s"));
+    let patch = BroadcastPatch::parse(br#"{"status":"my own","webRTCViewerCount":3}"#).unwrap();
+    run.at(2, Command::PatchBroadcast { app: app("a"), stream: id("s"), patch });
+    run.at(3, Command::ResetAfterRestart);
+    let now = run.broadcast("s");
+    assert_eq!((now.status.as_str(), now.web_rtc_viewer_count), ("my own", 0));
+}
+
+#[test]
+fn an_application_holds_so_many_broadcasts_and_no_more() {
+    let mut run = Run::default();
+    let rows: Vec<_> = (0..limits::BROADCASTS_PER_APPLICATION_MAX)
+        .map(|n| Change::Broadcast { app: app("a"), stream: id(&format!("s{n}")), now: Some(Arc::default()) })
+        .collect();
+    run.state.absorb(Revision(7), WallTime(1), &rows);
+    let refused = Outcome::Refused(Refusal::TooManyBroadcasts);
+    for command in [create("new"), started("new")] {
+        let applied = run.at(2, command);
+        assert_eq!((applied.outcome, applied.changes), (refused, Vec::new()));
+    }
+    // What is there may still be published, and another application is not concerned.
+    assert_eq!(run.at(3, started("s1")).outcome, Outcome::Started { created: false });
+    let elsewhere = Command::CreateBroadcast { app: app("b"), stream: id("s"), broadcast: Box::default() };
+    assert_eq!(run.at(4, elsewhere).outcome, Outcome::Done);
+}
+
+#[test]
+fn there_are_so_many_applications_and_no_more() {
+    let mut run = Run::default();
+    let put = |n: usize| Command::PutSettings {
+        app: app(&format!("a{n}")),
+        expected: 0,
+        document: SettingsDocument::default(),
+    };
+    let create_in = |n: usize| Command::CreateBroadcast {
+        app: app(&format!("a{n}")),
+        stream: id("s"),
+        broadcast: Box::default(),
+    };
+    for n in 0..limits::APPLICATIONS_MAX {
+        assert_eq!(run.at(1, put(n)).outcome, Outcome::Stored { version: 1 });
+        assert_eq!(run.at(1, create_in(n)).outcome, Outcome::Done);
+    }
+    let refused = Outcome::Refused(Refusal::TooManyApplications);
+    assert_eq!(run.at(2, put(limits::APPLICATIONS_MAX)).outcome, refused);
+    assert_eq!(run.at(2, create_in(limits::APPLICATIONS_MAX)).outcome, refused);
+}
+
+#[test]
+fn oversized_settings_are_refused() {
+    let mut run = Run::default();
+    let text = "x".repeat(limits::SETTINGS_BYTES_MAX);
+    let document = SettingsDocument(serde_json::Map::from_iter([("key".to_owned(), text.into())]));
+    let put = Command::PutSettings { app: app("a"), expected: 0, document };
+    assert_eq!(run.at(1, put).outcome, Outcome::Refused(Refusal::TooLarge));
+    assert_eq!(run.state.settings(&app("a")), None);
+}
+
+#[test]
+fn the_window_of_remembered_requests_is_bounded() {
+    let mut run = Run::default();
+    run.at(1, create("s"));
+    for _ in 0..limits::META_REQUESTS_REMEMBERED_MAX - 1 {
+        run.at(1, beat("absent"));
+    }
+    let retry = |run: &mut Run| {
+        let request = RequestId::from_u128(1);
+        apply(&mut run.state, Stamped { request, at: WallTime(2), command: create("s") })
+    };
+    let again = retry(&mut run);
+    assert_eq!((again.revision, again.outcome, again.repeated), (Revision(1), Outcome::Done, true));
+    run.at(1, beat("absent"));
+    let forgotten = retry(&mut run);
+    assert_eq!((forgotten.outcome, forgotten.repeated), (Outcome::Exists, false));
+    assert_eq!(run.state.remembered.len(), limits::META_REQUESTS_REMEMBERED_MAX);
+    assert_eq!(run.state.remembered_order.len(), limits::META_REQUESTS_REMEMBERED_MAX);
+}
+
+/// Any commands: two replicas agree to the last bit, and one that only absorbs changes shows the same rows.
+#[test]
+fn replicas_agree() {
+    for seed in 0..20 {
+        let dice = SeededRandomness::new(seed);
+        let (mut one, mut two, mut reader) = (State::default(), State::default(), State::default());
+        for n in 0..500_u128 {
+            let name = format!("s{}", dice.next_u64() % 5);
+            let command = match dice.next_u64() % 8 {
+                0 => create(&name),
+                1 | 2 => started(&name),
+                3 => ended(&name),
+                4 => beat(&name),
+                5 => Command::DeleteBroadcast { app: app("a"), stream: id(&name) },
+                6 => Command::ResetAfterRestart,
+                _ => Command::PutSettings {
+                    app: app(&name),
+                    expected: dice.next_u64() % 3,
+                    document: SettingsDocument::default(),
+                },
+            };
+            // One in eight is a retry of an earlier request.
+            let request = RequestId::from_u128(if dice.next_u64().is_multiple_of(8) { n / 2 } else { n });
+            let stamped = Stamped { request, at: WallTime(dice.next_u64() % 1_000), command };
+            let before = one.clone();
+            let applied = apply(&mut one, stamped.clone());
+            assert_eq!(apply(&mut two, stamped), applied);
+            if applied.repeated {
+                assert_eq!(one, before);
+            } else {
+                assert_eq!(applied.revision, before.revision().next());
+                reader.absorb(applied.revision, one.now(), &applied.changes);
+            }
+        }
+        assert_eq!(one, two, "seed {seed}");
+        assert_eq!(reader, one.replica(), "seed {seed}");
+    }
+}

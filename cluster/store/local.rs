@@ -1,0 +1,171 @@
+//! The store as the rest of the node sees it.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use base::{Clock, limits};
+use cluster_model::{
+    ChangeLog, Command, Consistency, Filter, Meta, NotApplied, Proposal, Query, ReadFailed, Reading,
+    RequestId, Revision, State, Watch,
+};
+use parking_lot::{Mutex, RwLock};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout_at;
+
+use crate::writer::{Job, Writer};
+use crate::{StoreError, tables};
+
+/// What redb may keep in memory: little, since readers are served from the state and never from the file.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A durable [`Meta`] in one file.
+pub struct LocalStore {
+    /// `None` once closed.
+    queue: Mutex<Option<SyncSender<Job>>>,
+    published: Arc<RwLock<State>>,
+    /// Lives as long as the writer does.
+    log: Weak<ChangeLog>,
+    failed: Arc<AtomicBool>,
+    ended: watch::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LocalStore {
+    /// Opens the store in the file `path`, or makes it (readable by this user only). `clock` stamps the
+    /// commands and is what deadlines are measured by. Blocks: to be called before the runtime starts.
+    pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        Self::start(open_database(path)?, path, clock)
+    }
+
+    fn start(database: Database, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let state = tables::load(&database, path)?;
+        let log = ChangeLog::new(state.revision());
+        let published = Arc::new(RwLock::new(state.replica()));
+        let failed = Arc::new(AtomicBool::new(false));
+        let (queue, jobs) = mpsc::sync_channel(limits::META_COMMANDS_MAX);
+        let (alive, ended) = watch::channel(());
+        let writer = Writer {
+            database,
+            state,
+            published: Arc::clone(&published),
+            log: Arc::clone(&log),
+            clock,
+            failed: Arc::clone(&failed),
+        };
+        let thread = std::thread::Builder::new()
+            .name("metadata".to_owned())
+            .spawn(move || {
+                writer.run(&jobs);
+                // The file is closed by now, also after a panic, when this drop is all that runs.
+                drop(alive);
+            })
+            .map_err(StoreError::Thread)?;
+        let (queue, log, thread) = (Mutex::new(Some(queue)), Arc::downgrade(&log), Some(thread));
+        Ok(Self { queue, published, log, failed, ended, thread })
+    }
+
+    /// Whether a write failed: from then on every command is refused, and the node must be restarted.
+    pub fn has_failed(&self) -> bool {
+        let panicked = self.ended.has_changed().is_err() && self.queue.lock().is_some();
+        panicked || self.failed.load(Ordering::Acquire)
+    }
+
+    /// Takes no more commands, writes those that wait, closes the file and ends all watches.
+    pub async fn close(&self) {
+        drop(self.queue.lock().take());
+        let mut ended = self.ended.clone();
+        // Never changes, only ends.
+        while ended.changed().await.is_ok() {}
+    }
+}
+
+#[async_trait]
+impl Meta for LocalStore {
+    async fn propose(&self, request: RequestId, command: Command, deadline: Instant) -> Proposal {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { request, command, deadline, answer };
+        let sent = match &*self.queue.lock() {
+            Some(queue) => queue.try_send(job),
+            None => return Proposal::NotApplied(NotApplied::Closed),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Proposal::NotApplied(NotApplied::Busy),
+            Err(TrySendError::Disconnected(_)) => return Proposal::NotApplied(NotApplied::Failed),
+        }
+        match timeout_at(deadline.into(), answered).await {
+            Ok(Ok(proposal)) => proposal,
+            // The writer died with the command in its hands, or is not done with it.
+            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+        }
+    }
+
+    async fn read(&self, query: Query, _: Consistency, _: Instant) -> Result<Reading, ReadFailed> {
+        Ok(self.published.read().answer(&query))
+    }
+
+    fn watch(&self, filter: Filter, from: Revision) -> Watch {
+        // Without a writer there is a watch that ends at once.
+        self.log.upgrade().unwrap_or_else(|| ChangeLog::new(Revision::ZERO)).watch(filter, from)
+    }
+}
+
+impl Drop for LocalStore {
+    /// Waits for the writer as [`LocalStore::close`] does, but blocks.
+    fn drop(&mut self) {
+        drop(self.queue.lock().take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the metadata store panicked");
+        }
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, StoreError> {
+    let path_buf = || path.to_owned();
+    let open = |source| StoreError::Open { path: path_buf(), source };
+    let is_new = !path.try_exists().map_err(open)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(open)?;
+    if is_new {
+        sync_folder(path).map_err(open)?;
+    }
+    let backend = FileBackend::new(file).map_err(|error| refused(path_buf(), error))?;
+    Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(backend)
+        .map_err(|error| refused(path_buf(), error))
+}
+
+/// A new file is durable once its folder is.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+fn refused(path: PathBuf, error: DatabaseError) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path },
+        other => StoreError::Unusable { path, source: Box::new(other.into()) },
+    }
+}
+
+#[cfg(test)]
+mod tests;

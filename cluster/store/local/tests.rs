@@ -1,0 +1,224 @@
+use std::io;
+use std::time::Duration;
+
+use base::{AppName, ManualClock, StreamId, SystemClock, SystemRandomness, WallTime};
+use cluster_model::{Answer, Outcome, WatchEvent};
+
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+
+use super::*;
+
+fn deadline() -> Instant {
+    SystemClock.now() + Duration::from_secs(30)
+}
+
+fn open(folder: &tempfile::TempDir) -> Result<LocalStore, StoreError> {
+    LocalStore::open(folder.path().join("metadata.redb"), Arc::new(SystemClock))
+}
+
+fn request() -> RequestId {
+    RequestId::random(&SystemRandomness)
+}
+
+fn create(stream: &str) -> Command {
+    Command::CreateBroadcast {
+        app: AppName::new("a").unwrap(),
+        stream: StreamId::new(stream).unwrap(),
+        broadcast: Box::default(),
+    }
+}
+
+async fn list(store: &LocalStore) -> Reading {
+    let query = Query::List(Filter::Broadcasts(AppName::new("a").unwrap()));
+    store.read(query, Consistency::Linearizable, deadline()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_closed_store_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).unwrap();
+    let first = request();
+    let applied = store.propose(first, create("s"), deadline()).await;
+    assert_eq!(applied, Proposal::Applied { revision: Revision(1), outcome: Outcome::Done });
+    store.propose(request(), create("t"), deadline()).await;
+    let before = list(&store).await;
+    store.close().await;
+    assert_eq!(
+        store.propose(request(), create("u"), deadline()).await,
+        Proposal::NotApplied(NotApplied::Closed)
+    );
+    drop(store);
+
+    let store = open(&folder).unwrap();
+    assert_eq!(list(&store).await, before);
+    // The request id survived as well.
+    assert_eq!(store.propose(first, create("s"), deadline()).await, applied);
+    let next = store.propose(request(), create("s"), deadline()).await;
+    assert_eq!(next, Proposal::Applied { revision: Revision(3), outcome: Outcome::Exists });
+}
+
+#[tokio::test]
+async fn a_watcher_of_a_reopened_store_lists_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).unwrap();
+    store.propose(request(), create("s"), deadline()).await;
+    drop(store);
+    let store = open(&folder).unwrap();
+    let mut watch = store.watch(Filter::Broadcasts(AppName::new("a").unwrap()), Revision::ZERO);
+    assert_eq!(watch.next().await, WatchEvent::Relist);
+    let listed = list(&store).await;
+    assert!(matches!(&listed.answer, Answer::Listed(changes) if changes.len() == 1));
+    watch.resume(listed.revision);
+    store.propose(request(), create("t"), deadline()).await;
+    assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
+    store.close().await;
+    assert_eq!(watch.next().await, WatchEvent::Closed);
+    assert_eq!(store.watch(Filter::Settings, Revision::ZERO).next().await, WatchEvent::Closed);
+}
+
+#[test]
+fn a_store_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(&folder).unwrap();
+    let error = open(&folder).err().unwrap();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    assert!(error.to_string().contains("metadata.redb is in use by another process"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_named_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metadata.redb");
+    let text = "not a store ".repeat(1000);
+    std::fs::write(&path, &text).unwrap();
+    let error = open(&folder).err().unwrap();
+    assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = LocalStore::open("/nowhere/at/all/metadata.redb", Arc::new(SystemClock)).err().unwrap();
+    assert!(
+        error.to_string().starts_with("cannot open the metadata store /nowhere/at/all/metadata.redb: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let _store = open(&folder).unwrap();
+    let mode = std::fs::metadata(folder.path().join("metadata.redb")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn commands_carry_the_time_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(WallTime(1_700_000_000_000)));
+    let store = LocalStore::open(folder.path().join("metadata.redb"), Arc::clone(&clock) as _).unwrap();
+    clock.advance(Duration::from_millis(5));
+    store.propose(request(), create("s"), clock.now() + Duration::from_secs(30)).await;
+    assert_eq!(store.published.read().now(), WallTime(1_700_000_000_005));
+}
+
+#[tokio::test]
+async fn more_commands_than_the_queue_holds_are_refused_as_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder).unwrap());
+    // Readers hold the published state, so the writer stands still with its first batch in its hands.
+    let standstill = store.published.read();
+    let mut proposals = Vec::new();
+    let mut busy = 0;
+    for n in 0..2 * limits::META_COMMANDS_MAX + limits::META_COMMANDS_PER_COMMIT_MAX {
+        let mut proposal = Box::pin(store.propose(request(), create(&format!("s{n}")), deadline()));
+        match futures_poll(proposal.as_mut()) {
+            Some(Proposal::NotApplied(NotApplied::Busy)) => busy += 1,
+            Some(other) => panic!("{other:?}"),
+            None => proposals.push(proposal),
+        }
+    }
+    assert!(busy > 0);
+    drop(standstill);
+    for proposal in proposals {
+        assert!(matches!(proposal.await, Proposal::Applied { .. }));
+    }
+}
+
+/// Polls once, for a future that is waited for later.
+fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// A disk that is full, or gone, from a given moment on.
+#[derive(Debug)]
+struct Disk {
+    memory: InMemoryBackend,
+    broken: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn check(&self) -> io::Result<()> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.memory.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.memory.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
+        self.memory.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check()?;
+        self.memory.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
+        self.memory.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let disk = Disk { memory: InMemoryBackend::new(), broken: Arc::clone(&broken) };
+    let database = Database::builder().create_with_backend(disk).unwrap();
+    let store = LocalStore::start(database, Path::new("metadata.redb"), Arc::new(SystemClock)).unwrap();
+    let mut watch = store.watch(Filter::Broadcasts(AppName::new("a").unwrap()), Revision::ZERO);
+    store.propose(request(), create("s"), deadline()).await;
+    assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(1), .. }));
+    let before = list(&store).await;
+    assert!(!store.has_failed());
+
+    broken.store(true, Ordering::Release);
+    let failed = store.propose(request(), create("t"), deadline()).await;
+    assert!(matches!(failed, Proposal::Unknown | Proposal::NotApplied(NotApplied::Failed)), "{failed:?}");
+    assert!(store.has_failed());
+    broken.store(false, Ordering::Release);
+    assert_eq!(
+        store.propose(request(), create("u"), deadline()).await,
+        Proposal::NotApplied(NotApplied::Failed)
+    );
+    assert_eq!(list(&store).await, before);
+    store.close().await;
+    assert_eq!(watch.next().await, WatchEvent::Closed);
+}

@@ -1,0 +1,33 @@
+//! What a stranger's bytes reach, as functions: for cargo-fuzz (`fuzz/fuzz_targets`) and for the
+//! ordinary test here, which runs each over its kept corpus and mutations of it.
+//!
+//! A target panics when something is wrong: by the code under test, or by an assertion of its own.
+
+mod media_readers;
+mod rtmp_readers;
+
+pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
+pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, stun};
+pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
+
+/// A fuzz target.
+pub type Target = fn(&[u8]);
+
+/// Every target, by the name of its folder in `fuzz/corpus` and its file in `fuzz/fuzz_targets`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("aac_config", aac_config),
+    ("amf0", amf0),
+    ("client_hello", client_hello),
+    ("flv_tags", flv_tags),
+    ("h264_access_unit", h264_access_unit),
+    ("h264_parameter_sets", h264_parameter_sets),
+    ("publish_url", publish_url),
+    ("rtcp", rtcp),
+    ("rtmp_chunks", rtmp_chunks),
+    ("rtmp_session", rtmp_session),
+    ("sdp_answer", sdp_answer),
+    ("stun", stun),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! HTTP for people and programs: REST v2, health, metrics and the web pages.
+//!
+//! Not here: sockets, TLS and the server itself (`main`), signalling and media (`sessions`), who a user
+//! is (`security`, once REST answers more than the machine itself).
+//!
+//! [`configure`] mounts everything; it needs an [`ApiState`] as `web::Data` in the app. A request goes
+//! through one path decoding (`path`), then to REST (`rest`: the door, the route table, the handler)
+//! or to the pages (`pages`).
+//!
+//! Specifications: Ant Media Server's REST v2 (shapes, status codes, messages); where it sends an HTML
+//! error page, we send its `Result` as JSON.
+//!
+//! Invariants
+//! - REST answers the machine itself only, by the socket's address; a header never gives trust.
+//! - A path that is not in [`ROUTES`] does not exist.
+//! - Pages never leave the `webapps` folder, never show `WEB-INF`, and take nothing from elsewhere.
+
+mod state;
+
+mod path;
+mod routes;
+
+mod answer;
+mod door;
+
+mod broadcasts;
+mod management;
+mod rest;
+
+mod health;
+mod pages;
+
+#[cfg(test)]
+mod tests;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+pub use routes::{Operation, ROUTES, Route, Scope};
+pub use state::{ApiState, StreamControl};
+
+/// Mounts the handlers. REST and pages are the default service: whatever else the server mounts comes
+/// first, in any order. The app needs `web::Data<ApiState>`.
+pub fn configure(server: &mut ServiceConfig) {
+    server
+        .service(web::resource("/livez").get(health::livez).head(health::livez))
+        .service(web::resource("/readyz").get(health::readyz).head(health::readyz))
+        .service(web::resource("/metrics").get(health::metrics).head(health::metrics))
+        .default_service(web::to(dispatch));
+}
+
+async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>) -> HttpResponse {
+    let Some(path) = path::Parts::new(request.path()) else {
+        return answer::refusal(StatusCode::BAD_REQUEST, "The path cannot be read");
+    };
+    if let Some((owner, below)) = rest::below_prefix(&state, &path) {
+        return rest::serve(&request, payload, &state, owner, below).await;
+    }
+    if path.as_slice() == ["node.json"] {
+        return match *request.method() {
+            Method::GET | Method::HEAD => management::node(&request, &state),
+            _ => answer::wrong_verb("GET, HEAD"),
+        };
+    }
+    pages::serve(&request, &state, &path).await
+}

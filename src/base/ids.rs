@@ -1,0 +1,150 @@
+//! Names of applications, streams, tracks and sessions.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// Why a text is not a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Nothing was given.
+    #[error("the name is empty")]
+    Empty,
+    /// Longer than the limit.
+    #[error("the name is longer than {} bytes", limits::STREAM_ID_BYTES_MAX)]
+    TooLong,
+    /// A character that names may not hold.
+    #[error("the name holds a character other than letters, digits, '-', '_' and '.'")]
+    BadCharacter,
+}
+
+fn check(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > limits::STREAM_ID_BYTES_MAX {
+        return Err(IdError::TooLong);
+    }
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        Ok(())
+    } else {
+        Err(IdError::BadCharacter)
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text` and takes it as it stands; names are case-sensitive.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                check(text).map(|()| Self(text.into()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// An application: a folder of `webapps/`, the first part of every URL.
+    AppName
+}
+name! {
+    /// A stream of an application. AMS's rule: letters, digits, `-`, `_`, `.`.
+    StreamId
+}
+name! {
+    /// A track of a stream.
+    TrackId
+}
+
+/// One session of one peer, whatever its protocol: 32 hexadecimal digits, unguessable.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// A new, unguessable id.
+    pub fn random(randomness: &dyn crate::Randomness) -> Self {
+        let mut bytes = [0; 16];
+        randomness.fill(&mut bytes);
+        Self(u128::from_le_bytes(bytes))
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_that_of_ams() {
+        for good in ["s", "S1", "a-b_c.d", ".", "..", "-"] {
+            assert_eq!(StreamId::new(good).unwrap().as_str(), good);
+        }
+        for (bad, why) in [
+            ("", IdError::Empty),
+            ("a/b", IdError::BadCharacter),
+            ("a b", IdError::BadCharacter),
+            ("a\n", IdError::BadCharacter),
+            ("ä", IdError::BadCharacter),
+        ] {
+            assert_eq!(StreamId::new(bad), Err(why), "{bad:?}");
+        }
+        assert!(StreamId::new(&"x".repeat(256)).is_ok());
+        assert_eq!(StreamId::new(&"x".repeat(257)), Err(IdError::TooLong));
+    }
+}

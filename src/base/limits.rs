@@ -1,0 +1,231 @@
+//! Every limit an outsider can run into: its unit, its reason and what happens beyond it.
+//!
+//! Units stand last in the names. A limit that users may set has its default here and its key in
+//! `penstock.toml`.
+
+use std::time::Duration;
+
+// -- names
+
+/// Stream ids, application and track names. AMS takes 256 characters; longer: refused.
+pub const STREAM_ID_BYTES_MAX: usize = 256;
+
+// -- tracks and rings
+
+/// What a ring holds at most, in stream time. Older units go; a reader left behind jumps forward.
+pub const RING_DURATION_MAX: Duration = Duration::from_secs(10);
+/// What a ring holds at most, in payload bytes (8.3 s of 15 Mbit/s). Older units go.
+pub const RING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Units or packet runs in a ring, against floods of empty ones. Older units go.
+pub const RING_ENTRIES_MAX: usize = 16_384;
+/// Tracks of one stream. More are refused.
+pub const TRACKS_PER_STREAM_MAX: usize = 16;
+/// One unit (an access unit or an audio frame). Larger: the publisher is ended.
+pub const UNIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// NAL units of one access unit. More: the unit is malformed.
+pub const NALS_PER_UNIT_MAX: usize = 1_024;
+/// One SPS or PPS. Larger: malformed.
+pub const PARAMETER_SET_BYTES_MAX: usize = 4_096;
+/// SPS, and as many PPS, of one track: they go to every player before every key frame. More: malformed.
+pub const PARAMETER_SETS_MAX: usize = 31;
+/// SPS and PPS of one track together, in bytes. More: malformed.
+pub const PARAMETER_SETS_BYTES_MAX: usize = 16_384;
+/// Width or height of a picture, in pixels (H.264 level 6.2 ends at 16,880). Larger: malformed.
+pub const PICTURE_SIDE_PIXELS_MAX: u32 = 16_384;
+/// A reader that makes no progress for this long ends as `too slow`.
+pub const READER_STALL_MAX: Duration = Duration::from_secs(10);
+
+// -- rtmp
+
+/// One message of a publisher that passed the gate (AMS: 4 MiB; key frames of 4K are larger). Larger: ended.
+pub const RTMP_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// One message before the gate let the publisher in. Larger: ended.
+pub const RTMP_MESSAGE_BYTES_BEFORE_PUBLISH_MAX: usize = 64 * 1024;
+/// Bytes of unfinished messages per connection, over all chunk streams. More: ended.
+pub const RTMP_REASSEMBLY_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Chunk streams per connection. More: ended.
+pub const RTMP_CHUNK_STREAMS_MAX: usize = 64;
+/// Chunk size a peer may set (the protocol's own limit is 16,777,215). Larger: ended.
+pub const RTMP_CHUNK_SIZE_MAX: u32 = 16_777_215;
+/// Bytes a peer may send before the handshake and `connect` are through. More: ended.
+pub const RTMP_BYTES_BEFORE_CONNECT_MAX: usize = 128 * 1024;
+/// Commands before `publish`. More: ended.
+pub const RTMP_COMMANDS_BEFORE_PUBLISH_MAX: usize = 64;
+/// Time for the handshake (AMS: 5 s). Longer: ended.
+pub const RTMP_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Time from the handshake to `publish`. Longer: ended.
+pub const RTMP_PUBLISH_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Silence of a connection (AMS: 60 s). Longer: ended.
+pub const RTMP_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// RTMP connections of one address. More: refused before the handshake.
+pub const RTMP_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// RTMP connections of the node. More: refused before the handshake.
+pub const RTMP_CONNECTIONS_MAX: usize = 8_192;
+/// Bytes waiting to be sent to an RTMP publisher that does not read. More: ended.
+pub const RTMP_SEND_BYTES_MAX: usize = 256 * 1024;
+/// Messages of one connection in a second (60 fps and 94 audio frames are 154, a catching-up encoder some thousands). More: ended.
+pub const RTMP_MESSAGES_PER_SECOND_MAX: u32 = 20_000;
+/// Commands, metadata and other messages that are neither audio nor video. Larger: ended.
+pub const RTMP_CONTROL_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Query parameters of a publish URL. More: refused.
+pub const RTMP_QUERY_PAIRS_MAX: usize = 64;
+/// Fields of `onMetaData` that are kept. More: not kept.
+pub const RTMP_METADATA_FIELDS_MAX: usize = 64;
+/// One text of `onMetaData`, or one `flashVer`. Longer: cut.
+pub const RTMP_TEXT_BYTES_MAX: usize = 256;
+/// Broken units or tags in a row that are skipped. More: ended.
+pub const RTMP_BROKEN_UNITS_MAX: u32 = 100;
+
+// -- AMF0
+
+/// Nesting of AMF0 objects and arrays. Deeper: malformed.
+pub const AMF_DEPTH_MAX: usize = 16;
+/// Values in one AMF0 message. More: malformed.
+pub const AMF_VALUES_MAX: usize = 4_096;
+
+// -- signalling
+
+/// One incoming signalling message (AMS: 81,920 bytes). Larger: the socket is closed.
+pub const SIGNALLING_MESSAGE_BYTES_MAX: usize = 81_920;
+/// Signalling messages per second of one socket, on average. More: the socket is closed.
+pub const SIGNALLING_MESSAGES_PER_SECOND_MAX: u32 = 100;
+/// Play sessions on one signalling socket. More: `highResourceUsage`.
+pub const PLAYS_PER_SOCKET_MAX: usize = 64;
+/// Streams one signalling socket may wait for. More: not told when they begin.
+pub const WAITS_PER_SOCKET_MAX: usize = 64;
+/// Signalling sockets of one address. More: 429 before the upgrade.
+pub const SIGNALLING_SOCKETS_PER_ADDRESS_MAX: usize = 1_024;
+/// Signalling sockets of the node. More: 503 before the upgrade.
+pub const SIGNALLING_SOCKETS_MAX: usize = 65_536;
+/// Messages waiting for a signalling peer that does not read. More: the socket is dropped.
+pub const SIGNALLING_SEND_QUEUE_MAX: usize = 256;
+/// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s).
+pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Viewers waiting for streams of one application. More: not told when they begin.
+pub const WAITERS_PER_APPLICATION_MAX: usize = 100_000;
+
+// -- webrtc play
+
+/// Largest datagram sent: IPv6 minimum MTU less headers, a tunnel's share and the SRTP tag.
+pub const RTP_PACKET_BYTES_MAX: usize = 1_200;
+/// One SDP. Larger: refused.
+pub const SDP_BYTES_MAX: usize = 64 * 1024;
+/// m-lines of one SDP. More: refused.
+pub const SDP_MEDIA_MAX: usize = 64;
+/// Players of one shard. More: `highResourceUsage`.
+pub const PLAYERS_PER_SHARD_MAX: usize = 4_096;
+/// Players of one shard whose handshake is not through. More: `highResourceUsage`.
+pub const HANDSHAKES_PER_SHARD_MAX: usize = 1_024;
+/// Time from the offer to connected (AMS's `webRTCClientStartTimeoutMs`). Longer: ended.
+pub const PLAY_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// A player without an authenticated packet for this long is gone.
+pub const PLAYER_SILENCE_MAX: Duration = Duration::from_secs(8);
+/// Addresses of one player that passed ICE. More: the oldest is forgotten.
+pub const PLAYER_ADDRESSES_MAX: usize = 8;
+/// Bytes of a DTLS ClientHello held until it is whole. More: the player is ended.
+pub const DTLS_HELLO_BYTES_MAX: usize = 8 * 1024;
+/// Times one packet is sent again. More: not sent.
+pub const NACK_RESENDS_MAX: u8 = 3;
+/// Share of a track's rate spent on sending packets again, in percent. More: not sent.
+pub const NACK_SHARE_PERCENT_MAX: usize = 15;
+/// Bytes a track may send again at once when it sent nothing again for a while. More: not sent.
+pub const NACK_BURST_BYTES_MAX: usize = 64 * 1024;
+/// Packets of one track waiting to be sent again. More: not sent.
+pub const NACK_QUEUE_MAX: usize = 512;
+/// Packets of one track whose resends are counted. More: the oldest are forgotten and not sent again.
+pub const NACK_PACKETS_COUNTED_MAX: usize = 1_024;
+/// Pace of a replay of the group of pictures, bits per second, unless the track's rate asks for more.
+pub const REPLAY_BITRATE: u64 = 10_000_000;
+/// Pace of a replay as a multiple of the track's rate, where that is more than [`REPLAY_BITRATE`].
+pub const REPLAY_RATE_FACTOR: u64 = 5;
+/// Rest between the end of a replay and one that the player asks for. Earlier: ignored.
+pub const REPLAY_REST_MIN: Duration = Duration::from_millis(500);
+/// How long a frame waits for the socket. Longer: whole frames are dropped for that player.
+pub const PLAY_BACKLOG_MAX: Duration = Duration::from_millis(500);
+/// Unauthenticated DTLS bytes taken from a player (a handshake has 4 KiB; it may be repeated). More: the player is ended.
+pub const DTLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
+/// Unauthenticated DTLS datagrams taken from a player. More: the player is ended.
+pub const DTLS_HANDSHAKE_DATAGRAMS_MAX: usize = 128;
+/// Smallest fragment of a DTLS handshake message but for its last. Smaller: dropped.
+pub const DTLS_FRAGMENT_BYTES_MIN: usize = 64;
+/// SSRCs a player's receiver reports may come from. More: dropped.
+pub const SRTCP_SENDERS_MAX: usize = 8;
+/// STUN answers, DTLS flights and RTCP waiting for a shard's socket. More: dropped, the peer asks again.
+pub const SHARD_CONTROL_DATAGRAMS_MAX: usize = 4_096;
+/// Datagrams taken from a shard's socket before media has its turn.
+pub const SHARD_DATAGRAMS_PER_TURN_MAX: usize = 256;
+/// Commands a shard takes in one turn of its loop; the rest have the next one.
+pub const SHARD_COMMANDS_PER_TURN_MAX: usize = 32;
+/// Commands waiting for a shard. More: the command is refused.
+pub const SHARD_COMMANDS_MAX: usize = 1_024;
+
+// -- actors
+
+/// Mailbox of an Application or Stream actor. Full: the message is refused as overload.
+pub const MAILBOX_MESSAGES_MAX: usize = 1_024;
+/// Streams of one application. More: refused as overload.
+pub const STREAMS_PER_APPLICATION_MAX: usize = 10_000;
+/// Mailbox of a Subscriber: it gets an attachment per stream it plays. Full: refused as overload.
+pub const SUBSCRIBER_MAILBOX_MESSAGES_MAX: usize = 64;
+/// Subscribers of one stream. More: `viewerLimitReached`.
+pub const SUBSCRIBERS_PER_STREAM_MAX: usize = 100_000;
+
+// -- transcoding
+
+/// Jobs at work in the audio pool or waiting for it, over all streams; a stream has one at a time.
+/// More: that stream's audio skips.
+pub const AUDIO_JOBS_MAX: usize = 1_024;
+/// Units one job of the audio pool converts.
+pub const AUDIO_UNITS_PER_JOB_MAX: usize = 16;
+/// One coded AAC frame (13 bits of length in ADTS; 768 bytes per channel in ISO/IEC 14496-3).
+/// Larger: skipped.
+pub const AAC_FRAME_BYTES_MAX: usize = 8_191;
+/// A transcoder that nobody wants for this long ends.
+pub const TRANSCODER_IDLE_MAX: Duration = Duration::from_secs(5);
+
+// -- metadata plane
+
+/// Broadcasts stored per application. More: refused.
+pub const BROADCASTS_PER_APPLICATION_MAX: usize = 100_000;
+/// One stored broadcast as JSON. Larger: refused.
+pub const BROADCAST_BYTES_MAX: usize = 64 * 1024;
+/// Commands waiting for the local store. More: NotApplied.
+pub const META_COMMANDS_MAX: usize = 4_096;
+/// Commands that share one transaction of the local store. More: they wait for the next one.
+pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
+/// Changes a watcher may lag behind. More: it is told to re-list.
+pub const META_WATCH_LAG_MAX: usize = 1_024;
+/// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,
+/// retries end within seconds). Older ones are forgotten: such a retry would be applied anew.
+pub const META_REQUESTS_REMEMBERED_MAX: usize = 65_536;
+/// Rows one sweeping command changes. More: the command is given again.
+pub const META_SWEEP_ROWS_MAX: usize = 1_000;
+/// Broadcasts of one list (AMS's `MAX_ITEM_IN_ONE_LIST`). More: cut off.
+pub const BROADCASTS_PER_LIST_MAX: usize = 250;
+/// Applications with stored settings or broadcasts. More: refused.
+pub const APPLICATIONS_MAX: usize = 1_024;
+/// Stored settings of one application as JSON. Larger: refused.
+pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
+/// Time for one answer of the metadata plane, retries included. Longer: the outcome is unknown.
+pub const META_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+// -- the gate
+
+/// Time the gate takes to decide. Longer: refused, the data store is not available.
+pub const GATE_DECISION_MAX: Duration = Duration::from_secs(3);
+
+// -- configuration
+
+/// One `penstock.toml`, properties file or file that holds a secret. Larger: refused, it is another file.
+pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
+
+// -- http
+
+/// A REST body. Larger: 413.
+pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// One file of the web pages, which is sent from memory. Larger: 500, and the log names the file.
+pub const PAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Time for a request's head. Longer: the connection is closed.
+pub const HTTP_HEAD_MAX: Duration = Duration::from_secs(10);
+/// Connections per web worker. More: they wait in the kernel's backlog.
+pub const HTTP_CONNECTIONS_PER_WORKER_MAX: usize = 16_384;

@@ -1,0 +1,28 @@
+//! Node configuration and application settings: two schemas, each standing once.
+//!
+//! - [`NodeConfig`]: one `penstock.toml` and the environment over it. Its types and their comments are the
+//!   schema: [`example_toml`] and [`json_schema`] are generated from them, names of environment variables
+//!   are derived from them, and the reader checks against them.
+//! - [`AppSettings`]: what AMS keeps in `webapps/<App>/WEB-INF/red5-web.properties`, through one table of
+//!   all its keys with AMS's names, types and defaults.
+//!
+//! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
+//!
+//! Invariants: an unknown key of `penstock.toml` or an unknown `PENSTOCK_*` variable never passes; no
+//! secret is ever in a `Debug`, an error or a notice; a security mechanism that cannot be enforced is
+//! named by [`AppSettings::unenforced_mechanisms`], never silently off.
+
+mod applications;
+mod error;
+mod file;
+mod nearest;
+mod node;
+mod settings;
+
+pub use applications::{AppFolder, discover_applications};
+pub use error::{ConfigError, Place, Problem};
+pub use node::{
+    DataConfig, HttpConfig, LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, RtmpConfig,
+    TlsConfig, WebrtcConfig, example_toml, json_schema,
+};
+pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced};

@@ -1,0 +1,224 @@
+//! The configuration of one node: the types whose comments are the documentation its users read.
+//!
+//! A doc comment here becomes the text in `penstock.toml` and in the JSON schema, so it speaks to the
+//! user. A key's environment variable, its type and its range are derived from the types as well.
+
+mod example;
+mod kind;
+mod load;
+mod schema;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use base::{Secret, limits};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use example::{example_toml, json_schema};
+
+/// Configuration of a Penstock node.
+///
+/// Every key may be left out. A key `section.key` is overridden by the environment variable
+/// `PENSTOCK_SECTION_KEY`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Web pages, REST and WebRTC signalling.
+    pub http: HttpConfig,
+    /// The certificate of HTTPS and WSS.
+    pub tls: TlsConfig,
+    /// Publishing by RTMP.
+    pub rtmp: RtmpConfig,
+    /// Playing by WebRTC.
+    pub webrtc: WebrtcConfig,
+    /// Folders.
+    pub data: DataConfig,
+    /// Log lines, on standard error.
+    pub log: LogConfig,
+    /// The page /metrics for Prometheus.
+    pub metrics: MetricsConfig,
+    /// What outsiders may use up at most.
+    pub limits: LimitsConfig,
+}
+
+/// See [`NodeConfig::http`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// TCP port of HTTP and WS. 0: any free port.
+    pub port: u16,
+    /// TCP port of HTTPS and WSS. 0: any free port.
+    pub https_port: u16,
+    /// IP addresses of this machine to listen on. Empty: all of them, IPv4 and IPv6.
+    pub bind_addresses: Vec<IpAddr>,
+    /// Worker threads of the web server. 0: one per processor core.
+    #[schemars(range(max = 1024))]
+    pub workers: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { port: 5080, https_port: 5443, bind_addresses: Vec::new(), workers: 0 }
+    }
+}
+
+/// See [`NodeConfig::tls`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file with the certificate and its chain. Empty: the node makes a certificate of its own,
+    /// which browsers warn about, and keeps it in the data folder.
+    pub certificate_file: PathBuf,
+    /// PEM file with the certificate's private key. Set both or none.
+    pub key_file: PathBuf,
+}
+
+impl TlsConfig {
+    /// The user's certificate and key; `None`: the node makes its own.
+    pub fn files(&self) -> Option<(&Path, &Path)> {
+        let none = self.certificate_file.as_os_str().is_empty();
+        (!none).then_some((&self.certificate_file, &self.key_file))
+    }
+}
+
+/// See [`NodeConfig::rtmp`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RtmpConfig {
+    /// Whether RTMP is listened for at all.
+    pub enabled: bool,
+    /// TCP port. 0: any free port.
+    pub port: u16,
+    /// IP addresses of this machine to listen on. Empty: all of them, IPv4 and IPv6.
+    pub bind_addresses: Vec<IpAddr>,
+}
+
+impl Default for RtmpConfig {
+    fn default() -> Self {
+        Self { enabled: true, port: 1935, bind_addresses: Vec::new() }
+    }
+}
+
+/// See [`NodeConfig::webrtc`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebrtcConfig {
+    /// First UDP port of media; each shard takes one port, counting up. 0: any free ports.
+    pub udp_port_base: u16,
+    /// Play shards: threads that send media, with one UDP port each. 0: one per processor core.
+    #[schemars(range(max = 256))]
+    pub shards: u16,
+    /// IP addresses that players are told to send to, in the order of preference. Needed behind NAT and
+    /// in containers. Empty: the machine's own addresses.
+    pub public_addresses: Vec<IpAddr>,
+}
+
+impl Default for WebrtcConfig {
+    fn default() -> Self {
+        Self { udp_port_base: 50_000, shards: 0, public_addresses: Vec::new() }
+    }
+}
+
+/// See [`NodeConfig::data`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Folder of what the node has to remember. Relative paths start at the folder it is started in.
+    #[schemars(length(min = 1))]
+    pub folder: PathBuf,
+    /// Folder of the applications: their pages and settings.
+    #[schemars(length(min = 1))]
+    pub webapps: PathBuf,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { folder: "data".into(), webapps: "webapps".into() }
+    }
+}
+
+/// See [`NodeConfig::log`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// The least important lines to write: error, warn, info, debug or trace. Also per part of the
+    /// program, as in "info,penstock_rtmp=debug".
+    #[schemars(length(min = 1))]
+    pub level: String,
+    /// Lines for people, or JSON objects for machines.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
+// Without doc comments on the variants: with them the schema is no longer a plain list of words.
+/// How log lines look.
+#[expect(missing_docs, reason = "the schema would no longer be a plain list of words")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// See [`NodeConfig::metrics`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// What a reader of /metrics must send as `Authorization: Bearer`. Empty: anybody may read it.
+    #[serde(skip_serializing, deserialize_with = "secret")]
+    #[schemars(with = "String")]
+    pub token: Secret,
+}
+
+impl MetricsConfig {
+    /// The token readers must show; `None`: none is asked for.
+    pub fn required_token(&self) -> Option<&Secret> {
+        (!self.token.expose().is_empty()).then_some(&self.token)
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+/// See [`NodeConfig::limits`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// RTMP connections of the node. More are refused.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub rtmp_connections: usize,
+    /// RTMP connections of one address (IPv6: of one /56). More are refused.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub rtmp_connections_per_address: usize,
+    /// Signalling sockets of the node. More are refused with 503.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub signalling_sockets: usize,
+    /// Signalling sockets of one address (IPv6: of one /56). More are refused with 429.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub signalling_sockets_per_address: usize,
+    /// WebRTC players of one shard. More are refused with highResourceUsage.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub players_per_shard: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            rtmp_connections: limits::RTMP_CONNECTIONS_MAX,
+            rtmp_connections_per_address: limits::RTMP_CONNECTIONS_PER_ADDRESS_MAX,
+            signalling_sockets: limits::SIGNALLING_SOCKETS_MAX,
+            signalling_sockets_per_address: limits::SIGNALLING_SOCKETS_PER_ADDRESS_MAX,
+            players_per_shard: limits::PLAYERS_PER_SHARD_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The settings of one application.
+
+mod java;
+mod kind;
+mod notice;
+mod properties;
+mod table;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use base::{AppName, Randomness, Secret};
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+pub use notice::{LoadedSettings, Notice};
+pub use table::Concerns;
+
+use kind::{Kind, RANDOM_TEXT_LENGTH};
+use table::ROWS;
+
+/// The value of every setting AMS has, of which Penstock acts on those with an accessor here.
+///
+/// As JSON it is AMS's settings object: every key is written; on reading, keys nobody knows are ignored
+/// and missing ones stand at their default. A value of a wrong type is an error. `Debug` shows what
+/// differs from the default, and never a secret.
+#[derive(Clone, PartialEq)]
+pub struct AppSettings {
+    /// One value per row of the table, in its order, each checked against the row's type.
+    values: Box<[Value; ROWS.len()]>,
+}
+
+/// A security mechanism that is switched on and that Penstock cannot enforce yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unenforced {
+    /// The setting's JSON key.
+    pub key: &'static str,
+    /// The direction in which everybody has to be refused.
+    pub concerns: Concerns,
+}
+
+/// The JSON key under which AMS also shows the renditions as one text.
+const LADDER_TEXT: &str = "encoderSettingsString";
+const LADDER: &str = "encoderSettings";
+
+macro_rules! accessors {
+    ($($(#[$doc:meta])* fn $name:ident($key:literal) -> $type:ty = $read:ident;)+) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self) -> $type {
+                const ROW: usize = table::acted_on($key);
+                self.$read(ROW)
+            }
+        )+
+    };
+}
+
+impl AppSettings {
+    /// AMS's defaults for the application `app`, with its own keys drawn.
+    pub fn new(app: &AppName, randomness: &dyn Randomness) -> Self {
+        const APP_NAME: usize = table::acted_on("appName");
+        let mut settings = Self::default();
+        settings.values[APP_NAME] = app.as_str().into();
+        settings.draw_missing_keys(randomness);
+        settings
+    }
+
+    /// Draws the keys every application has for itself, where they are blank. Settings that came as JSON
+    /// need this, since nothing random happens while reading.
+    pub fn draw_missing_keys(&mut self, randomness: &dyn Randomness) {
+        for (row, value) in ROWS.iter().zip(self.values.iter_mut()) {
+            if matches!(row.kind, Kind::RandomText) && is_off(value) {
+                *value = randomness.alphanumeric(RANDOM_TEXT_LENGTH).into();
+            }
+        }
+    }
+
+    /// The value of any setting by its JSON key, whether Penstock acts on it or not.
+    pub fn get(&self, json_key: &str) -> Option<&Value> {
+        table::by_json(json_key).and_then(|row| self.values.get(row))
+    }
+
+    /// The security mechanisms that are switched on and that nothing enforces yet. As long as there is
+    /// one for a direction, the gate must refuse everybody in that direction: who believes a stream
+    /// protected must not find it open.
+    pub fn unenforced_mechanisms(&self) -> Vec<Unenforced> {
+        let switched_on = ROWS.iter().zip(self.values.iter()).filter(|(_, value)| !is_off(value));
+        switched_on
+            .filter(|(row, _)| !row.acted_on)
+            .filter_map(|(row, _)| row.gates.map(|concerns| Unenforced { key: row.json, concerns }))
+            .collect()
+    }
+
+    accessors! {
+        /// Only streams that were created beforehand may be published.
+        fn accept_only_streams_in_data_store("acceptOnlyStreamsInDataStore") -> bool = flag;
+        /// Streams may be played by WebRTC.
+        fn webrtc_enabled("webRTCEnabled") -> bool = flag;
+        /// H.264 may be offered to WebRTC players.
+        fn h264_enabled("h264Enabled") -> bool = flag;
+        /// The STUN server that pages are told, as a URI; empty: none.
+        fn stun_server_uri("stunServerURI") -> &str = text;
+        /// The TURN user that pages are told; empty: none.
+        fn turn_server_username("turnServerUsername") -> &str = text;
+        /// The TURN password that pages are told; empty: none.
+        fn turn_server_credential("turnServerCredential") -> Secret<&str> = secret;
+        /// A signalling socket may play the same stream only once at a time.
+        fn play_webrtc_stream_once_for_each_session("playWebRTCStreamOnceForEachSession") -> bool = flag;
+        /// WebRTC players of the whole application; `None`: no limit.
+        fn webrtc_viewer_limit("webRTCViewerLimit") -> Option<usize> = limit;
+        /// Time from the offer to connected.
+        fn webrtc_client_start_timeout("webRTCClientStartTimeoutMs") -> Duration = milliseconds;
+        /// Streams published at the same time in the whole application; `None`: no limit.
+        fn ingesting_stream_limit("ingestingStreamLimit") -> Option<usize> = limit;
+        /// Streams may be played by RTMP.
+        fn rtmp_playback_enabled("rtmpPlaybackEnabled") -> bool = flag;
+        /// IPv6 addresses are not offered as ICE candidates.
+        fn disable_ipv6_candidates("disableIPv6Candidates") -> bool = flag;
+        /// The application's name.
+        fn app_name("appName") -> &str = text;
+    }
+
+    fn flag(&self, row: usize) -> bool {
+        self.values[row].as_bool().unwrap_or_default()
+    }
+
+    fn text(&self, row: usize) -> &str {
+        self.values[row].as_str().unwrap_or_default()
+    }
+
+    fn secret(&self, row: usize) -> Secret<&str> {
+        Secret::new(self.text(row))
+    }
+
+    /// AMS says "no limit" as -1.
+    fn limit(&self, row: usize) -> Option<usize> {
+        self.values[row].as_u64().and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    fn milliseconds(&self, row: usize) -> Duration {
+        Duration::from_millis(self.values[row].as_u64().unwrap_or_default())
+    }
+}
+
+/// A switch at false, a blank text, nothing.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(on) => !on,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// AMS's defaults, with the application's own keys still blank; see [`AppSettings::new`].
+impl Default for AppSettings {
+    fn default() -> Self {
+        Self { values: Box::new(std::array::from_fn(|row| ROWS[row].kind.default_value())) }
+    }
+}
+
+impl fmt::Debug for AppSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("AppSettings");
+        for (row, value) in ROWS.iter().zip(self.values.iter()) {
+            match row.secret {
+                _ if *value == row.kind.default_value() => {}
+                true => drop(shown.field(row.json, &Secret::new(()))),
+                false => drop(shown.field(row.json, &format_args!("{value}"))),
+            }
+        }
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Serialize for AppSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(ROWS.len() + 1))?;
+        for (row, value) in ROWS.iter().zip(self.values.iter()) {
+            map.serialize_entry(row.json, value)?;
+            if row.json == LADDER {
+                let empty = value.as_array().is_none_or(Vec::is_empty);
+                map.serialize_entry(LADDER_TEXT, &if empty { String::new() } else { value.to_string() })?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for AppSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = BTreeMap::<Cow<'de, str>, Value>::deserialize(deserializer)?;
+        let mut settings = Self::default();
+        for (row, value) in ROWS.iter().zip(settings.values.iter_mut()) {
+            let given = match given.get(row.json) {
+                None if row.json == LADDER => given.get(LADDER_TEXT),
+                given => given,
+            };
+            if let Some(given) = given {
+                *value = row.kind.read_json(given).ok_or_else(|| {
+                    D::Error::custom(format_args!("{} must be {}", row.json, row.kind.allowed()))
+                })?;
+            }
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
+
+mod listeners;
+mod machine;
+mod wiring;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use config::NodeConfig;
+
+/// A live-media node: RTMP in, WebRTC out, on the wire of Ant Media Server.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The configuration file; ./penstock.toml if there is one, else the defaults.
+    #[arg(long, env = "PENSTOCK_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the node (what happens without a command).
+    Run,
+    /// About the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the annotated example file with every key and its default.
+    Example,
+    /// Print the JSON schema of the file.
+    Schema,
+    /// Read file and environment and say whether they are good.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        None | Some(Command::Run) => load(&arguments).and_then(wiring::run),
+        Some(Command::Config(ConfigCommand::Check)) => {
+            load(&arguments).map(|_| say("the configuration is good\n"))
+        }
+        Some(Command::Config(ConfigCommand::Example)) => Ok(say(&config::example_toml())),
+        Some(Command::Config(ConfigCommand::Schema)) => Ok(say(&config::json_schema())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(arguments: &Arguments) -> anyhow::Result<NodeConfig> {
+    NodeConfig::load(arguments.config.as_deref(), std::env::vars()).context("the configuration cannot be used")
+}
+
+#[expect(clippy::print_stdout, reason = "what the user asked to see")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be there yet")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("penstock: {error:#}");
+}

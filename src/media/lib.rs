@@ -1,0 +1,40 @@
+//! What flows through a node: units, tracks and their rings, the catalogue of a stream, its
+//! timeline, and the converters between a track's two views (frames and RTP packets).
+//!
+//! A protocol's session writes [`Unit`]s through a [`TrackWriter`]; readers follow with a
+//! [`Cursor`]. Nothing here does I/O, and nothing here knows a protocol's session.
+//!
+//! Invariants:
+//! * a ring has one writer; a writer whose generation is over gets [`WriteError::Fenced`];
+//! * rings are bounded by time, bytes and entries; a slow reader jumps forward, it never blocks
+//!   the writer;
+//! * a cursor is an index, it keeps nothing alive;
+//! * `dts` never goes back within a track.
+
+mod aac;
+mod bell;
+mod bits;
+mod catalogue;
+mod codec;
+pub mod h264;
+mod packet;
+mod packetize;
+mod ring;
+mod stream;
+mod timeline;
+mod track;
+mod unit;
+mod way;
+
+pub use aac::{AacConfig, AacError, UnsupportedAudio};
+pub use bell::{Bell, Bells};
+pub use catalogue::{Catalogue, TrackInfo};
+pub use codec::{Codec, CodecConfig, Kind, OpusConfig};
+pub use packet::{Packet, PacketRun};
+pub use packetize::Packetizer;
+pub use ring::{Cursor, Read, Ring, Timed};
+pub use stream::{Demand, DemandGuard, StreamMedia};
+pub use timeline::{Placed, Timeline, TimelineEvent};
+pub use track::{PacketReader, Track, TrackWriter, WriteError};
+pub use unit::Unit;
+pub use way::{Way, webrtc_way};

@@ -1,0 +1,74 @@
+//! RTP payloads: the packet view of a track.
+
+use std::time::Instant;
+
+use base::MediaTime;
+use bytes::Bytes;
+
+use crate::ring::Timed;
+use crate::unit::Unit;
+
+/// One RTP payload, shared by every viewer; only the 12-byte header differs between them.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// The payload after the RTP header, at most [`base::limits::RTP_PACKET_BYTES_MAX`] with it.
+    pub payload: Bytes,
+    /// The RTP marker bit: the last packet of a video frame.
+    pub marker: bool,
+}
+
+/// Consecutive packets of one frame: all of it, where the source gave frames.
+///
+/// Packets are numbered through the track: packet `i` of this run has the number
+/// `first_packet + i`, and a viewer's sequence number is that number plus its own offset.
+#[derive(Clone, Debug)]
+pub struct PacketRun {
+    /// The track-wide number of `packets[0]`.
+    pub first_packet: u64,
+    /// The payloads, in order. All but the last of a fragmented NAL unit have the same size, so
+    /// that a run leaves in few segmented sends.
+    pub packets: Vec<Packet>,
+    /// When the frame is decoded, on the stream's clock.
+    pub dts: MediaTime,
+    /// When the frame is shown; the RTP timestamp comes from it.
+    pub pts: MediaTime,
+    /// When the frame's first byte reached this node.
+    pub arrived: Instant,
+    /// The frame can be decoded on its own, and parameter sets stand before it.
+    pub key: bool,
+    /// The first packet here begins the frame.
+    pub starts_frame: bool,
+    /// The last packet here ends the frame.
+    pub ends_frame: bool,
+}
+
+impl PacketRun {
+    /// The track-wide number behind the last packet.
+    pub fn end_packet(&self) -> u64 {
+        self.first_packet + self.packets.len() as u64
+    }
+}
+
+impl Timed for PacketRun {
+    fn dts(&self) -> MediaTime {
+        self.dts
+    }
+    fn bytes(&self) -> usize {
+        self.packets.iter().map(|packet| packet.payload.len()).sum()
+    }
+    fn key(&self) -> bool {
+        self.key && self.starts_frame
+    }
+}
+
+impl Timed for Unit {
+    fn dts(&self) -> MediaTime {
+        self.dts
+    }
+    fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+    fn key(&self) -> bool {
+        self.key
+    }
+}

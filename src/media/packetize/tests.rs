@@ -1,0 +1,150 @@
+use base::{Clock, MediaTime, SystemClock};
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::OpusConfig;
+
+const SPS: &[u8] = &[
+    0x67, 0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78, 0x02, 0x27, 0xe5, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00,
+    0x04, 0x00, 0x00, 0x03, 0x00, 0xf0, 0x3c, 0x60, 0xc6, 0x58,
+];
+const PPS: &[u8] = &[0x68, 0xef, 0x8f, 0xcb];
+
+fn h264_config(pps: &[u8]) -> CodecConfig {
+    let sets = (vec![Bytes::from_static(SPS)], vec![Bytes::copy_from_slice(pps)]);
+    CodecConfig::H264(Arc::new(H264Config::from_parameter_sets(sets.0, sets.1).unwrap()))
+}
+
+fn unit(payload: Vec<u8>, key: bool) -> Unit {
+    let at = MediaTime::from_millis(40);
+    Unit { dts: at, pts: at, arrived: SystemClock.now(), key, generation: 1, payload: payload.into() }
+}
+
+fn frame(nals: &[Vec<u8>], key: bool) -> Unit {
+    let mut payload = Vec::new();
+    for nal in nals {
+        payload.extend(u32::try_from(nal.len()).unwrap().to_be_bytes());
+        payload.extend(nal);
+    }
+    unit(payload, key)
+}
+
+fn nal(header: u8, length: usize) -> Vec<u8> {
+    let mut nal: Vec<u8> = (0..length).map(|at| (at * 7 % 251) as u8).collect();
+    nal[0] = header;
+    nal
+}
+
+/// What a receiver makes of the payloads (RFC 6184 5.6 to 5.8).
+fn depacketize(packets: &[Packet]) -> Vec<Vec<u8>> {
+    let mut nals: Vec<Vec<u8>> = Vec::new();
+    for packet in packets {
+        let payload = &packet.payload[..];
+        match payload[0] & 0x1f {
+            24 => {
+                let mut left = &payload[1..];
+                while let Some((length, rest)) = left.split_first_chunk::<2>() {
+                    let (nal, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
+                    nals.push(nal.to_vec());
+                    left = rest;
+                }
+            }
+            28 => {
+                if payload[1] & 0x80 != 0 {
+                    nals.push(vec![payload[0] & 0xe0 | payload[1] & 0x1f]);
+                }
+                nals.last_mut().unwrap().extend(&payload[2..]);
+            }
+            _ => nals.push(payload.to_vec()),
+        }
+    }
+    nals
+}
+
+#[test]
+fn a_key_frame_is_preceded_by_its_parameter_sets_in_one_packet() {
+    let mut packetizer = Packetizer::new(&h264_config(PPS));
+    let run = packetizer.packetize(&frame(&[nal(0x06, 30), nal(0x65, 900)], true)).unwrap();
+    assert_eq!(run.packets.len(), 3);
+    let stap = &run.packets[0].payload[..];
+    assert_eq!(stap[0], 0x78, "STAP-A of the importance of its NAL units");
+    assert_eq!(stap[1..3], [0, 27]);
+    assert_eq!(depacketize(&run.packets), [SPS.to_vec(), PPS.to_vec(), nal(0x06, 30), nal(0x65, 900)]);
+    assert_eq!(run.packets.iter().map(|packet| packet.marker).collect::<Vec<_>>(), [false, false, true]);
+    assert!(run.key && run.starts_frame && run.ends_frame);
+
+    let run = packetizer.packetize(&frame(&[nal(0x41, 10)], false)).unwrap();
+    assert_eq!((run.packets.len(), run.first_packet), (1, 3));
+}
+
+#[test]
+fn fragments_have_one_size_and_share_one_buffer() {
+    let mut packetizer = Packetizer::new(&h264_config(PPS));
+    let run = packetizer.packetize(&frame(&[nal(0x41, 10_000)], false)).unwrap();
+    let sizes: Vec<_> = run.packets.iter().map(|packet| packet.payload.len()).collect();
+    assert_eq!(sizes.len(), 9);
+    assert!(sizes[..8].iter().all(|size| *size == sizes[0]), "{sizes:?}");
+    assert!(sizes[8] <= sizes[0], "{sizes:?}");
+    assert_eq!(run.packets[0].payload[..2], [0x5c, 0x81]);
+    assert_eq!(run.packets[4].payload[..2], [0x5c, 0x01]);
+    assert_eq!(run.packets[8].payload[..2], [0x5c, 0x41]);
+    for pair in run.packets.windows(2) {
+        assert_eq!(pair[0].payload.as_ptr_range().end, pair[1].payload.as_ptr());
+    }
+}
+
+#[test]
+fn parameter_sets_too_large_for_one_packet_go_each_for_itself() {
+    let mut large = nal(0x68, 1_500);
+    large[1] = 0xee;
+    let mut packetizer = Packetizer::new(&h264_config(&large));
+    let run = packetizer.packetize(&frame(&[nal(0x65, 100)], true)).unwrap();
+    assert_eq!(depacketize(&run.packets), [SPS.to_vec(), large, nal(0x65, 100)]);
+}
+
+#[test]
+fn opus_is_one_packet_and_aac_is_none() {
+    let opus = CodecConfig::Opus(OpusConfig { channels: 2 });
+    let mut packetizer = Packetizer::new(&opus);
+    let given = unit(vec![0xfc, 1, 2], true);
+    let run = packetizer.packetize(&given).unwrap();
+    assert_eq!(run.packets.len(), 1);
+    assert!(!run.packets[0].marker);
+    assert_eq!(run.packets[0].payload.as_ptr(), given.payload.as_ptr());
+    assert!(packetizer.packetize(&unit(vec![0; PAYLOAD_BYTES_MAX + 1], true)).is_none());
+
+    let aac = crate::AacConfig::from_asc(&[0x12, 0x10]).unwrap();
+    packetizer.reconfigure(&CodecConfig::Aac(Arc::new(aac)));
+    assert!(packetizer.packetize(&given).is_none());
+    packetizer.reconfigure(&opus);
+    assert_eq!(packetizer.packetize(&given).unwrap().first_packet, 1);
+}
+
+#[test]
+fn malformed_and_empty_units_have_no_packets() {
+    let mut packetizer = Packetizer::new(&h264_config(PPS));
+    for payload in [vec![], vec![0, 0, 0, 9, 0x41], vec![0, 0, 0, 2, 0x7c, 0x85]] {
+        assert!(packetizer.packetize(&unit(payload, false)).is_none());
+    }
+    assert_eq!(packetizer.packetize(&frame(&[nal(0x41, 9)], false)).unwrap().first_packet, 0);
+}
+
+proptest! {
+    #[test]
+    fn a_receiver_gets_the_frame_back(
+        sizes in prop::collection::vec(1_usize..6_000, 1..8),
+        key: bool,
+    ) {
+        let nals: Vec<_> = sizes.iter().map(|size| nal(if key { 0x65 } else { 0x41 }, *size)).collect();
+        let run = Packetizer::new(&h264_config(PPS)).packetize(&frame(&nals, key)).unwrap();
+        let mut got = depacketize(&run.packets);
+        if key {
+            prop_assert_eq!(got.drain(..2).collect::<Vec<_>>(), [SPS.to_vec(), PPS.to_vec()]);
+        }
+        prop_assert_eq!(got, nals);
+        let datagram = |packet: &Packet| packet.payload.len() + RTP_HEADER_BYTES + SRTP_TAG_BYTES;
+        prop_assert!(run.packets.iter().all(|packet| datagram(packet) <= limits::RTP_PACKET_BYTES_MAX));
+        prop_assert_eq!(run.packets.iter().filter(|packet| packet.marker).count(), 1);
+        prop_assert!(run.packets.last().unwrap().marker);
+    }
+}

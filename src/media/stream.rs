@@ -1,0 +1,191 @@
+//! A stream's media: its catalogue, its demands, and the wake-ups for both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::{TrackId, limits};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::catalogue::{Catalogue, TrackInfo};
+use crate::codec::{Codec, CodecConfig};
+use crate::track::{Track, TrackWriter};
+
+/// How many readers want a codec that the source does not send.
+#[derive(Debug, Default)]
+struct Wanted {
+    opus: AtomicUsize,
+}
+
+/// What readers of a stream want that its source may not send; whoever makes derived tracks
+/// (`transcode`) follows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Readers that need Opus.
+    pub opus: usize,
+}
+
+/// The media of one stream, shared by its writer, its readers and the actors that own it.
+///
+/// The catalogue is a watched value: readers see the newest version, never a queue of versions.
+#[derive(Debug)]
+pub struct StreamMedia {
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    change: Mutex<()>,
+    wanted: Wanted,
+    demand: watch::Sender<Demand>,
+    closed: watch::Sender<bool>,
+}
+
+impl StreamMedia {
+    /// A stream without tracks.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            catalogue: watch::Sender::new(Arc::new(Catalogue::default())),
+            change: Mutex::new(()),
+            wanted: Wanted::default(),
+            demand: watch::Sender::new(Demand::default()),
+            closed: watch::Sender::new(false),
+        })
+    }
+
+    /// The tracks now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.borrow())
+    }
+
+    /// Follows the catalogue.
+    pub fn watch(&self) -> watch::Receiver<Arc<Catalogue>> {
+        self.catalogue.subscribe()
+    }
+
+    /// Adds a track, or takes over the one of that name and codec (its writer is fenced); a
+    /// configuration that differs raises the track's generation. A track whose codec changed is
+    /// replaced by a new one under its name. `None` beyond [`limits::TRACKS_PER_STREAM_MAX`] and
+    /// once the stream is closed.
+    pub fn write_track(
+        &self,
+        id: &TrackId,
+        config: &CodecConfig,
+        derived_from: Option<&TrackId>,
+    ) -> Option<TrackWriter> {
+        let _one_at_a_time = self.change.lock();
+        if self.is_closed() {
+            return None;
+        }
+        let mut next = (*self.catalogue()).clone();
+        let full = next.tracks.len() >= limits::TRACKS_PER_STREAM_MAX;
+        let writer = match next.tracks.iter_mut().find(|info| info.id == *id) {
+            Some(info) if info.config.codec() == config.codec() => {
+                if info.config == *config {
+                    return Some(info.track.writer());
+                }
+                let writer = info.track.reconfigure(config);
+                info.config = config.clone();
+                info.generation = writer.generation();
+                writer
+            }
+            held => {
+                let track = Track::new(config.clone());
+                let writer = track.writer();
+                let info = TrackInfo {
+                    id: id.clone(),
+                    config: config.clone(),
+                    generation: 1,
+                    derived_from: derived_from.cloned(),
+                    track,
+                };
+                match held {
+                    Some(old) => std::mem::replace(old, info).track.close(),
+                    None if full => return None,
+                    None => next.tracks.push(info),
+                }
+                writer
+            }
+        };
+        self.publish(next);
+        Some(writer)
+    }
+
+    /// Takes a track out and ends it for its readers.
+    pub fn remove_track(&self, id: &TrackId) {
+        let _one_at_a_time = self.change.lock();
+        let mut next = (*self.catalogue()).clone();
+        next.tracks.retain(|info| {
+            let stays = info.id != *id;
+            if !stays {
+                info.track.close();
+            }
+            stays
+        });
+        self.publish(next);
+    }
+
+    /// Ends the stream: every track ends for its readers, and no more are added.
+    pub fn close(&self) {
+        let _one_at_a_time = self.change.lock();
+        self.closed.send_replace(true);
+        for info in &self.catalogue().tracks {
+            info.track.close();
+        }
+    }
+
+    /// Whether the stream has ended.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Waits for the end of the stream.
+    pub async fn closed(&self) {
+        let mut closed = self.closed.subscribe();
+        // The sender lives as long as `self`, so the wait ends only with the value.
+        let _ended = closed.wait_for(|closed| *closed).await;
+    }
+
+    /// Says that a reader needs `codec`, for as long as the guard lives.
+    pub fn want(self: &Arc<Self>, codec: Codec) -> DemandGuard {
+        self.count(codec, |wanted| {
+            wanted.fetch_add(1, Ordering::AcqRel);
+        });
+        DemandGuard { media: Arc::clone(self), codec }
+    }
+
+    /// What readers want now, and how it changes.
+    pub fn demand(&self) -> watch::Receiver<Demand> {
+        self.demand.subscribe()
+    }
+
+    fn count(&self, codec: Codec, change: impl FnOnce(&AtomicUsize)) {
+        // Only Opus is ever made from something else; wanting another codec starts nothing.
+        if codec == Codec::Opus {
+            change(&self.wanted.opus);
+        }
+        self.demand.send_if_modified(|demand| {
+            let now = Demand { opus: self.wanted.opus.load(Ordering::Acquire) };
+            std::mem::replace(demand, now) != now
+        });
+    }
+
+    fn publish(&self, mut next: Catalogue) {
+        next.version += 1;
+        self.catalogue.send_replace(Arc::new(next));
+    }
+}
+
+/// A reader's wish for a codec; dropped, the wish ends.
+#[derive(Debug)]
+pub struct DemandGuard {
+    media: Arc<StreamMedia>,
+    codec: Codec,
+}
+
+impl Drop for DemandGuard {
+    fn drop(&mut self) {
+        self.media.count(self.codec, |wanted| {
+            wanted.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

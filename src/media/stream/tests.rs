@@ -1,0 +1,108 @@
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use crate::aac::AacConfig;
+use crate::codec::{Kind, OpusConfig};
+use crate::track::WriteError;
+
+fn id(name: &str) -> TrackId {
+    TrackId::new(name).unwrap()
+}
+
+fn opus(channels: u8) -> CodecConfig {
+    CodecConfig::Opus(OpusConfig { channels })
+}
+
+fn aac() -> CodecConfig {
+    CodecConfig::Aac(Arc::new(AacConfig::from_asc(&[0x12, 0x10]).unwrap()))
+}
+
+fn ready(future: impl Future<Output = ()>) -> bool {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+}
+
+#[test]
+fn the_catalogue_tells_of_every_change() {
+    let media = StreamMedia::new();
+    let mut watch = media.watch();
+    let writer = media.write_track(&id("audio"), &aac(), None).unwrap();
+    media.write_track(&id("audio-opus"), &opus(2), Some(&id("audio"))).unwrap();
+    assert!(watch.has_changed().unwrap());
+    let catalogue = Arc::clone(&watch.borrow_and_update());
+    assert_eq!(catalogue.version, 2);
+    assert_eq!(catalogue.source(Kind::Audio).unwrap().id, id("audio"));
+    assert_eq!(catalogue.with_codec(Codec::Opus).unwrap().derived_from, Some(id("audio")));
+    assert!(Arc::ptr_eq(&catalogue.track(&id("audio")).unwrap().track, writer.track()));
+}
+
+#[test]
+fn a_takeover_with_the_same_configuration_keeps_the_track() {
+    let media = StreamMedia::new();
+    let old = media.write_track(&id("a"), &opus(2), None).unwrap();
+    let new = media.write_track(&id("a"), &opus(2), None).unwrap();
+    assert!(Arc::ptr_eq(old.track(), new.track()));
+    assert!(!old.is_current() && new.is_current());
+    assert_eq!((media.catalogue().version, new.generation()), (1, 1));
+}
+
+#[test]
+fn a_new_configuration_raises_the_generation_and_a_new_codec_replaces_the_track() {
+    let media = StreamMedia::new();
+    let first = media.write_track(&id("a"), &opus(2), None).unwrap();
+    let second = media.write_track(&id("a"), &opus(1), None).unwrap();
+    assert!(Arc::ptr_eq(first.track(), second.track()));
+    let generation = |media: &StreamMedia| media.catalogue().track(&id("a")).unwrap().generation;
+    assert_eq!((second.generation(), generation(&media)), (2, 2));
+    let third = media.write_track(&id("a"), &aac(), None).unwrap();
+    assert!(!Arc::ptr_eq(second.track(), third.track()));
+    assert!(second.track().frames().is_closed());
+    assert_eq!((third.generation(), generation(&media)), (1, 1));
+}
+
+#[test]
+fn tracks_are_limited_and_removed() {
+    let media = StreamMedia::new();
+    for number in 0..limits::TRACKS_PER_STREAM_MAX {
+        media.write_track(&id(&number.to_string()), &opus(2), None).unwrap();
+    }
+    assert!(media.write_track(&id("more"), &opus(2), None).is_none());
+    let removed = Arc::clone(&media.catalogue().track(&id("3")).unwrap().track);
+    media.remove_track(&id("3"));
+    assert!(removed.frames().is_closed());
+    assert!(media.write_track(&id("more"), &opus(2), None).is_some());
+}
+
+#[test]
+fn a_closed_stream_ends_its_tracks_and_takes_no_more() {
+    let media = StreamMedia::new();
+    let writer = media.write_track(&id("a"), &opus(2), None).unwrap();
+    assert!(!media.is_closed() && !ready(media.closed()));
+    media.close();
+    assert!(media.is_closed() && ready(media.closed()));
+    assert!(writer.track().frames().is_closed());
+    assert!(media.write_track(&id("b"), &opus(2), None).is_none());
+    let unit = crate::Unit {
+        dts: base::MediaTime::ZERO,
+        pts: base::MediaTime::ZERO,
+        arrived: base::Clock::now(&base::SystemClock),
+        key: true,
+        generation: 1,
+        payload: bytes::Bytes::new(),
+    };
+    assert_eq!(writer.write(unit), Err(WriteError::Fenced));
+}
+
+#[test]
+fn demand_counts_the_readers_that_need_opus() {
+    let media = StreamMedia::new();
+    let mut demand = media.demand();
+    let first = media.want(Codec::Opus);
+    let second = media.want(Codec::Opus);
+    let _other = media.want(Codec::H264);
+    assert_eq!(*demand.borrow_and_update(), Demand { opus: 2 });
+    drop((first, second));
+    assert!(demand.has_changed().unwrap());
+    assert_eq!(*demand.borrow_and_update(), Demand { opus: 0 });
+}

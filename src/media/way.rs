@@ -1,0 +1,44 @@
+//! What becomes of a source track on its way to an output: passed on, transcoded, or refused.
+//!
+//! The one table of codecs; ARCHITECTURE.md shows it, sessions and transcoders read it.
+
+use crate::catalogue::TrackInfo;
+use crate::codec::CodecConfig;
+use crate::ring::Cursor;
+
+/// What becomes of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As it is.
+    Pass,
+    /// Through a transcoder that runs once per stream.
+    Transcode,
+    /// Not at all; the reason, in words for people.
+    Refuse(String),
+}
+
+/// Frames that are looked at for reordering: more than any reordering depth (16).
+const REORDER_PROBE_FRAMES: u64 = 32;
+
+/// What becomes of a track on its way to WebRTC players.
+pub fn webrtc_way(info: &TrackInfo) -> Way {
+    match &info.config {
+        // RTP carries pictures in decoding order and browsers show them in that order.
+        CodecConfig::H264(_) if reorders(info) => Way::Refuse(
+            "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder".to_owned(),
+        ),
+        CodecConfig::H264(_) | CodecConfig::Opus(_) => Way::Pass,
+        CodecConfig::Aac(aac) => match aac.webrtc_support() {
+            Ok(()) => Way::Transcode,
+            Err(why) => Way::Refuse(why.to_string()),
+        },
+    }
+}
+
+/// Whether the newest frames are shown in another order than they are decoded in.
+fn reorders(info: &TrackInfo) -> bool {
+    let frames = info.track.frames();
+    let mut cursor = Cursor(frames.head().saturating_sub(REORDER_PROBE_FRAMES).max(frames.tail()));
+    let newest = frames.read(&mut cursor, usize::try_from(REORDER_PROBE_FRAMES).unwrap_or(usize::MAX));
+    newest.entries.iter().any(|unit| unit.pts != unit.dts)
+}

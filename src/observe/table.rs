@@ -1,0 +1,173 @@
+//! The table of every metric. A new one is one entry here; its function, its row in [`METRICS`] and
+//! its line in ARCHITECTURE.md follow.
+
+use std::fmt::Write;
+
+/// How a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, from 0 at the start of the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+impl Kind {
+    /// The Prometheus name of the kind.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// One metric, as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name on `/metrics`.
+    pub name: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// What one of it is.
+    pub unit: &'static str,
+    /// The names of its labels, in the order of its function's arguments.
+    pub labels: &'static [&'static str],
+    /// What it tells, in a sentence.
+    pub description: &'static str,
+}
+
+macro_rules! metrics_table {
+    ($($kind:ident $function:ident($($label:ident),*) = $name:literal, $unit:literal, $description:literal;)+) => {
+        /// Every metric of the node, in the order of the frame's way through it.
+        pub const METRICS: &[Metric] = &[$(Metric {
+            name: $name,
+            kind: metrics_table!(@kind $kind),
+            unit: $unit,
+            labels: &[$(stringify!($label)),*],
+            description: $description,
+        }),+];
+
+        /// One function per metric; its arguments are the label values.
+        ///
+        /// The handle it returns is cheap to move and may be kept: a hot path looks it up once. A handle
+        /// taken before [`Metrics::install`](crate::Metrics::install) counts nothing.
+        pub mod metric {
+            use metrics::{Counter, Gauge, SharedString};
+            $(
+                #[doc = concat!("`", $name, "`: ", $description)]
+                pub fn $function($($label: impl Into<SharedString>),*) -> metrics_table!(@type $kind) {
+                    metrics::$kind!($name $(, stringify!($label) => $label.into())*)
+                }
+            )+
+        }
+    };
+    (@kind counter) => { Kind::Counter };
+    (@kind gauge) => { Kind::Gauge };
+    (@type counter) => { Counter };
+    (@type gauge) => { Gauge };
+}
+
+metrics_table! {
+    gauge rtmp_connections() = "penstock_rtmp_connections", "connections",
+        "RTMP connections open now.";
+    counter rtmp_connections_ended(reason) = "penstock_rtmp_connections_ended_total", "connections",
+        "RTMP connections that ended, by exit reason.";
+    counter rtmp_bytes_received() = "penstock_rtmp_bytes_received_total", "bytes",
+        "Bytes read from RTMP connections, handshake included.";
+    counter rtmp_refused(reason) = "penstock_rtmp_refused_total", "connections",
+        "RTMP connections and publishes refused, by reason.";
+
+    gauge streams() = "penstock_streams", "streams",
+        "Streams that live on this node now.";
+    gauge publishers() = "penstock_publishers", "publishers",
+        "Publishers connected now.";
+    counter publisher_ended(reason) = "penstock_publisher_ended_total", "publishers",
+        "Publishers that ended, by exit reason.";
+    gauge players(protocol) = "penstock_players", "players",
+        "Players connected now, by protocol.";
+    counter player_ended(reason) = "penstock_player_ended_total", "players",
+        "Players that ended, by exit reason.";
+    counter gate_decisions(direction, outcome) = "penstock_gate_decisions_total", "decisions",
+        "Answers of the gate, by direction (publish, play) and outcome.";
+
+    counter units(kind) = "penstock_units_total", "units",
+        "Access units and audio frames written to rings, by kind of track.";
+    counter ring_skips() = "penstock_ring_skips_total", "skips",
+        "Times a slow reader jumped forward to a newer key frame.";
+    counter audio_jobs_dropped() = "penstock_audio_jobs_dropped_total", "jobs",
+        "Audio units dropped because the transcoding pool was full.";
+    gauge transcoders() = "penstock_transcoders", "transcoders",
+        "Audio transcoders running now.";
+
+    gauge signalling_sockets() = "penstock_signalling_sockets", "sockets",
+        "Signalling WebSockets open now.";
+    counter signalling_messages() = "penstock_signalling_messages_total", "messages",
+        "Messages read from signalling WebSockets.";
+    counter signalling_refused(reason) = "penstock_signalling_refused_total", "requests",
+        "Signalling sockets and requests refused, by reason.";
+
+    gauge shard_players(shard) = "penstock_shard_players", "players",
+        "Players attached to a play shard now.";
+    counter shard_packets_sent() = "penstock_shard_packets_sent_total", "packets",
+        "RTP packets sent to WebRTC players, resent ones included.";
+    counter shard_bytes_sent() = "penstock_shard_bytes_sent_total", "bytes",
+        "UDP payload bytes sent to WebRTC players.";
+    counter shard_datagrams_dropped(reason) = "penstock_shard_datagrams_dropped_total", "datagrams",
+        "Datagrams received by play shards and dropped, by reason.";
+    counter nacks(outcome) = "penstock_nacks_total", "packets",
+        "Packets players asked for again, by outcome.";
+    counter plis() = "penstock_plis_total", "requests",
+        "Key frames players asked for.";
+    counter replays() = "penstock_replays_total", "replays",
+        "Groups of pictures replayed in fast motion: joins, key-frame requests, gaps.";
+
+    counter meta_commands(outcome) = "penstock_meta_commands_total", "commands",
+        "Commands to the metadata plane, by outcome.";
+    counter actor_restarts(actor) = "penstock_actor_restarts_total", "restarts",
+        "Actors re-created after a panic or an unexpected end, by kind of actor.";
+}
+
+/// The table as Markdown, as it stands in ARCHITECTURE.md.
+pub fn metrics_markdown() -> String {
+    let mut text = String::from("| metric | kind | unit | labels | what it tells |\n|---|---|---|---|---|\n");
+    for m in METRICS {
+        let labels = m.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} |",
+            m.name,
+            m.kind.label(),
+            m.unit,
+            labels,
+            m.description
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_prometheus_conventions() {
+        let mut seen = std::collections::HashSet::new();
+        for m in METRICS {
+            assert!(seen.insert(m.name), "{} stands twice", m.name);
+            assert!(m.name.starts_with("penstock_"), "{}", m.name);
+            assert!(m.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", m.name);
+            assert_eq!(m.name.ends_with("_total"), m.kind == Kind::Counter, "{}", m.name);
+            assert!(m.description.ends_with('.'), "{}", m.name);
+        }
+    }
+
+    #[test]
+    fn the_markdown_has_a_line_per_metric() {
+        let text = metrics_markdown();
+        assert_eq!(text.lines().count(), METRICS.len() + 2);
+        assert!(text.contains(
+            "| `penstock_gate_decisions_total` | counter | decisions | `direction`, `outcome` | Answers of the gate"
+        ));
+    }
+}

@@ -1,0 +1,55 @@
+//! Session descriptions (RFC 8866, RFC 8829): what we offer, how it is written, and the answer.
+//!
+//! Policy ([`policy`]: which codecs a track is offered with) is apart from the text, because a
+//! WHEP client brings an offer of its own.
+
+mod answer;
+mod offer;
+pub mod policy;
+
+pub use answer::{Answer, AnswerError, AnsweredMedia, read_answer};
+pub use offer::{Offer, OfferedMedia, SessionOffer, candidate};
+
+use media::Kind;
+
+use crate::dtls::Fingerprint;
+
+/// One codec a track is offered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedCodec {
+    /// The number on the wire.
+    pub payload_type: u8,
+    /// Encoding name, clock rate and channels, as in `rtpmap`.
+    pub encoding: &'static str,
+    /// Format parameters, as in `fmtp`.
+    pub parameters: String,
+    /// Feedback taken for it, as in `rtcp-fb`.
+    pub feedback: &'static [&'static str],
+}
+
+/// The name AMS's pages know a track by: `ARDAMSv` or `ARDAMSa` and the track's id.
+pub fn track_label(kind: Kind, track: &str) -> String {
+    match kind {
+        Kind::Video => format!("ARDAMSv{track}"),
+        Kind::Audio => format!("ARDAMSa{track}"),
+    }
+}
+
+/// A fingerprint as SDP has it: upper case hexadecimal with colons (RFC 8122 5).
+pub fn fingerprint_text(fingerprint: &Fingerprint) -> String {
+    fingerprint.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+fn read_fingerprint(text: &str) -> Option<Fingerprint> {
+    let mut fingerprint = [0; 32];
+    let mut parts = text.split(':');
+    for byte in &mut fingerprint {
+        let part =
+            parts.next().filter(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(fingerprint)
+}
+
+#[cfg(test)]
+mod tests;

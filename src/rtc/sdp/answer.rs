@@ -1,0 +1,198 @@
+//! Reading an answer to our offer.
+
+use std::io::Cursor;
+
+use base::limits;
+use rtc_sdp::description::media::MediaDescription;
+use rtc_sdp::description::session::SessionDescription;
+
+use super::{OfferedMedia, read_fingerprint};
+use crate::dtls::Fingerprint;
+
+/// Bounds of RFC 8839 5.4.
+const UFRAG_BYTES: std::ops::RangeInclusive<usize> = 4..=256;
+
+/// What an answer says of one m-line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnsweredMedia {
+    /// The payload type the peer takes it as; `None` when it refused the track or does not receive.
+    pub payload_type: Option<u8>,
+    /// It asks for lost packets again (`nack`).
+    pub nack: bool,
+    /// It asks for key frames by picture loss (`nack pli`).
+    pub pli: bool,
+}
+
+/// An answer that can be played to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The peer's ICE name, the second half of its checks' USERNAME.
+    pub ufrag: String,
+    /// SHA-256 of the certificate the peer will show.
+    pub fingerprint: Fingerprint,
+    /// One entry per offered m-line.
+    pub media: Vec<AnsweredMedia>,
+}
+
+/// Why an answer was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// Larger than [`limits::SDP_BYTES_MAX`].
+    #[error("the answer has more than {} bytes", limits::SDP_BYTES_MAX)]
+    TooLarge,
+    /// More m-lines than [`limits::SDP_MEDIA_MAX`].
+    #[error("the answer has more than {} m-lines", limits::SDP_MEDIA_MAX)]
+    TooManyMedia,
+    /// Not SDP.
+    #[error("the answer is not sdp: {0}")]
+    Syntax(String),
+    /// Other m-lines than the offer's.
+    #[error("the answer's m-lines are not those of the offer")]
+    MediaMismatch,
+    /// Every m-line is refused or does not receive.
+    #[error("the answer takes none of the tracks")]
+    NothingAccepted,
+    /// A payload type that was not offered.
+    #[error("the answer takes m-line {0} as no payload type that was offered")]
+    NoCommonCodec(usize),
+    /// Several m-lines, but not on one transport.
+    #[error("the answer does not bundle its m-lines")]
+    NotBundled,
+    /// RTCP on a port of its own.
+    #[error("the answer does not multiplex rtcp")]
+    NoRtcpMux,
+    /// `ice-ufrag` is missing or too short.
+    #[error("the answer has no valid ice-ufrag")]
+    NoUfrag,
+    /// `fingerprint` is missing or malformed.
+    #[error("the answer has no valid fingerprint")]
+    NoFingerprint,
+    /// Only fingerprints of other hash functions than SHA-256.
+    #[error("the answer's fingerprint is not sha-256")]
+    FingerprintAlgorithm,
+    /// Not `setup:active`: we are the DTLS server.
+    #[error("the answer's setup is {0:?}, not active")]
+    Setup(String),
+    /// This player has had its answer.
+    #[error("the offer has been answered already")]
+    AlreadyAnswered,
+    /// There is no such player.
+    #[error("there is no such player")]
+    NoSuchPlayer,
+}
+
+/// Reads the answer to an offer of these m-lines. Never panics; the input is bounded first.
+pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, AnswerError> {
+    if text.len() > limits::SDP_BYTES_MAX {
+        return Err(AnswerError::TooLarge);
+    }
+    if text.lines().filter(|line| line.starts_with("m=")).count() > limits::SDP_MEDIA_MAX {
+        return Err(AnswerError::TooManyMedia);
+    }
+    let session = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
+        .map_err(|error| AnswerError::Syntax(error.to_string()))?;
+    if session.media_descriptions.len() != offered.len() {
+        return Err(AnswerError::MediaMismatch);
+    }
+
+    let mut media = Vec::with_capacity(offered.len());
+    let mut accepted = Vec::new();
+    for (index, (line, offer)) in session.media_descriptions.iter().zip(offered).enumerate() {
+        let mid = value(line, "mid");
+        if line.media_name.media != offer.kind.label() || mid.is_some_and(|mid| mid != offer.mid) {
+            return Err(AnswerError::MediaMismatch);
+        }
+        let refused = line.media_name.port.value == 0 && !line.has_attribute("bundle-only");
+        if refused || !receives(line, &session) {
+            media.push(AnsweredMedia { payload_type: None, nack: false, pli: false });
+        } else {
+            media.push(answered(index, line, offer)?);
+        }
+        if !refused {
+            accepted.push((line, offer));
+        }
+    }
+    if media.iter().all(|answered| answered.payload_type.is_none()) {
+        return Err(AnswerError::NothingAccepted);
+    }
+    if accepted.len() > 1 && !is_bundled(&session, accepted.iter().map(|(_, offer)| offer.mid.as_str())) {
+        return Err(AnswerError::NotBundled);
+    }
+    if accepted.iter().any(|(line, _)| !line.has_attribute("rtcp-mux")) {
+        return Err(AnswerError::NoRtcpMux);
+    }
+    // With everything bundled the first m-line that lives carries the transport.
+    let (transport, _) = accepted.first().ok_or(AnswerError::NothingAccepted)?;
+    let find = |key: &str| value(transport, key).or_else(|| session.attribute(key).map(String::as_str));
+
+    let ufrag = find("ice-ufrag").filter(|ufrag| is_ufrag(ufrag)).ok_or(AnswerError::NoUfrag)?;
+    let setup = find("setup").unwrap_or_default();
+    if setup != "active" {
+        return Err(AnswerError::Setup(setup.chars().take(16).collect()));
+    }
+    Ok(Answer { ufrag: ufrag.to_owned(), fingerprint: fingerprint(transport, &session)?, media })
+}
+
+fn value<'a>(line: &'a MediaDescription, key: &str) -> Option<&'a str> {
+    line.attribute(key).flatten()
+}
+
+/// `sendrecv` is the default (RFC 8866 6.7.4); a direction of the session holds for every m-line
+/// without its own.
+fn receives(line: &MediaDescription, session: &SessionDescription) -> bool {
+    const DIRECTIONS: [(&str, bool); 4] =
+        [("recvonly", true), ("sendrecv", true), ("sendonly", false), ("inactive", false)];
+    let own = DIRECTIONS.iter().find(|(key, _)| line.has_attribute(key));
+    own.or_else(|| DIRECTIONS.iter().find(|(key, _)| session.has_attribute(key)))
+        .is_none_or(|(_, receives)| *receives)
+}
+
+fn answered(
+    index: usize,
+    line: &MediaDescription,
+    offer: &OfferedMedia,
+) -> Result<AnsweredMedia, AnswerError> {
+    let payload_type = line
+        .media_name
+        .formats
+        .iter()
+        .filter_map(|format| format.parse::<u8>().ok())
+        .find(|number| offer.codecs.iter().any(|codec| codec.payload_type == *number))
+        .ok_or(AnswerError::NoCommonCodec(index))?;
+    let own = format!("{payload_type} ");
+    let feedback = |kind: &str| {
+        line.attributes.iter().filter(|attribute| attribute.key == "rtcp-fb").any(|attribute| {
+            let value = attribute.value.as_deref().unwrap_or_default();
+            value.strip_prefix(&own).or_else(|| value.strip_prefix("* ")).map(str::trim) == Some(kind)
+        })
+    };
+    Ok(AnsweredMedia { payload_type: Some(payload_type), nack: feedback("nack"), pli: feedback("nack pli") })
+}
+
+fn is_bundled<'a>(session: &SessionDescription, mut mids: impl Iterator<Item = &'a str>) -> bool {
+    let group = session
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.key == "group")
+        .filter_map(|attribute| attribute.value.as_deref()?.strip_prefix("BUNDLE "))
+        .next()
+        .unwrap_or_default();
+    mids.all(|mid| group.split_ascii_whitespace().any(|member| member == mid))
+}
+
+fn is_ufrag(text: &str) -> bool {
+    UFRAG_BYTES.contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'='))
+}
+
+fn fingerprint(line: &MediaDescription, session: &SessionDescription) -> Result<Fingerprint, AnswerError> {
+    let own = line.attributes.iter().filter(|attribute| attribute.key == "fingerprint");
+    let common = session.attributes.iter().filter(|attribute| attribute.key == "fingerprint");
+    let mut algorithms =
+        own.chain(common).filter_map(|attribute| attribute.value.as_deref()?.split_once(' ')).peekable();
+    algorithms.peek().ok_or(AnswerError::NoFingerprint)?;
+    let (_, digest) = algorithms
+        .find(|(algorithm, _)| algorithm.eq_ignore_ascii_case("sha-256"))
+        .ok_or(AnswerError::FingerprintAlgorithm)?;
+    read_fingerprint(digest.trim()).ok_or(AnswerError::NoFingerprint)
+}

@@ -1,0 +1,158 @@
+use std::net::SocketAddr;
+
+use base::Secret;
+
+use super::*;
+use crate::ice::IceCredentials;
+
+fn media() -> Vec<OfferedMedia> {
+    vec![
+        OfferedMedia {
+            mid: "0".into(),
+            kind: Kind::Video,
+            label: track_label(Kind::Video, "s1"),
+            ssrc: 11,
+            codecs: policy::h264([0x64, 0x00, 0x1f]),
+            active: true,
+        },
+        OfferedMedia {
+            mid: "1".into(),
+            kind: Kind::Audio,
+            label: track_label(Kind::Audio, "s1"),
+            ssrc: 12,
+            codecs: policy::opus(2),
+            active: true,
+        },
+    ]
+}
+
+fn offer() -> Offer {
+    let candidates: [SocketAddr; 2] =
+        ["192.0.2.1:50000".parse().unwrap(), "[2001:db8::1]:50000".parse().unwrap()];
+    SessionOffer {
+        stream: "s1",
+        session: 7,
+        version: 2,
+        credentials: &IceCredentials { ufrag: "ufrg".into(), password: Secret::new("p".repeat(32)) },
+        fingerprint: &fingerprint_text(&[0xab; 32]),
+        cname: "cname",
+        candidates: &candidates,
+        media: &media(),
+    }
+    .write()
+}
+
+fn answer() -> String {
+    let digest = fingerprint_text(&[0xcd; 32]);
+    let line = |kind: &str, mid: &str, formats: &str, feedback: &str| {
+        format!(
+            "m={kind} 9 UDP/TLS/RTP/SAVPF {formats}\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:them\r\n\
+             a=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 {digest}\r\na=setup:active\r\n\
+             a=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\n{feedback}"
+        )
+    };
+    format!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n{}{}",
+        line("video", "0", "97", "a=rtpmap:97 H264/90000\r\na=rtcp-fb:97 nack\r\na=rtcp-fb:* nack pli\r\n"),
+        line("audio", "1", "111", "a=fmtp:111 minptime=10;useinbandfec=1; stereo=1\r\n"),
+    )
+}
+
+#[test]
+fn the_offer_names_tracks_as_ams_pages_expect() {
+    let offer = offer();
+    for line in [
+        "a=group:BUNDLE 0 1",
+        "a=ice-lite",
+        "a=msid:s1 ARDAMSvs1",
+        "a=msid:s1 ARDAMSas1",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 97",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "a=sendonly",
+        "a=setup:actpass",
+        "a=rtcp-mux",
+        "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f",
+        "a=fmtp:97 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        "a=rtcp-fb:96 nack pli",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1",
+        "a=candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host",
+        "a=candidate:2 1 udp 2130706175 2001:db8::1 50000 typ host",
+        "a=ssrc:11 cname:cname",
+    ] {
+        assert!(offer.sdp.lines().any(|have| have == line), "{line} is missing in\n{}", offer.sdp);
+    }
+    assert_eq!(
+        offer.id_mapping.into_iter().collect::<Vec<_>>(),
+        [("0".to_owned(), "ARDAMSvs1".to_owned()), ("1".to_owned(), "ARDAMSas1".to_owned())]
+    );
+    assert_eq!(offer.candidates.len(), 2);
+    assert_eq!(offer.candidates[0].1, "0");
+}
+
+#[test]
+fn the_offer_is_sdp_to_another_reader() {
+    let mut text = std::io::Cursor::new(offer().sdp.into_bytes());
+    let read = rtc_sdp::description::session::SessionDescription::unmarshal(&mut text).unwrap();
+    assert_eq!(read.media_descriptions.len(), 2);
+    assert_eq!(read.media_descriptions[0].codecs().len(), 2);
+}
+
+#[test]
+fn a_stream_of_the_baseline_is_offered_once() {
+    assert_eq!(policy::h264([0x42, 0xe0, 0x1f]).len(), 1);
+}
+
+#[test]
+fn an_answer_is_read() {
+    let read = read_answer(&answer(), &media()).unwrap();
+    assert_eq!((read.ufrag.as_str(), read.fingerprint), ("them", [0xcd; 32]));
+    assert_eq!(
+        read.media,
+        [
+            AnsweredMedia { payload_type: Some(97), nack: true, pli: true },
+            AnsweredMedia { payload_type: Some(111), nack: false, pli: false },
+        ]
+    );
+}
+
+#[test]
+fn refused_and_silent_tracks_are_not_sent() {
+    let refused = answer().replace("m=audio 9", "m=audio 0");
+    assert_eq!(read_answer(&refused, &media()).unwrap().media[1].payload_type, None);
+    let silent = answer().replace("a=mid:0\r\na=recvonly", "a=mid:0\r\na=inactive");
+    assert_eq!(read_answer(&silent, &media()).unwrap().media[0].payload_type, None);
+}
+
+#[test]
+fn what_is_wrong_with_an_answer_is_named() {
+    let good = answer();
+    for (bad, why) in [
+        (good.replace("setup:active", "setup:passive"), AnswerError::Setup("passive".into())),
+        (good.replace("setup:active", "setup:actpass"), AnswerError::Setup("actpass".into())),
+        (good.replace("a=setup:active\r\n", ""), AnswerError::Setup(String::new())),
+        (good.replace("sha-256", "sha-1"), AnswerError::FingerprintAlgorithm),
+        (good.replace("a=fingerprint:", "a=x:"), AnswerError::NoFingerprint),
+        (good.replace("CD:CD", "CD:C"), AnswerError::NoFingerprint),
+        (good.replace("ice-ufrag:them", "ice-ufrag:x"), AnswerError::NoUfrag),
+        (good.replace("a=rtcp-mux\r\n", ""), AnswerError::NoRtcpMux),
+        (good.replace("BUNDLE 0 1", "BUNDLE 0"), AnswerError::NotBundled),
+        (good.replace("SAVPF 97", "SAVPF 120"), AnswerError::NoCommonCodec(0)),
+        (good.replace("recvonly", "sendonly"), AnswerError::NothingAccepted),
+        (good.replace("mid:0", "mid:7"), AnswerError::MediaMismatch),
+        (good.replace("m=audio", "m=video"), AnswerError::MediaMismatch),
+        (good.replace("v=0", &"x".repeat(base::limits::SDP_BYTES_MAX)), AnswerError::TooLarge),
+        (format!("{good}{}", "m=audio 9 X 1\r\n".repeat(100)), AnswerError::TooManyMedia),
+    ] {
+        assert_eq!(read_answer(&bad, &media()), Err(why));
+    }
+    assert!(matches!(read_answer("", &media()), Err(AnswerError::Syntax(_))));
+}
+
+#[test]
+fn every_cut_of_an_answer_is_survived() {
+    let good = answer();
+    for end in 0..good.len() {
+        let _ = read_answer(&good[..end], &media());
+    }
+}

@@ -1,0 +1,406 @@
+//! The play shard: the players of one core, and the fan-out of tracks to them.
+//!
+//! This file has the state and what signalling does with it; `receive` what datagrams do,
+//! `tracks` what streams do, `send` what leaves, `timeout` what time does.
+
+mod counters;
+mod fanout;
+mod outbox;
+mod play_track;
+mod player;
+mod receive;
+mod resends;
+mod send;
+mod slab;
+mod stamps;
+mod timeout;
+mod timers;
+mod tracks;
+
+pub use counters::{Counters, PlayerStats};
+pub use outbox::Transmit;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use base::{ExitReason, MediaTime, Randomness, StreamId, WallTime, limits};
+use media::{Bell, Catalogue, Codec, CodecConfig, Kind, StreamMedia};
+
+use crate::dtls::{DtlsError, DtlsPeer, DtlsServer};
+use crate::sdp::{
+    AnswerError, Offer, OfferedCodec, OfferedMedia, SessionOffer, policy, read_answer, track_label,
+};
+use fanout::Fanout;
+use outbox::{Outbox, Ready};
+use play_track::PlayTrack;
+use player::{Player, peer_key, ssrcs};
+use slab::{Key, Slab};
+use timers::Timers;
+
+/// Names a player; the name of one that ended is never given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayerId(Key);
+
+/// One track of one player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TrackRef {
+    player: PlayerId,
+    track: usize,
+}
+
+/// How a shard is set up.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// The addresses every player is offered, preferred first, with the port of the shard's socket.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Why a shard could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// No certificate, or the cryptography is missing something.
+    #[error(transparent)]
+    Dtls(#[from] DtlsError),
+}
+
+/// What a player wants to play.
+#[derive(Clone, Debug)]
+pub struct PlayerSpec {
+    /// The stream. Whoever adds a player also holds a demand for Opus while it lives.
+    pub stream: Arc<StreamMedia>,
+    /// The stream's name: the first part of msids, and the id of its single track.
+    pub stream_name: StreamId,
+    /// Send audio, if the stream has any. The Opus track may come later than the offer.
+    pub audio: bool,
+    /// Send video, if the stream has any.
+    pub video: bool,
+    /// Addresses this player is offered beside the shard's own.
+    pub extra_addresses: Vec<SocketAddr>,
+}
+
+/// Why a player was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddError {
+    /// [`limits::PLAYERS_PER_SHARD_MAX`] players are there.
+    #[error("the shard has {} players", limits::PLAYERS_PER_SHARD_MAX)]
+    TooManyPlayers,
+    /// [`limits::HANDSHAKES_PER_SHARD_MAX`] players are not connected yet.
+    #[error("{} players of the shard are connecting", limits::HANDSHAKES_PER_SHARD_MAX)]
+    TooManyHandshakes,
+    /// The stream has nothing of what is wanted, or has ended.
+    #[error("the stream has nothing to play")]
+    NothingToPlay,
+    /// The stream's video is no H.264.
+    #[error("browsers do not take the stream's video codec")]
+    Codec,
+}
+
+/// What happened to a player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlayerEvent {
+    /// It is connected, and media flows.
+    Started,
+    /// It has ended by itself and is gone. Players taken off by [`Shard::remove`] are not told of.
+    Ended(ExitReason),
+}
+
+/// One stream that players of this shard play.
+struct Stream {
+    media: Arc<StreamMedia>,
+    /// Version of the catalogue that the fan-outs fit.
+    seen: u64,
+    fanouts: Vec<Key>,
+    players: Vec<PlayerId>,
+    /// A moment on the stream's clock and when it was: the one line between both that all sender
+    /// reports of the stream lie on, so that audio and video are played in step.
+    anchor: Option<(MediaTime, Instant)>,
+}
+
+/// The players of one core.
+pub struct Shard {
+    config: ShardConfig,
+    randomness: Arc<dyn Randomness>,
+    bell: Bell,
+    dtls: DtlsServer,
+    players: Slab<Player>,
+    streams: Slab<Stream>,
+    fanouts: Slab<Fanout>,
+    by_ufrag: HashMap<String, PlayerId>,
+    by_address: HashMap<SocketAddr, PlayerId>,
+    outbox: Outbox,
+    ready: Ready,
+    timers: Timers,
+    /// When a stream is to be looked at although its rings are silent.
+    look: Option<Instant>,
+    /// The wall clock, told once; from then on the monotonic clock is followed.
+    wall: Option<(Instant, WallTime)>,
+    events: VecDeque<(PlayerId, PlayerEvent)>,
+    counters: Counters,
+}
+
+impl Shard {
+    /// A shard without players; its rings ring `bell`. Makes a certificate.
+    pub fn new(config: ShardConfig, randomness: Arc<dyn Randomness>, bell: Bell) -> Result<Self, ShardError> {
+        Ok(Self {
+            dtls: DtlsServer::new(Arc::clone(&randomness))?,
+            config,
+            randomness,
+            bell,
+            players: Slab::default(),
+            streams: Slab::default(),
+            fanouts: Slab::default(),
+            by_ufrag: HashMap::new(),
+            by_address: HashMap::new(),
+            outbox: Outbox::default(),
+            ready: Ready::default(),
+            timers: Timers::default(),
+            look: None,
+            wall: None,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Adds a player and makes its offer. It ends by itself when it is not connected within
+    /// [`limits::PLAY_CONNECT_MAX`].
+    pub fn add_player(&mut self, spec: PlayerSpec, now: Instant) -> Result<(PlayerId, Offer), AddError> {
+        if self.players.len() >= limits::PLAYERS_PER_SHARD_MAX {
+            return Err(AddError::TooManyPlayers);
+        }
+        if self.counters.handshakes >= limits::HANDSHAKES_PER_SHARD_MAX as u64 {
+            return Err(AddError::TooManyHandshakes);
+        }
+        let catalogue = spec.stream.catalogue();
+        let mut wanted = Vec::new();
+        if spec.video {
+            wanted.extend(video_codecs(&catalogue)?.map(|codecs| (Kind::Video, codecs)));
+        }
+        if spec.audio {
+            wanted.extend(audio_codecs(&catalogue).map(|codecs| (Kind::Audio, codecs)));
+        }
+        if wanted.is_empty() || spec.stream.is_closed() {
+            return Err(AddError::NothingToPlay);
+        }
+
+        let stream = self.stream_of(&spec.stream);
+        let kinds: Vec<Kind> = wanted.iter().map(|(kind, _)| *kind).collect();
+        let ssrcs = ssrcs(&kinds, &*self.randomness);
+        // The key is not known before the player is there.
+        let id = PlayerId(self.players.insert(Player::new(
+            stream,
+            &self.randomness,
+            DtlsPeer::new(crate::dtls::PeerKey(0)),
+            now,
+        )));
+        let Some(player) = self.players.get_mut(id.0) else { return Err(AddError::TooManyPlayers) };
+        player.dtls = DtlsPeer::new(peer_key(id));
+        while self.by_ufrag.contains_key(&player.credentials.ufrag) {
+            player.credentials = crate::ice::IceCredentials::random(&*self.randomness);
+        }
+        self.by_ufrag.insert(player.credentials.ufrag.clone(), id);
+        for (index, ((kind, codecs), ssrc)) in wanted.into_iter().zip(ssrcs).enumerate() {
+            player.tracks.push(PlayTrack::new(kind, ssrc, &*self.randomness));
+            player.offered.push(OfferedMedia {
+                mid: index.to_string(),
+                kind,
+                label: track_label(kind, spec.stream_name.as_str()),
+                ssrc,
+                codecs,
+                active: true,
+            });
+        }
+        let mut candidates = self.config.addresses.clone();
+        candidates.extend(spec.extra_addresses.iter().filter(|extra| !self.config.addresses.contains(extra)));
+        let offer = SessionOffer {
+            stream: spec.stream_name.as_str(),
+            session: self.randomness.next_u64() >> 1,
+            version: 1,
+            credentials: &player.credentials,
+            fingerprint: self.dtls.fingerprint(),
+            cname: &player.cname,
+            candidates: &candidates,
+            media: &player.offered,
+        }
+        .write();
+        let deadline = player.deadline();
+        self.timers.wake(id, &mut player.wake, deadline);
+        self.counters.players += 1;
+        self.counters.handshakes += 1;
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.players.push(id);
+        }
+        self.attach_tracks(id, now);
+        Ok((id, offer))
+    }
+
+    /// Takes the player's answer. On an error the player stays, and may answer again.
+    pub fn set_answer(&mut self, id: PlayerId, sdp: &str, now: Instant) -> Result<(), AnswerError> {
+        let player = self.players.get_mut(id.0).ok_or(AnswerError::NoSuchPlayer)?;
+        if player.answer.is_some() {
+            return Err(AnswerError::AlreadyAnswered);
+        }
+        let answer = read_answer(sdp, &player.offered)?;
+        for (track, answered) in player.tracks.iter_mut().zip(&answer.media) {
+            track.payload_type = answered.payload_type;
+        }
+        player.answer = Some(answer);
+        self.advance(id, now);
+        Ok(())
+    }
+
+    /// Stops or goes on sending one kind of media. The player sees no hole; video goes on with a
+    /// replay of the group of pictures.
+    pub fn set_enabled(&mut self, id: PlayerId, kind: Kind, enabled: bool, now: Instant) {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        for track in 0..player.tracks.len() {
+            let viewer = TrackRef { player: id, track };
+            let Some(state) = self.players.get_mut(id.0).and_then(|player| player.tracks.get_mut(track))
+            else {
+                return;
+            };
+            if state.kind != kind || state.enabled == enabled {
+                continue;
+            }
+            state.enabled = enabled;
+            if enabled {
+                self.begin_track(viewer, now);
+            } else {
+                self.stop_track(viewer);
+            }
+        }
+    }
+
+    /// Takes a player off: it is sent BYE and `close_notify`. Nothing happens if it is gone already.
+    pub fn remove(&mut self, id: PlayerId, reason: ExitReason, now: Instant) {
+        self.end(id, reason, now);
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<(PlayerId, PlayerEvent)> {
+        self.events.pop_front()
+    }
+
+    /// How a player fares; `None` when it is gone.
+    pub fn player_stats(&self, id: PlayerId) -> Option<PlayerStats> {
+        let player = self.players.get(id.0)?;
+        let mut stats = player.stats;
+        stats.loss = player.tracks.iter().map(|track| track.loss).fold(0.0, f32::max);
+        stats.lost = player.tracks.iter().map(|track| u64::from(track.lost)).sum();
+        Some(stats)
+    }
+
+    /// What the shard has counted.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Ends a player and tells the caller.
+    fn end_and_tell(&mut self, id: PlayerId, reason: ExitReason, now: Instant) {
+        if self.end(id, reason, now) {
+            self.events.push_back((id, PlayerEvent::Ended(reason)));
+        }
+    }
+
+    fn end(&mut self, id: PlayerId, reason: ExitReason, now: Instant) -> bool {
+        if self.players.get(id.0).is_none() {
+            return false;
+        }
+        // A peer that closed reads nothing any more.
+        if reason != ExitReason::PeerClosed {
+            self.say_goodbye(id, now);
+        }
+        if let Some(player) = self.players.get_mut(id.0) {
+            self.dtls.stop(&mut player.dtls, now);
+        }
+        self.collect_dtls();
+        let tracks = self.players.get(id.0).map_or(0, |player| player.tracks.len());
+        for track in 0..tracks {
+            self.detach_track(TrackRef { player: id, track });
+        }
+        let Some(mut player) = self.players.remove(id.0) else { return false };
+        self.timers.forget(id, &mut player.wake);
+        self.by_ufrag.remove(&player.credentials.ufrag);
+        for route in &player.addresses {
+            if self.by_address.get(&route.to) == Some(&id) {
+                self.by_address.remove(&route.to);
+            }
+        }
+        if let Some(stream) = self.streams.get_mut(player.stream) {
+            stream.players.retain(|held| *held != id);
+            if stream.players.is_empty() {
+                self.streams.remove(player.stream);
+            }
+        }
+        self.counters.players -= 1;
+        self.counters.ended += 1;
+        if !player.started {
+            self.counters.handshakes -= 1;
+        }
+        tracing::debug!(player = ?id, %reason, "player ended");
+        true
+    }
+
+    /// Goes on as far as the answer, the handshake and the nomination allow.
+    fn advance(&mut self, id: PlayerId, now: Instant) {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        let Some(answer) = &player.answer else { return };
+        if let Some(handshaken) = player.handshaken.take() {
+            if handshaken.fingerprint != answer.fingerprint {
+                self.counters.fingerprints_wrong += 1;
+                self.end_and_tell(id, ExitReason::ProtocolError, now);
+                return;
+            }
+            let Some(session) = self.session(handshaken.keys) else {
+                self.end_and_tell(id, ExitReason::Failed, now);
+                return;
+            };
+            let Some(player) = self.players.get_mut(id.0) else { return };
+            player.session = Some(session);
+        }
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        if player.session.is_none() || player.nominated.is_none() || player.started {
+            return;
+        }
+        player.started = true;
+        player.heard = now;
+        // The first sender report goes out at once, so that the tracks are played in step from the
+        // first picture on.
+        player.next_report = Some(now);
+        self.timers.wake(id, &mut player.wake, now);
+        let tracks = player.tracks.len();
+        self.counters.started += 1;
+        self.counters.handshakes -= 1;
+        self.events.push_back((id, PlayerEvent::Started));
+        for track in 0..tracks {
+            self.begin_track(TrackRef { player: id, track }, now);
+        }
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+/// What the stream's video is offered as; `None` without video.
+fn video_codecs(catalogue: &Catalogue) -> Result<Option<Vec<OfferedCodec>>, AddError> {
+    match catalogue.source(Kind::Video).map(|info| &info.config) {
+        Some(CodecConfig::H264(config)) => Ok(Some(policy::h264(config.profile_level_id()))),
+        Some(_) => Err(AddError::Codec),
+        None => Ok(None),
+    }
+}
+
+/// What the stream's audio is offered as: Opus, which is made on demand. `None` without audio.
+fn audio_codecs(catalogue: &Catalogue) -> Option<Vec<OfferedCodec>> {
+    let info = catalogue.with_codec(Codec::Opus).or_else(|| catalogue.source(Kind::Audio))?;
+    let channels = match &info.config {
+        CodecConfig::Opus(config) => config.channels,
+        CodecConfig::Aac(config) => config.channels,
+        CodecConfig::H264(_) => return None,
+    };
+    Some(policy::opus(channels))
+}

@@ -1,0 +1,81 @@
+//! What a shard and a player count.
+
+use std::time::Duration;
+
+/// Plain numbers of one shard; all but the gauges only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Gauge: players, in whatever state.
+    pub players: u64,
+    /// Gauge: players that are not connected yet.
+    pub handshakes: u64,
+    /// Players that connected.
+    pub started: u64,
+    /// Players that ended, for whatever reason.
+    pub ended: u64,
+    /// Handshakes with AES-GCM.
+    pub profile_gcm: u64,
+    /// Handshakes with AES-CM and HMAC-SHA1.
+    pub profile_cm: u64,
+    /// Datagrams that are nothing we speak.
+    pub datagrams_unknown: u64,
+    /// DTLS and SRTP from addresses that did not pass ICE: dropped.
+    pub datagrams_strange: u64,
+    /// STUN that names no player: dropped.
+    pub stun_unknown: u64,
+    /// STUN that is malformed or not authentic: dropped.
+    pub stun_rejected: u64,
+    /// DTLS handshakes that failed.
+    pub dtls_failed: u64,
+    /// Peers whose certificate was not the one of their answer.
+    pub fingerprints_wrong: u64,
+    /// SRTCP that is not authentic or came before, and RTP, which no player should send: dropped.
+    pub srtp_rejected: u64,
+    /// RTP packets sent, resends and replays included.
+    pub packets: u64,
+    /// Bytes of RTP packets sent, with header and tag.
+    pub bytes: u64,
+    /// Packets asked for again.
+    pub nacks: u64,
+    /// Packets sent again.
+    pub resent: u64,
+    /// Packets asked for again that the ring no longer holds.
+    pub nack_misses: u64,
+    /// Packets not sent again because resends had their share of the rate.
+    pub resends_refused: u64,
+    /// Key frames asked for.
+    pub key_frame_requests: u64,
+    /// Replays of a group of pictures begun.
+    pub replays: u64,
+    /// Times a player fell so far behind that frames were dropped for it.
+    pub fell_behind: u64,
+    /// Times the shard itself was so slow that a ring had gone on.
+    pub shard_fell_behind: u64,
+    /// STUN answers, DTLS flights and RTCP that found the queue full.
+    pub control_dropped: u64,
+}
+
+/// How a player fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PlayerStats {
+    /// RTP packets sent, resends and replays included.
+    pub packets: u64,
+    /// Bytes of RTP packets sent, with header and tag.
+    pub bytes: u64,
+    /// Packets it asked for again.
+    pub nacks: u64,
+    /// Packets sent again.
+    pub resent: u64,
+    /// Key frames it asked for.
+    pub key_frame_requests: u64,
+    /// Replays of a group of pictures begun.
+    pub replays: u64,
+    /// Times it fell so far behind that frames were dropped for it.
+    pub fell_behind: u64,
+    /// Share of packets lost since its report before the last, of the worse track: 0 to 1.
+    pub loss: f32,
+    /// Packets lost so far, over all tracks, as its last reports count them.
+    pub lost: u64,
+    /// Round-trip time of its last report.
+    pub round_trip: Option<Duration>,
+}

@@ -1,0 +1,159 @@
+//! One viewer: its keys, its addresses, its tracks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::{Randomness, limits};
+use media::Kind;
+
+use super::PlayerId;
+use super::counters::PlayerStats;
+use super::play_track::{PlayTrack, Position};
+use super::slab::Key;
+use crate::dtls::{DtlsPeer, Fingerprint};
+use crate::ice::IceCredentials;
+use crate::sdp::{Answer, OfferedMedia};
+use crate::srtp::{RtpSealer, Srtcp, SrtpKeys};
+
+/// Round trip assumed until a report tells.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
+/// Below this a resend is as likely to cross with the packet itself.
+const ROUND_TRIP_MIN: Duration = Duration::from_millis(5);
+
+/// Where a player is reached, and from which of our addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<IpAddr>,
+}
+
+/// The DTLS handshake is through; what came of it waits for the answer, if that is late.
+#[derive(Debug)]
+pub(super) struct Handshaken {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) keys: SrtpKeys,
+}
+
+/// The keys of a player that is being sent to.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) sealer: RtpSealer,
+    pub(super) srtcp: Srtcp,
+}
+
+/// One viewer.
+pub(super) struct Player {
+    pub(super) stream: Key,
+    pub(super) credentials: IceCredentials,
+    pub(super) cname: String,
+    /// What was offered, one entry per track.
+    pub(super) offered: Vec<OfferedMedia>,
+    pub(super) answer: Option<Answer>,
+    pub(super) dtls: DtlsPeer,
+    pub(super) handshaken: Option<Handshaken>,
+    /// The certificate was the right one.
+    pub(super) session: Option<Session>,
+    pub(super) started: bool,
+    /// Addresses that passed ICE, oldest first.
+    pub(super) addresses: Vec<Route>,
+    /// The address nominated last.
+    pub(super) nominated: Option<Route>,
+    /// Where the last DTLS came from: a handshake may be through before an address is nominated.
+    pub(super) dtls_route: Option<Route>,
+    pub(super) created: Instant,
+    /// When the last authentic packet came.
+    pub(super) heard: Instant,
+    pub(super) next_report: Option<Instant>,
+    /// When it will be looked at next, as the timers have it.
+    pub(super) wake: Option<Instant>,
+    pub(super) tracks: Vec<PlayTrack>,
+    pub(super) stats: PlayerStats,
+}
+
+impl Player {
+    /// A player whose offer is being made.
+    pub(super) fn new(stream: Key, randomness: &Arc<dyn Randomness>, dtls: DtlsPeer, now: Instant) -> Self {
+        Self {
+            stream,
+            credentials: IceCredentials::random(&**randomness),
+            cname: randomness.alphanumeric(16),
+            offered: Vec::new(),
+            answer: None,
+            dtls,
+            handshaken: None,
+            session: None,
+            started: false,
+            addresses: Vec::new(),
+            nominated: None,
+            dtls_route: None,
+            created: now,
+            heard: now,
+            next_report: None,
+            wake: None,
+            tracks: Vec::new(),
+            stats: PlayerStats::default(),
+        }
+    }
+
+    /// When it is given up, unless something is heard.
+    pub(super) fn deadline(&self) -> Instant {
+        if self.started {
+            self.heard + limits::PLAYER_SILENCE_MAX
+        } else {
+            self.created + limits::PLAY_CONNECT_MAX
+        }
+    }
+
+    /// The earliest of its timers.
+    pub(super) fn next_wake(&self, dtls: Option<Instant>) -> Instant {
+        let replays =
+            self.tracks.iter().filter(|track| !track.queued).filter_map(|track| match &track.position {
+                Position::Replaying(replay) => Some(replay.due),
+                _ => None,
+            });
+        replays.chain(dtls).chain(self.next_report).fold(self.deadline(), Instant::min)
+    }
+
+    /// Notes an address that passed ICE; the one it displaces, if there are too many.
+    pub(super) fn learn(&mut self, route: Route) -> Option<SocketAddr> {
+        if let Some(known) = self.addresses.iter_mut().find(|known| known.to == route.to) {
+            *known = route;
+            return None;
+        }
+        self.addresses.push(route);
+        if self.addresses.len() <= limits::PLAYER_ADDRESSES_MAX {
+            return None;
+        }
+        let nominated = self.nominated.map(|nominated| nominated.to);
+        let oldest = self.addresses.iter().position(|known| Some(known.to) != nominated)?;
+        Some(self.addresses.remove(oldest).to)
+    }
+
+    /// How long a packet takes to it and back.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.stats.round_trip.unwrap_or(ROUND_TRIP).max(ROUND_TRIP_MIN)
+    }
+
+    /// The track with that SSRC.
+    pub(super) fn track_of(&self, ssrc: u32) -> Option<usize> {
+        self.tracks.iter().position(|track| track.ssrc == ssrc)
+    }
+}
+
+/// A number that names the player to DTLS.
+pub(super) const fn peer_key(player: PlayerId) -> crate::dtls::PeerKey {
+    crate::dtls::PeerKey(player.0.number())
+}
+
+/// Distinct SSRCs for the tracks of a player; zero means "none" to some receivers.
+pub(super) fn ssrcs(kinds: &[Kind], randomness: &dyn Randomness) -> Vec<u32> {
+    let mut ssrcs: Vec<u32> = Vec::with_capacity(kinds.len());
+    while ssrcs.len() < kinds.len() {
+        let ssrc = randomness.next_u64() as u32;
+        if ssrc != 0 && !ssrcs.contains(&ssrc) {
+            ssrcs.push(ssrc);
+        }
+    }
+    ssrcs
+}

@@ -1,0 +1,190 @@
+//! What a datagram does: ICE checks, DTLS, and the player's reports.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use base::ExitReason;
+
+use super::player::{Handshaken, Route, Session};
+use super::slab::Key;
+use super::{PlayerId, Shard, TrackRef};
+use crate::demux::{Datagram, demux, is_rtcp};
+use crate::dtls::{DtlsError, DtlsProgress};
+use crate::ice::answer_check;
+use crate::rtcp::{Feedback, read_feedback};
+use crate::srtp::{Profile, RtpSealer, Srtcp, SrtpKeys};
+
+/// A report that claims more is not believed.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
+
+impl Shard {
+    /// Takes a datagram that came `from` there to our address `to`, where the socket knows it.
+    pub fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        datagram: &mut [u8],
+        now: Instant,
+    ) {
+        let route = Route { to: from, from: to };
+        match demux(datagram) {
+            Datagram::Stun { local_ufrag: Some(ufrag) } => match self.by_ufrag.get(ufrag) {
+                Some(&id) => self.handle_check(id, route, datagram, now),
+                None => self.counters.stun_unknown += 1,
+            },
+            Datagram::Stun { local_ufrag: None } => self.counters.stun_unknown += 1,
+            Datagram::Dtls => match self.by_address.get(&from) {
+                Some(&id) => self.handle_dtls(id, route, datagram, now),
+                None => self.counters.datagrams_strange += 1,
+            },
+            Datagram::SrtpOrSrtcp => match self.by_address.get(&from) {
+                Some(&id) => self.handle_srtcp(id, datagram, now),
+                None => self.counters.datagrams_strange += 1,
+            },
+            Datagram::Other => self.counters.datagrams_unknown += 1,
+        }
+    }
+
+    fn handle_check(&mut self, id: PlayerId, route: Route, datagram: &[u8], now: Instant) {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        let remote = player.answer.as_ref().map(|answer| answer.ufrag.as_str());
+        let check = match answer_check(datagram, route.to, &player.credentials, remote, self.dtls.crypto()) {
+            Ok(check) => check,
+            Err(error) => {
+                tracing::trace!(player = ?id, %error, "stun dropped");
+                self.counters.stun_rejected += 1;
+                return;
+            }
+        };
+        player.heard = now;
+        if check.nominated {
+            player.nominated = Some(route);
+        }
+        if let Some(displaced) = player.learn(route)
+            && self.by_address.get(&displaced) == Some(&id)
+        {
+            self.by_address.remove(&displaced);
+        }
+        self.by_address.insert(route.to, id);
+        self.push_control(route, check.reply);
+        self.advance(id, now);
+    }
+
+    fn handle_dtls(&mut self, id: PlayerId, route: Route, datagram: &[u8], now: Instant) {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        player.dtls_route = Some(route);
+        let progress = self.dtls.read(&mut player.dtls, datagram, now);
+        if let Some(at) = self.dtls.poll_timeout(&player.dtls) {
+            self.timers.wake(id, &mut player.wake, at);
+        }
+        self.collect_dtls();
+        match progress {
+            Ok(DtlsProgress::Nothing) => {}
+            Ok(DtlsProgress::Handshaken { fingerprint, keys }) => {
+                match keys.profile() {
+                    Profile::Gcm => self.counters.profile_gcm += 1,
+                    Profile::Cm => self.counters.profile_cm += 1,
+                }
+                if let Some(player) = self.players.get_mut(id.0) {
+                    player.handshaken = Some(Handshaken { fingerprint, keys });
+                }
+                self.advance(id, now);
+            }
+            Ok(DtlsProgress::PeerClosed) => self.end_and_tell(id, ExitReason::PeerClosed, now),
+            Err(error) => {
+                tracing::debug!(player = ?id, %error, "dtls failed");
+                self.counters.dtls_failed += 1;
+                let reason = match error {
+                    DtlsError::TooLarge => ExitReason::LimitExceeded,
+                    _ => ExitReason::ProtocolError,
+                };
+                self.end_and_tell(id, reason, now);
+            }
+        }
+    }
+
+    /// Sends what DTLS wants to send to where the peers' DTLS comes from.
+    pub(super) fn collect_dtls(&mut self) {
+        while let Some((key, bytes)) = self.dtls.poll_transmit() {
+            let player = self.players.get(Key::from_number(key.0));
+            if let Some(route) = player.and_then(|player| player.dtls_route) {
+                self.push_control(route, bytes.to_vec());
+            }
+        }
+    }
+
+    pub(super) fn push_control(&mut self, route: Route, bytes: Vec<u8>) {
+        if !self.outbox.push_control(route, bytes) {
+            self.counters.control_dropped += 1;
+        }
+    }
+
+    /// Derives the session keys; `None` when the cryptography refuses.
+    pub(super) fn session(&self, keys: SrtpKeys) -> Option<Session> {
+        let sealer = RtpSealer::new(&keys, self.dtls.crypto()).ok()?;
+        Some(Session { sealer, srtcp: Srtcp::new(keys, self.dtls.crypto()).ok()? })
+    }
+
+    fn handle_srtcp(&mut self, id: PlayerId, datagram: &[u8], now: Instant) {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        let opened = match &mut player.session {
+            Some(session) if is_rtcp(datagram) => session.srtcp.open(datagram, self.dtls.crypto()).ok(),
+            _ => None,
+        };
+        let Some(compound) = opened else {
+            self.counters.srtp_rejected += 1;
+            return;
+        };
+        player.heard = now;
+        for feedback in read_feedback(&compound) {
+            self.handle_feedback(id, feedback, now);
+        }
+    }
+
+    fn handle_feedback(&mut self, id: PlayerId, feedback: Feedback, now: Instant) {
+        let ntp = self.ntp(now);
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        match feedback {
+            Feedback::Report(report) => {
+                let Some(track) = player.track_of(report.ssrc).and_then(|index| player.tracks.get_mut(index))
+                else {
+                    return;
+                };
+                track.loss = f32::from(report.fraction_lost) / 256.0;
+                // A signed 24-bit number: repeats may make it negative.
+                track.lost = if report.total_lost & 0x80_0000 == 0 { report.total_lost } else { 0 };
+                if let Some(ntp) = ntp.filter(|_| report.last_sender_report != 0) {
+                    let units = ((ntp >> 16) as u32)
+                        .wrapping_sub(report.last_sender_report)
+                        .wrapping_sub(report.delay);
+                    let round_trip = Duration::from_micros((u64::from(units) * 1_000_000) >> 16);
+                    if round_trip <= ROUND_TRIP_MAX {
+                        player.stats.round_trip = Some(round_trip);
+                    }
+                }
+            }
+            Feedback::Nack { ssrc, lost } => {
+                let Some(track) = player.track_of(ssrc) else { return };
+                let round_trip = player.round_trip();
+                player.stats.nacks += lost.len() as u64;
+                self.counters.nacks += lost.len() as u64;
+                let Some(state) = player.tracks.get_mut(track) else { return };
+                for sequence_number in lost {
+                    if let Some(index) = state.sent_index(sequence_number, now) {
+                        state.resends.ask(index, round_trip, now);
+                    }
+                }
+                if !state.resends.is_empty() && !state.resends_queued {
+                    state.resends_queued = true;
+                    self.ready.resends.push_back(TrackRef { player: id, track });
+                }
+            }
+            Feedback::KeyFrameWanted { ssrc } => {
+                let Some(track) = player.track_of(ssrc) else { return };
+                player.stats.key_frame_requests += 1;
+                self.counters.key_frame_requests += 1;
+                self.request_replay(TrackRef { player: id, track }, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What leaves: control first, then audio, resends, live video and replays, one send per turn each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media::{Kind, PacketRun};
+
+use super::fanout::Found;
+use super::outbox::Transmit;
+use super::play_track::{Position, Replay};
+use super::{Shard, TrackRef};
+
+/// Packets of one player in one send.
+const PACKETS_PER_SEND: usize = 16;
+/// Packets of a replay in one send: at 10 Mbit/s they take 4 ms.
+const PACKETS_PER_REPLAY_SEND: usize = 4;
+/// How much of its pace a replay may make good when it was served late.
+const REPLAY_SLACK: Duration = Duration::from_millis(5);
+
+/// What a replay does next.
+enum Step {
+    Send(Arc<PacketRun>),
+    CaughtUp,
+    /// The ring has lost the rest.
+    Lost,
+}
+
+impl Shard {
+    /// The next send. The same one comes again until [`Shard::transmitted`] says that it is done.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        while !self.outbox.is_busy() {
+            if self.outbox.take_control() {
+            } else if let Some(viewer) = self.ready.audio.pop_front() {
+                self.send_live(viewer, now);
+            } else if let Some(viewer) = self.ready.resends.pop_front() {
+                self.send_again(viewer, now);
+            } else if let Some(viewer) = self.ready.video.pop_front() {
+                self.send_live(viewer, now);
+            } else if let Some(viewer) = self.ready.replays.pop_front() {
+                self.send_replay(viewer, now);
+            } else {
+                return None;
+            }
+        }
+        self.outbox.current()
+    }
+
+    /// The send last polled is done: taken by the socket, or given up.
+    pub fn transmitted(&mut self) {
+        self.outbox.done();
+    }
+
+    fn send_live(&mut self, viewer: TrackRef, now: Instant) {
+        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
+        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+        track.queued = false;
+        let next = match &track.position {
+            Position::Live { next } => *next,
+            Position::Replaying(_) => {
+                // A replay began while it stood here.
+                track.queued = true;
+                self.ready.replays.push_back(viewer);
+                return;
+            }
+            Position::Stopped | Position::Waiting => return,
+        };
+        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
+        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
+        let run = match fanout.find(next) {
+            Found::Run(run) => run,
+            Found::UpToDate => return,
+            Found::Behind => {
+                player.stats.fell_behind += 1;
+                self.counters.fell_behind += 1;
+                track.position = Position::Waiting;
+                if track.kind == Kind::Video {
+                    self.start_replay(viewer, now);
+                }
+                return;
+            }
+        };
+        // Behind a hole of the source the numbers go on as the source has them.
+        let next = next.max(run.first_packet);
+        if next == run.first_packet {
+            track.begin_live(&run);
+        }
+        let first = usize::try_from(next - run.first_packet).unwrap_or(usize::MAX);
+        self.outbox.buffer.clear();
+        let batch =
+            track.seal_batch(&mut session.sealer, &run, first, PACKETS_PER_SEND, &mut self.outbox.buffer);
+        if batch.packets == 0 {
+            return;
+        }
+        let next = next + batch.packets as u64;
+        track.position = Position::Live { next };
+        if next != fanout.end {
+            track.queued = true;
+            match track.kind {
+                Kind::Audio => self.ready.audio.push_back(viewer),
+                Kind::Video => self.ready.video.push_back(viewer),
+            }
+        }
+        player.stats.packets += batch.packets as u64;
+        player.stats.bytes += batch.bytes as u64;
+        self.counters.packets += batch.packets as u64;
+        self.counters.bytes += batch.bytes as u64;
+        self.outbox.set_current(route, batch.segment_size);
+    }
+
+    fn send_replay(&mut self, viewer: TrackRef, now: Instant) {
+        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
+        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+        track.queued = false;
+        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
+        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
+        let (next, due, pace, under_way) = match &track.position {
+            Position::Replaying(replay) => (replay.next, replay.due, replay.pace, replay.run.clone()),
+            Position::Live { .. } => {
+                // It was stopped and went live while it stood here.
+                track.queued = true;
+                self.ready.video.push_back(viewer);
+                return;
+            }
+            Position::Stopped | Position::Waiting => return,
+        };
+        if due > now {
+            self.timers.wake(viewer.player, &mut player.wake, due);
+            return;
+        }
+        let (next, step) = match under_way.filter(|run| next < run.end_packet()) {
+            Some(run) => (next, Step::Send(run)),
+            None => {
+                // Between two frames: a newer key frame makes the rest of this group needless.
+                let newer = fanout.newest_key.filter(|key| *key > next);
+                if let Some(key) = newer {
+                    track.jump_to(key);
+                }
+                let next = newer.unwrap_or(next);
+                match fanout.run_of(next) {
+                    _ if next == fanout.end => (next, Step::CaughtUp),
+                    Some(run) => (next, Step::Send(run)),
+                    None => (next, Step::Lost),
+                }
+            }
+        };
+        let run = match step {
+            Step::Send(run) => run,
+            Step::CaughtUp => {
+                track.stamps.replay_ended(now);
+                track.replay_ended = Some(now);
+                track.position = Position::Live { next };
+                return;
+            }
+            Step::Lost => {
+                track.stamps.replay_ended(now);
+                track.replay_ended = Some(now);
+                track.position = Position::Waiting;
+                return;
+            }
+        };
+        if next == run.first_packet
+            && let Some(clock) = &fanout.clock
+        {
+            track.begin_replayed(&run, clock, now);
+        }
+        let first = usize::try_from(next - run.first_packet).unwrap_or(usize::MAX);
+        self.outbox.buffer.clear();
+        let batch = track.seal_batch(
+            &mut session.sealer,
+            &run,
+            first,
+            PACKETS_PER_REPLAY_SEND,
+            &mut self.outbox.buffer,
+        );
+        if batch.packets == 0 {
+            return;
+        }
+        let earliest = now.checked_sub(REPLAY_SLACK).unwrap_or(now);
+        let takes = Duration::from_nanos(batch.bytes as u64 * 8 * 1_000_000_000 / pace.max(1));
+        let due = due.max(earliest) + takes;
+        track.position =
+            Position::Replaying(Replay { next: next + batch.packets as u64, run: Some(run), due, pace });
+        if due <= now {
+            track.queued = true;
+            self.ready.replays.push_back(viewer);
+        } else {
+            self.timers.wake(viewer.player, &mut player.wake, due);
+        }
+        player.stats.packets += batch.packets as u64;
+        player.stats.bytes += batch.bytes as u64;
+        self.counters.packets += batch.packets as u64;
+        self.counters.bytes += batch.bytes as u64;
+        self.outbox.set_current(route, batch.segment_size);
+    }
+
+    fn send_again(&mut self, viewer: TrackRef, now: Instant) {
+        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
+        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+        track.resends_queued = false;
+        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
+        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
+        let Some(index) = track.resends.next() else { return };
+        if !track.resends.is_empty() {
+            track.resends_queued = true;
+            self.ready.resends.push_back(viewer);
+        }
+        track.expire_stamps(now);
+        if !track.may_resend(index) {
+            return;
+        }
+        let packet = track.packet_at(index);
+        let Some(run) = fanout.run_of(packet) else {
+            self.counters.nack_misses += 1;
+            self.request_replay(viewer, now);
+            return;
+        };
+        self.outbox.buffer.clear();
+        if !track.seal_again(&mut session.sealer, &run, packet, &mut self.outbox.buffer) {
+            return;
+        }
+        let bytes = self.outbox.buffer.len();
+        if !track.resends.pay(bytes) {
+            self.counters.resends_refused += 1;
+            return;
+        }
+        player.stats.packets += 1;
+        player.stats.bytes += bytes as u64;
+        player.stats.resent += 1;
+        self.counters.packets += 1;
+        self.counters.bytes += bytes as u64;
+        self.counters.resent += 1;
+        self.outbox.set_current(route, None);
+    }
+}

@@ -1,0 +1,293 @@
+//! Streams and their tracks: which players follow which, and what a change of the catalogue does.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::{ExitReason, limits};
+use media::{Catalogue, Codec, Kind, StreamMedia, Track};
+
+use super::fanout::Fanout;
+use super::play_track::{Position, Replay};
+use super::slab::Key;
+use super::{PlayerId, Shard, Stream, TrackRef};
+
+/// How often a stream is looked at while a track is missing: rings that are not there ring no bell.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What became of a track that a player was offered.
+enum Resolved {
+    /// It is this one.
+    There(Arc<Track>),
+    /// It will come.
+    Pending,
+    /// It will not come any more, or as something else.
+    Gone,
+}
+
+fn resolve(catalogue: &Catalogue, kind: Kind) -> Resolved {
+    match kind {
+        Kind::Video => match catalogue.source(Kind::Video) {
+            Some(info) if info.config.codec() == Codec::H264 => Resolved::There(Arc::clone(&info.track)),
+            _ => Resolved::Gone,
+        },
+        Kind::Audio => match catalogue.with_codec(Codec::Opus) {
+            Some(info) => Resolved::There(Arc::clone(&info.track)),
+            None if catalogue.source(Kind::Audio).is_some() => Resolved::Pending,
+            None => Resolved::Gone,
+        },
+    }
+}
+
+impl Shard {
+    /// Reads what the rings have that is new. To be called when the bell rang, before sending.
+    pub fn handle_media(&mut self, now: Instant) {
+        self.look = None;
+        let streams: Vec<Key> = self.streams.iter().map(|(key, _)| key).collect();
+        for key in streams {
+            self.follow(key, now);
+        }
+        let fanouts: Vec<Key> = self.fanouts.iter().map(|(key, _)| key).collect();
+        for key in fanouts {
+            self.read_fanout(key, now);
+        }
+    }
+
+    /// The state of a stream, made when its first player comes.
+    pub(super) fn stream_of(&mut self, media: &Arc<StreamMedia>) -> Key {
+        if let Some((key, _)) = self.streams.iter().find(|(_, stream)| Arc::ptr_eq(&stream.media, media)) {
+            return key;
+        }
+        self.streams.insert(Stream {
+            media: Arc::clone(media),
+            seen: media.catalogue().version,
+            fanouts: Vec::new(),
+            players: Vec::new(),
+            anchor: None,
+        })
+    }
+
+    /// Acts on the end of a stream and on changes of its catalogue.
+    fn follow(&mut self, key: Key, now: Instant) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if stream.media.is_closed() {
+            for player in stream.players.clone() {
+                self.end_and_tell(player, ExitReason::StreamEnded, now);
+            }
+            return;
+        }
+        let catalogue = stream.media.catalogue();
+        if catalogue.version != stream.seen {
+            stream.seen = catalogue.version;
+            for player in stream.players.clone() {
+                self.attach_tracks(player, now);
+            }
+        }
+        let Some(stream) = self.streams.get(key) else { return };
+        let closed =
+            stream.fanouts.iter().any(|fanout| self.fanouts.get(*fanout).is_some_and(Fanout::is_closed));
+        let missing = stream
+            .players
+            .iter()
+            .filter_map(|id| self.players.get(id.0))
+            .any(|player| player.tracks.iter().any(|track| track.fanout.is_none()));
+        if closed || missing {
+            self.look = Some(now + LOOK_INTERVAL);
+        }
+    }
+
+    /// Brings a player's tracks to what the catalogue has.
+    pub(super) fn attach_tracks(&mut self, id: PlayerId, now: Instant) {
+        let Some(player) = self.players.get(id.0) else { return };
+        let Some(stream) = self.streams.get(player.stream) else { return };
+        let (key, catalogue) = (player.stream, stream.media.catalogue());
+        let kinds: Vec<Kind> = player.tracks.iter().map(|track| track.kind).collect();
+        for (track, kind) in kinds.into_iter().enumerate() {
+            let viewer = TrackRef { player: id, track };
+            match resolve(&catalogue, kind) {
+                Resolved::There(media) => self.attach_track(viewer, key, &media, now),
+                Resolved::Pending => {
+                    self.detach_track(viewer);
+                    self.look = Some(self.look.map_or(now + LOOK_INTERVAL, |at| at.min(now + LOOK_INTERVAL)));
+                }
+                Resolved::Gone => {
+                    self.end_and_tell(id, ExitReason::CodecChanged, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn attach_track(&mut self, viewer: TrackRef, stream: Key, media: &Arc<Track>, now: Instant) {
+        let Some(state) =
+            self.players.get(viewer.player.0).and_then(|player| player.tracks.get(viewer.track))
+        else {
+            return;
+        };
+        let rate = state.clock_rate();
+        if state.fanout.and_then(|held| self.fanouts.get(held)).is_some_and(|held| held.reads(media)) {
+            return;
+        }
+        self.detach_track(viewer);
+        let Some(of) = self.streams.get_mut(stream) else { return };
+        let held =
+            of.fanouts.iter().find(|held| self.fanouts.get(**held).is_some_and(|held| held.reads(media)));
+        let key = match held {
+            Some(key) => *key,
+            None => {
+                let fanout = Fanout::new(stream, media, rate, &self.bell);
+                if let Some(newest) = &fanout.newest {
+                    of.anchor.get_or_insert((newest.pts, newest.arrived));
+                }
+                let key = self.fanouts.insert(fanout);
+                of.fanouts.push(key);
+                key
+            }
+        };
+        if let Some(fanout) = self.fanouts.get_mut(key) {
+            fanout.users += 1;
+        }
+        if let Some(player) = self.players.get_mut(viewer.player.0) {
+            let started = player.started;
+            if let Some(track) = player.tracks.get_mut(viewer.track) {
+                track.fanout = Some(key);
+            }
+            if started {
+                self.begin_track(viewer, now);
+            }
+        }
+    }
+
+    /// Takes a track of a player off its fan-out, and the fan-out away with its last user.
+    pub(super) fn detach_track(&mut self, viewer: TrackRef) {
+        self.stop_track(viewer);
+        let Some(track) =
+            self.players.get_mut(viewer.player.0).and_then(|player| player.tracks.get_mut(viewer.track))
+        else {
+            return;
+        };
+        // Packet numbers of another track would lead to other packets.
+        track.forget_sent();
+        let Some(key) = track.fanout.take() else { return };
+        let Some(fanout) = self.fanouts.get_mut(key) else { return };
+        fanout.users -= 1;
+        if fanout.users == 0 {
+            let stream = fanout.stream;
+            self.fanouts.remove(key);
+            if let Some(stream) = self.streams.get_mut(stream) {
+                stream.fanouts.retain(|held| *held != key);
+            }
+        }
+    }
+
+    /// Begins to send a track: audio with the next frame, video with the group of pictures so far.
+    pub(super) fn begin_track(&mut self, viewer: TrackRef, now: Instant) {
+        let Some(player) = self.players.get_mut(viewer.player.0).filter(|player| player.started) else {
+            return;
+        };
+        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+        if !track.enabled || track.payload_type.is_none() || !matches!(track.position, Position::Stopped) {
+            return;
+        }
+        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get_mut(key)) else { return };
+        fanout.viewers.push(viewer);
+        track.position = Position::Waiting;
+        if track.kind == Kind::Video {
+            self.start_replay(viewer, now);
+        }
+    }
+
+    /// Stops sending a track.
+    pub(super) fn stop_track(&mut self, viewer: TrackRef) {
+        let Some(track) =
+            self.players.get_mut(viewer.player.0).and_then(|player| player.tracks.get_mut(viewer.track))
+        else {
+            return;
+        };
+        track.position = Position::Stopped;
+        if let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get_mut(key)) {
+            fanout.drop_viewer(viewer);
+        }
+    }
+
+    /// Replays the group of pictures so far, or waits for a key frame where the ring has lost it.
+    pub(super) fn start_replay(&mut self, viewer: TrackRef, now: Instant) {
+        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
+        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
+        if matches!(track.position, Position::Stopped) {
+            return;
+        }
+        let Some(key) = fanout.newest_key.filter(|key| fanout.run_of(*key).is_some()) else {
+            track.position = Position::Waiting;
+            return;
+        };
+        track.jump_to(key);
+        let pace =
+            limits::REPLAY_BITRATE.max(fanout.bits_per_second().saturating_mul(limits::REPLAY_RATE_FACTOR));
+        track.position = Position::Replaying(Replay { next: key, run: None, due: now, pace });
+        if !track.queued {
+            track.queued = true;
+            self.ready.replays.push_back(viewer);
+        }
+        player.stats.replays += 1;
+        self.counters.replays += 1;
+    }
+
+    /// A replay that a player asked for: one at a time, and not right after the last.
+    pub(super) fn request_replay(&mut self, viewer: TrackRef, now: Instant) {
+        let Some(track) =
+            self.players.get(viewer.player.0).and_then(|player| player.tracks.get(viewer.track))
+        else {
+            return;
+        };
+        let rested = track
+            .replay_ended
+            .is_none_or(|ended| now.saturating_duration_since(ended) >= limits::REPLAY_REST_MIN);
+        if rested && track.kind == Kind::Video && matches!(track.position, Position::Live { .. }) {
+            self.start_replay(viewer, now);
+        }
+    }
+
+    fn read_fanout(&mut self, key: Key, now: Instant) {
+        let Some(fanout) = self.fanouts.get_mut(key) else { return };
+        let (runs, missed) = fanout.read(now);
+        if missed {
+            self.counters.shard_fell_behind += 1;
+        }
+        if runs.is_empty() && !missed {
+            return;
+        }
+        if let (Some(run), Some(stream)) = (runs.first(), self.streams.get_mut(fanout.stream)) {
+            stream.anchor.get_or_insert((run.pts, run.arrived));
+        }
+        let count = fanout.viewers.len();
+        if count == 0 {
+            return;
+        }
+        // Somebody else is first each time.
+        fanout.turn = (fanout.turn + 1) % count;
+        for offset in 0..count {
+            let Some(viewer) = fanout.viewers.get((fanout.turn + offset) % count) else { continue };
+            let Some(track) =
+                self.players.get_mut(viewer.player.0).and_then(|player| player.tracks.get_mut(viewer.track))
+            else {
+                continue;
+            };
+            if let Position::Waiting = track.position {
+                let start =
+                    |run: &&Arc<media::PacketRun>| run.starts_frame && (track.kind == Kind::Audio || run.key);
+                if let Some(run) = runs.iter().find(start) {
+                    track.jump_to(run.first_packet);
+                    track.position = Position::Live { next: run.first_packet };
+                }
+            }
+            if matches!(track.position, Position::Live { .. }) && !track.queued {
+                track.queued = true;
+                match track.kind {
+                    Kind::Audio => self.ready.audio.push_back(*viewer),
+                    Kind::Video => self.ready.video.push_back(*viewer),
+                }
+            }
+        }
+    }
+}

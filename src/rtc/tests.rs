@@ -1,0 +1,9 @@
+//! A whole shard against a client made of the same sans-I/O crates, on a virtual clock and an
+//! in-memory link.
+
+mod client;
+mod connecting;
+mod playing;
+mod readers;
+mod recovering;
+mod world;

@@ -1,0 +1,494 @@
+//! One connection of an encoder, from the handshake to its end.
+//!
+//! One state machine, and longer than other files for it.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use base::{AppName, limits};
+use bytes::Bytes;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+
+use crate::amf0::Writer;
+use crate::chunk::{Message, Reader};
+use crate::close::CloseReason;
+use crate::command::Command;
+use crate::metadata::Metadata;
+use crate::outgoing::{Outgoing, WINDOW_BYTES};
+use crate::publish::{ConnectInfo, PublishRequest, UrlError, cut};
+use crate::refusal::Refusal;
+
+/// What a [`Session`] wants done, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Write these bytes to the peer.
+    Send(Bytes),
+    /// The peer wants to publish: ask the gate, then call [`Session::accept`] or
+    /// [`Session::refuse`]. Until then nothing more is read ([`Session::wants_bytes`]).
+    Publish(Box<PublishRequest>),
+    /// The body of a video message of the accepted stream.
+    Video {
+        /// Milliseconds, wrapping at 2^32.
+        timestamp_ms: u32,
+        /// An FLV video tag body.
+        body: Bytes,
+    },
+    /// The body of an audio message of the accepted stream.
+    Audio {
+        /// Milliseconds, wrapping at 2^32.
+        timestamp_ms: u32,
+        /// An FLV audio tag body.
+        body: Bytes,
+    },
+    /// What the encoder says of itself.
+    Metadata(Box<Metadata>),
+    /// A clean end of the stream. The connection stays; another [`Output::Publish`] may follow.
+    Unpublish,
+    /// The last output: everything was handed out. Shut the sending half down first and read on
+    /// for a moment, for closing with unread bytes makes TCP throw away what was just sent.
+    Close(CloseReason),
+}
+
+/// The session machine: bytes and the time in, [`Output`]s out.
+///
+/// After every call of another method, poll until `None`, and come back at
+/// [`Session::poll_timeout`].
+pub struct Session {
+    knows: Box<dyn Fn(&AppName) -> bool + Send + Sync>,
+    phase: Phase,
+    reader: Reader,
+    outgoing: Outgoing,
+    outputs: VecDeque<Output>,
+    closing: Option<CloseReason>,
+    connect: ConnectInfo,
+    /// Message streams handed out; their ids are 1 to this.
+    streams: u32,
+    /// Input that came while the gate was asked.
+    held: Vec<u8>,
+    /// Bytes and commands since the last step towards a stream.
+    early_bytes: usize,
+    early_commands: usize,
+    /// Chunk bytes received and told to the peer.
+    received: u64,
+    acknowledged: u64,
+    window: u64,
+    /// Since when we wait for the next step, and when the last byte came.
+    waiting_since: Instant,
+    last_byte: Instant,
+    /// Messages in the second that began then.
+    second: Instant,
+    messages: u32,
+}
+
+/// The stream being asked for or published.
+#[derive(Clone, Debug)]
+struct Live {
+    stream_id: u32,
+    name: String,
+}
+
+enum Phase {
+    Handshake(Box<Handshake>),
+    Connecting,
+    /// Connected; nothing is published.
+    Idle,
+    /// The gate is being asked.
+    Asking(Live),
+    Publishing(Live),
+    /// Nothing is read any more.
+    Ending,
+}
+
+impl Session {
+    /// A connection that was accepted at `now`. `knows` says whether an application exists.
+    pub fn new(knows: impl Fn(&AppName) -> bool + Send + Sync + 'static, now: Instant) -> Self {
+        Self {
+            knows: Box::new(knows),
+            phase: Phase::Handshake(Box::new(Handshake::new(PeerType::Server))),
+            reader: Reader::new(),
+            outgoing: Outgoing::new(),
+            outputs: VecDeque::new(),
+            closing: None,
+            connect: ConnectInfo::default(),
+            streams: 0,
+            held: Vec::new(),
+            early_bytes: 0,
+            early_commands: 0,
+            received: 0,
+            acknowledged: 0,
+            window: u64::from(WINDOW_BYTES),
+            waiting_since: now,
+            last_byte: now,
+            second: now,
+            messages: 0,
+        }
+    }
+
+    /// A connection whose handshake is through, for readers of captures and fuzz targets.
+    pub fn after_handshake(knows: impl Fn(&AppName) -> bool + Send + Sync + 'static, now: Instant) -> Self {
+        Self { phase: Phase::Connecting, ..Self::new(knows, now) }
+    }
+
+    /// Takes bytes from the peer. After the end they are ignored.
+    pub fn handle(&mut self, bytes: &[u8], now: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.last_byte = now;
+        if let Phase::Handshake(handshake) = &mut self.phase {
+            match handshake.process_bytes(bytes) {
+                Ok(HandshakeProcessResult::InProgress { response_bytes }) => {
+                    self.outgoing.raw(&response_bytes)
+                }
+                Ok(HandshakeProcessResult::Completed { response_bytes, remaining_bytes }) => {
+                    self.outgoing.raw(&response_bytes);
+                    self.phase = Phase::Connecting;
+                    self.waiting_since = now;
+                    self.read(&remaining_bytes, now);
+                }
+                Err(_) => self.close(CloseReason::BadHandshake),
+            }
+        } else {
+            self.read(bytes, now);
+        }
+        if self.outgoing.is_over() && !matches!(self.phase, Phase::Ending) {
+            self.outgoing.clear();
+            self.close(CloseReason::TooSlow);
+        }
+    }
+
+    /// What is to be done next; `None` until something happens.
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(bytes) = self.outgoing.take() {
+            return Some(Output::Send(bytes));
+        }
+        self.outputs.pop_front().or_else(|| self.closing.take().map(Output::Close))
+    }
+
+    /// Whether to read from the socket. While the gate is asked it is better not to; what comes
+    /// nevertheless is held, up to [`limits::RTMP_BYTES_BEFORE_CONNECT_MAX`].
+    pub const fn wants_bytes(&self) -> bool {
+        !matches!(self.phase, Phase::Asking(_) | Phase::Ending)
+    }
+
+    /// When to call [`Session::handle_timeout`], unless something happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Handshake(_) => Some(self.waiting_since + limits::RTMP_HANDSHAKE_MAX),
+            Phase::Connecting | Phase::Idle => Some(self.waiting_since + limits::RTMP_PUBLISH_WAIT_MAX),
+            Phase::Publishing(_) => Some(self.last_byte + limits::RTMP_SILENCE_MAX),
+            Phase::Asking(_) | Phase::Ending => None,
+        }
+    }
+
+    /// Ends the session if its time is over.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.close(match self.phase {
+            Phase::Handshake(_) => CloseReason::HandshakeTimeout,
+            Phase::Publishing(_) => CloseReason::Silent,
+            _ => CloseReason::PublishTimeout,
+        });
+    }
+
+    /// The peer closed its half of the connection.
+    pub fn handle_end(&mut self) {
+        self.close(match self.phase {
+            Phase::Idle => CloseReason::Finished,
+            _ => CloseReason::PeerClosed,
+        });
+    }
+
+    /// The gate let the publisher in. Nothing happens unless [`Output::Publish`] was the question.
+    pub fn accept(&mut self, now: Instant) {
+        let Phase::Asking(live) = &self.phase else { return };
+        let live = live.clone();
+        self.outgoing.stream_begins(live.stream_id);
+        let started =
+            [("code", "NetStream.Publish.Start".into()), ("description", live.name.as_str().into())];
+        self.outgoing.command(0, Writer::command("onFCPublish", 0.0).null().object(&started));
+        let text = format!("{} is now published.", live.name);
+        self.outgoing.status(live.stream_id, "status", "NetStream.Publish.Start", &text, &live.name);
+        self.phase = Phase::Publishing(live);
+        self.reader.trust();
+        self.last_byte = now;
+        let held = std::mem::take(&mut self.held);
+        // What is held was counted when it came.
+        self.follow(&held, now);
+    }
+
+    /// The gate, or the node, said no: the peer is told and the connection ends. Nothing happens
+    /// unless [`Output::Publish`] was the question.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        let Phase::Asking(live) = &self.phase else { return };
+        let text = refusal.text(&live.name);
+        self.outgoing.status(live.stream_id, "error", refusal.code(), &text, &live.name);
+        self.close(CloseReason::Refused(refusal));
+    }
+
+    /// Ends the session from our side: the peer is told `reason` where it is publishing or wants
+    /// to, then the connection ends. The first reason counts.
+    pub fn end(&mut self, reason: CloseReason) {
+        if let Phase::Asking(live) | Phase::Publishing(live) = &self.phase {
+            let text = match &reason {
+                CloseReason::UnsupportedCodec(codec) => {
+                    format!("The codec {codec} is not supported. Use H.264 video and AAC audio.")
+                }
+                CloseReason::Ended(reason) => format!("The server ended the stream: {reason}."),
+                other => format!("The stream was ended: {other}."),
+            };
+            self.outgoing.status(live.stream_id, "error", "NetStream.Failed", &text, &live.name);
+        }
+        self.close(reason);
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if !matches!(self.phase, Phase::Ending) {
+            self.phase = Phase::Ending;
+            self.held = Vec::new();
+            self.closing = Some(reason);
+        }
+    }
+
+    fn read(&mut self, input: &[u8], now: Instant) {
+        self.received += input.len() as u64;
+        self.follow(input, now);
+        if self.received - self.acknowledged >= self.window && !matches!(self.phase, Phase::Ending) {
+            self.acknowledged = self.received;
+            // The number counts all bytes and goes round at 2^32 (5.4.3).
+            self.outgoing.acknowledge((self.received & u64::from(u32::MAX)) as u32);
+        }
+    }
+
+    fn follow(&mut self, mut input: &[u8], now: Instant) {
+        while self.wants_bytes() {
+            let before = input.len();
+            let message = self.reader.read(&mut input);
+            if !matches!(self.phase, Phase::Publishing(_)) {
+                self.early_bytes += before - input.len();
+                if self.early_bytes > limits::RTMP_BYTES_BEFORE_CONNECT_MAX {
+                    return self.close(CloseReason::TooManyBytes);
+                }
+            }
+            match message {
+                Ok(Some(message)) => self.message(message, now),
+                Ok(None) => return,
+                Err(error) => return self.close(error.into()),
+            }
+        }
+        if matches!(self.phase, Phase::Asking(_)) {
+            if self.held.len() + input.len() > limits::RTMP_BYTES_BEFORE_CONNECT_MAX {
+                return self.close(CloseReason::TooManyBytes);
+            }
+            self.held.extend_from_slice(input);
+        }
+    }
+
+    fn message(&mut self, message: Message, now: Instant) {
+        if now.saturating_duration_since(self.second).as_secs() >= 1 {
+            self.second = now;
+            self.messages = 0;
+        }
+        self.messages += 1;
+        if self.messages > limits::RTMP_MESSAGES_PER_SECOND_MAX {
+            return self.close(CloseReason::TooManyMessages);
+        }
+        let Message { timestamp_ms, type_id, stream_id, payload } = message;
+        let publishing = matches!(self.phase, Phase::Publishing(_));
+        match type_id {
+            4 => self.user_control(&payload),
+            5 => {
+                // The peer's window, after which it wants to hear from us. Tiny ones would make us
+                // answer every read.
+                const WINDOW_BYTES_MIN: u32 = 4_096;
+                if let Some(window) = payload.first_chunk() {
+                    self.window = u64::from(u32::from_be_bytes(*window).max(WINDOW_BYTES_MIN));
+                }
+            }
+            8 if publishing => self.outputs.push_back(Output::Audio { timestamp_ms, body: payload }),
+            9 if publishing => self.outputs.push_back(Output::Video { timestamp_ms, body: payload }),
+            15 | 18 if publishing => {
+                let payload = if type_id == 15 { without_zero(&payload) } else { &payload };
+                if let Some(metadata) = Metadata::read(payload) {
+                    self.outputs.push_back(Output::Metadata(Box::new(metadata)));
+                }
+            }
+            17 => self.command(stream_id, without_zero(&payload), now),
+            20 => self.command(stream_id, &payload, now),
+            22 if publishing => {
+                self.end(CloseReason::Protocol("aggregate messages are not supported"));
+            }
+            // Acknowledgements, bandwidths, shared objects, and media that nobody asked for.
+            _ => {}
+        }
+    }
+
+    fn user_control(&mut self, payload: &[u8]) {
+        const PING_REQUEST: u16 = 6;
+        if let Some((kind, rest)) = payload.split_first_chunk()
+            && u16::from_be_bytes(*kind) == PING_REQUEST
+            && let Some(time) = rest.first_chunk()
+        {
+            self.outgoing.pong(u32::from_be_bytes(*time));
+        }
+    }
+
+    fn command(&mut self, stream_id: u32, payload: &[u8], now: Instant) {
+        let command = match Command::read(payload) {
+            Ok(command) => command,
+            Err(error) => return self.close(error.into()),
+        };
+        if !matches!(self.phase, Phase::Publishing(_)) {
+            self.early_commands += 1;
+            if self.early_commands > limits::RTMP_COMMANDS_BEFORE_PUBLISH_MAX {
+                return self.close(CloseReason::TooManyCommands);
+            }
+        }
+        let transaction = command.transaction;
+        if command.cut_by_amf3 {
+            return self.answer_error(
+                transaction,
+                "NetConnection.Call.Failed",
+                "AMF3 is not supported. Connect with objectEncoding 0.",
+            );
+        }
+        match command.name.as_str() {
+            "connect" => self.on_connect(&command, now),
+            _ if matches!(self.phase, Phase::Connecting) => {
+                self.close(CloseReason::Protocol("a command came before connect"));
+            }
+            "createStream" => {
+                self.streams = self.streams.saturating_add(1);
+                let id = f64::from(self.streams);
+                self.outgoing.command(0, Writer::command("_result", transaction).null().number(id));
+            }
+            "releaseStream" | "FCPublish" => {
+                self.outgoing.command(0, Writer::command("_result", transaction).null().undefined());
+            }
+            "_checkbw" => self.outgoing.command(0, Writer::command("_result", transaction).null()),
+            "getStreamLength" => {
+                self.outgoing.command(0, Writer::command("_result", transaction).null().number(0.0));
+            }
+            "publish" => self.on_publish(stream_id, &command),
+            "play" | "play2" => {
+                let name = cut(command.argument(0).as_text().unwrap_or_default());
+                let text = "RTMP playback is disabled.";
+                self.outgoing.status(stream_id, "error", "NetStream.Failed", text, name);
+                self.close(CloseReason::PlaybackDisabled);
+            }
+            "FCUnpublish" | "closeStream" => self.on_unpublish(now),
+            "deleteStream" => {
+                let deleted = command.argument(0).as_number();
+                if let Phase::Publishing(live) = &self.phase
+                    && deleted.is_none_or(|id| id == f64::from(live.stream_id))
+                {
+                    self.on_unpublish(now);
+                }
+            }
+            // Nobody waits for an answer to anything else.
+            _ => {}
+        }
+    }
+
+    fn on_connect(&mut self, command: &Command, now: Instant) {
+        if !matches!(self.phase, Phase::Connecting) {
+            return self.close(CloseReason::Protocol("connect came twice"));
+        }
+        let text = |name| command.object().field(name).and_then(|value| value.as_text()).unwrap_or_default();
+        self.connect = ConnectInfo {
+            app: text("app").to_owned(),
+            tc_url: text("tcUrl").to_owned(),
+            flash_ver: cut(text("flashVer")).to_owned(),
+        };
+        match self.connect.application() {
+            Ok(app) if (self.knows)(&app) => {}
+            _ => {
+                let scope = cut(self.connect.scope());
+                let text = format!("No scope '{scope}' on this server.");
+                self.answer_error(command.transaction, "NetConnection.Connect.InvalidApp", &text);
+                return self.close(CloseReason::UnknownApplication);
+            }
+        }
+        self.outgoing.begin();
+        let properties = [("fmsVer", "FMS/3,0,1,123".into()), ("capabilities", 31.0.into())];
+        let information = [
+            ("level", "status".into()),
+            ("code", "NetConnection.Connect.Success".into()),
+            ("description", "Connection succeeded.".into()),
+            ("objectEncoding", 0.0.into()),
+        ];
+        let answer = Writer::command("_result", command.transaction).object(&properties).object(&information);
+        self.outgoing.command(0, answer);
+        self.phase = Phase::Idle;
+        self.wait_again(now);
+    }
+
+    fn on_publish(&mut self, stream_id: u32, command: &Command) {
+        if stream_id == 0 || stream_id > self.streams {
+            return self.close(CloseReason::Protocol("publish came before createStream"));
+        }
+        let name = command.argument(0).as_text().unwrap_or_default();
+        if let Phase::Publishing(live) = &self.phase {
+            let text = "This connection publishes already. Use another connection for another stream.";
+            let code = "NetStream.Publish.BadName";
+            return self.outgoing.status(stream_id, "error", code, text, &live.name);
+        }
+        let ConnectInfo { app, tc_url, flash_ver } = &self.connect;
+        match PublishRequest::read(app, tc_url, flash_ver, name) {
+            Ok(request) => {
+                self.phase = Phase::Asking(Live { stream_id, name: cut(&request.stream).to_owned() });
+                self.outputs.push_back(Output::Publish(Box::new(request)));
+            }
+            Err(UrlError::TooManyParameters) => {
+                self.phase = Phase::Asking(Live { stream_id, name: String::new() });
+                self.refuse(Refusal::TooManyParameters);
+            }
+            Err(UrlError::BadApplication) => self.close(CloseReason::UnknownApplication),
+        }
+    }
+
+    fn on_unpublish(&mut self, now: Instant) {
+        let Phase::Publishing(live) = &self.phase else { return };
+        let text = format!("{} is now unpublished.", live.name);
+        self.outgoing.status(live.stream_id, "status", "NetStream.Unpublish.Success", &text, &live.name);
+        self.outputs.push_back(Output::Unpublish);
+        self.phase = Phase::Idle;
+        self.reader.distrust();
+        self.wait_again(now);
+    }
+
+    fn wait_again(&mut self, now: Instant) {
+        self.waiting_since = now;
+        self.early_bytes = 0;
+        self.early_commands = 0;
+    }
+
+    fn answer_error(&mut self, transaction: f64, code: &str, text: &str) {
+        let information = [("level", "error".into()), ("code", code.into()), ("description", text.into())];
+        self.outgoing.command(0, Writer::command("_error", transaction).null().object(&information));
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let phase = match &self.phase {
+            Phase::Handshake(_) => "handshake",
+            Phase::Connecting => "connecting",
+            Phase::Idle => "idle",
+            Phase::Asking(_) => "asking",
+            Phase::Publishing(_) => "publishing",
+            Phase::Ending => "ending",
+        };
+        f.debug_struct("Session").field("phase", &phase).finish_non_exhaustive()
+    }
+}
+
+/// AMF3 messages carry AMF0 behind a byte that says so.
+fn without_zero(payload: &[u8]) -> &[u8] {
+    payload.strip_prefix(&[0]).unwrap_or(payload)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! The gate that every publisher and every player passes, whatever its protocol.
+//!
+//! A protocol's edge fills in an [`Access`], calls [`Gate::admit`] and holds the [`Permit`] as long as
+//! its session lives, or maps the [`Denial`] to its own refusal. Checks run in AMS's order (its bean
+//! `streamPublishSecurityList`), the first refusal ends it, and all mechanisms that are switched on must
+//! pass. No protocol's name is in here.
+//!
+//! Invariants
+//! - A permit comes from a gate and from nowhere else. It holds the seats that limits count and frees
+//!   them when it is dropped.
+//! - At most one publish permit per (application, stream) exists on a node: that seat is the one owner
+//!   of "who publishes".
+//! - A mechanism that is switched on and that this version cannot enforce refuses everybody.
+//! - Credentials and whole addresses reach neither log nor metric.
+
+mod access;
+mod denial;
+mod gate;
+mod permit;
+mod seats;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use access::{Access, Direction};
+pub use denial::Denial;
+pub use gate::Gate;
+pub use permit::{Permit, PermitControl, PermitLife, PermitState};

@@ -1,0 +1,236 @@
+//! The right to be in, for as long as it lasts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId};
+use tokio::sync::Notify;
+
+use crate::Direction;
+use crate::seats::Seat;
+
+/// How a permit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermitState {
+    /// Media may flow.
+    Live,
+    /// Media must pause; the connection may stay.
+    Suspended,
+    /// The session must end, for this reason. Final.
+    Dead(ExitReason),
+}
+
+const LIVE: u8 = 0;
+const SUSPENDED: u8 = u8::MAX;
+
+impl PermitState {
+    pub(crate) fn to_byte(self) -> u8 {
+        match self {
+            Self::Live => LIVE,
+            Self::Suspended => SUSPENDED,
+            Self::Dead(reason) => reason.number(),
+        }
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Self {
+        match byte {
+            LIVE => Self::Live,
+            SUSPENDED => Self::Suspended,
+            // Only bytes of `to_byte` are ever stored; anything else must not mean "live".
+            number => Self::Dead(ExitReason::from_number(number).unwrap_or(ExitReason::Failed)),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    state: AtomicU8,
+    changed: Notify,
+}
+
+impl Standing {
+    fn state(&self) -> PermitState {
+        PermitState::from_byte(self.state.load(Ordering::Acquire))
+    }
+
+    /// Goes to `next` unless the permit is dead.
+    fn go(&self, next: PermitState) {
+        let went = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |byte| {
+            let dead = matches!(PermitState::from_byte(byte), PermitState::Dead(_));
+            (!dead).then(|| next.to_byte())
+        });
+        if went.is_ok() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    async fn changed_from(&self, seen: PermitState) -> PermitState {
+        loop {
+            // Listening begins before the look, so that no change falls between the two.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let state = self.state();
+            if state != seen {
+                return state;
+            }
+            changed.await;
+        }
+    }
+
+    async fn died(&self) -> ExitReason {
+        let mut state = self.state();
+        loop {
+            match state {
+                PermitState::Dead(reason) => return reason,
+                alive => state = self.changed_from(alive).await,
+            }
+        }
+    }
+}
+
+/// The right of one session to publish or play one stream. Made by [`crate::Gate::admit`] only. Dropping
+/// it frees the seats it holds.
+pub struct Permit {
+    app: AppName,
+    stream: StreamId,
+    direction: Direction,
+    session: SessionId,
+    peer: PeerAddr,
+    subscriber_id: Option<String>,
+    standing: Arc<Standing>,
+    _seat: Seat,
+}
+
+impl Permit {
+    pub(crate) fn new(access: crate::Access, stream: StreamId, seat: Seat) -> Self {
+        Self {
+            app: access.app,
+            stream,
+            direction: access.direction,
+            session: access.session,
+            peer: access.peer,
+            subscriber_id: access.subscriber_id,
+            standing: Arc::default(),
+            _seat: seat,
+        }
+    }
+
+    /// The application.
+    pub const fn app(&self) -> &AppName {
+        &self.app
+    }
+
+    /// The stream.
+    pub const fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// Publish or play.
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// The session it was given to.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Whom it was given to.
+    pub const fn peer(&self) -> PeerAddr {
+        self.peer
+    }
+
+    /// The subscriber, if the peer named one.
+    pub fn subscriber_id(&self) -> Option<&str> {
+        self.subscriber_id.as_deref()
+    }
+
+    /// How it stands: one atomic load.
+    pub fn state(&self) -> PermitState {
+        self.standing.state()
+    }
+
+    /// Waits until the state is another one than `seen`. Cancel-safe.
+    pub async fn changed_from(&self, seen: PermitState) -> PermitState {
+        self.standing.changed_from(seen).await
+    }
+
+    /// Waits for its death. Cancel-safe.
+    pub async fn died(&self) -> ExitReason {
+        self.standing.died().await
+    }
+
+    /// For those who must see the state without holding the permit.
+    pub fn life(&self) -> PermitLife {
+        PermitLife(Arc::clone(&self.standing))
+    }
+
+    /// For whoever decides over it.
+    pub fn control(&self) -> PermitControl {
+        PermitControl(Arc::clone(&self.standing))
+    }
+}
+
+impl Drop for Permit {
+    /// A `PermitLife` must not see a permit as live that nobody holds.
+    fn drop(&mut self) {
+        self.standing.go(PermitState::Dead(ExitReason::Finished));
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Permit({} {}/{}, session {}, {:?})",
+            self.direction,
+            self.app,
+            self.stream,
+            self.session,
+            self.state()
+        )
+    }
+}
+
+/// Sees how a permit stands.
+#[derive(Clone, Debug)]
+pub struct PermitLife(Arc<Standing>);
+
+impl PermitLife {
+    /// One atomic load. Dead with [`ExitReason::Finished`] once the permit was dropped.
+    pub fn state(&self) -> PermitState {
+        self.0.state()
+    }
+
+    /// Waits until the state is another one than `seen`. Cancel-safe.
+    pub async fn changed_from(&self, seen: PermitState) -> PermitState {
+        self.0.changed_from(seen).await
+    }
+
+    /// Waits for the permit's death. Cancel-safe.
+    pub async fn died(&self) -> ExitReason {
+        self.0.died().await
+    }
+}
+
+/// Decides how a permit stands.
+#[derive(Clone, Debug)]
+pub struct PermitControl(Arc<Standing>);
+
+impl PermitControl {
+    /// Media must pause. Nothing happens to a dead permit.
+    pub fn suspend(&self) {
+        self.0.go(PermitState::Suspended);
+    }
+
+    /// Media may flow again. Nothing happens to a dead permit.
+    pub fn resume(&self) {
+        self.0.go(PermitState::Live);
+    }
+
+    /// The session must end. The first reason stands.
+    pub fn end(&self, reason: ExitReason) {
+        self.0.go(PermitState::Dead(reason));
+    }
+}

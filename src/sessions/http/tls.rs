@@ -1,0 +1,143 @@
+//! The certificate of HTTPS and WSS: the user's own, or one this node makes; reloaded without a drop.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path} is not usable: {reason}", path = path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The self-made certificate could not be made.
+    #[error("no certificate could be made: {0}")]
+    Making(String),
+}
+
+/// Where the certificate and its key are.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    /// The self-made certificate of a node: made in `folder` at the first start and kept.
+    pub fn self_made(folder: &Path, names: Vec<String>) -> Result<Self, TlsError> {
+        let files = Self { certificate: folder.join("self-made.crt"), key: folder.join("self-made.key") };
+        if files.certificate.exists() && files.key.exists() {
+            return Ok(files);
+        }
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |error| TlsError::File { path, error }
+        };
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::Making(error.to_string()))?;
+        write_private(&files.key, made.signing_key.serialize_pem().as_bytes()).map_err(at(&files.key))?;
+        fs::write(&files.certificate, made.cert.pem()).map_err(at(&files.certificate))?;
+        Ok(files)
+    }
+
+    fn changed(&self) -> Option<(SystemTime, SystemTime)> {
+        let time = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
+        Some((time(&self.certificate)?, time(&self.key)?))
+    }
+
+    fn load(&self) -> Result<CertifiedKey, TlsError> {
+        let content = |path: &Path, reason: String| TlsError::Content { path: path.to_owned(), reason };
+        let read = |path: &Path| fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error });
+        let chain = CertificateDer::pem_slice_iter(&read(&self.certificate)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| content(&self.certificate, error.to_string()))?;
+        if chain.is_empty() {
+            return Err(content(&self.certificate, "it holds no certificate".to_owned()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?)
+            .map_err(|error| content(&self.key, error.to_string()))?;
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .map_err(|error| content(&self.key, error.to_string()))?;
+        Ok(certified)
+    }
+}
+
+#[cfg(unix)]
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
+/// Gives connections the certificate of the moment.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// TLS for the web listener, and the task that follows its files: new connections get the new
+/// certificate, old ones go on. Files that cannot be used are told and the old certificate stays.
+pub fn server_config(
+    files: CertificateFiles,
+) -> Result<(ServerConfig, impl Future<Output = ()> + use<>), TlsError> {
+    let current = Arc::new(Current(ArcSwap::from_pointee(files.load()?)));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Making(error.to_string()))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
+    let follow = async move {
+        let mut seen = files.changed();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = files.changed();
+            if now.is_none() || now == seen {
+                continue;
+            }
+            seen = now;
+            match files.load() {
+                Ok(certified) => {
+                    current.0.store(Arc::new(certified));
+                    tracing::info!(file = %files.certificate.display(), "the certificate was reloaded");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the changed certificate is not used, the old one stays");
+                }
+            }
+        }
+    };
+    Ok((config, follow))
+}

@@ -1,0 +1,17 @@
+//! One task per connection, and the listeners: where protocols meet sockets.
+//!
+//! A session reads its socket, drives its protocol's sans-I/O machine, asks the gate, and then
+//! writes units to a stream or has a shard read them. It decides nothing about streams.
+//!
+//! Invariants:
+//! * every connection is counted before a byte of it is read, and by address too ([`Connections`]);
+//! * nothing here believes a header about where a peer is;
+//! * an end has one reason, and the log and the metrics show that one;
+//! * `rtmp`, `rtc` and `http` do not use each other.
+
+mod connections;
+pub mod http;
+pub mod rtc;
+pub mod rtmp;
+
+pub use connections::{Connections, OpenConnection, TooMany};

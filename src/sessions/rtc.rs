@@ -1,0 +1,19 @@
+//! WebRTC sessions: the signalling WebSocket, and the play shards with their sockets.
+
+mod addresses;
+mod context;
+mod counters;
+mod driver;
+pub mod message;
+mod policy;
+mod refusal;
+mod shards;
+mod signalling;
+mod socket;
+mod upgrade;
+
+pub use addresses::OfferedAddresses;
+pub use context::SignallingContext;
+pub use shards::{Shards, ShardsConfig};
+pub use socket::{BoundPort, SOCKET_BUFFER_BYTES};
+pub use upgrade::{SIGNALLING_PATH, signalling};

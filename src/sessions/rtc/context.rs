@@ -1,0 +1,34 @@
+//! What every signalling socket works with.
+
+use std::sync::Arc;
+
+use base::{Clock, Randomness};
+use cluster_model::{Broadcasts, Settings};
+use security::Gate;
+use streams::Applications;
+
+use super::addresses::OfferedAddresses;
+use super::shards::Shards;
+use crate::connections::Connections;
+
+/// Shared by all signalling sockets of the node.
+pub struct SignallingContext {
+    /// Who may play.
+    pub gate: Arc<Gate>,
+    /// The streams.
+    pub applications: Applications,
+    /// Where players live.
+    pub shards: Shards,
+    /// What addresses players are offered.
+    pub addresses: OfferedAddresses,
+    /// The records of broadcasts.
+    pub broadcasts: Broadcasts,
+    /// The applications' settings.
+    pub settings: Settings,
+    /// The open sockets.
+    pub sockets: Connections,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+    /// The node's randomness.
+    pub randomness: Arc<dyn Randomness>,
+}

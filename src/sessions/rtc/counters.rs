@@ -1,0 +1,56 @@
+//! A shard's plain counters as metrics.
+
+use metrics::{Counter, Gauge};
+use observe::metric;
+use rtc::Counters;
+
+/// Reads one number of a shard.
+type Read = fn(&Counters) -> u64;
+
+/// The metric handles of one shard, and what was told so far.
+pub(super) struct ShardMetrics {
+    players: Gauge,
+    told: Counters,
+    rows: Vec<(Counter, Read)>,
+}
+
+impl ShardMetrics {
+    /// Metrics of the shard of that number.
+    pub(super) fn new(shard: usize) -> Self {
+        let dropped = |reason: &'static str| metric::shard_datagrams_dropped(reason);
+        Self {
+            players: metric::shard_players(shard.to_string()),
+            told: Counters::default(),
+            rows: vec![
+                (metric::shard_packets_sent(), |c| c.packets),
+                (metric::shard_bytes_sent(), |c| c.bytes),
+                (dropped("unknown"), |c| c.datagrams_unknown),
+                (dropped("address did not pass ICE"), |c| c.datagrams_strange),
+                (dropped("STUN of nobody"), |c| c.stun_unknown),
+                (dropped("STUN not authentic"), |c| c.stun_rejected),
+                (dropped("DTLS failed"), |c| c.dtls_failed),
+                (dropped("wrong fingerprint"), |c| c.fingerprints_wrong),
+                (dropped("SRTP not authentic"), |c| c.srtp_rejected),
+                (dropped("send queue full"), |c| c.control_dropped),
+                (metric::nacks("resent"), |c| c.resent),
+                (metric::nacks("not held"), |c| c.nack_misses),
+                (metric::nacks("over the share"), |c| c.resends_refused),
+                (metric::plis(), |c| c.key_frame_requests),
+                (metric::replays(), |c| c.replays),
+                (metric::ring_skips(), |c| c.fell_behind + c.shard_fell_behind),
+            ],
+        }
+    }
+
+    /// Tells what is new.
+    pub(super) fn update(&mut self, counters: &Counters) {
+        if *counters == self.told {
+            return;
+        }
+        for (counter, read) in &self.rows {
+            counter.increment(read(counters) - read(&self.told));
+        }
+        self.players.set(counters.players as f64);
+        self.told = *counters;
+    }
+}

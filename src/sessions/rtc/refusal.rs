@@ -1,0 +1,58 @@
+//! The gate's and the streams' answers in AMS's words.
+
+use security::Denial;
+
+/// An error answer to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// AMS's error definition.
+    pub definition: &'static str,
+    /// The key `information`, where AMS has one or a person needs one.
+    pub information: Option<&'static str>,
+    /// The client is told when the stream begins.
+    pub wait: bool,
+}
+
+impl Refusal {
+    pub(super) const fn new(definition: &'static str) -> Self {
+        Self { definition, information: None, wait: false }
+    }
+
+    /// Nobody publishes the stream: the viewer is kept in the waiting list.
+    pub(super) const fn not_live() -> Self {
+        Self {
+            definition: "no_stream_exist",
+            information: Some("stream_not_exist_or_not_streaming"),
+            wait: true,
+        }
+    }
+
+    /// The application does not play by WebRTC.
+    pub(super) const fn not_enabled() -> Self {
+        Self { definition: "no_stream_exist", information: Some("webrtc_not_enabled"), wait: false }
+    }
+
+    /// The stream's codecs cannot be played by WebRTC.
+    pub(super) const fn codec() -> Self {
+        Self {
+            definition: "no_codec_enabled_in_the_server",
+            information: Some("the stream's codecs cannot be played by WebRTC"),
+            wait: false,
+        }
+    }
+}
+
+/// What AMS answers where the gate said no. Which clause failed is for the log alone.
+pub(super) const fn of_denial(denial: &Denial) -> Refusal {
+    Refusal::new(match denial {
+        Denial::UnknownApplication | Denial::NotInitialised => "not_initialized_yet",
+        Denial::InvalidStreamId(_) => "invalidStreamName",
+        Denial::Unregistered => "not_allowed_unregistered_streams",
+        Denial::AlreadyLive => "streamIdInUse",
+        Denial::OutsideWindow => "stream_not_active_or_expired",
+        Denial::MechanismNotAvailable { .. } => "unauthorized_access",
+        Denial::IngestLimit => "highResourceUsage",
+        Denial::ViewerLimit => "viewerLimitReached",
+        Denial::DataStoreNotAvailable => "data_store_not_available",
+    })
+}

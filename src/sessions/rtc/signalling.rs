@@ -1,0 +1,519 @@
+//! One signalling WebSocket: AMS's messages, the play half.
+//!
+//! The actor is this file's one state machine. It holds no media; each play is a session of its own
+//! with its own permit, actor and shard player, named by its stream id on this socket.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use actix_web_actors::ws;
+use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId, limits};
+use config::AppSettings;
+use media::{Codec, CodecConfig, Kind};
+use observe::metric;
+use security::{Access, Direction};
+use serde_json::Value;
+use streams::{Attach, Ending, PlayError};
+
+use super::context::SignallingContext;
+use super::message::{self, Play, Rendition, Request, RequestError};
+use super::refusal::{Refusal, of_denial};
+use super::shards::{Join, PlayerControl};
+use crate::connections::OpenConnection;
+
+/// How often the socket is checked and its peer pinged.
+const CHECK: Duration = Duration::from_secs(5);
+/// A ping is also sent after this many messages, to learn whether the peer reads.
+const PING_EVERY_MESSAGES: usize = 64;
+
+/// One stream played over this socket.
+struct Playing {
+    ending: Ending,
+    /// There once the shard has made its offer.
+    control: Option<PlayerControl>,
+    subscriber_id: Option<String>,
+}
+
+/// The actor of one socket.
+pub struct Signalling {
+    context: Arc<SignallingContext>,
+    app: AppName,
+    peer: PeerAddr,
+    id: SessionId,
+    plays: BTreeMap<StreamId, Playing>,
+    waits: BTreeSet<StreamId>,
+    text: String,
+    heard: Instant,
+    /// Messages the peer may still send in this check interval.
+    budget: u32,
+    sent: usize,
+    /// What `sent` was at the pings under way, oldest first; and at the newest that came back.
+    pings: std::collections::VecDeque<usize>,
+    read_by_peer: usize,
+    _open: OpenConnection,
+}
+
+/// What came of a `play`.
+struct Joined {
+    offer: rtc::Offer,
+    control: PlayerControl,
+}
+
+impl Signalling {
+    /// A socket that was just accepted.
+    pub fn new(context: Arc<SignallingContext>, app: AppName, peer: PeerAddr, open: OpenConnection) -> Self {
+        let id = SessionId::random(&*context.randomness);
+        let heard = context.clock.now();
+        Self {
+            context,
+            app,
+            peer,
+            id,
+            plays: BTreeMap::new(),
+            waits: BTreeSet::new(),
+            text: String::new(),
+            heard,
+            budget: budget(),
+            sent: 0,
+            pings: std::collections::VecDeque::new(),
+            read_by_peer: 0,
+            _open: open,
+        }
+    }
+
+    fn settings(&self) -> Option<Arc<AppSettings>> {
+        self.context.settings.snapshot(&self.app)
+    }
+
+    /// Sends one message; a peer that has not read the last ones is dropped instead.
+    fn send(&mut self, message: &Value, ctx: &mut ws::WebsocketContext<Self>) {
+        if self.sent - self.read_by_peer >= limits::SIGNALLING_SEND_QUEUE_MAX {
+            self.close(ExitReason::TooSlow, ctx);
+            return;
+        }
+        self.sent += 1;
+        ctx.text(message.to_string());
+        if self.sent.is_multiple_of(PING_EVERY_MESSAGES) {
+            self.ping(ctx);
+        }
+    }
+
+    fn ping(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
+        self.pings.push_back(self.sent);
+        ctx.ping(b"");
+    }
+
+    fn close(&mut self, reason: ExitReason, ctx: &mut ws::WebsocketContext<Self>) {
+        tracing::info!(app = %self.app, socket = %self.id, peer = %self.peer, %reason, "signalling socket closed");
+        metric::signalling_refused(reason.label()).increment(1);
+        for playing in self.plays.values() {
+            playing.ending.end(reason);
+        }
+        ctx.close(Some(ws::CloseReason { code: ws::CloseCode::Policy, description: Some(reason.label().into()) }));
+        ctx.stop();
+    }
+
+    fn check(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
+        self.budget = budget();
+        if self.context.clock.now().duration_since(self.heard) > limits::SIGNALLING_SILENCE_MAX {
+            self.close(ExitReason::TimedOut, ctx);
+        } else {
+            self.ping(ctx);
+        }
+    }
+
+    fn receive(&mut self, text: &str, ctx: &mut ws::WebsocketContext<Self>) {
+        metric::signalling_messages().increment(1);
+        match self.budget.checked_sub(1) {
+            Some(left) => self.budget = left,
+            None => {
+                self.close(ExitReason::LimitExceeded, ctx);
+                return;
+            }
+        }
+        if self.settings().is_none() {
+            self.send(&message::error("not_initialized_yet"), ctx);
+            return;
+        }
+        match Request::read(text) {
+            Ok(request) => self.serve(request, ctx),
+            Err(RequestError::Malformed) => {
+                tracing::info!(socket = %self.id, peer = %self.peer, "a signalling message was no JSON object with a command");
+            }
+            Err(RequestError::NoStreamName) => self.send(&message::error("noStreamNameSpecified"), ctx),
+            Err(RequestError::InvalidStreamName(name)) => {
+                self.send(&message::stream_error("invalidStreamName", &name), ctx);
+            }
+        }
+    }
+
+    fn serve(&mut self, request: Request, ctx: &mut ws::WebsocketContext<Self>) {
+        match request {
+            Request::Ping => self.send(&message::pong(), ctx),
+            Request::GetIceServerConfig => {
+                if let Some(settings) = self.settings() {
+                    let reply = message::ice_server_config(
+                        settings.stun_server_uri(),
+                        settings.turn_server_username(),
+                        settings.turn_server_credential().expose(),
+                    );
+                    self.send(&reply, ctx);
+                }
+            }
+            Request::Play(play) => self.play(play, ctx),
+            Request::TakeConfiguration { stream, kind, sdp } => self.take_configuration(stream, &kind, sdp, ctx),
+            // The client's checks reach this node by themselves: it is ICE-lite.
+            Request::TakeCandidate { .. } | Request::Unknown => {}
+            Request::Stop(stream) => {
+                self.waits.remove(&stream);
+                if let Some(playing) = self.plays.get(&stream) {
+                    playing.ending.end(ExitReason::Finished);
+                }
+            }
+            Request::GetStreamInfo(stream) => self.stream_info(stream, ctx),
+            Request::GetBroadcastObject(stream) => self.broadcast_object(stream, ctx),
+            Request::ToggleVideo(stream, enabled) => self.enable(&stream, Kind::Video, enabled, ctx),
+            Request::ToggleAudio(stream, enabled) => self.enable(&stream, Kind::Audio, enabled, ctx),
+            Request::Publish(stream) => {
+                let words = "this version does not take WebRTC publishers yet: publish the stream by RTMP";
+                self.send(&message::explained_error("server_error_check_logs", stream.as_str(), words), ctx);
+            }
+        }
+    }
+
+    fn refuse(&mut self, stream: &StreamId, refusal: &Refusal, ctx: &mut ws::WebsocketContext<Self>) {
+        metric::signalling_refused(refusal.definition).increment(1);
+        let reply = match refusal.information {
+            Some(information) if refusal.definition == "no_stream_exist" => {
+                message::no_stream_exist(stream.as_str(), information)
+            }
+            Some(information) => message::explained_error(refusal.definition, stream.as_str(), information),
+            None => message::stream_error(refusal.definition, stream.as_str()),
+        };
+        self.send(&reply, ctx);
+    }
+
+    fn play(&mut self, play: Play, ctx: &mut ws::WebsocketContext<Self>) {
+        let stream = play.stream.clone();
+        if self.plays.contains_key(&stream) {
+            self.refuse(&stream, &Refusal::new("already_playing"), ctx);
+            return;
+        }
+        if self.plays.len() >= limits::PLAYS_PER_SOCKET_MAX {
+            self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
+            return;
+        }
+        let ending = Ending::new();
+        let subscriber_id = play.subscriber_id.clone();
+        self.plays
+            .insert(stream.clone(), Playing { ending: ending.clone(), control: None, subscriber_id });
+        let access = Access {
+            app: self.app.clone(),
+            stream: stream.as_str().to_owned(),
+            direction: Direction::Play,
+            peer: self.peer,
+            token: play.token,
+            subscriber_id: play.subscriber_id,
+            subscriber_code: play.subscriber_code,
+            session: SessionId::random(&*self.context.randomness),
+            main_track: None,
+        };
+        let (started, starts) = tokio::sync::oneshot::channel();
+        let join = join(Arc::clone(&self.context), access, ending.clone(), started);
+        let joining = stream.clone();
+        let of_join = ending.clone();
+        ctx.spawn(join.into_actor(self).map(move |joined, session, ctx| match joined {
+            Ok(joined) => session.joined(&joining, joined, ctx),
+            Err(refusal) => session.not_joined(&joining, &of_join, &refusal, ctx),
+        }));
+        let starting = stream.clone();
+        ctx.spawn(starts.into_actor(self).map(move |started, session, ctx| {
+            if started.is_ok() && let Some(playing) = session.plays.get(&starting) {
+                let subscriber = playing.subscriber_id.clone();
+                let note = message::subscriber_notification("play_started", starting.as_str(), subscriber.as_deref());
+                session.send(&note, ctx);
+            }
+        }));
+    }
+
+    fn joined(&mut self, stream: &StreamId, joined: Joined, ctx: &mut ws::WebsocketContext<Self>) {
+        let Some(playing) = self.plays.get_mut(stream) else {
+            // The join outlived its session; the ending has taken the player off already.
+            return;
+        };
+        playing.control = Some(joined.control);
+        let ending = playing.ending.clone();
+        let subscriber = playing.subscriber_id.clone();
+        let subscriber = subscriber.as_deref();
+        self.send(&message::offer(stream.as_str(), &joined.offer.sdp, &joined.offer.id_mapping, subscriber), ctx);
+        for (label, mid, line) in &joined.offer.candidates {
+            self.send(&message::candidate(stream.as_str(), *label, mid, line, subscriber), ctx);
+        }
+        let stream = stream.clone();
+        ctx.spawn(async move { ending.ended().await }.into_actor(self).map(move |reason, session, ctx| {
+            session.play_ended(&stream, reason, ctx);
+        }));
+    }
+
+    fn not_joined(
+        &mut self,
+        stream: &StreamId,
+        ending: &Ending,
+        refusal: &Refusal,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) {
+        ending.end(ExitReason::Denied);
+        self.plays.remove(stream);
+        if refusal.wait {
+            self.wait(stream, ctx);
+        }
+        self.refuse(stream, refusal, ctx);
+    }
+
+    fn play_ended(&mut self, stream: &StreamId, reason: ExitReason, ctx: &mut ws::WebsocketContext<Self>) {
+        let Some(playing) = self.plays.remove(stream) else { return };
+        let subscriber = playing.subscriber_id.as_deref();
+        let note = message::subscriber_notification("play_finished", stream.as_str(), subscriber);
+        self.send(&note, ctx);
+        // The stream may come back: whoever watched it is told, as who came too early is.
+        if matches!(reason, ExitReason::StreamEnded | ExitReason::CodecChanged) {
+            self.wait(stream, ctx);
+        }
+    }
+
+    /// Tells this socket when the stream begins.
+    fn wait(&mut self, stream: &StreamId, ctx: &mut ws::WebsocketContext<Self>) {
+        if self.waits.len() >= limits::WAITS_PER_SOCKET_MAX || !self.waits.insert(stream.clone()) {
+            return;
+        }
+        let (applications, app, id) = (self.context.applications.clone(), self.app.clone(), stream.clone());
+        let begins = async move {
+            let Some(mut began) = applications.wait(&app, &id).await else { return false };
+            began.wait_for(|began| *began).await.is_ok()
+        };
+        let stream = stream.clone();
+        ctx.spawn(begins.into_actor(self).map(move |began, session, ctx| {
+            if session.waits.remove(&stream) && began {
+                session.send(&message::notification("streaming_started", stream.as_str()), ctx);
+            }
+        }));
+    }
+
+    fn take_configuration(
+        &mut self,
+        stream: StreamId,
+        kind: &str,
+        sdp: String,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) {
+        let Some(control) = self.plays.get(&stream).and_then(|playing| playing.control.clone()) else {
+            // AMS ignores a configuration for a session it does not have.
+            tracing::info!(socket = %self.id, %stream, "a configuration came for a stream that is not played here");
+            return;
+        };
+        if kind != "answer" {
+            self.refuse(&stream, &Refusal::new("notSetRemoteDescription"), ctx);
+            return;
+        }
+        ctx.spawn(async move { control.answer(sdp).await }.into_actor(self).map(
+            move |outcome, session, ctx| {
+                if let Err(error) = outcome {
+                    tracing::info!(socket = %session.id, %stream, %error, "an answer was refused");
+                    session.refuse(&stream, &Refusal::new("notSetRemoteDescription"), ctx);
+                    if let Some(playing) = session.plays.get(&stream) {
+                        playing.ending.end(ExitReason::ProtocolError);
+                    }
+                }
+            },
+        ));
+    }
+
+    fn enable(&mut self, stream: &StreamId, kind: Kind, enabled: bool, ctx: &mut ws::WebsocketContext<Self>) {
+        let control = self.plays.get(stream).and_then(|playing| playing.control.as_ref());
+        if control.is_some_and(|control| !control.enable(kind, enabled)) {
+            self.refuse(stream, &Refusal::new("highResourceUsage"), ctx);
+        }
+    }
+
+    fn stream_info(&mut self, stream: StreamId, ctx: &mut ws::WebsocketContext<Self>) {
+        let (applications, app, id) = (self.context.applications.clone(), self.app.clone(), stream.clone());
+        ctx.spawn(async move { applications.find(&app, &id).await }.into_actor(self).map(
+            move |live, session, ctx| match live {
+                Some(live) => {
+                    let info = message::stream_information(stream.as_str(), &[rendition(&live.media)]);
+                    session.send(&info, ctx);
+                }
+                None => session.refuse(&stream, &Refusal::not_live(), ctx),
+            },
+        ));
+    }
+
+    fn broadcast_object(&mut self, stream: StreamId, ctx: &mut ws::WebsocketContext<Self>) {
+        let (broadcasts, app, id) = (self.context.broadcasts.clone(), self.app.clone(), stream.clone());
+        ctx.spawn(async move { broadcasts.get(&app, &id).await }.into_actor(self).map(
+            move |broadcast, session, ctx| match broadcast {
+                Ok(Some(broadcast)) => match serde_json::to_string(&broadcast) {
+                    Ok(text) => session.send(&message::broadcast_object(stream.as_str(), &text), ctx),
+                    Err(error) => {
+                        tracing::error!(%stream, %error, "a broadcast could not be written as JSON");
+                        session.refuse(&stream, &Refusal::new("server_error_check_logs"), ctx);
+                    }
+                },
+                Ok(None) => session.refuse(&stream, &Refusal::not_live(), ctx),
+                Err(error) => {
+                    tracing::warn!(%stream, %error, "a broadcast could not be read");
+                    session.refuse(&stream, &Refusal::new("data_store_not_available"), ctx);
+                }
+            },
+        ));
+    }
+}
+
+fn budget() -> u32 {
+    limits::SIGNALLING_MESSAGES_PER_SECOND_MAX.saturating_mul(u32::try_from(CHECK.as_secs()).unwrap_or(1))
+}
+
+fn rendition(media: &media::StreamMedia) -> Rendition {
+    let catalogue = media.catalogue();
+    let mut rendition =
+        Rendition { width: 0, height: 0, video_bitrate: 0, audio_bitrate: 0, video_codec: "" };
+    for info in catalogue.tracks.iter().filter(|info| info.derived_from.is_none()) {
+        let bitrate = info.track.bitrate_bps();
+        match &info.config {
+            CodecConfig::H264(h264) => {
+                rendition.width = h264.width;
+                rendition.height = h264.height;
+                rendition.video_bitrate = bitrate;
+                rendition.video_codec = Codec::H264.label();
+            }
+            CodecConfig::Aac(_) | CodecConfig::Opus(_) => rendition.audio_bitrate = bitrate,
+        }
+    }
+    rendition
+}
+
+/// The gate, the stream, the shard: in this order, and whoever says no says why.
+async fn join(
+    context: Arc<SignallingContext>,
+    access: Access,
+    ending: Ending,
+    started: tokio::sync::oneshot::Sender<()>,
+) -> Result<Joined, Refusal> {
+    let peer = access.peer;
+    let permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial))?;
+    let stream = permit.stream().clone();
+    let settings =
+        context.settings.snapshot(permit.app()).ok_or_else(|| Refusal::new("not_initialized_yet"))?;
+    if !settings.webrtc_enabled() {
+        return Err(Refusal::not_enabled());
+    }
+    let shard = context.shards.least_loaded().ok_or_else(|| Refusal::new("highResourceUsage"))?;
+    let grant = context
+        .applications
+        .play(permit, ending.clone(), shard.arbiter())
+        .await
+        .map_err(|error| match error {
+            PlayError::NoSuchStream => Refusal::not_live(),
+            PlayError::TooManyPlayers => Refusal::new("viewerLimitReached"),
+            PlayError::Overloaded => Refusal::new("highResourceUsage"),
+            PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
+        })?;
+    let sendable = super::policy::sendable(&grant.media.catalogue(), settings.h264_enabled());
+    if !sendable.video && !sendable.audio {
+        ending.end(ExitReason::Failed);
+        return Err(Refusal::codec());
+    }
+    let join = Join {
+        media: grant.media,
+        stream,
+        video: sendable.video,
+        audio: sendable.audio,
+        extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
+        ending: ending.clone(),
+        started,
+    };
+    let (offer, control, attachment) = match shard.join(join).await {
+        Ok(joined) => joined,
+        Err(error) => {
+            tracing::warn!(%error, "a player was not added to its shard");
+            ending.end(ExitReason::LimitExceeded);
+            return Err(Refusal::new("highResourceUsage"));
+        }
+    };
+    if grant.subscriber.try_send(Attach(Box::new(attachment))).is_err() {
+        // The subscriber is gone, and with the attachment dropped the player is too.
+        ending.end(ExitReason::Failed);
+        return Err(Refusal::new("server_error_check_logs"));
+    }
+    Ok(Joined { offer, control })
+}
+
+impl Actor for Signalling {
+    type Context = ws::WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(limits::SIGNALLING_SEND_QUEUE_MAX);
+        metric::signalling_sockets().increment(1.0);
+        ctx.run_interval(CHECK, Self::check);
+    }
+}
+
+impl Drop for Signalling {
+    fn drop(&mut self) {
+        metric::signalling_sockets().decrement(1.0);
+        for playing in self.plays.values() {
+            playing.ending.end(ExitReason::PeerClosed);
+        }
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Signalling {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+        self.heard = self.context.clock.now();
+        match message {
+            Ok(ws::Message::Text(text)) => self.receive(&text, ctx),
+            Ok(ws::Message::Continuation(item)) => self.continuation(item, ctx),
+            Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
+            Ok(ws::Message::Pong(_)) => {
+                if let Some(sent) = self.pings.pop_front() {
+                    self.read_by_peer = sent;
+                }
+            }
+            Ok(ws::Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            // AMS's signalling is text; a binary frame means nothing.
+            Ok(ws::Message::Binary(_) | ws::Message::Nop) => {}
+            Err(error) => {
+                tracing::info!(socket = %self.id, peer = %self.peer, %error, "a signalling socket broke its protocol");
+                self.close(ExitReason::ProtocolError, ctx);
+            }
+        }
+    }
+}
+
+impl Signalling {
+    fn continuation(&mut self, item: actix_http::ws::Item, ctx: &mut ws::WebsocketContext<Self>) {
+        use actix_http::ws::Item;
+        let (bytes, last) = match item {
+            Item::FirstText(bytes) => {
+                self.text.clear();
+                (bytes, false)
+            }
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+            Item::FirstBinary(_) => return,
+        };
+        // Fragments may cut a character in two; such a text is malformed later, never unbounded.
+        self.text.push_str(&String::from_utf8_lossy(&bytes));
+        if self.text.len() > limits::SIGNALLING_MESSAGE_BYTES_MAX {
+            self.close(ExitReason::LimitExceeded, ctx);
+        } else if last {
+            let text = std::mem::take(&mut self.text);
+            self.receive(&text, ctx);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A shard's UDP socket: IPv4 and IPv6 on one port, received and sent in batches.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// What the kernel is asked to hold for us; `net.core.rmem_max` and `wmem_max` may cap it.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Datagrams read with one system call.
+const BATCH: usize = quinn_udp::BATCH_SIZE;
+/// Room per read: up to 64 segments that arrived coalesced (GRO).
+const RECEIVE_BYTES: usize = 64 * 1024;
+
+struct Family {
+    io: UdpSocket,
+    state: UdpSocketState,
+}
+
+/// One UDP port, on IPv4 and, where the machine has it, on IPv6.
+pub struct ShardSocket {
+    v4: Family,
+    v6: Option<Family>,
+    buffers: Vec<Vec<u8>>,
+}
+
+/// A bound port that is not yet part of a runtime: binding happens before any thread starts, so
+/// that a used port is told to the user at once.
+#[derive(Debug)]
+pub struct BoundPort {
+    v4: std::net::UdpSocket,
+    v6: Option<std::net::UdpSocket>,
+    port: u16,
+}
+
+impl BoundPort {
+    /// Binds `port` (0: any free one) on both families.
+    pub fn bind(port: u16) -> io::Result<Self> {
+        let v4 = open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
+        let port = v4.local_addr()?.port();
+        let v6 = match open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+            Ok(socket) => Some(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => {
+                tracing::info!(%error, "no IPv6 for WebRTC media on this machine");
+                None
+            }
+        };
+        Ok(Self { v4, v6, port })
+    }
+
+    /// The port, chosen or given.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Receive and send buffer the kernel granted, in bytes (Linux counts its own overhead in).
+    pub fn buffer_bytes(&self) -> io::Result<(usize, usize)> {
+        let socket = socket2::SockRef::from(&self.v4);
+        Ok((socket.recv_buffer_size()?, socket.send_buffer_size()?))
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Best effort: what was granted is read back and told at start.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn family(socket: std::net::UdpSocket) -> io::Result<Family> {
+    let state = UdpSocketState::new((&socket).into())?;
+    Ok(Family { io: UdpSocket::from_std(socket)?, state })
+}
+
+impl ShardSocket {
+    /// Takes a bound port into the current runtime.
+    pub fn new(bound: BoundPort) -> io::Result<Self> {
+        Ok(Self {
+            v4: family(bound.v4)?,
+            v6: bound.v6.map(family).transpose()?,
+            buffers: vec![vec![0; RECEIVE_BYTES]; BATCH],
+        })
+    }
+
+    /// Waits until there is something to read.
+    pub async fn readable(&self) -> io::Result<()> {
+        match &self.v6 {
+            Some(v6) => tokio::select! {
+                ready = self.v4.io.readable() => ready,
+                ready = v6.io.readable() => ready,
+            },
+            None => self.v4.io.readable().await,
+        }
+    }
+
+    /// Waits until a datagram to `to` can be sent.
+    pub async fn writable(&self, to: SocketAddr) -> io::Result<()> {
+        match self.family_of(to) {
+            Some(family) => family.io.writable().await,
+            None => Ok(()),
+        }
+    }
+
+    fn family_of(&self, to: SocketAddr) -> Option<&Family> {
+        if to.is_ipv4() { Some(&self.v4) } else { self.v6.as_ref() }
+    }
+
+    /// Hands on what has arrived, at most about `max` datagrams; returns how many.
+    pub fn receive(
+        &mut self,
+        max: usize,
+        mut each: impl FnMut(SocketAddr, Option<IpAddr>, &mut [u8]),
+    ) -> io::Result<usize> {
+        let mut count = 0;
+        for family in std::iter::once(&self.v4).chain(&self.v6) {
+            while count < max {
+                let mut metas = [RecvMeta::default(); BATCH];
+                let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+                let received = family.io.try_io(Interest::READABLE, || {
+                    family.state.recv((&family.io).into(), &mut slices, &mut metas)
+                });
+                let filled = match received {
+                    Ok(filled) => filled,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                    Err(error) => return Err(error),
+                };
+                for (meta, buffer) in metas.iter().zip(&mut self.buffers).take(filled) {
+                    let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                    let bytes = buffer.get_mut(..meta.len).unwrap_or_default();
+                    for datagram in bytes.chunks_mut(meta.stride.max(1)) {
+                        count += 1;
+                        each(from, meta.dst_ip, datagram);
+                    }
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Sends `contents` from byte `sent` on to one address, as one datagram or as segments of
+    /// `segment_size`, and moves `sent` along. `WouldBlock`: try again with the same `sent` when
+    /// [`ShardSocket::writable`]. Other errors concern this address only (no route, say) and are
+    /// the caller's to count.
+    pub fn send(
+        &self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        contents: &[u8],
+        segment_size: Option<usize>,
+        sent: &mut usize,
+    ) -> io::Result<()> {
+        let Some(family) = self.family_of(to) else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        };
+        // What one call may carry: the kernel's segment limit, and 64 KiB less headers.
+        let segments_max = family.state.max_gso_segments();
+        let per_call = match segment_size {
+            Some(size) if segments_max > 1 => (65_000 / size.max(1)).clamp(1, segments_max) * size,
+            Some(size) => size,
+            None => contents.len(),
+        };
+        for part in contents.get(*sent..).unwrap_or_default().chunks(per_call.max(1)) {
+            let transmit = Transmit {
+                destination: to,
+                ecn: None,
+                contents: part,
+                segment_size: segment_size.filter(|size| *size < part.len()),
+                src_ip: from,
+            };
+            family
+                .io
+                .try_io(Interest::WRITABLE, || family.state.try_send((&family.io).into(), &transmit))?;
+            *sent += part.len();
+        }
+        Ok(())
+    }
+}

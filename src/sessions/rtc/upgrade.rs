@@ -1,0 +1,50 @@
+//! `/{App}/websocket`: from an HTTP request to a signalling socket.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use base::{AppName, PeerAddr, limits};
+use observe::metric;
+use serde_json::json;
+
+use super::context::SignallingContext;
+use super::signalling::Signalling;
+
+/// Where the signalling socket is, below an application.
+pub const SIGNALLING_PATH: &str = "/{app}/websocket";
+
+/// Serves [`SIGNALLING_PATH`]. Unknown applications are 404; beyond the limits on sockets 429 or
+/// 503, before the upgrade.
+pub async fn signalling(
+    request: HttpRequest,
+    path: web::Path<String>,
+    body: web::Payload,
+    context: web::Data<SignallingContext>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let context = context.into_inner();
+    let app = AppName::new(&path).ok().filter(|app| context.applications.contains(app));
+    let Some(app) = app else {
+        return Ok(refused(HttpResponse::NotFound(), "there is no such application on this server"));
+    };
+    let Some(peer) = request.peer_addr().map(PeerAddr::new) else {
+        return Ok(refused(HttpResponse::Forbidden(), "the peer's address is unknown"));
+    };
+    let open = match context.sockets.open(peer) {
+        Ok(open) => open,
+        Err(too_many) => {
+            metric::signalling_refused(too_many.label()).increment(1);
+            let status = match too_many {
+                crate::TooMany::OnNode => HttpResponse::ServiceUnavailable(),
+                crate::TooMany::FromAddress => HttpResponse::TooManyRequests(),
+            };
+            return Ok(refused(status, "too many signalling sockets: close some and try again"));
+        }
+    };
+    let actor = Signalling::new(context, app, peer, open);
+    ws::WsResponseBuilder::new(actor, &request, body)
+        .frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX)
+        .start()
+}
+
+fn refused(mut status: actix_web::HttpResponseBuilder, message: &str) -> HttpResponse {
+    status.json(json!({"success": false, "message": message, "dataId": null, "errorId": 0}))
+}

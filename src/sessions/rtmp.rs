@@ -1,0 +1,7 @@
+//! RTMP publishers: the listener, and one task per connection around the sans-I/O [`rtmp::Session`].
+
+mod connection;
+mod listener;
+mod writer;
+
+pub use listener::{RtmpContext, listen};

@@ -1,0 +1,132 @@
+//! The node's applications: how sessions and REST reach them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+use base::{AppName, Clock, ExitReason, StreamId};
+use cluster_model::Broadcasts;
+use observe::metric;
+use parking_lot::RwLock;
+use security::Permit;
+use tokio::sync::watch;
+
+use crate::application::{Application, Drain, Find, Play, Publish, Stop, Wait};
+use crate::ending::Ending;
+use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
+use crate::obituary::Obituaries;
+use crate::reader::ReaderFactory;
+
+/// What the actors work with.
+pub struct Services {
+    /// The broadcasts of the metadata plane.
+    pub broadcasts: Broadcasts,
+    /// What reads every stream.
+    pub readers: Vec<Arc<dyn ReaderFactory>>,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+struct Inner {
+    services: Arc<Services>,
+    apps: RwLock<BTreeMap<AppName, Addr<Application>>>,
+    ends: Obituaries<AppName>,
+}
+
+/// The door to the applications. Clones are the same set.
+#[derive(Clone)]
+pub struct Applications(Arc<Inner>);
+
+impl Applications {
+    /// Starts an actor per application on this Arbiter, and again whenever one dies.
+    pub fn start(services: Services, names: &[AppName]) -> Self {
+        let inner = Arc::new(Inner {
+            services: Arc::new(services),
+            apps: RwLock::new(BTreeMap::new()),
+            ends: Obituaries::default(),
+        });
+        for name in names {
+            Self::create(&inner, name.clone());
+        }
+        let watched = Arc::downgrade(&inner);
+        let ends = inner.ends.clone();
+        actix_rt::spawn(async move {
+            loop {
+                let gone = ends.next().await;
+                let Some(inner) = watched.upgrade() else { return };
+                for name in gone {
+                    metric::actor_restarts("application").increment(1);
+                    tracing::error!(app = %name, "an application died and is started anew");
+                    Self::create(&inner, name);
+                }
+            }
+        });
+        Self(inner)
+    }
+
+    fn create(inner: &Arc<Inner>, name: AppName) {
+        let guard = inner.ends.guard(name.clone());
+        let addr = Application::new(name.clone(), Arc::clone(&inner.services), guard).start();
+        inner.apps.write().insert(name, addr);
+    }
+
+    fn app(&self, name: &AppName) -> Option<Addr<Application>> {
+        self.0.apps.read().get(name).cloned()
+    }
+
+    /// The names of the applications, in order.
+    pub fn names(&self) -> Vec<AppName> {
+        self.0.apps.read().keys().cloned().collect()
+    }
+
+    /// Whether there is such an application; names are case-sensitive.
+    pub fn contains(&self, name: &AppName) -> bool {
+        self.0.apps.read().contains_key(name)
+    }
+
+    /// Begins the stream of a publisher that passed the gate.
+    pub async fn publish(&self, permit: Permit, facts: PublisherFacts) -> Result<PublishGrant, PublishError> {
+        let app = self.app(permit.app()).ok_or(PublishError::NoSuchApplication)?;
+        app.send(Publish { permit, facts }).await.unwrap_or(Err(PublishError::Overloaded))
+    }
+
+    /// Joins a player that passed the gate; its actor runs on `arbiter`, and `ending` is its end.
+    pub async fn play(
+        &self,
+        permit: Permit,
+        ending: Ending,
+        arbiter: ArbiterHandle,
+    ) -> Result<PlayGrant, PlayError> {
+        let app = self.app(permit.app()).ok_or(PlayError::NoSuchApplication)?;
+        app.send(Play { permit, ending, arbiter }).await.unwrap_or(Err(PlayError::Overloaded))
+    }
+
+    /// A receiver that turns true when the stream begins; `None` when too many wait already.
+    pub async fn wait(&self, app: &AppName, stream: &StreamId) -> Option<watch::Receiver<bool>> {
+        self.app(app)?.send(Wait(stream.clone())).await.ok().flatten()
+    }
+
+    /// One stream, if it is live and can be played.
+    pub async fn find(&self, app: &AppName, stream: &StreamId) -> Option<LiveStream> {
+        self.app(app)?.send(Find(stream.clone())).await.ok().flatten()
+    }
+
+    /// Ends a stream and waits until it is gone; `false` when it was not live.
+    pub async fn stop(&self, app: &AppName, stream: &StreamId, reason: ExitReason) -> bool {
+        match self.app(app) {
+            Some(app) => app.send(Stop(stream.clone(), reason)).await.unwrap_or(false),
+            None => false,
+        }
+    }
+
+    /// Ends every stream of every application, and waits until they are gone and recorded.
+    pub async fn drain(&self) {
+        let apps: Vec<_> = self.0.apps.read().values().cloned().collect();
+        for app in apps {
+            if app.send(Drain).await.is_err() {
+                tracing::warn!("an application was gone before it could drain");
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The actors of a node: applications, streams, publishers, subscribers.
+//!
+//! An [`Application`] supervises its `Stream`s, a stream supervises its one `Publisher` and its
+//! `Subscriber`s. They are control only: media flows through `media`'s rings, which the stream owns
+//! and lends. No protocol's name stands here; a new protocol is new folders elsewhere.
+//!
+//! Invariants:
+//! * nobody publishes or plays without a [`security::Permit`]; it is given back when its actor is gone;
+//! * an end is a fact, never a queued message: downwards it is an [`Ending`] (first reason wins),
+//!   upwards an [`Obituary`] written by a guard's `Drop`, panic included;
+//! * mailboxes are bounded; a full one refuses, it never grows;
+//! * `actix` does not restart an actor that panicked: the parent sees the obituary and re-creates.
+
+mod application;
+mod applications;
+mod ending;
+mod grants;
+mod obituary;
+mod publisher;
+mod reader;
+mod stream;
+mod subscriber;
+
+pub use application::Application;
+pub use applications::{Applications, Services};
+pub use ending::Ending;
+pub use grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
+pub use obituary::{Obituaries, Obituary};
+pub use reader::{ReaderFactory, Serving};
+pub use subscriber::{Attach, Subscriber};

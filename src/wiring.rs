@@ -1,0 +1,286 @@
+//! From a configuration to a running node, and from a signal to its end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_rt::{Arbiter, System};
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use api::{ApiState, StreamControl};
+use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
+use cluster_model::{Broadcasts, Meta, Settings};
+use cluster_store::LocalStore;
+use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
+use observe::{Metrics, Readiness};
+use security::Gate;
+use sessions::Connections;
+use sessions::http::CertificateFiles;
+use sessions::rtc::{OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, signalling};
+use sessions::rtmp::RtmpContext;
+use streams::{Applications, ReaderFactory, Services};
+use tokio::signal::unix::{SignalKind, signal};
+use transcode::{AudioPool, AudioTranscoders};
+
+use crate::listeners::{Listeners, port};
+use crate::machine;
+
+/// Time for streams to end and be recorded at a drain.
+const DRAIN_STREAMS_MAX: Duration = Duration::from_secs(5);
+/// Time for HTTP requests under way at a drain.
+const DRAIN_HTTP_MAX_S: u64 = 2;
+
+/// Runs a node until SIGINT or SIGTERM.
+pub fn run(config: NodeConfig) -> anyhow::Result<()> {
+    let format = match config.log.format {
+        LogFormat::Text => observe::LogFormat::Text,
+        LogFormat::Json => observe::LogFormat::Json,
+    };
+    observe::init_logs(format, &config.log.level).context("log.level in penstock.toml cannot be used")?;
+    System::new().block_on(node(config))
+}
+
+/// Ends streams for REST.
+struct Control(Applications);
+
+#[async_trait::async_trait]
+impl StreamControl for Control {
+    async fn stop(&self, app: &AppName, id: &StreamId) -> bool {
+        let (applications, app, id) = (self.0.clone(), app.clone(), id.clone());
+        applications.stop(&app, &id, ExitReason::Kicked).await
+    }
+}
+
+async fn node(config: NodeConfig) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+    let metrics = Metrics::install()?;
+    let readiness = Readiness::new();
+    let ready = readiness.component("node");
+
+    machine::open_files();
+    let shards = machine::shards(config.webrtc.shards);
+    let listeners = Listeners::bind(&config, shards)?;
+    machine::udp_buffers(&listeners.media);
+    let ports = Ports {
+        http: port(&listeners.http),
+        https: port(&listeners.https),
+        rtmp: port(&listeners.rtmp),
+        media: listeners.media.iter().map(sessions::rtc::BoundPort::port).collect(),
+    };
+
+    let folder = &config.data.folder;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
+    let store = Arc::new(LocalStore::open(folder.join("metadata.redb"), Arc::clone(&clock))?);
+    let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
+    let host = host_name();
+    let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
+    let settings = Settings::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
+    broadcasts.reset_after_restart().await.context("the broadcasts of the last run could not be tidied up")?;
+    let names = applications(&config, &settings, &*randomness).await?;
+    actix_rt::spawn(settings.clone().follow());
+
+    let gate = Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
+    let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
+    let readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
+    let applications =
+        Applications::start(Services { broadcasts: broadcasts.clone(), readers, clock: Arc::clone(&clock) }, &names);
+
+    let addresses = OfferedAddresses::new(&config.webrtc.public_addresses);
+    let shards = Shards::start(
+        ShardsConfig { ports: listeners.media, addresses: addresses.everybody().to_vec(),
+            players_per_shard_max: config.limits.players_per_shard,
+        },
+        &clock,
+        &randomness,
+    )?;
+    let signalling_context = Arc::new(SignallingContext {
+        gate: Arc::clone(&gate),
+        applications: applications.clone(),
+        shards,
+        addresses,
+        broadcasts: broadcasts.clone(),
+        settings,
+        sockets: Connections::new(config.limits.signalling_sockets, config.limits.signalling_sockets_per_address),
+        clock: Arc::clone(&clock),
+        randomness: Arc::clone(&randomness),
+    });
+    let rtmp_context = Arc::new(RtmpContext {
+        gate,
+        applications: applications.clone(),
+        connections: Connections::new(config.limits.rtmp_connections, config.limits.rtmp_connections_per_address),
+        clock: Arc::clone(&clock),
+        randomness,
+    });
+    // Publishers are read on Arbiters of their own: neither pages nor players wait for them.
+    let publishers = Arbiter::new();
+    let mut rtmp = Vec::new();
+    for listener in listeners.rtmp {
+        let context = Arc::clone(&rtmp_context);
+        rtmp.push(actix_rt::spawn(sessions::rtmp::listen(listener, context, vec![publishers.handle()])));
+    }
+
+    let api_state = web::Data::new(ApiState {
+        broadcasts,
+        streams: Arc::new(Control(applications.clone())),
+        applications: names,
+        webapps: config.data.webapps.clone(),
+        readiness,
+        metrics,
+        metrics_token: config.metrics.required_token().cloned(),
+        server_name: String::new(),
+        rtmp_port: ports.rtmp,
+        clock: Arc::clone(&clock),
+    });
+    let signalling_data = web::Data::from(signalling_context);
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(api_state.clone())
+            .app_data(signalling_data.clone())
+            .route(SIGNALLING_PATH, web::get().to(signalling))
+            .configure(api::configure)
+    })
+    .workers(if config.http.workers == 0 { machine::shards(0).into() } else { config.http.workers })
+    .client_request_timeout(limits::HTTP_HEAD_MAX)
+    .max_connections(limits::HTTP_CONNECTIONS_PER_WORKER_MAX)
+    .shutdown_timeout(DRAIN_HTTP_MAX_S)
+    .disable_signals();
+    for listener in listeners.http {
+        server = server.listen(listener)?;
+    }
+    let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
+    actix_rt::spawn(follow_certificate);
+    for listener in listeners.https {
+        server = server.listen_rustls_0_23(listener, tls.clone())?;
+    }
+    let server = server.run();
+    let web = server.handle();
+    let serving = actix_rt::spawn(server);
+
+    ports.write(folder)?;
+    ready.ready();
+    tracing::info!(
+        http = ports.http,
+        https = ports.https,
+        rtmp = ports.rtmp,
+        media = ?ports.media,
+        "ready: open http://localhost:{}/", ports.http
+    );
+
+    stopped().await?;
+    let began = clock.now();
+    ready.not_ready("draining");
+    tracing::info!("draining");
+    for listener in rtmp {
+        listener.abort();
+    }
+    if actix_rt::time::timeout(DRAIN_STREAMS_MAX, applications.drain()).await.is_err() {
+        tracing::warn!("some streams did not end in time");
+    }
+    web.stop(true).await;
+    serving.await.context("the web server's task died")?.context("the web server failed")?;
+    store.close().await;
+    tracing::info!(took_ms = millis(clock.now(), began), "stopped");
+    Ok(())
+}
+
+fn millis(now: Instant, then: Instant) -> u128 {
+    now.duration_since(then).as_millis()
+}
+
+async fn stopped() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// The applications are the folders of `webapps`; the files seed what the store does not have yet.
+async fn applications(
+    config: &NodeConfig,
+    settings: &Settings,
+    randomness: &dyn Randomness,
+) -> anyhow::Result<Vec<AppName>> {
+    let folders = config::discover_applications(&config.data.webapps)?;
+    anyhow::ensure!(
+        !folders.is_empty(),
+        "there is no application in data.webapps ({}): each is a folder with a WEB-INF/red5-web.properties",
+        config.data.webapps.display()
+    );
+    let mut names = Vec::new();
+    for folder in folders {
+        for notice in follow_file(settings, &folder, randomness).await? {
+            tracing::warn!(app = %folder.name, "{notice}");
+        }
+        names.push(folder.name);
+    }
+    Ok(names)
+}
+
+/// A standalone node follows its files: what they say is stored when it is new or was changed.
+async fn follow_file(
+    settings: &Settings,
+    folder: &AppFolder,
+    randomness: &dyn Randomness,
+) -> anyhow::Result<Vec<Notice>> {
+    let app = &folder.name;
+    let not_stored = || format!("the settings of {app} could not be stored");
+    let Some((version, held)) = settings.get(app).await.with_context(not_stored)? else {
+        let loaded = AppSettings::load(folder, randomness)?;
+        settings.seed(app, &loaded.settings).await.with_context(not_stored)?;
+        return Ok(loaded.notices);
+    };
+    let loaded = AppSettings::load_again(folder, &held, randomness)?;
+    if loaded.settings != *held {
+        tracing::info!(%app, file = %folder.settings_file.display(), "changed settings are taken from the file");
+        settings.put(app, version, &loaded.settings).await.with_context(not_stored)?;
+    }
+    Ok(loaded.notices)
+}
+
+fn certificate(config: &NodeConfig, host: &str) -> anyhow::Result<CertificateFiles> {
+    if let Some((certificate, key)) = config.tls.files() {
+        return Ok(CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() });
+    }
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.push(host.to_owned());
+    names.extend(config.webrtc.public_addresses.iter().map(ToString::to_string));
+    Ok(CertificateFiles::self_made(&config.data.folder.join("tls"), names)?)
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Where the node can be reached, for scripts: `endpoints.json` in the data folder.
+struct Ports {
+    http: u16,
+    https: u16,
+    rtmp: u16,
+    media: Vec<u16>,
+}
+
+impl Ports {
+    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let text = serde_json::json!({
+            "http": format!("http://127.0.0.1:{}", self.http),
+            "https": format!("https://127.0.0.1:{}", self.https),
+            "rtmp": format!("rtmp://127.0.0.1:{}", self.rtmp),
+            "media_udp_ports": self.media,
+            "pid": std::process::id(),
+        });
+        // Renamed into place: whoever sees the file sees all of it.
+        let (file, new) = (folder.join("endpoints.json"), folder.join("endpoints.json.new"));
+        std::fs::write(&new, text.to_string())
+            .and_then(|()| std::fs::rename(&new, &file))
+            .with_context(|| format!("{} cannot be written", file.display()))
+    }
+}

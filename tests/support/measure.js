@@ -1,0 +1,339 @@
+// What a viewer sees and hears, measured inside the page: which marker frames are shown and when, how old
+// they are, and how far each flash is from its beep. Installed before the page's own scripts run; it
+// changes nothing the page can notice except that it remembers the peer connections it makes.
+//
+// The layout of the code is that of src/marker/code.rs. All times are milliseconds of performance.now()
+// unless a name says otherwise.
+(() => {
+  const CELLS_ACROSS = 40;
+  const COLUMNS = 38;
+  const ROWS = 2;
+  const REFERENCE_CELLS = 4;
+  // Canvas pixels per cell.
+  const SAMPLE = 4;
+  const CONTRAST_MIN = 60;
+  const FLASH_LEVEL = 140;
+  // Of full scale; a beep is half of it.
+  const BEEP_LEVEL = 0.1;
+  const QUIET_BEFORE_BEEP_MS = 500;
+  // A flash and a beep further apart than this belong to different pairs.
+  const PAIR_MAX_MS = 900;
+  // Time from the first picture until promises hold.
+  const SETTLING_MS = 2000;
+  const FREEZE_MS = 200;
+  // A frame younger than this is not a replay.
+  const LIVE_MS = 250;
+  const STATS_INTERVAL_MS = 500;
+  const LIST_MAX = 50;
+
+  const peers = [];
+  const Original = window.RTCPeerConnection;
+  window.RTCPeerConnection = class RTCPeerConnection extends Original {
+    constructor(...options) {
+      super(...options);
+      peers.push(this);
+    }
+  };
+
+  const crc16 = (bytes) => {
+    let crc = 0xffff;
+    for (const byte of bytes) {
+      crc ^= byte << 8;
+      for (let bit = 0; bit < 8; bit += 1) crc = (crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1) & 0xffff;
+    }
+    return crc;
+  };
+
+  const codeCanvas = new OffscreenCanvas(COLUMNS * SAMPLE, ROWS * SAMPLE);
+  const code = codeCanvas.getContext("2d", { willReadFrequently: true });
+  const flashCanvas = new OffscreenCanvas(4, 4);
+  const flash = flashCanvas.getContext("2d", { willReadFrequently: true });
+
+  const readCode = (video) => {
+    const cell = video.videoWidth / CELLS_ACROSS;
+    code.drawImage(video, cell, cell, COLUMNS * cell, ROWS * cell, 0, 0, codeCanvas.width, codeCanvas.height);
+    const pixels = code.getImageData(0, 0, codeCanvas.width, codeCanvas.height).data;
+    const level = (index) => {
+      const x = (index % COLUMNS) * SAMPLE + 1;
+      const y = Math.floor(index / COLUMNS) * SAMPLE + 1;
+      let sum = 0;
+      for (const [dx, dy] of [[0, 0], [1, 0], [0, 1], [1, 1]]) {
+        // Green stands for brightness: the code has no colour.
+        sum += pixels[4 * ((y + dy) * codeCanvas.width + x + dx) + 1];
+      }
+      return sum / 4;
+    };
+    const white = (level(0) + level(2)) / 2;
+    const black = (level(1) + level(3)) / 2;
+    if (white - black < CONTRAST_MIN) return null;
+    const bytes = new Uint8Array(9);
+    for (let bit = 0; bit < 72; bit += 1) {
+      if (level(REFERENCE_CELLS + bit) > (white + black) / 2) bytes[bit >> 3] |= 0x80 >> (bit & 7);
+    }
+    if (crc16(bytes.subarray(0, 7)) !== (bytes[7] << 8 | bytes[8])) return null;
+    return {
+      frame: bytes[0] << 16 | bytes[1] << 8 | bytes[2],
+      clock: (bytes[3] << 24 | bytes[4] << 16 | bytes[5] << 8 | bytes[6]) >>> 0,
+    };
+  };
+
+  const readFlash = (video) => {
+    const cell = video.videoWidth / CELLS_ACROSS;
+    flash.drawImage(video, 28 * cell, 6 * cell, 8 * cell, 6 * cell, 0, 0, 4, 4);
+    const pixels = flash.getImageData(0, 0, 4, 4).data;
+    let sum = 0;
+    for (let index = 1; index < pixels.length; index += 4) sum += pixels[index];
+    return sum / 16 > FLASH_LEVEL;
+  };
+
+  // Date.now() cuts to whole milliseconds: the largest of many differences is the true one.
+  const wallOffset = () => {
+    let offset = -Infinity;
+    const until = performance.now() + 20;
+    while (performance.now() < until) offset = Math.max(offset, Date.now() - performance.now());
+    return offset;
+  };
+
+  const sorted = (list) => [...list].sort((a, b) => a - b);
+  const quantile = (list, q) => {
+    if (list.length === 0) return null;
+    const s = sorted(list);
+    return s[Math.min(s.length - 1, Math.floor(q * s.length))];
+  };
+  const round = (value) => (value === null ? null : Math.round(value * 10) / 10);
+
+  // Finds the beginnings of beeps in a run of samples.
+  class Onsets {
+    constructor() {
+      this.quietSince = -Infinity;
+      this.found = [];
+    }
+
+    feed(samples, time, rate) {
+      for (let index = 0; index < samples.length; index += 1) {
+        if (Math.abs(samples[index]) < BEEP_LEVEL) continue;
+        const at = time + (index * 1000) / rate;
+        if (at - this.quietSince > QUIET_BEFORE_BEEP_MS) this.found.push(at);
+        this.quietSince = at;
+      }
+    }
+  }
+
+  class Measurement {
+    constructor(video) {
+      this.video = video;
+      this.offset = wallOffset();
+      this.frames = [];
+      this.stats = [];
+      this.onsets = new Onsets();
+      this.soundShift = Infinity;
+      this.soundProblem = null;
+      this.stallMax = 0;
+      this.running = true;
+      video.requestVideoFrameCallback((now, metadata) => this.onFrame(now, metadata));
+      this.listen().catch((error) => { this.soundProblem = String(error); });
+      this.statsTimer = setInterval(() => this.sampleStats(), STATS_INTERVAL_MS);
+      this.lastTick = performance.now();
+      this.stallTimer = setInterval(() => this.tick(), 20);
+    }
+
+    tick() {
+      const now = performance.now();
+      this.stallMax = Math.max(this.stallMax, now - this.lastTick - 20);
+      this.lastTick = now;
+    }
+
+    onFrame(now, metadata) {
+      if (!this.running) return;
+      this.video.requestVideoFrameCallback((next, data) => this.onFrame(next, data));
+      const reading = readCode(this.video);
+      this.frames.push({
+        frame: reading && reading.frame,
+        clock: reading && reading.clock,
+        flash: readFlash(this.video),
+        display: metadata.expectedDisplayTime,
+        presented: metadata.presentationTime,
+        count: metadata.presentedFrames,
+      });
+    }
+
+    // Listens where the sound leaves the receiver for the loudspeaker: each piece is stamped when it is
+    // taken for playing. WebAudio would add a queue of its own in between.
+    async listen() {
+      const stream = this.video.srcObject ?? this.video.captureStream();
+      const track = stream.getAudioTracks()[0];
+      if (!track) throw new Error("the video has no sound track");
+      const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+      while (this.running) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        const time = value.timestamp / 1000;
+        this.soundShift = Math.min(this.soundShift, performance.now() - time);
+        const samples = new Float32Array(value.numberOfFrames);
+        value.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
+        this.onsets.feed(samples, time, value.sampleRate);
+        value.close();
+      }
+      await reader.cancel();
+    }
+
+    async sampleStats() {
+      const sample = { at: performance.now() };
+      for (const peer of peers) {
+        for (const report of (await peer.getStats()).values()) {
+          if (report.type === "inbound-rtp") sample[report.kind] = report;
+          if (report.type === "media-playout") sample.loudspeaker = report;
+        }
+      }
+      if (sample.audio || sample.video) this.stats.push(sample);
+    }
+
+    stop() {
+      this.running = false;
+      clearInterval(this.statsTimer);
+      clearInterval(this.stallTimer);
+    }
+
+    gaps(start) {
+      const gaps = [];
+      for (let index = 1; index < this.frames.length; index += 1) {
+        const [before, after] = [this.frames[index - 1], this.frames[index]];
+        const length = after.presented - before.presented;
+        if (before.presented >= start && length > FREEZE_MS) {
+          gaps.push({
+            at_ms: round(before.presented - this.frames[0].presented),
+            length_ms: round(length),
+            // More than one: pictures were shown meanwhile, only this script was held up.
+            presented: after.count - before.count,
+          });
+        }
+      }
+      return gaps;
+    }
+
+    // How long a piece of sound is under way from where it is listened to until the loudspeaker, by the
+    // browser's own account. 0 for files, of which it keeps no account.
+    loudspeakerDelay() {
+      const reports = this.stats.map(({ loudspeaker }) => loudspeaker).filter(Boolean);
+      if (reports.length < 2) return 0;
+      const [first, last] = [reports[0], reports[reports.length - 1]];
+      const samples = last.totalSamplesCount - first.totalSamplesCount;
+      return samples > 0 ? (1000 * (last.totalPlayoutDelay - first.totalPlayoutDelay)) / samples : 0;
+    }
+
+    offsets(start) {
+      const delay = this.loudspeakerDelay();
+      const beeps = this.onsets.found.map((time) => time + this.soundShift + delay);
+      const list = [];
+      for (let index = 1; index < this.frames.length; index += 1) {
+        const [before, after] = [this.frames[index - 1], this.frames[index]];
+        const begins = after.flash && !before.flash && after.frame === before.frame + 1;
+        if (!begins || after.display < start) continue;
+        const nearest = beeps.reduce(
+          (best, beep) => (Math.abs(beep - after.display) < Math.abs(best) ? beep - after.display : best),
+          Infinity,
+        );
+        if (Math.abs(nearest) < PAIR_MAX_MS) list.push(nearest);
+      }
+      return {
+        pairs: list.length,
+        beeps: beeps.length,
+        loudspeaker_delay_ms: round(delay),
+        median_ms: round(quantile(list, 0.5)),
+        worst_ms: round(list.reduce((worst, value) => (Math.abs(value) > Math.abs(worst ?? 0) ? value : worst), null)),
+        list_ms: list.slice(0, LIST_MAX).map(round),
+      };
+    }
+
+    // By the receiver's own estimate from sender reports: how far its sound is behind its picture.
+    playoutDifference(start) {
+      const list = this.stats
+        .filter(({ at }) => at >= start)
+        .filter(({ audio, video }) => audio?.estimatedPlayoutTimestamp && video?.estimatedPlayoutTimestamp)
+        .map(({ audio, video }) => video.estimatedPlayoutTimestamp - audio.estimatedPlayoutTimestamp);
+      return { samples: list.length, median_ms: round(quantile(list, 0.5)) };
+    }
+
+    jitterBuffer(kind) {
+      const samples = this.stats.map((sample) => sample[kind]).filter(Boolean);
+      if (samples.length < 2) return null;
+      const [first, last] = [samples[0], samples[samples.length - 1]];
+      const count = last.jitterBufferEmittedCount - first.jitterBufferEmittedCount;
+      return count > 0 ? round((1000 * (last.jitterBufferDelay - first.jitterBufferDelay)) / count) : null;
+    }
+
+    counters(kind) {
+      const samples = this.stats.map((sample) => sample[kind]).filter(Boolean);
+      const last = samples[samples.length - 1];
+      if (!last) return null;
+      const names = [
+        "packetsReceived", "packetsLost", "packetsDiscarded", "nackCount", "pliCount", "firCount",
+        "framesReceived", "framesDecoded", "framesDropped", "keyFramesDecoded", "freezeCount",
+        "totalFreezesDuration", "concealedSamples", "silentConcealedSamples", "concealmentEvents",
+        "insertedSamplesForDeceleration", "removedSamplesForAcceleration", "totalSamplesReceived", "jitter",
+      ];
+      return Object.fromEntries(names.filter((name) => name in last).map((name) => [name, last[name]]));
+    }
+
+    summary() {
+      const frames = this.frames;
+      // The first seconds hold the replay of the past in fast motion: promises are counted from here.
+      const start = frames.length > 0 ? frames[0].presented + SETTLING_MS : 0;
+      const settled = frames.filter(({ presented }) => presented >= start);
+      const read = settled.filter(({ frame }) => frame !== null);
+      const seen = new Set(read.map(({ frame }) => frame));
+      const first = read.length > 0 ? Math.min(...seen) : null;
+      const last = read.length > 0 ? Math.max(...seen) : null;
+      const missing = [];
+      for (let frame = first; first !== null && frame <= last; frame += 1) if (!seen.has(frame)) missing.push(frame);
+      const ages = read.map((frame) => this.age(frame));
+      const live = frames.find((frame) => frame.frame !== null && this.age(frame) < LIVE_MS);
+      return {
+        frames_seen: seen.size,
+        first_frame: first,
+        last_frame: last,
+        missing: missing.slice(0, LIST_MAX),
+        unreadable: settled.length - read.length,
+        presented: settled.length > 0 ? settled[settled.length - 1].count - settled[0].count + 1 : 0,
+        seconds: settled.length > 0 ? round((settled[settled.length - 1].presented - settled[0].presented) / 1000) : 0,
+        live_after_ms: live ? round(live.presented - frames[0].presented) : null,
+        gaps: this.gaps(start),
+        glass_to_glass_ms: { median: round(quantile(ages, 0.5)), p95: round(quantile(ages, 0.95)), worst: round(quantile(ages, 1)) },
+        sound_minus_picture: this.offsets(start),
+        playout_difference: this.playoutDifference(start),
+        sound_problem: this.soundProblem,
+        script_stall_max_ms: round(this.stallMax),
+        video_size: [this.video.videoWidth, this.video.videoHeight],
+        jitter_buffer_ms: { video: this.jitterBuffer("video"), audio: this.jitterBuffer("audio") },
+        video_stats: this.counters("video"),
+        audio_stats: this.counters("audio"),
+      };
+    }
+
+    // The clock in the picture is cut to 32 bits: so is ours before they are compared.
+    age({ clock, display }) {
+      const wall = this.offset + display;
+      const whole = Math.floor(wall);
+      return ((whole % 2 ** 32 - clock) | 0) + (wall - whole);
+    }
+  }
+
+  window.penstockMeasure = {
+    // Begins once `selector` is a video that has a picture; false: not yet, ask again.
+    begin(selector) {
+      const video = document.querySelector(selector);
+      if (!video || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || video.videoWidth === 0) return false;
+      this.current = new Measurement(video);
+      return true;
+    },
+    // Frames looked at so far.
+    count: () => window.penstockMeasure.current?.frames.length ?? 0,
+    summary() {
+      return this.current.summary();
+    },
+    end() {
+      this.current.stop();
+      return this.current.summary();
+    },
+  };
+})();

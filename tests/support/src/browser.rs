@@ -1,0 +1,286 @@
+//! Headless Chromium, driven through chromedriver.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::http;
+use crate::measurement::Measurement;
+use crate::process::end_tree;
+
+/// Time for chromedriver and the browser to start.
+const START_MAX: Duration = Duration::from_secs(30);
+/// The nap between two looks at a page.
+const NAP: Duration = Duration::from_millis(50);
+
+/// Installed in every page before its own scripts.
+const MEASURE: &str = include_str!("../measure.js");
+
+const FLAGS: &[&str] = &[
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-features=Translate,OptimizationHints,MediaRouter",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+    "--window-size=1366,900",
+];
+
+/// Why the browser did not do what it was told.
+#[derive(Debug)]
+pub enum BrowserError {
+    /// A process or file could not be handled.
+    Io(std::io::Error),
+    /// chromedriver or Chromium did not start.
+    Start(String),
+    /// A command failed.
+    Command(String),
+    /// The page did not show what was waited for.
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// The page's visible text.
+        page: String,
+    },
+}
+
+impl std::fmt::Display for BrowserError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the browser's process could not be handled: {error}"),
+            Self::Start(why) => write!(f, "the browser did not start: {why}"),
+            Self::Command(why) => write!(f, "the browser refused: {why}"),
+            Self::TimedOut { what, page } => write!(f, "waited in vain for {what}; the page says: {page}"),
+        }
+    }
+}
+
+impl std::error::Error for BrowserError {}
+
+impl From<std::io::Error> for BrowserError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<fantoccini::error::CmdError> for BrowserError {
+    fn from(error: fantoccini::error::CmdError) -> Self {
+        Self::Command(error.to_string())
+    }
+}
+
+/// A browser with one page. Dropping it kills chromedriver and every process of the browser.
+pub struct Browser {
+    client: Client,
+    driver: Driver,
+    // After `driver`: the profile goes once nobody writes to it.
+    _profile: TempDir,
+}
+
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // `None`: it has ended and been waited for, its number may belong to somebody else.
+        if let Some(pid) = self.0.id() {
+            end_tree(pid);
+        }
+    }
+}
+
+impl Browser {
+    /// Starts a browser with a fresh profile.
+    ///
+    /// # Errors
+    /// chromedriver or chromium is not installed or does not start.
+    pub async fn start() -> Result<Self, BrowserError> {
+        let profile = tempfile::Builder::new().prefix("penstock-browser-").tempdir()?;
+        let (driver, port) = timeout(START_MAX, start_driver())
+            .await
+            .map_err(|_| BrowserError::Start("chromedriver did not say its port".to_owned()))??;
+        let mut arguments: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", profile.path().display()));
+        let Value::Object(options) =
+            json!({ "goog:chromeOptions": { "binary": chromium(), "args": arguments } })
+        else {
+            return Err(BrowserError::Start("the options are no object".to_owned()));
+        };
+        let connect = async {
+            ClientBuilder::new(HttpConnector::new())
+                .capabilities(Capabilities::from_iter(options))
+                .connect(&format!("http://127.0.0.1:{port}"))
+                .await
+                .map_err(|error| BrowserError::Start(error.to_string()))
+        };
+        let client = timeout(START_MAX, connect)
+            .await
+            .map_err(|_| BrowserError::Start("the browser was not there in time".to_owned()))??;
+        install(MEASURE, &client, port).await?;
+        Ok(Self { client, driver, _profile: profile })
+    }
+
+    /// Opens an address and waits until it is loaded.
+    ///
+    /// # Errors
+    /// The page did not load.
+    pub async fn open(&self, url: &str) -> Result<(), BrowserError> {
+        Ok(self.client.goto(url).await?)
+    }
+
+    /// Runs a script in the page (`return …` gives its result).
+    ///
+    /// # Errors
+    /// The script threw.
+    pub async fn run(&self, script: &str) -> Result<Value, BrowserError> {
+        Ok(self.client.execute(script, Vec::new()).await?)
+    }
+
+    /// The page's visible text.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub async fn text(&self) -> Result<String, BrowserError> {
+        let text = self.run("return document.body ? document.body.innerText : ''").await?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until `script` returns something true.
+    ///
+    /// # Errors
+    /// It did not within `patience`; the error carries the page's text.
+    pub async fn wait_until(&self, what: &str, patience: Duration, script: &str) -> Result<(), BrowserError> {
+        let wait = async {
+            while self.run(script).await? != Value::Bool(true) {
+                sleep(NAP).await;
+            }
+            Ok(())
+        };
+        match timeout(patience, wait).await {
+            Ok(result) => result,
+            Err(_) => Err(BrowserError::TimedOut { what: what.to_owned(), page: self.text().await? }),
+        }
+    }
+
+    /// Measures the video that `selector` finds, for `duration` from its first picture.
+    ///
+    /// # Errors
+    /// No picture within `patience`.
+    pub async fn measure(
+        &self,
+        selector: &str,
+        patience: Duration,
+        duration: Duration,
+    ) -> Result<Measurement, BrowserError> {
+        self.begin_to_measure(selector, patience).await?;
+        sleep(duration).await;
+        self.end_measuring().await
+    }
+
+    /// Waits for the first picture of the video that `selector` finds and measures from then on.
+    ///
+    /// # Errors
+    /// No picture within `patience`.
+    pub async fn begin_to_measure(&self, selector: &str, patience: Duration) -> Result<(), BrowserError> {
+        let script = format!("return window.penstockMeasure.begin({})", Value::from(selector));
+        self.wait_until("a picture", patience, &script).await
+    }
+
+    /// What was measured so far; measuring goes on.
+    ///
+    /// # Errors
+    /// Nothing is being measured.
+    pub async fn measured(&self) -> Result<Measurement, BrowserError> {
+        read(self.run("return window.penstockMeasure.summary()").await?)
+    }
+
+    /// Ends the measurement.
+    ///
+    /// # Errors
+    /// Nothing is being measured.
+    pub async fn end_measuring(&self) -> Result<Measurement, BrowserError> {
+        read(self.run("return window.penstockMeasure.end()").await?)
+    }
+
+    /// Writes what the page looks like to a PNG file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn screenshot(&self, path: &Path) -> Result<(), BrowserError> {
+        let image = self.client.screenshot().await?;
+        Ok(tokio::fs::write(path, image).await?)
+    }
+
+    /// Closes the browser in good order.
+    ///
+    /// # Errors
+    /// It did not answer; it is killed then.
+    pub async fn close(self) -> Result<(), BrowserError> {
+        let Self { client, driver, _profile } = self;
+        let closed = client.close().await;
+        drop(driver);
+        Ok(closed?)
+    }
+}
+
+/// Has a script run in every page before the page's own. Not part of WebDriver: chromedriver passes it on
+/// to the DevTools protocol.
+async fn install(script: &str, client: &Client, port: u16) -> Result<(), BrowserError> {
+    let session = client.session_id().await?.unwrap_or_default();
+    let url = format!("http://127.0.0.1:{port}/session/{session}/goog/cdp/execute");
+    let body = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
+    let answer = http::request("POST", &url, Some(&body))
+        .await
+        .map_err(|error| BrowserError::Command(error.to_string()))?;
+    if answer.status == 200 { Ok(()) } else { Err(BrowserError::Command(answer.text())) }
+}
+
+fn read(summary: Value) -> Result<Measurement, BrowserError> {
+    serde_json::from_value(summary.clone())
+        .map_err(|error| BrowserError::Command(format!("{error} in {summary}")))
+}
+
+/// Debian's wrapper script, or what `CHROMIUM` names.
+fn chromium() -> String {
+    std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned())
+}
+
+async fn start_driver() -> Result<(Driver, u16), BrowserError> {
+    let mut child = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| BrowserError::Start(format!("chromedriver: {error}")))?;
+    let stdout = child.stdout.take();
+    let driver = Driver(child);
+    let mut lines =
+        BufReader::new(stdout.ok_or_else(|| BrowserError::Start("no output".to_owned()))?).lines();
+    while let Some(line) = lines.next_line().await? {
+        // "ChromeDriver was started successfully on port 40123."
+        if let Some(port) = line
+            .rsplit_once("successfully on port ")
+            .and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
+        {
+            // Its later lines must go somewhere, or it stands still when the pipe is full.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok((driver, port));
+        }
+    }
+    Err(BrowserError::Start("chromedriver ended at once".to_owned()))
+}

@@ -1,0 +1,42 @@
+//! What the promise tests stand on: real nodes, a real encoder, a real browser, and a picture that says
+//! of itself which frame it is and when it was made.
+//!
+//! Not a mock of anything. Everything here starts a real process, ends it by its process id, and reports
+//! what it saw as numbers; the promises themselves stand in `tests/*.rs`.
+//!
+//! * [`Marker`] — the moving picture of `make demo` and of the tests, published by ffmpeg.
+//! * [`Node`] — a penstock process on free ports with its own data folder.
+//! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
+//! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
+//! * [`RtmpClient`] — a publisher whose bytes are the test's.
+//! * [`Load`] — what other programs took of the machine meanwhile, so that a run can call itself invalid.
+//! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and a page around it.
+
+mod browser;
+mod files;
+mod http;
+mod load;
+mod marker;
+mod measurement;
+mod node;
+mod process;
+pub mod rtmp_client;
+mod sample_page;
+mod signalling;
+mod turn;
+
+pub use browser::{Browser, BrowserError};
+pub use files::FileServer;
+pub use http::{HttpError, Response, request};
+pub use load::{Load, LoadReport};
+pub use marker::{
+    CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, Pace, Picture,
+    Reading, Sound, Target,
+};
+pub use measurement::{Gap, Measurement, Offsets, PlayoutDifference, Spread, Verdict, ViewerPromise};
+pub use node::{Endpoints, Node, NodeError, NodeOptions};
+pub use process::{descendants, end_tree, terminate};
+pub use rtmp_client::RtmpClient;
+pub use sample_page::{Sample, SamplePage};
+pub use signalling::{Signalling, SignallingError};
+pub use turn::{Turn, note, skipped};

@@ -1,0 +1,409 @@
+//! Feeds ffmpeg with frames and samples as they fall due.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use base::{Clock, SystemClock};
+
+use super::{Picture, Sound};
+
+/// Sound is handed over this much ahead of its time. ffmpeg's muxer holds every picture back until it has
+/// the sound that follows it, and AAC comes two frames late; without the lead each picture would leave
+/// the encoder that much older.
+const SOUND_LEAD: Duration = Duration::from_millis(80);
+/// How often sound is handed over.
+const SOUND_STEP: Duration = Duration::from_millis(5);
+/// How long ffmpeg may take to write its last packets once its inputs have ended.
+const GOODBYE_MAX: Duration = Duration::from_secs(5);
+/// Lines of ffmpeg's messages that are kept.
+const LINES_MAX: usize = 20;
+/// Frames of the first second are not asked whether they were on time: ffmpeg is still connecting.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// Where the picture goes.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Published as FLV to an `rtmp://` address.
+    Rtmp(String),
+    /// Written to a file; the name's ending chooses the container.
+    File(PathBuf),
+}
+
+/// How fast frames are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// One frame per frame time, as a camera does.
+    RealTime,
+    /// As fast as they can be encoded; the clock in them is the time they were made at.
+    Unpaced,
+}
+
+/// What to make and where to send it.
+#[derive(Clone, Debug)]
+pub struct MarkerOptions {
+    /// Where the picture goes.
+    pub target: Target,
+    /// Width in pixels, a multiple of 80.
+    pub width: usize,
+    /// Height in pixels, even.
+    pub height: usize,
+    /// Frames per second.
+    pub fps: u32,
+    /// Frames from one key frame to the next.
+    pub gop: u32,
+    /// Bits per second of the picture.
+    pub video_bitrate: u32,
+    /// Samples per second of the sound.
+    pub sample_rate: u32,
+    /// 1 or 2.
+    pub channels: u16,
+    /// Ends by itself after this long; `None`: goes on until stopped.
+    pub duration: Option<Duration>,
+    /// How fast frames are made.
+    pub pace: Pace,
+}
+
+impl MarkerOptions {
+    /// 1280 x 720 at 30 frames and 2 Mbit/s per second, a key frame every 2 s, stereo at 48 kHz, endless.
+    pub const fn new(target: Target) -> Self {
+        Self {
+            target,
+            width: 1280,
+            height: 720,
+            fps: 30,
+            gop: 60,
+            video_bitrate: 2_000_000,
+            sample_rate: 48_000,
+            channels: 2,
+            duration: None,
+            pace: Pace::RealTime,
+        }
+    }
+
+    /// The same, published to an `rtmp://` address.
+    pub fn to_rtmp(url: impl Into<String>) -> Self {
+        Self::new(Target::Rtmp(url.into()))
+    }
+}
+
+/// Why there is no picture.
+#[derive(Debug)]
+pub enum MarkerError {
+    /// The size cannot carry the code.
+    Size {
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+    },
+    /// ffmpeg could not be started.
+    Start(io::Error),
+    /// ffmpeg ended with an error, or did not end when it should have.
+    Encoder {
+        /// How it ended; `None` when it had to be killed.
+        status: Option<ExitStatus>,
+        /// The last lines it wrote.
+        last_lines: Vec<String>,
+    },
+}
+
+impl std::fmt::Display for MarkerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Size { width, height } => {
+                write!(f, "a picture of {width} x {height} cannot carry the code")
+            }
+            Self::Start(error) => write!(f, "ffmpeg could not be started: {error}"),
+            Self::Encoder { status, last_lines } => {
+                match status {
+                    Some(status) => write!(f, "ffmpeg ended with {status}")?,
+                    None => write!(f, "ffmpeg did not end and was killed")?,
+                }
+                last_lines.iter().try_for_each(|line| write!(f, "\n  ffmpeg: {line}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for MarkerError {}
+
+/// What a marker did, told when it has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct MarkerReport {
+    /// Frames handed to the encoder, numbered from 0.
+    pub frames: u32,
+    /// The most a frame was made later than it was due, from the third second on.
+    pub late_max: Duration,
+}
+
+/// A running picture. Dropping it ends ffmpeg.
+pub struct Marker {
+    child: Child,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    ended: Option<ExitStatus>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    frames: AtomicU32,
+    late_max_us: AtomicU64,
+    /// When the encoder took its first sample: time zero of the schedule.
+    origin: OnceLock<Instant>,
+    lines: Mutex<VecDeque<String>>,
+}
+
+impl Marker {
+    /// Starts ffmpeg and begins to feed it. Whether it reaches its target shows later:
+    /// [`published_frames`](Self::published_frames), [`failure`](Self::failure).
+    ///
+    /// # Errors
+    /// The size is unfit, or ffmpeg cannot be started.
+    pub fn start(options: MarkerOptions) -> Result<Self, MarkerError> {
+        let picture = Picture::new(options.width, options.height, options.fps)
+            .ok_or(MarkerError::Size { width: options.width, height: options.height })?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(MarkerError::Start)?;
+        listener.set_nonblocking(true).map_err(MarkerError::Start)?;
+        let sound_port = listener.local_addr().map_err(MarkerError::Start)?.port();
+        let mut child = command(&options, sound_port).spawn().map_err(MarkerError::Start)?;
+        let shared = Arc::new(Shared::default());
+        let mut threads = Vec::with_capacity(3);
+        if let Some(stderr) = child.stderr.take() {
+            let shared = Arc::clone(&shared);
+            threads.push(thread::spawn(move || keep_lines(stderr, &shared)));
+        }
+        {
+            let (shared, options) = (Arc::clone(&shared), options.clone());
+            threads.push(thread::spawn(move || feed_sound(&listener, &options, &shared)));
+        }
+        if let Some(stdin) = child.stdin.take() {
+            let shared = Arc::clone(&shared);
+            threads.push(thread::spawn(move || feed_picture(stdin, picture, &options, &shared)));
+        }
+        Ok(Self { child, shared, threads, ended: None })
+    }
+
+    /// How many frames were handed to the encoder: their numbers are 0 up to this, exclusive.
+    pub fn published_frames(&self) -> u32 {
+        self.shared.frames.load(Ordering::Acquire)
+    }
+
+    /// The most a frame was made later than it was due, from the third second on.
+    pub fn late_max(&self) -> Duration {
+        Duration::from_micros(self.shared.late_max_us.load(Ordering::Relaxed))
+    }
+
+    /// ffmpeg's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Why ffmpeg has ended although nobody asked it to; `None` while it runs.
+    pub fn failure(&mut self) -> Option<MarkerError> {
+        let status = self.status()?;
+        (!status.success()).then(|| self.error(Some(status)))
+    }
+
+    /// Ends the picture: the encoder writes what it has and says goodbye to its target.
+    ///
+    /// # Errors
+    /// ffmpeg had failed before, or had to be killed.
+    pub fn stop(mut self) -> Result<MarkerReport, MarkerError> {
+        self.shared.stop.store(true, Ordering::Release);
+        self.await_end(GOODBYE_MAX)
+    }
+
+    /// Waits for a picture with a duration to end by itself, or for ffmpeg to fail.
+    ///
+    /// # Errors
+    /// ffmpeg failed, or did not end within `patience`.
+    pub fn finish(mut self, patience: Duration) -> Result<MarkerReport, MarkerError> {
+        self.await_end(patience)
+    }
+
+    fn await_end(&mut self, patience: Duration) -> Result<MarkerReport, MarkerError> {
+        let deadline = SystemClock.now() + patience;
+        let status = loop {
+            match self.status() {
+                Some(status) => break Some(status),
+                None if SystemClock.now() >= deadline => break None,
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        self.end();
+        match status {
+            Some(status) if status.success() => {
+                Ok(MarkerReport { frames: self.published_frames(), late_max: self.late_max() })
+            }
+            status => Err(self.error(status)),
+        }
+    }
+
+    fn status(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    /// Kills ffmpeg if it still runs and joins the threads, which end with its pipes.
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        if self.status().is_none() {
+            // Both fail only when the process is gone already.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+
+    fn error(&self, status: Option<ExitStatus>) -> MarkerError {
+        let lines = self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        MarkerError::Encoder { status, last_lines: lines.iter().cloned().collect() }
+    }
+}
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn command(options: &MarkerOptions, sound_port: u16) -> Command {
+    let mut command = Command::new("ffmpeg");
+    let mut arguments = |list: &[&str]| {
+        command.args(list);
+    };
+    arguments(&["-hide_banner", "-nostats", "-loglevel", "warning", "-y"]);
+    arguments(&["-probesize", "32", "-analyzeduration", "0", "-f", "rawvideo", "-pixel_format", "yuv420p"]);
+    arguments(&["-video_size", &format!("{}x{}", options.width, options.height)]);
+    arguments(&["-framerate", &options.fps.to_string(), "-i", "pipe:0"]);
+    arguments(&["-probesize", "32", "-analyzeduration", "0", "-f", "s16le"]);
+    arguments(&["-ar", &options.sample_rate.to_string(), "-ac", &options.channels.to_string()]);
+    arguments(&["-i", &format!("tcp://127.0.0.1:{sound_port}")]);
+    arguments(&["-map", "0:v", "-map", "1:a", "-fps_mode", "passthrough"]);
+    arguments(&["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0"]);
+    arguments(&[
+        "-g",
+        &options.gop.to_string(),
+        "-keyint_min",
+        &options.gop.to_string(),
+        "-sc_threshold",
+        "0",
+    ]);
+    let bitrate = options.video_bitrate.to_string();
+    arguments(&["-b:v", &bitrate, "-maxrate", &bitrate, "-bufsize", &bitrate]);
+    arguments(&["-c:a", "aac", "-b:a", "128k", "-flush_packets", "1"]);
+    match &options.target {
+        Target::Rtmp(url) => {
+            arguments(&["-flvflags", "no_duration_filesize", "-f", "flv", url]);
+        }
+        Target::File(path) => {
+            arguments(&["-movflags", "+frag_keyframe+empty_moov"]);
+            command.arg(path);
+        }
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn keep_lines(stderr: impl Read, shared: &Shared) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let mut lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES_MAX {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+}
+
+fn feed_picture(mut stdin: impl Write, mut picture: Picture, options: &MarkerOptions, shared: &Shared) {
+    let frame_time = Duration::from_secs(1) / options.fps;
+    let count =
+        options.duration.map(|d| u32::try_from(d.as_nanos() / frame_time.as_nanos()).unwrap_or(u32::MAX));
+    let mut number = 0;
+    while count.is_none_or(|count| number < count) && !shared.stop.load(Ordering::Acquire) {
+        // The encoder wants one picture before it asks for sound, so the first one is due at once.
+        if number > 0 && options.pace == Pace::RealTime {
+            let Some(origin) = await_origin(shared) else { return };
+            let since = Duration::from_secs(1) * number / options.fps;
+            sleep_until(origin + since);
+            if since > SETTLING {
+                let late = SystemClock.now().saturating_duration_since(origin + since);
+                shared
+                    .late_max_us
+                    .fetch_max(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+        }
+        if stdin.write_all(picture.draw(number, SystemClock.wall().as_millis())).is_err() {
+            return;
+        }
+        number += 1;
+        shared.frames.store(number, Ordering::Release);
+    }
+}
+
+fn feed_sound(listener: &TcpListener, options: &MarkerOptions, shared: &Shared) {
+    let Some(mut encoder) = accept(listener, shared) else { return };
+    let origin = *shared.origin.get_or_init(|| SystemClock.now());
+    let rate = u128::from(options.sample_rate);
+    let samples = |time: Duration| u64::try_from(time.as_nanos() * rate / 1_000_000_000).unwrap_or(u64::MAX);
+    let mut sound = Sound::new(options.sample_rate, options.channels);
+    let mut bytes = Vec::new();
+    let end = options.duration.map(samples);
+    while end.is_none_or(|end| sound.position() < end) && !shared.stop.load(Ordering::Acquire) {
+        let due = match options.pace {
+            Pace::RealTime => samples(SystemClock.now().saturating_duration_since(origin) + SOUND_LEAD),
+            Pace::Unpaced => sound.position() + 1024,
+        };
+        bytes.clear();
+        sound.write(due.min(end.unwrap_or(u64::MAX)).saturating_sub(sound.position()), &mut bytes);
+        if encoder.write_all(&bytes).is_err() {
+            return;
+        }
+        if options.pace == Pace::RealTime {
+            thread::sleep(SOUND_STEP);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Shared) -> Option<TcpStream> {
+    while !shared.stop.load(Ordering::Acquire) {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).ok()?;
+                stream.set_nodelay(true).ok()?;
+                return Some(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(2))
+            }
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn await_origin(shared: &Shared) -> Option<Instant> {
+    while !shared.stop.load(Ordering::Acquire) {
+        if let Some(&origin) = shared.origin.get() {
+            return Some(origin);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+fn sleep_until(due: Instant) {
+    thread::sleep(due.saturating_duration_since(SystemClock.now()));
+}

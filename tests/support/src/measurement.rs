@@ -1,0 +1,286 @@
+//! What a viewer saw and heard, and how it is judged.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::load::LoadReport;
+
+/// The numbers of `measure.js`, counted from 2 s after the first picture: before that a viewer who joined
+/// in the middle of a group of pictures sees the past in fast motion.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Measurement {
+    /// Different frame numbers that were shown.
+    pub frames_seen: u32,
+    /// The lowest of them; `None` when no frame could be read.
+    pub first_frame: Option<u32>,
+    /// The highest of them.
+    pub last_frame: Option<u32>,
+    /// Numbers between the two that were not seen, the first 50.
+    pub missing: Vec<u32>,
+    /// Frames shown whose code could not be read: damaged, or not the marker.
+    pub unreadable: u32,
+    /// Frames the browser says it showed, whether the script came to look at them or not.
+    pub presented: u32,
+    /// From the first to the last frame counted, in seconds.
+    pub seconds: f64,
+    /// From the first picture to the first one younger than 250 ms; `None` when there was none.
+    pub live_after_ms: Option<f64>,
+    /// Times longer than 200 ms without a new frame.
+    pub gaps: Vec<Gap>,
+    /// Age of a frame when it is shown.
+    pub glass_to_glass_ms: Spread,
+    /// When a beep was heard less when its flash was shown: positive is sound late.
+    pub sound_minus_picture: Offsets,
+    /// The same by the receiver's own estimate from sender reports; without the loudspeaker and the screen.
+    pub playout_difference: PlayoutDifference,
+    /// Why sound could not be listened to.
+    pub sound_problem: Option<String>,
+    /// The most the page's main thread was held up: frames may have been shown without being looked at.
+    pub script_stall_max_ms: f64,
+    /// Width and height of the picture in pixels.
+    pub video_size: (u32, u32),
+    /// Mean time in the jitter buffers.
+    pub jitter_buffer_ms: Value,
+    /// WebRTC's counters of the video receiver; null without one.
+    pub video_stats: Value,
+    /// WebRTC's counters of the audio receiver; null without one.
+    pub audio_stats: Value,
+}
+
+/// A time without a new frame.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Gap {
+    /// When it began, in ms from the first picture.
+    pub at_ms: f64,
+    /// How long it was in ms.
+    pub length_ms: f64,
+    /// Frames the browser showed by its end; more than one: it was the script that was held up.
+    pub presented: u32,
+}
+
+/// How a quantity is spread, in ms; `None` without any value.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Spread {
+    /// Half are below.
+    pub median: Option<f64>,
+    /// 95 of 100 are below.
+    pub p95: Option<f64>,
+    /// The largest.
+    pub worst: Option<f64>,
+}
+
+/// Flashes and their beeps.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Offsets {
+    /// Pairs of a flash and a beep.
+    pub pairs: u32,
+    /// Beeps heard, with or without a flash.
+    pub beeps: u32,
+    /// From where the sound is listened to until the loudspeaker, by the browser's account; part of the
+    /// differences.
+    pub loudspeaker_delay_ms: f64,
+    /// Half of the differences are below.
+    pub median_ms: Option<f64>,
+    /// The one furthest from 0.
+    pub worst_ms: Option<f64>,
+    /// The first 50.
+    pub list_ms: Vec<f64>,
+}
+
+/// Estimate from sender reports.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct PlayoutDifference {
+    /// How often it was asked for.
+    pub samples: u32,
+    /// Half are below, in ms.
+    pub median_ms: Option<f64>,
+}
+
+/// What a viewer on an unloaded machine is promised.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewerPromise {
+    /// Share of the published frames that are seen, from the first to the last seen.
+    pub seen_share_min: f64,
+    /// The longest freeze in ms from second 2 on.
+    pub freeze_max_ms: f64,
+    /// The most a flash and its beep are apart in ms.
+    pub sound_offset_max_ms: f64,
+    /// Median age of a frame when it is shown in ms.
+    pub glass_to_glass_median_max_ms: f64,
+    /// How long the viewer has to have watched, in seconds.
+    pub seconds_min: f64,
+}
+
+/// A judged measurement.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Every promise held.
+    Held,
+    /// Promises were broken, and the machine was ours.
+    Broken(Vec<String>),
+    /// Promises were broken, but other programs loaded the machine: nothing is known.
+    Invalid {
+        /// Why the run does not count.
+        excuse: String,
+        /// What was broken.
+        broken: Vec<String>,
+    },
+}
+
+impl Measurement {
+    /// Share of the published frame numbers that were seen, between the first and the last one seen.
+    ///
+    /// The marker publishes every number, so that the range is what was published.
+    pub fn seen_share(&self) -> f64 {
+        match (self.first_frame, self.last_frame) {
+            (Some(first), Some(last)) if last >= first => {
+                f64::from(self.frames_seen) / f64::from(last - first + 1)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// A counter of the video receiver; 0 when it does not exist.
+    pub fn video_counter(&self, name: &str) -> u64 {
+        self.video_stats.get(name).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Judges what was seen.
+    pub fn judge(&self, promise: ViewerPromise, load: &LoadReport) -> Verdict {
+        let broken = self.broken(promise);
+        if broken.is_empty() {
+            return Verdict::Held;
+        }
+        match load.excuse() {
+            Some(excuse) => Verdict::Invalid { excuse, broken },
+            None => Verdict::Broken(broken),
+        }
+    }
+
+    fn broken(&self, promise: ViewerPromise) -> Vec<String> {
+        let mut broken = Vec::new();
+        let mut hold = |held: bool, what: String| {
+            if !held {
+                broken.push(what);
+            }
+        };
+        let seen = self.seen_share();
+        hold(
+            seen >= promise.seen_share_min,
+            format!(
+                "{:.2} % of the published frames were seen, promised are {:.0} % (missing {:?} …)",
+                seen * 100.0,
+                promise.seen_share_min * 100.0,
+                self.missing
+            ),
+        );
+        hold(
+            self.seconds >= promise.seconds_min,
+            format!("watched for {} s only of {}", self.seconds, promise.seconds_min),
+        );
+        for gap in self.gaps.iter().filter(|gap| gap.length_ms > promise.freeze_max_ms) {
+            hold(false, format!("{gap:?} is longer than {} ms", promise.freeze_max_ms));
+        }
+        hold(
+            self.glass_to_glass_ms
+                .median
+                .is_some_and(|median| median <= promise.glass_to_glass_median_max_ms),
+            format!(
+                "glass to glass {:?}, promised median is {} ms",
+                self.glass_to_glass_ms, promise.glass_to_glass_median_max_ms
+            ),
+        );
+        if let Some(problem) = &self.sound_problem {
+            hold(false, format!("the sound could not be listened to: {problem}"));
+        }
+        let pairs_min = (promise.seconds_min - 2.0) / crate::FLASH_PERIOD.as_secs_f64() * 0.8;
+        let sound = &self.sound_minus_picture;
+        hold(
+            f64::from(sound.pairs) >= pairs_min.max(1.0),
+            format!("{} flashes with a beep in {} s, {} beeps heard", sound.pairs, self.seconds, sound.beeps),
+        );
+        hold(
+            sound.median_ms.is_some_and(|ms| ms.abs() <= promise.sound_offset_max_ms),
+            format!("beep less flash: {sound:?}, promised are {} ms", promise.sound_offset_max_ms),
+        );
+        broken
+    }
+}
+
+impl Verdict {
+    /// `Ok` when the promise held; else words that say whether it was broken or the run was invalid.
+    ///
+    /// # Errors
+    /// The promise was broken (`broken: …`), or the run says nothing (`invalid: …`).
+    pub fn into_result(self) -> anyhow::Result<()> {
+        match self {
+            Self::Held => Ok(()),
+            Self::Broken(broken) => Err(anyhow::anyhow!("broken: {}", broken.join("; "))),
+            Self::Invalid { excuse, broken } => {
+                Err(anyhow::anyhow!("{excuse}; what was measured: {}", broken.join("; ")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PROMISE: ViewerPromise = ViewerPromise {
+        seen_share_min: 0.99,
+        freeze_max_ms: 200.0,
+        sound_offset_max_ms: 40.0,
+        glass_to_glass_median_max_ms: 150.0,
+        seconds_min: 60.0,
+    };
+
+    fn good() -> Measurement {
+        serde_json::from_value(json!({
+            "frames_seen": 1800, "first_frame": 100, "last_frame": 1899, "missing": [], "unreadable": 0,
+            "presented": 1800, "seconds": 60.1, "live_after_ms": 300.0, "gaps": [],
+            "glass_to_glass_ms": { "median": 80.0, "p95": 100.0, "worst": 140.0 },
+            "sound_minus_picture": { "pairs": 28, "beeps": 30, "loudspeaker_delay_ms": 30.0, "median_ms": 12.0, "worst_ms": -31.0, "list_ms": [12.0] },
+            "playout_difference": { "samples": 100, "median_ms": 10.0 },
+            "sound_problem": null, "script_stall_max_ms": 4.0, "video_size": [1280, 720],
+            "jitter_buffer_ms": {}, "video_stats": { "framesDropped": 3 }, "audio_stats": null
+        }))
+        .unwrap()
+    }
+
+    fn broken(change: impl FnOnce(&mut Measurement)) -> Vec<String> {
+        let mut measurement = good();
+        change(&mut measurement);
+        match measurement.judge(PROMISE, &LoadReport::default()) {
+            Verdict::Broken(broken) => broken,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_promise_can_be_broken() {
+        assert!(matches!(good().judge(PROMISE, &LoadReport::default()), Verdict::Held));
+        assert!(broken(|m| m.frames_seen = 1781)[0].contains("98.94 %"));
+        assert!(broken(|m| m.first_frame = None)[0].contains("0.00 %"));
+        assert!(broken(|m| m.seconds = 30.0)[0].contains("30 s"));
+        assert!(
+            broken(|m| m.gaps = vec![Gap { at_ms: 9.0, length_ms: 201.0, presented: 1 }])[0].contains("201")
+        );
+        assert!(broken(|m| m.glass_to_glass_ms.median = Some(151.0))[0].contains("151"));
+        assert!(broken(|m| m.glass_to_glass_ms.median = None)[0].contains("glass"));
+        assert!(broken(|m| m.sound_minus_picture.median_ms = Some(-41.0))[0].contains("-41"));
+        assert!(broken(|m| m.sound_minus_picture.pairs = 5)[0].contains("5 flashes"));
+        assert!(broken(|m| m.sound_problem = Some("no track".to_owned()))[0].contains("no track"));
+    }
+
+    #[test]
+    fn a_loaded_machine_makes_a_broken_promise_invalid_and_nothing_else() {
+        let load = LoadReport { foreign_mean: 0.5, ..LoadReport::default() };
+        assert!(matches!(good().judge(PROMISE, &load), Verdict::Held));
+        let mut bad = good();
+        bad.frames_seen = 3;
+        let error = bad.judge(PROMISE, &load).into_result().unwrap_err().to_string();
+        assert!(error.starts_with("invalid: machine was loaded"), "{error}");
+    }
+}

@@ -1,0 +1,492 @@
+//! A real penstock process on free ports, with its own data folder and its own applications.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::{Clock, SystemClock};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::http::{self, HttpError, Response};
+use crate::process;
+
+/// Time for a node to be ready.
+const START_MAX: Duration = Duration::from_secs(20);
+/// Time for a node to end after SIGTERM.
+const STOP_MAX: Duration = Duration::from_secs(20);
+/// The nap between two looks at something that has no event.
+const NAP: Duration = Duration::from_millis(10);
+/// Log lines that are kept.
+const LINES_MAX: usize = 20_000;
+
+/// How to start a node.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    binary: PathBuf,
+    webapps: PathBuf,
+    environment: Vec<(String, String)>,
+    settings: Vec<(String, String, String)>,
+}
+
+impl NodeOptions {
+    /// A node with every default: `binary` is `env!("CARGO_BIN_EXE_penstock")`.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let webapps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../webapps");
+        Self { binary: binary.into(), webapps, environment: Vec::new(), settings: Vec::new() }
+    }
+
+    /// Sets an environment variable, a key of `penstock.toml` under its `PENSTOCK_…` name.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a setting of an application in its `red5-web.properties` before the first start.
+    #[must_use]
+    pub fn setting(mut self, application: &str, key: &str, value: &str) -> Self {
+        self.settings.push((application.to_owned(), key.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// Where a node listens, as it says in `endpoints.json`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Endpoints {
+    /// `http://127.0.0.1:port`.
+    pub http: String,
+    /// `https://127.0.0.1:port`.
+    pub https: String,
+    /// `rtmp://127.0.0.1:port`.
+    pub rtmp: String,
+    /// The process that listens there.
+    pub pid: u32,
+}
+
+/// Why there is no node.
+#[derive(Debug)]
+pub enum NodeError {
+    /// A file or the process could not be handled.
+    Io(io::Error),
+    /// The process ended before it was ready.
+    Died {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it logged last.
+        last_lines: Vec<String>,
+    },
+    /// The process neither became ready nor ended.
+    NotReady {
+        /// What it logged last.
+        last_lines: Vec<String>,
+    },
+    /// It did not end in time after SIGTERM, and was killed.
+    NotEnded,
+}
+
+impl std::fmt::Display for NodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = match self {
+            Self::Io(error) => return write!(f, "the node could not be handled: {error}"),
+            Self::NotEnded => return write!(f, "the node did not end within {STOP_MAX:?} of SIGTERM"),
+            Self::Died { status, last_lines } => {
+                write!(f, "the node ended with {status} before it was ready")?;
+                last_lines
+            }
+            Self::NotReady { last_lines } => {
+                write!(f, "the node was not ready within {START_MAX:?}")?;
+                last_lines
+            }
+        };
+        lines.iter().try_for_each(|line| write!(f, "\n  node: {line}"))
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+impl From<io::Error> for NodeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A running node. Dropping it kills the process and removes its folder.
+pub struct Node {
+    options: NodeOptions,
+    folder: TempDir,
+    running: Running,
+    log: Log,
+}
+
+struct Running {
+    child: Child,
+    endpoints: Endpoints,
+}
+
+impl Node {
+    /// Starts a node and waits until it says it is ready.
+    ///
+    /// # Errors
+    /// It did not start; the error carries its last log lines.
+    pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        let folder = tempfile::Builder::new().prefix("penstock-test-").tempdir()?;
+        fs::create_dir(folder.path().join("data"))?;
+        copy_folder(&options.webapps, &folder.path().join("webapps"))?;
+        for (application, key, value) in &options.settings {
+            set_property(&properties_of(folder.path(), application), key, value)?;
+        }
+        let log = Log::default();
+        let running = launch(&options, folder.path(), &log).await?;
+        Ok(Self { options, folder, running, log })
+    }
+
+    /// Starts the process again on the same folders, after [`kill9`](Self::kill9) or
+    /// [`terminate`](Self::terminate). Ports are new ones.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn restart(&mut self) -> Result<(), NodeError> {
+        self.running = launch(&self.options, self.folder.path(), &self.log).await?;
+        Ok(())
+    }
+
+    /// Kills the process without a warning and waits until it is gone.
+    ///
+    /// # Errors
+    /// The process could not be waited for.
+    pub async fn kill9(&mut self) -> Result<(), NodeError> {
+        self.running.child.kill().await.map_err(NodeError::Io)
+    }
+
+    /// Asks the process to end (SIGTERM) and waits for it.
+    ///
+    /// # Errors
+    /// It did not end within 20 s and was killed.
+    pub async fn terminate(&mut self) -> Result<ExitStatus, NodeError> {
+        if let Some(pid) = self.running.child.id() {
+            process::terminate(pid);
+        }
+        match timeout(STOP_MAX, self.running.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => {
+                self.kill9().await?;
+                Err(NodeError::NotEnded)
+            }
+        }
+    }
+
+    /// Where the node listens.
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.running.endpoints
+    }
+
+    /// The node's process id.
+    pub const fn pid(&self) -> u32 {
+        self.running.endpoints.pid
+    }
+
+    /// The address of a page or a REST call; `path` begins with a slash.
+    pub fn http_url(&self, path: &str) -> String {
+        format!("{}{path}", self.running.endpoints.http)
+    }
+
+    /// The signalling address of an application.
+    pub fn signalling_url(&self, application: &str) -> String {
+        self.http_url(&format!("/{application}/websocket")).replacen("http://", "ws://", 1)
+    }
+
+    /// Where an encoder publishes.
+    pub fn rtmp_url(&self, application: &str, stream: &str) -> String {
+        format!("{}/{application}/{stream}", self.running.endpoints.rtmp)
+    }
+
+    /// `127.0.0.1:port` of the RTMP listener.
+    pub fn rtmp_address(&self) -> &str {
+        self.running.endpoints.rtmp.trim_start_matches("rtmp://")
+    }
+
+    /// The folder of the node's data.
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// An application's `red5-web.properties`.
+    pub fn properties(&self, application: &str) -> PathBuf {
+        properties_of(self.folder.path(), application)
+    }
+
+    /// Sends a GET.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn get(&self, path: &str) -> Result<Response, HttpError> {
+        http::request("GET", &self.http_url(path), None).await
+    }
+
+    /// Sends a request with a JSON body.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn send(&self, method: &str, path: &str, body: &Value) -> Result<Response, HttpError> {
+        http::request(method, &self.http_url(path), Some(body)).await
+    }
+
+    /// The sum of a metric over all label values that hold every one of `labels` (as `name="value"`);
+    /// 0 when it has not been counted yet.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64, HttpError> {
+        Ok(sum_metric(&self.get("/metrics").await?.text(), name, labels))
+    }
+
+    /// The log lines so far, oldest first; the newest 20,000.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// Waits for a log line, those written already included; `None` when it did not come in time.
+    pub async fn wait_for_log(&self, patience: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let mut news = self.log.news.subscribe();
+        let search = async {
+            loop {
+                news.borrow_and_update();
+                if let Some(line) = self.log.lines().into_iter().find(|line| wanted(line)) {
+                    return Some(line);
+                }
+                news.changed().await.ok()?;
+            }
+        };
+        timeout(patience, search).await.ok().flatten()
+    }
+
+    /// Asks `question` every few milliseconds until it answers `Some`, for facts that come without an
+    /// event; `None` when it did not within `patience`.
+    pub async fn eventually<T, F>(patience: Duration, mut question: impl FnMut() -> F) -> Option<T>
+    where
+        F: Future<Output = Option<T>>,
+    {
+        let ask = async {
+            loop {
+                if let Some(answer) = question().await {
+                    return answer;
+                }
+                sleep(NAP).await;
+            }
+        };
+        timeout(patience, ask).await.ok()
+    }
+}
+
+async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Running, NodeError> {
+    let data = folder.join("data");
+    let endpoints_file = data.join("endpoints.json");
+    match fs::remove_file(&endpoints_file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let mut command = Command::new(&options.binary);
+    command
+        .current_dir(folder)
+        .env("PENSTOCK_HTTP_PORT", "0")
+        .env("PENSTOCK_HTTP_HTTPS_PORT", "0")
+        .env("PENSTOCK_RTMP_PORT", "0")
+        .env("PENSTOCK_WEBRTC_UDP_PORT_BASE", "0")
+        .env("PENSTOCK_DATA_FOLDER", &data)
+        .env("PENSTOCK_DATA_WEBAPPS", folder.join("webapps"))
+        .env("PENSTOCK_LOG_FORMAT", "json")
+        .envs(options.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn()?;
+    if let Some(stdout) = child.stdout.take() {
+        log.follow(stdout);
+    }
+    if let Some(stderr) = child.stderr.take() {
+        log.follow(stderr);
+    }
+    let deadline = SystemClock.now() + START_MAX;
+    while SystemClock.now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            // What it said last may still be in the pipe.
+            sleep(NAP * 5).await;
+            return Err(NodeError::Died { status, last_lines: log.last() });
+        }
+        if let Some(endpoints) = read_endpoints(&endpoints_file)
+            && http::request("GET", &format!("{}/readyz", endpoints.http), None)
+                .await
+                .is_ok_and(|r| r.status == 200)
+        {
+            return Ok(Running { child, endpoints });
+        }
+        sleep(NAP).await;
+    }
+    Err(NodeError::NotReady { last_lines: log.last() })
+}
+
+fn read_endpoints(path: &Path) -> Option<Endpoints> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Lines of the node's log, oldest first.
+#[derive(Clone)]
+struct Log {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    news: Arc<watch::Sender<()>>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { lines: Arc::default(), news: Arc::new(watch::channel(()).0) }
+    }
+}
+
+impl Log {
+    fn follow(&self, output: impl AsyncRead + Unpin + Send + 'static) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(output).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                {
+                    let mut kept = log.lines.lock().unwrap_or_else(PoisonError::into_inner);
+                    if kept.len() == LINES_MAX {
+                        kept.pop_front();
+                    }
+                    kept.push_back(line);
+                }
+                log.news.send_replace(());
+            }
+        });
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn last(&self) -> Vec<String> {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(20)..].to_vec()
+    }
+}
+
+fn properties_of(folder: &Path, application: &str) -> PathBuf {
+    folder.join("webapps").join(application).join("WEB-INF/red5-web.properties")
+}
+
+/// Sets `key` in a properties file, in place of a line that sets it with or without `settings.`.
+fn set_property(path: &Path, key: &str, value: &str) -> io::Result<()> {
+    let bare = key.trim_start_matches("settings.");
+    let text = fs::read_to_string(path)?;
+    let is_it = |line: &str| {
+        line.split_once('=').is_some_and(|(name, _)| name.trim().trim_start_matches("settings.") == bare)
+    };
+    let mut lines: Vec<String> = text.lines().filter(|line| !is_it(line)).map(str::to_owned).collect();
+    lines.push(format!("{key}={value}"));
+    fs::write(path, lines.join("\n") + "\n")
+}
+
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn sum_metric(text: &str, name: &str, labels: &[&str]) -> f64 {
+    text.lines()
+        .filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (set, value) = match rest.strip_prefix('{') {
+                Some(rest) => rest.rsplit_once('}')?,
+                None => ("", rest.strip_prefix(' ')?),
+            };
+            labels.iter().all(|label| set.contains(label)).then(|| value.trim().parse::<f64>().ok())?
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_summed_over_their_labels() {
+        let text = "# HELP a_total x\na_total{reason=\"kicked\",k=\"v\"} 2\na_total{reason=\"finished\"} 3\na_total_more 7\nb 1.5\n";
+        assert_eq!(sum_metric(text, "a_total", &[]), 5.0);
+        assert_eq!(sum_metric(text, "a_total", &["reason=\"kicked\""]), 2.0);
+        assert_eq!(sum_metric(text, "b", &[]), 1.5);
+        assert_eq!(sum_metric(text, "c", &[]), 0.0);
+    }
+
+    #[test]
+    fn a_setting_replaces_its_line_whatever_its_spelling() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "# a\nsettings.x = 1\ny=2\n").unwrap();
+        set_property(file.path(), "x", "9").unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "# a\ny=2\nx=9\n");
+    }
+
+    fn script(folder: &Path, text: &str) -> NodeOptions {
+        use std::os::unix::fs::PermissionsExt;
+        let path = folder.join("node.sh");
+        fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        NodeOptions::new(path)
+    }
+
+    #[tokio::test]
+    async fn a_node_that_dies_at_start_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = script(folder.path(), "echo 'port 1935 is in use' >&2; exit 3");
+        let Err(NodeError::Died { status, last_lines }) = Node::start(options).await else {
+            panic!("it started")
+        };
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(last_lines, ["port 1935 is in use"]);
+    }
+
+    #[tokio::test]
+    async fn a_node_is_found_by_what_it_writes_and_ends_when_told() {
+        let pages = tempfile::tempdir().unwrap();
+        fs::write(pages.path().join("readyz"), "ok").unwrap();
+        let server = crate::FileServer::start(pages.path()).await.unwrap();
+        let http = server.url("").trim_end_matches('/').to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        let options = script(
+            folder.path(),
+            &format!(
+                "trap 'echo bye; exit 0' TERM\necho hello\n\
+                 printf '{{\"http\":\"{http}\",\"https\":\"\",\"rtmp\":\"rtmp://127.0.0.1:1\",\"pid\":%d}}' $$ > \"$PENSTOCK_DATA_FOLDER/new\"\n\
+                 mv \"$PENSTOCK_DATA_FOLDER/new\" \"$PENSTOCK_DATA_FOLDER/endpoints.json\"\n\
+                 while true; do sleep 0.02; done"
+            ),
+        );
+        let mut node = Node::start(options).await.unwrap();
+        assert_eq!(node.rtmp_url("LiveApp", "s"), "rtmp://127.0.0.1:1/LiveApp/s");
+        assert!(node.wait_for_log(Duration::from_secs(5), |line| line == "hello").await.is_some());
+        let first = node.pid();
+        assert!(node.terminate().await.unwrap().success());
+        assert!(node.wait_for_log(Duration::from_secs(5), |line| line == "bye").await.is_some());
+        node.restart().await.unwrap();
+        assert_ne!(node.pid(), first);
+        node.kill9().await.unwrap();
+    }
+}

@@ -1,0 +1,63 @@
+//! The npm package `@antmedia/webrtc_adaptor`, as the registry has it, plays from the node, and hears the
+//! callbacks its pages wait for.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use test_support::{
+    Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Sample, SamplePage, Turn, ViewerPromise, note,
+    skipped,
+};
+
+/// Twenty seconds, and the two before promises count.
+const WATCHED: Duration = Duration::from_millis(22_500);
+const CALLBACK_MAX: Duration = Duration::from_secs(20);
+
+const PROMISE: ViewerPromise = ViewerPromise {
+    seen_share_min: 0.99,
+    freeze_max_ms: 200.0,
+    sound_offset_max_ms: 40.0,
+    glass_to_glass_median_max_ms: 150.0,
+    seconds_min: 20.0,
+};
+
+fn heard(name: &str) -> String {
+    format!("return window.heard.includes('{name}')")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_plays_and_leaves() -> Result<()> {
+    let page = match SamplePage::start().await? {
+        Sample::Ready(page) => page,
+        Sample::NotFetched(why) => {
+            skipped("the_ams_sdk_plays_unchanged", &format!("the SDK could not be fetched from npm: {why}"));
+            return Ok(());
+        }
+    };
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let browser = Browser::start().await?;
+    browser.open(&page.url(&node.signalling_url("LiveApp"), "stream1")).await?;
+    // It asks for a stream that nobody publishes yet, and is told when somebody does.
+    browser.wait_until("no_stream_exist", CALLBACK_MAX, &heard("error no_stream_exist")).await?;
+    let marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "stream1")))?;
+    browser.wait_until("play_started", CALLBACK_MAX, &heard("play_started")).await?;
+
+    let load = Load::watch();
+    let measured = browser.measure("#remote", CALLBACK_MAX, WATCHED).await?;
+    let load = load.report();
+    for name in ["streaming_started", "streamInformation", "broadcastObject", "pong"] {
+        browser.wait_until(name, CALLBACK_MAX, &heard(name)).await?;
+    }
+    let errors =
+        browser.run("return window.heard.filter((name) => name.startsWith('error ')).length").await?;
+    let errors = errors.as_u64().context("no list of callbacks")?;
+    ensure!(errors == 1, "the page heard {errors} errors: {}", browser.text().await?);
+
+    browser.run("window.leave()").await?;
+    browser.wait_until("play_finished", CALLBACK_MAX, &heard("play_finished")).await?;
+    browser.close().await?;
+    let published = marker.stop()?;
+    note(&format!("{measured:#?}\nencoder: {published:?}\nmachine: {load}"));
+    measured.judge(PROMISE, &load).into_result()
+}

@@ -1,0 +1,117 @@
+// One WebRTC connection that receives: the server offers, we answer.
+
+/** The server gives up on a player after ten seconds; a little more and we know it did. */
+const CONNECT_MS = 12000;
+/** How long a connection may be interrupted before it counts as lost. */
+const INTERRUPTED_MS = 4000;
+
+export class Peer {
+  #connection = new RTCPeerConnection();
+  #work = Promise.resolve();
+  #early = [];
+  #timer;
+  #over = false;
+  #send;
+  #onFailed;
+
+  /**
+   * `send(message)` takes our half of the signalling. `onTrack(track)` comes per track, `onConnected()`
+   * when packets can flow, `onFailed(kind)` once, with "answer" (the offer does not suit this browser) or
+   * "connection" (no way to the server, or it got lost).
+   */
+  constructor({ send, onTrack, onConnected, onFailed }) {
+    this.#send = send;
+    this.#onFailed = onFailed;
+    const connection = this.#connection;
+    connection.addEventListener("track", ({ track, receiver }) => {
+      playAtOnce(receiver);
+      onTrack(track);
+    });
+    connection.addEventListener("icecandidate", ({ candidate }) => {
+      if (candidate === null) return;
+      send({
+        command: "takeCandidate",
+        label: candidate.sdpMLineIndex,
+        id: candidate.sdpMid,
+        candidate: candidate.candidate,
+      });
+    });
+    connection.addEventListener("connectionstatechange", () => {
+      if (this.#over) return;
+      clearTimeout(this.#timer);
+      switch (connection.connectionState) {
+        case "connected":
+          onConnected();
+          break;
+        case "failed":
+          this.#fail("connection");
+          break;
+        case "disconnected":
+          this.#timer = setTimeout(() => this.#fail("connection"), INTERRUPTED_MS);
+          break;
+        default:
+          this.#startTimer();
+      }
+    });
+    this.#startTimer();
+  }
+
+  /** Takes an offer, the first or a later one, and sends the answer. */
+  take(sdp) {
+    this.#enqueue(async () => {
+      await this.#connection.setRemoteDescription({ type: "offer", sdp });
+      for (const candidate of this.#early.splice(0)) await this.#connection.addIceCandidate(candidate);
+      const answer = await this.#connection.createAnswer();
+      // Browsers take Opus as mono unless the answer asks for stereo.
+      answer.sdp = answer.sdp.replace(/useinbandfec=1(?!.*stereo=1)/g, "useinbandfec=1;stereo=1");
+      await this.#connection.setLocalDescription(answer);
+      this.#send({ command: "takeConfiguration", type: "answer", sdp: answer.sdp });
+    });
+  }
+
+  /** Takes a candidate of the server, before or after its offer. */
+  takeCandidate({ candidate, label, id }) {
+    const init = { candidate, sdpMLineIndex: label, sdpMid: id };
+    this.#enqueue(async () => {
+      if (this.#connection.remoteDescription === null) this.#early.push(init);
+      else await this.#connection.addIceCandidate(init);
+    });
+  }
+
+  /** The browser's statistics of this connection. */
+  statistics() {
+    return this.#connection.getStats();
+  }
+
+  /** Ends the connection; nothing is reported after this. */
+  close() {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#connection.close();
+  }
+
+  #startTimer() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#fail("connection"), CONNECT_MS);
+  }
+
+  // One after the other: a candidate must not overtake its offer.
+  #enqueue(step) {
+    this.#work = this.#work.then(() => (this.#over ? undefined : step())).catch((error) => {
+      console.warn("the server's offer cannot be used:", error);
+      this.#fail("answer");
+    });
+  }
+
+  #fail(kind) {
+    if (this.#over) return;
+    this.close();
+    this.#onFailed(kind);
+  }
+}
+
+/** Asks for the least delay the browser can do; it still buffers what the network makes necessary. */
+function playAtOnce(receiver) {
+  if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+  if ("playoutDelayHint" in receiver) receiver.playoutDelayHint = 0;
+}

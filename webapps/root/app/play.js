@@ -1,0 +1,143 @@
+// The play page: reads its address, drives the player, and puts what it says on the screen.
+//
+// Parameters as in Ant Media Server: id (or name), token, subscriberId, subscriberCode, autoplay, mute.
+
+import { applicationHere } from "./node.js";
+import { Player } from "./player.js";
+import { refusal } from "./refusals.js";
+import { Statistics } from "./statistics.js";
+
+const parameters = new URLSearchParams(location.search);
+const text = (name) => parameters.get(name) ?? "";
+const isOff = (name) => ["false", "0"].includes(text(name).toLowerCase());
+const isOn = (name) => ["true", "1"].includes(text(name).toLowerCase());
+
+const find = (id) => document.getElementById(id);
+const video = find("video");
+const buttons = { toggle: find("toggle"), mute: find("mute"), figures: find("figures-toggle"), full: find("full") };
+
+const streamId = text("id") || text("name");
+find("name").textContent = streamId || "No stream";
+document.title = streamId ? `${streamId} – live` : "Penstock player";
+
+const scheme = location.protocol === "https:" ? "wss" : "ws";
+const player = new Player({
+  url: `${scheme}://${location.host}/${encodeURIComponent(applicationHere())}/websocket?target=edge`,
+  streamId,
+  credentials: { token: text("token"), subscriberId: text("subscriberId"), subscriberCode: text("subscriberCode") },
+  video,
+});
+
+// -- state in words
+
+const BUSY = ["connecting", "waiting", "retrying"];
+const BRIEF = {
+  stopped: "Stopped",
+  connecting: "Connecting",
+  waiting: "Waiting for the stream to begin",
+  playing: "Live",
+  stalled: "Standing still",
+  ended: "Ended",
+  retrying: "Trying again",
+  refused: "Not playing",
+};
+
+function show({ name, text: what, advice }) {
+  const hadFocus = document.activeElement === find("again");
+  find("say").hidden = name === "playing";
+  find("what").textContent = what;
+  find("todo").textContent = advice;
+  find("spinner").hidden = !BUSY.includes(name);
+  find("again").hidden = name !== "refused" && name !== "stopped";
+  find("again").textContent = name === "stopped" ? "Play" : "Try again";
+  find("brief").textContent = BRIEF[name];
+  find("brief").className = name === "playing" ? "dot" : "quiet";
+  buttons.toggle.textContent = player.isRunning ? "Stop" : "Play";
+  // A button that goes must not take the keyboard's place with it.
+  if (hadFocus && (find("again").hidden || find("say").hidden)) buttons.toggle.focus();
+  showSound();
+  document.body.dataset.state = name;
+}
+player.addEventListener("state", ({ detail }) => show(detail));
+
+buttons.toggle.addEventListener("click", () => (player.isRunning ? player.stop() : start()));
+find("again").addEventListener("click", start);
+
+function start() {
+  if (streamId === "") {
+    show({ name: "refused", ...refusal({ definition: "noStreamNameSpecified" }) });
+    return;
+  }
+  player.start();
+}
+
+// -- sound
+
+/** Whether the browser, not the person, took the sound away. */
+let silenced = false;
+video.muted = isOn("mute");
+
+function showSound() {
+  buttons.mute.textContent = video.muted ? "Unmute" : "Mute";
+  find("sound").hidden = !(silenced && video.muted && player.state.name === "playing");
+}
+function setMuted(muted) {
+  silenced = false;
+  video.muted = muted;
+  showSound();
+}
+buttons.mute.addEventListener("click", () => setMuted(!video.muted));
+find("sound").addEventListener("click", () => {
+  setMuted(false);
+  buttons.mute.focus();
+});
+video.addEventListener("volumechange", showSound);
+
+player.addEventListener("media", async () => {
+  try {
+    await video.play();
+  } catch (error) {
+    // AbortError: another track came, and its own call goes on.
+    if (error.name !== "NotAllowedError") return;
+    silenced = !video.muted;
+    video.muted = true;
+    video.play().catch(() => {
+      show({ name: "stopped", text: "The browser waits for you to begin.", advice: "" });
+    });
+  }
+});
+
+// -- statistics and full screen
+
+let measuring;
+buttons.figures.addEventListener("click", () => {
+  const on = find("figures").hidden;
+  find("figures").hidden = !on;
+  buttons.figures.setAttribute("aria-pressed", String(on));
+  clearInterval(measuring);
+  if (!on) return;
+  const statistics = new Statistics();
+  const measure = async () => {
+    const report = await player.statistics();
+    const rows = report === undefined ? [] : statistics.rows(report);
+    const cells = (rows.length > 0 ? rows : [["Statistics", "none while nothing plays"]]).flatMap(([name, value]) => {
+      const term = document.createElement("dt");
+      term.textContent = name;
+      const figure = document.createElement("dd");
+      figure.textContent = value;
+      return [term, figure];
+    });
+    find("figures").replaceChildren(...cells);
+  };
+  measure();
+  measuring = setInterval(measure, 1000);
+});
+
+buttons.full.hidden = !document.fullscreenEnabled;
+buttons.full.addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else find("stage").requestFullscreen();
+});
+
+if (streamId === "" || !isOff("autoplay")) start();
+else show(player.state);

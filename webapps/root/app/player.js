@@ -1,0 +1,301 @@
+// The player: one stream, from asking for it until its end, over as many connections as that takes.
+
+import { Peer } from "./peer.js";
+import { LATER, SOON, WAIT, refusal } from "./refusals.js";
+import { Signalling } from "./signalling.js";
+
+/** The server answers a play at once; this is for one that does not. */
+const ANSWER_MS = 10000;
+/** A waiting player asks again now and then, in case the word that the stream began got lost. */
+const WAIT_AGAIN_MS = 30000;
+/** After the end of a stream it is asked for again, to be told when it begins anew. */
+const AFTER_END_MS = 2000;
+/** Playing this long makes the next failure the first of a new row. */
+const HEALTHY_MS = 10000;
+/** No new picture for this long is worth a word. */
+const STALL_MS = 3000;
+const RETRY_MS = { soon: [1000, 15000], later: [10000, 60000] };
+
+/**
+ * Plays a stream into a `<video>`. Every change is a "state" event whose `detail` is
+ * `{ name, text, advice }`; `name` is one of
+ * stopped, connecting, waiting, playing, stalled, ended, retrying, refused.
+ */
+export class Player extends EventTarget {
+  #url;
+  #streamId;
+  #credentials;
+  #video;
+  #signalling;
+  #peer;
+  #media;
+  #timer;
+  #watch;
+  #failures = 0;
+  #lostConnections = 0;
+  #ended = false;
+  #running = false;
+  #asked = false;
+  state = { name: "stopped", text: "Stopped.", advice: "" };
+
+  /** `credentials` = `{ token, subscriberId, subscriberCode }`, each a text, empty for none. */
+  constructor({ url, streamId, credentials, video }) {
+    super();
+    this.#url = url;
+    this.#streamId = streamId;
+    this.#credentials = credentials;
+    this.#video = video;
+    video.addEventListener("playing", () => this.#pictureCame());
+  }
+
+  /** Whether there is anything to stop. */
+  get isRunning() {
+    return this.#running;
+  }
+
+  /** Asks for the stream. Call it from a click where the browser wants one for sound. */
+  start() {
+    this.#tearDown();
+    this.#failures = 0;
+    this.#lostConnections = 0;
+    this.#ended = false;
+    this.#running = true;
+    this.#connect();
+  }
+
+  /** Leaves the stream. */
+  stop() {
+    this.#signalling?.send({ command: "stop", streamId: this.#streamId });
+    this.#leave();
+    this.#say("stopped", "Stopped.", "");
+  }
+
+  /** The browser's statistics, or nothing while there is no connection. */
+  statistics() {
+    return this.#peer?.statistics();
+  }
+
+  #connect() {
+    this.#tearDown();
+    if (!this.#ended) this.#say("connecting", "Connecting", "");
+    this.#signalling = new Signalling(this.#url, {
+      onOpen: () => this.#play(),
+      onMessage: (message) => this.#take(message),
+      onClose: (wasOpen) => {
+        this.#retry(
+          SOON,
+          wasOpen ? "The connection to the server was lost." : "The server does not answer.",
+          "The player is trying again.",
+        );
+      },
+    });
+  }
+
+  #play() {
+    this.#closePeer();
+    this.#asked = true;
+    const { token, subscriberId, subscriberCode } = this.#credentials;
+    this.#signalling.send({
+      command: "play",
+      streamId: this.#streamId,
+      token,
+      room: "",
+      trackList: [],
+      subscriberId,
+      subscriberCode,
+      viewerInfo: "",
+      role: "",
+      userPublishId: "",
+    });
+    this.#after(ANSWER_MS, () => {
+      this.#retry(SOON, "The server does not answer the request to play.", "The player is trying again.");
+    });
+  }
+
+  #take(message) {
+    if (message.streamId && message.streamId !== this.#streamId) return;
+    switch (message.command) {
+      case "takeConfiguration":
+        if (message.type === "offer") this.#takeOffer(message.sdp);
+        break;
+      case "takeCandidate":
+        if (message.candidate) this.#peer?.takeCandidate(message);
+        break;
+      case "notification":
+        this.#takeNotification(message.definition);
+        break;
+      case "error":
+        this.#takeRefusal(message);
+        break;
+    }
+  }
+
+  #takeNotification(definition) {
+    switch (definition) {
+      case "streaming_started":
+        if (this.#peer === undefined && !this.#asked) this.#play();
+        break;
+      case "streaming_starts_soon":
+        if (this.#peer === undefined) this.#say("waiting", "The stream is about to begin.", "");
+        break;
+      case "play_finished":
+        // The answer to a "stop" of our own comes when there is no peer any more.
+        if (this.#peer !== undefined) this.#finish();
+        break;
+      case "server_will_stop":
+        this.#signalling.close();
+        this.#retry(SOON, "The server is restarting.", "The player is going to connect again.");
+        break;
+    }
+  }
+
+  #takeOffer(sdp) {
+    clearTimeout(this.#timer);
+    this.#asked = false;
+    if (this.#peer === undefined) {
+      this.#ended = false;
+      this.#say("connecting", "Connecting", "");
+      this.#media = new MediaStream();
+      this.#peer = new Peer({
+        send: (message) => this.#signalling.send({ streamId: this.#streamId, ...message }),
+        onTrack: (track) => this.#takeTrack(track),
+        onConnected: () => {
+          this.#lostConnections = 0;
+          if (this.state.name === "connecting") this.#say("connecting", "Connected, the picture is coming", "");
+        },
+        onFailed: (kind) => this.#peerFailed(kind),
+      });
+    }
+    this.#peer.take(sdp);
+  }
+
+  #takeTrack(track) {
+    this.#media.addTrack(track);
+    if (this.#video.srcObject !== this.#media) this.#video.srcObject = this.#media;
+    this.dispatchEvent(new Event("media"));
+  }
+
+  #takeRefusal(message) {
+    const { retry, text, advice } = refusal(message);
+    const playing = this.#peer !== undefined;
+    // An error about something else than the play (statistics, a late candidate) does not end it.
+    if (playing && message.definition === "no_stream_exist") return;
+    clearTimeout(this.#timer);
+    this.#asked = false;
+    this.#closePeer();
+    if (message.definition === "already_playing") {
+      this.#signalling.send({ command: "stop", streamId: this.#streamId });
+    }
+    if (retry === WAIT) {
+      this.#failures = 0;
+      if (!this.#ended) this.#say("waiting", text, advice);
+      this.#after(WAIT_AGAIN_MS * (0.75 + Math.random() / 2), () => this.#play());
+    } else if (retry === SOON || retry === LATER) {
+      this.#retry(retry, text, advice);
+    } else {
+      this.#leave();
+      this.#say("refused", text, advice);
+    }
+  }
+
+  #peerFailed(kind) {
+    this.#peer = undefined;
+    this.#signalling.send({ command: "stop", streamId: this.#streamId });
+    if (kind === "answer") {
+      this.#leave();
+      this.#say(
+        "refused",
+        "Your browser cannot play what the server offers.",
+        "Try a current Chrome, Edge, Firefox or Safari.",
+      );
+      return;
+    }
+    this.#lostConnections += 1;
+    // The first time it is the network's mood; from the third on, somebody should be told where to look.
+    const advice = this.#lostConnections < 3
+      ? "The player is trying again."
+      : "Signalling works but no media arrives: a firewall may hold back UDP between you and the server. The player keeps trying.";
+    this.#retry(SOON, "No connection for picture and sound.", advice);
+  }
+
+  #finish() {
+    this.#closePeer();
+    this.#blank();
+    clearTimeout(this.#timer);
+    this.#ended = true;
+    if (this.#credentials.token) {
+      // A token may be good for one play only: spending it on waiting would turn the end into a refusal.
+      this.#leave();
+      this.#say("ended", "The stream has ended.", "Press Play if it begins again.");
+      return;
+    }
+    this.#say("ended", "The stream has ended.", "If it begins again, it plays here by itself.");
+    this.#after(AFTER_END_MS, () => this.#play());
+  }
+
+  // Asks again, on the same socket if it still stands: a one-time token is good again only there.
+  #retry(pace, text, advice) {
+    this.#asked = false;
+    this.#closePeer();
+    const [first, most] = RETRY_MS[pace];
+    const wait = Math.min(first * 2 ** this.#failures, most) * (0.75 + Math.random() / 2);
+    this.#failures += 1;
+    if (!this.#ended) this.#say("retrying", text, advice);
+    this.#after(wait, () => (this.#signalling.isOpen ? this.#play() : this.#connect()));
+  }
+
+  #pictureCame() {
+    if (this.#peer === undefined) return;
+    this.#say("playing", "Playing", "");
+    clearInterval(this.#watch);
+    let frames = -1;
+    let since = performance.now();
+    const began = since;
+    this.#watch = setInterval(() => {
+      const now = performance.now();
+      if (now - began > HEALTHY_MS) this.#failures = 0;
+      const { totalVideoFrames } = this.#video.getVideoPlaybackQuality();
+      const silent = this.#media.getVideoTracks().length === 0 || document.visibilityState !== "visible";
+      if (totalVideoFrames !== frames || silent) {
+        frames = totalVideoFrames;
+        since = now;
+        if (this.state.name === "stalled") this.#say("playing", "Playing", "");
+      } else if (now - since > STALL_MS && this.state.name === "playing") {
+        this.#say("stalled", "The picture stands still.", "Nothing new arrives. It goes on by itself when the sender or the network does.");
+      }
+    }, 500);
+  }
+
+  #after(ms, action) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(action, ms);
+  }
+
+  #closePeer() {
+    clearInterval(this.#watch);
+    this.#peer?.close();
+    this.#peer = undefined;
+  }
+
+  #leave() {
+    this.#running = false;
+    this.#tearDown();
+    this.#blank();
+  }
+
+  #tearDown() {
+    clearTimeout(this.#timer);
+    this.#closePeer();
+    this.#signalling?.close();
+  }
+
+  // Between tries the last picture stays; when it is over it goes.
+  #blank() {
+    this.#video.srcObject = null;
+  }
+
+  #say(name, text, advice) {
+    this.state = { name, text, advice };
+    this.dispatchEvent(new CustomEvent("state", { detail: this.state }));
+  }
+}

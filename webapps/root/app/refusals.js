@@ -1,0 +1,48 @@
+// What the server's refusals mean to the person in front of the player, and whether asking again helps.
+
+/** Asking again cannot help until somebody changes something. */
+export const NEVER = "never";
+/** The server told us to wait: it says when the stream begins. */
+export const WAIT = "wait";
+/** Asking again soon may help. */
+export const SOON = "soon";
+/** Asking again may help, but not before others leave or the server has rested. */
+export const LATER = "later";
+
+const REFUSALS = {
+  no_stream_exist: [WAIT, "The stream has not begun yet.", "Keep this page open: it plays by itself as soon as the stream begins."],
+  noStreamNameSpecified: [NEVER, "No stream is named in this address.", "Add its name: play.html?id=stream1"],
+  invalidStreamName: [NEVER, "This cannot be the name of a stream.", "Names have letters, digits, minus, underscore and dot only. Check the link."],
+  unauthorized_access: [NEVER, "This link does not open the stream.", "It may have expired, been used already, or belong to another stream. Ask whoever gave it to you for a new one."],
+  user_blocked: [NEVER, "You are blocked from this stream.", "Ask whoever runs the stream to unblock you, then try again."],
+  not_allowed_unregistered_streams: [NEVER, "This server plays registered streams only, and this is not one.", "Check the name, or ask whoever runs the server to register the stream."],
+  stream_not_active_or_expired: [NEVER, "The stream is outside its planned time.", "It has not opened yet or is over. Try again when it is due."],
+  room_not_active_or_expired: [NEVER, "The room is outside its planned time.", "It has not opened yet or is over. Try again when it is due."],
+  already_playing: [SOON, "The server still holds an earlier connection of this player.", "The player is asking again."],
+  highResourceUsage: [LATER, "The server is busy and takes no more viewers just now.", "The player keeps asking. You can leave this page open."],
+  viewerLimitReached: [LATER, "As many people as allowed are watching already.", "The player keeps asking and begins when somebody leaves."],
+  no_codec_enabled_in_the_server: [NEVER, "Your browser and the stream have no video format in common.", "Try another browser, or ask whoever publishes to send H.264 without B-frames."],
+  no_encoder_settings: [NEVER, "The server has no format set up for this stream.", "Tell whoever runs the server."],
+  encoderNotOpened: [LATER, "The server could not convert this stream for browsers.", "The player keeps asking. If this stays, tell whoever runs the server."],
+  encoderBlocked: [LATER, "The server's converter for this stream has stopped.", "The player keeps asking. If this stays, tell whoever runs the server."],
+  publishTimeoutError: [SOON, "No connection for the picture came about in time.", "The player is trying again."],
+  noPacketReceivedForTimeoutDuration: [SOON, "The stream stopped sending.", "The player is asking again."],
+  notSetRemoteDescription: [SOON, "The server did not accept your browser's answer.", "The player is trying again. If this stays, try another browser."],
+  notSetLocalDescription: [SOON, "The server could not make an offer for this stream.", "The player is trying again."],
+  data_store_not_available: [LATER, "The server cannot reach its records, so it cannot let anybody in.", "The player keeps asking."],
+  server_error_check_logs: [LATER, "Something broke in the server.", "The player keeps asking. If this stays, tell whoever runs the server."],
+  not_initialized_yet: [SOON, "The server is still starting.", "The player is asking again."],
+};
+
+const WEBRTC_OFF = [NEVER, "This server does not play the stream by WebRTC.", "Ask whoever runs the server to switch WebRTC on for this application."];
+
+/** { retry, text, advice } for an `error` message of the server. */
+export function refusal(message) {
+  const known = message.information === "webrtc_not_enabled" ? WEBRTC_OFF : REFUSALS[message.definition];
+  const [retry, text, advice] = known ?? [
+    NEVER,
+    "The server refuses to play this stream.",
+    `It gives the reason “${message.definition}”.`,
+  ];
+  return { retry, text, advice };
+}
