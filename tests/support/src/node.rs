@@ -249,6 +249,15 @@ impl Node {
         Ok(sum_metric(&self.get("/metrics").await?.text(), name, labels))
     }
 
+    /// The lines of a metric as `/metrics` has them, for telling what was counted instead.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn metric_lines(&self, name: &str) -> Result<Vec<String>, HttpError> {
+        let text = self.get("/metrics").await?.text();
+        Ok(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
+    }
+
     /// The log lines so far, oldest first; the newest 20,000.
     pub fn log_lines(&self) -> Vec<String> {
         self.log.lines()

@@ -69,11 +69,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("{} could not be started", arguments.node.display()))?;
+    let mut marker = None;
     let shown = tokio::select! {
-        shown = show(arguments, &mut node) => shown,
+        shown = show(arguments, &mut node, &mut marker) => shown,
         stopped = interrupted() => stopped,
     };
-    // The encoder has ended with `show`.
+    // The encoder says goodbye while there is still a node to say it to.
+    let ended = marker.map_or(Ok(()), |marker| marker.stop().map(drop));
     if let Some(pid) = node.id() {
         terminate(pid);
     }
@@ -81,7 +83,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         node.kill().await?;
         bail!("the node did not end within {NODE_MAX:?} and was killed");
     }
-    shown
+    shown.and(ended.map_err(Into::into))
 }
 
 async fn interrupted() -> anyhow::Result<()> {
@@ -95,7 +97,7 @@ async fn interrupted() -> anyhow::Result<()> {
 }
 
 /// Publishes until something ends.
-async fn show(arguments: &Arguments, node: &mut Child) -> anyhow::Result<()> {
+async fn show(arguments: &Arguments, node: &mut Child, marker: &mut Option<Marker>) -> anyhow::Result<()> {
     let http = format!("http://localhost:{}", arguments.http_port);
     let ready = async {
         loop {
@@ -114,8 +116,8 @@ async fn show(arguments: &Arguments, node: &mut Child) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("the node was not ready within {NODE_MAX:?}"))??;
     let Arguments { app, stream, rtmp_port, .. } = arguments;
-    let mut marker =
-        Marker::start(MarkerOptions::to_rtmp(format!("rtmp://127.0.0.1:{rtmp_port}/{app}/{stream}")))?;
+    let target = format!("rtmp://127.0.0.1:{rtmp_port}/{app}/{stream}");
+    let marker = marker.insert(Marker::start(MarkerOptions::to_rtmp(target))?);
     println!("\n  Look at {http}/{app}/play.html?id={stream}\n  Ctrl-C ends the demo.\n");
     loop {
         if let Some(error) = marker.failure() {
