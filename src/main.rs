@@ -43,13 +43,9 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match arguments.command {
+    let outcome = match &arguments.command {
         None | Some(Command::Run) => load(&arguments).and_then(wiring::run),
-        Some(Command::Config(ConfigCommand::Check)) => {
-            load(&arguments).map(|_| say("the configuration is good\n"))
-        }
-        Some(Command::Config(ConfigCommand::Example)) => Ok(say(&config::example_toml())),
-        Some(Command::Config(ConfigCommand::Schema)) => Ok(say(&config::json_schema())),
+        Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,6 +54,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn about_config(wanted: &ConfigCommand, arguments: &Arguments) -> anyhow::Result<()> {
+    match wanted {
+        ConfigCommand::Example => say(&config::example_toml()),
+        ConfigCommand::Schema => say(&config::json_schema()),
+        ConfigCommand::Check => {
+            load(arguments)?;
+            say("the configuration is good\n");
+        }
+    }
+    Ok(())
 }
 
 fn load(arguments: &Arguments) -> anyhow::Result<NodeConfig> {

@@ -116,8 +116,10 @@ pub const SDP_MEDIA_MAX: usize = 64;
 pub const PLAYERS_PER_SHARD_MAX: usize = 4_096;
 /// Players of one shard whose handshake is not through. More: `highResourceUsage`.
 pub const HANDSHAKES_PER_SHARD_MAX: usize = 1_024;
-/// Time from the offer to connected (AMS's `webRTCClientStartTimeoutMs`). Longer: ended.
+/// Time from the offer to connected: the default of `webRTCClientStartTimeoutMs`. Longer: ended.
 pub const PLAY_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// The most `webRTCClientStartTimeoutMs` may allow. A larger value counts as this.
+pub const PLAY_CONNECT_SETTING_MAX: Duration = Duration::from_secs(60);
 /// A player without an authenticated packet for this long is gone.
 pub const PLAYER_SILENCE_MAX: Duration = Duration::from_secs(8);
 /// Addresses of one player that passed ICE. More: the oldest is forgotten.

@@ -40,5 +40,5 @@ fn reorders(info: &TrackInfo) -> bool {
     let frames = info.track.frames();
     let mut cursor = Cursor(frames.head().saturating_sub(REORDER_PROBE_FRAMES).max(frames.tail()));
     let newest = frames.read(&mut cursor, usize::try_from(REORDER_PROBE_FRAMES).unwrap_or(usize::MAX));
-    newest.entries.iter().any(|unit| unit.pts != unit.dts)
+    newest.entries.windows(2).any(|pair| matches!(pair, [before, after] if after.pts < before.pts))
 }

@@ -23,7 +23,7 @@ pub use outbox::Transmit;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{ExitReason, MediaTime, Randomness, StreamId, WallTime, limits};
 use media::{Bell, Catalogue, Codec, CodecConfig, Kind, StreamMedia};
@@ -78,6 +78,8 @@ pub struct PlayerSpec {
     pub video: bool,
     /// Addresses this player is offered beside the shard's own.
     pub extra_addresses: Vec<SocketAddr>,
+    /// Time from the offer to connected; longer: ended as timed out.
+    pub connect_max: Duration,
 }
 
 /// Why a player was not added.
@@ -164,7 +166,7 @@ impl Shard {
     }
 
     /// Adds a player and makes its offer. It ends by itself when it is not connected within
-    /// [`limits::PLAY_CONNECT_MAX`].
+    /// [`PlayerSpec::connect_max`].
     pub fn add_player(&mut self, spec: PlayerSpec, now: Instant) -> Result<(PlayerId, Offer), AddError> {
         if self.players.len() >= limits::PLAYERS_PER_SHARD_MAX {
             return Err(AddError::TooManyPlayers);
@@ -192,6 +194,7 @@ impl Shard {
             stream,
             &self.randomness,
             DtlsPeer::new(crate::dtls::PeerKey(0)),
+            now + spec.connect_max,
             now,
         )));
         let Some(player) = self.players.get_mut(id.0) else { return Err(AddError::TooManyPlayers) };

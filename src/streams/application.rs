@@ -265,3 +265,19 @@ impl Handler<Drain> for Application {
         })
     }
 }
+
+/// Has a stream panic.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FaultStream(pub StreamId);
+
+#[cfg(test)]
+impl Handler<FaultStream> for Application {
+    type Result = ();
+
+    fn handle(&mut self, FaultStream(id): FaultStream, _: &mut Self::Context) {
+        let stream = &self.streams.get(&id).expect("a live stream").addr;
+        stream.try_send(crate::fault::Fault).expect("a mailbox with room");
+    }
+}

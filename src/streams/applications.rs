@@ -130,3 +130,18 @@ impl Applications {
         }
     }
 }
+
+#[cfg(test)]
+impl Applications {
+    /// Has an application panic.
+    pub(crate) async fn fault(&self, app: &AppName) {
+        let app = self.app(app).expect("an application");
+        assert!(app.send(crate::fault::Fault).await.is_err());
+    }
+
+    /// Has a stream panic.
+    pub(crate) async fn fault_stream(&self, app: &AppName, stream: &StreamId) {
+        let app = self.app(app).expect("an application");
+        app.send(crate::application::FaultStream(stream.clone())).await.expect("the application lives");
+    }
+}

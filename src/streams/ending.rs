@@ -33,6 +33,11 @@ impl Ending {
         })
     }
 
+    /// Whether both are the end of the same session.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The reason, once there is one.
     pub fn reason(&self) -> Option<ExitReason> {
         *self.0.borrow()

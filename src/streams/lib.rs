@@ -14,6 +14,8 @@
 mod application;
 mod applications;
 mod ending;
+#[cfg(test)]
+mod fault;
 mod grants;
 mod obituary;
 mod publisher;
@@ -28,3 +30,6 @@ pub use grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, P
 pub use obituary::{Obituaries, Obituary};
 pub use reader::{ReaderFactory, Serving};
 pub use subscriber::{Attach, Subscriber};
+
+#[cfg(test)]
+mod tests;

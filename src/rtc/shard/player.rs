@@ -61,7 +61,7 @@ pub(super) struct Player {
     pub(super) nominated: Option<Route>,
     /// Where the last DTLS came from: a handshake may be through before an address is nominated.
     pub(super) dtls_route: Option<Route>,
-    pub(super) created: Instant,
+    pub(super) connect_by: Instant,
     /// When the last authentic packet came.
     pub(super) heard: Instant,
     pub(super) next_report: Option<Instant>,
@@ -73,7 +73,13 @@ pub(super) struct Player {
 
 impl Player {
     /// A player whose offer is being made.
-    pub(super) fn new(stream: Key, randomness: &Arc<dyn Randomness>, dtls: DtlsPeer, now: Instant) -> Self {
+    pub(super) fn new(
+        stream: Key,
+        randomness: &Arc<dyn Randomness>,
+        dtls: DtlsPeer,
+        connect_by: Instant,
+        now: Instant,
+    ) -> Self {
         Self {
             stream,
             credentials: IceCredentials::random(&**randomness),
@@ -87,7 +93,7 @@ impl Player {
             addresses: Vec::new(),
             nominated: None,
             dtls_route: None,
-            created: now,
+            connect_by,
             heard: now,
             next_report: None,
             wake: None,
@@ -101,7 +107,7 @@ impl Player {
         if self.started {
             self.heard + limits::PLAYER_SILENCE_MAX
         } else {
-            self.created + limits::PLAY_CONNECT_MAX
+            self.connect_by
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{Clock, MediaTime, SeededRandomness, StreamId, SystemClock, TrackId, WallTime};
+use base::{Clock, MediaTime, SeededRandomness, StreamId, SystemClock, TrackId, WallTime, limits};
 use bytes::{BufMut, Bytes, BytesMut};
 use media::h264::H264Config;
 use media::{Bell, CodecConfig, OpusConfig, StreamMedia, TrackWriter, Unit};
@@ -103,6 +103,7 @@ impl World {
             audio: true,
             video: true,
             extra_addresses: Vec::new(),
+            connect_max: limits::PLAY_CONNECT_MAX,
         }
     }
 

@@ -135,10 +135,11 @@ impl Driver {
     fn command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Join { join, reply } => {
-                let Join { media, stream, video, audio, extra_addresses, ending, started } = join;
+                let Join { media, stream, video, audio, extra_addresses, connect_max, ending, started } = join;
                 let extra_addresses =
                     extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
-                let spec = PlayerSpec { stream: media, stream_name: stream, audio, video, extra_addresses };
+                let spec =
+                    PlayerSpec { stream: media, stream_name: stream, audio, video, extra_addresses, connect_max };
                 let added = self.shard.add_player(spec, now);
                 if let Ok((player, _)) = &added {
                     self.players.insert(*player, Player { ending, started: Some(started) });

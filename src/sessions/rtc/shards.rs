@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
 use base::{Clock, ExitReason, Randomness, StreamId, limits};
@@ -49,6 +50,8 @@ pub struct Join {
     pub audio: bool,
     /// Addresses offered to this player beside the shard's own.
     pub extra_addresses: Vec<IpAddr>,
+    /// Time from the offer to connected.
+    pub connect_max: Duration,
     /// The player's end, both ways.
     pub ending: Ending,
     /// Told when media begins to flow.

@@ -197,9 +197,14 @@ impl Signalling {
 
     fn play(&mut self, play: Play, ctx: &mut ws::WebsocketContext<Self>) {
         let stream = play.stream.clone();
-        if self.plays.contains_key(&stream) {
-            self.refuse(&stream, &Refusal::new("already_playing"), ctx);
-            return;
+        if let Some(playing) = self.plays.get(&stream) {
+            if self.settings().is_none_or(|settings| settings.play_webrtc_stream_once_for_each_session()) {
+                self.refuse(&stream, &Refusal::new("already_playing"), ctx);
+                return;
+            }
+            // The same stream may be played again: the newer one takes the name on this socket.
+            playing.ending.end(ExitReason::Replaced);
+            self.plays.remove(&stream);
         }
         if self.plays.len() >= limits::PLAYS_PER_SOCKET_MAX {
             self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
@@ -225,7 +230,7 @@ impl Signalling {
         let joining = stream.clone();
         let of_join = ending.clone();
         ctx.spawn(join.into_actor(self).map(move |joined, session, ctx| match joined {
-            Ok(joined) => session.joined(&joining, joined, ctx),
+            Ok(joined) => session.joined(&joining, &of_join, joined, ctx),
             Err(refusal) => session.not_joined(&joining, &of_join, &refusal, ctx),
         }));
         let starting = stream.clone();
@@ -238,9 +243,16 @@ impl Signalling {
         }));
     }
 
-    fn joined(&mut self, stream: &StreamId, joined: Joined, ctx: &mut ws::WebsocketContext<Self>) {
-        let Some(playing) = self.plays.get_mut(stream) else {
-            // The join outlived its session; the ending has taken the player off already.
+    fn joined(
+        &mut self,
+        stream: &StreamId,
+        ending: &Ending,
+        joined: Joined,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) {
+        let Some(playing) = self.plays.get_mut(stream).filter(|playing| playing.ending.is(ending)) else {
+            // The join outlived its session.
+            ending.end(ExitReason::Finished);
             return;
         };
         playing.control = Some(joined.control);
@@ -251,9 +263,9 @@ impl Signalling {
         for (label, mid, line) in &joined.offer.candidates {
             self.send(&message::candidate(stream.as_str(), *label, mid, line, subscriber), ctx);
         }
-        let stream = stream.clone();
+        let (stream, ended) = (stream.clone(), ending.clone());
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(move |reason, session, ctx| {
-            session.play_ended(&stream, reason, ctx);
+            session.play_ended(&stream, &ended, reason, ctx);
         }));
     }
 
@@ -265,6 +277,9 @@ impl Signalling {
         ctx: &mut ws::WebsocketContext<Self>,
     ) {
         ending.end(ExitReason::Denied);
+        if self.plays.get(stream).is_none_or(|playing| !playing.ending.is(ending)) {
+            return;
+        }
         self.plays.remove(stream);
         if refusal.wait {
             self.wait(stream, ctx);
@@ -272,7 +287,17 @@ impl Signalling {
         self.refuse(stream, refusal, ctx);
     }
 
-    fn play_ended(&mut self, stream: &StreamId, reason: ExitReason, ctx: &mut ws::WebsocketContext<Self>) {
+    fn play_ended(
+        &mut self,
+        stream: &StreamId,
+        ended: &Ending,
+        reason: ExitReason,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) {
+        // Another play of the same stream may have taken the name meanwhile.
+        if self.plays.get(stream).is_none_or(|playing| !playing.ending.is(ended)) {
+            return;
+        }
         let Some(playing) = self.plays.remove(stream) else { return };
         let subscriber = playing.subscriber_id.as_deref();
         let note = message::subscriber_notification("play_finished", stream.as_str(), subscriber);
@@ -431,6 +456,7 @@ async fn join(
         video: sendable.video,
         audio: sendable.audio,
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
+        connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
         ending: ending.clone(),
         started,
     };
@@ -487,6 +513,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Signalling {
             }
             // AMS's signalling is text; a binary frame means nothing.
             Ok(ws::Message::Binary(_) | ws::Message::Nop) => {}
+            Err(ws::ProtocolError::Io(_)) => self.close(ExitReason::PeerClosed, ctx),
             Err(error) => {
                 tracing::info!(socket = %self.id, peer = %self.peer, %error, "a signalling socket broke its protocol");
                 self.close(ExitReason::ProtocolError, ctx);

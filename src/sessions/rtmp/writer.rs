@@ -13,7 +13,6 @@ const LATE_TRACK_WAIT_MS: i64 = 1_000;
 #[derive(Default)]
 struct Lane {
     writer: Option<TrackWriter>,
-    generation: u32,
     units: Option<metrics::Counter>,
 }
 
@@ -53,10 +52,8 @@ impl Tracks {
         let kind = config.codec().kind();
         let id = TrackId::new(kind.label()).map_err(|_| TrackError::TooManyTracks)?;
         let writer = self.media.write_track(&id, config, None).ok_or(TrackError::TooManyTracks)?;
-        let generation = self.media.catalogue().track(&id).map_or(1, |info| info.generation);
         let lane = self.lane(kind);
         lane.writer = Some(writer);
-        lane.generation = generation;
         lane.units.get_or_insert_with(|| metric::units(kind.label()));
         Ok(())
     }
@@ -66,7 +63,7 @@ impl Tracks {
         self.first.get_or_insert(unit.dts);
         let lane = self.lane(kind);
         let Some(writer) = &lane.writer else { return Ok(()) };
-        writer.write(Unit { generation: lane.generation, ..unit })?;
+        writer.write(Unit { generation: writer.generation(), ..unit })?;
         if let Some(units) = &lane.units {
             units.increment(1);
         }

@@ -1,0 +1,265 @@
+//! Who dies with whom, who stays, and what is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use base::{AppName, Clock, ExitReason, PeerAddr, SessionId, StreamId, SystemClock, SystemRandomness};
+use cluster_model::Broadcasts;
+use media::StreamMedia;
+use security::testing::open_gate;
+use security::{Access, Denial, Direction, Gate, Permit};
+
+use crate::fault::Fault;
+use crate::{
+    Applications, Attach, Ending, PlayError, PlayGrant, PublishGrant, PublisherFacts, ReaderFactory, Services,
+    Serving,
+};
+
+/// Longer than anything here takes; a test that waits this long has failed.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, what).await.expect("it happens soon")
+}
+
+struct Node {
+    gate: Gate,
+    broadcasts: Broadcasts,
+    applications: Applications,
+}
+
+impl Node {
+    async fn start(readers: Vec<Arc<dyn ReaderFactory>>) -> Self {
+        let (gate, broadcasts, _settings) = open_gate(&["LiveApp"]).await;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let services = Services { broadcasts: broadcasts.clone(), readers, clock };
+        let applications = Applications::start(services, &[app()]);
+        Self { gate, broadcasts, applications }
+    }
+
+    async fn permit(&self, direction: Direction) -> Result<Permit, Denial> {
+        let peer = PeerAddr::new("127.0.0.1:1".parse().unwrap());
+        let session = SessionId::random(&SystemRandomness);
+        self.gate.admit(Access::new(app(), "s1", direction, peer, session)).await
+    }
+
+    async fn publish(&self) -> PublishGrant {
+        let permit = self.permit(Direction::Publish).await.unwrap();
+        let facts = PublisherFacts { publish_type: "RTMP", ..PublisherFacts::default() };
+        self.applications.publish(permit, facts).await.unwrap()
+    }
+
+    /// A stream that can be played.
+    async fn live(&self) -> PublishGrant {
+        let mut grant = self.publish().await;
+        let mut began = self.applications.wait(&app(), &stream()).await.unwrap();
+        grant.began();
+        soon(began.wait_for(|began| *began)).await.unwrap();
+        grant
+    }
+
+    async fn play(&self) -> Result<PlayGrant, PlayError> {
+        let permit = self.permit(Direction::Play).await.unwrap();
+        self.applications.play(permit, Ending::new(), Arbiter::current()).await
+    }
+
+    /// Waits until the stream is gone and its seat free, and publishes it again.
+    async fn publish_again(&self) -> PublishGrant {
+        soon(async {
+            loop {
+                match self.permit(Direction::Publish).await {
+                    Ok(permit) => {
+                        let facts = PublisherFacts::default();
+                        return self.applications.publish(permit, facts).await.unwrap();
+                    }
+                    Err(Denial::AlreadyLive) => tokio::task::yield_now().await,
+                    Err(denial) => panic!("{denial}"),
+                }
+            }
+        })
+        .await
+    }
+
+    async fn status(&self) -> Option<String> {
+        let broadcast = self.broadcasts.get(&app(), &stream()).await.unwrap()?;
+        Some(serde_json::to_value(&broadcast.status).unwrap().as_str().unwrap().to_owned())
+    }
+}
+
+fn app() -> AppName {
+    AppName::new("LiveApp").unwrap()
+}
+
+fn stream() -> StreamId {
+    StreamId::new("s1").unwrap()
+}
+
+/// Counts how often it was dropped.
+struct Held(Arc<AtomicUsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[actix_rt::test]
+async fn a_clean_end_of_the_publisher_ends_its_players_cleanly_and_is_recorded() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    assert_eq!(node.status().await.as_deref(), Some("broadcasting"));
+    let player = node.play().await.unwrap();
+    let detached = Arc::new(AtomicUsize::new(0));
+    player.subscriber.send(Attach(Box::new(Held(Arc::clone(&detached))))).await.unwrap();
+    publisher.ending.end(ExitReason::Finished);
+    assert_eq!(soon(player.ending.ended()).await, ExitReason::Finished);
+    assert!(publisher.media.is_closed() || soon(publisher.media.closed()).await == ());
+    let _again = node.publish_again().await;
+    soon(async {
+        while detached.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_publisher_whose_connection_is_dropped_is_an_unclean_end() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    let player = node.play().await.unwrap();
+    drop(publisher);
+    assert_eq!(soon(player.ending.ended()).await, ExitReason::StreamEnded);
+    let _again = node.publish_again().await;
+}
+
+#[actix_rt::test]
+async fn an_unregistered_stream_is_forgotten_when_it_ends() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    assert!(node.applications.stop(&app(), &stream(), ExitReason::Kicked).await);
+    assert_eq!(publisher.ending.reason(), Some(ExitReason::Kicked));
+    assert_eq!(node.status().await, None);
+    assert!(!node.applications.stop(&app(), &stream(), ExitReason::Kicked).await, "it was not live");
+}
+
+#[actix_rt::test]
+async fn a_stream_is_played_only_once_its_tracks_are_known() {
+    let node = Node::start(Vec::new()).await;
+    assert_eq!(node.play().await.unwrap_err(), PlayError::NoSuchStream);
+    let mut publisher = node.publish().await;
+    assert_eq!(node.play().await.unwrap_err(), PlayError::NoSuchStream);
+    let mut began = node.applications.wait(&app(), &stream()).await.unwrap();
+    assert!(!*began.borrow_and_update());
+    publisher.began();
+    soon(began.wait_for(|began| *began)).await.unwrap();
+    node.play().await.unwrap();
+    let late = node.applications.wait(&app(), &stream()).await.unwrap();
+    assert!(*late.borrow(), "who comes late need not wait");
+}
+
+#[actix_rt::test]
+async fn the_second_publisher_waits_outside_until_the_first_is_gone() {
+    let node = Node::start(Vec::new()).await;
+    let first = node.live().await;
+    assert_eq!(node.permit(Direction::Publish).await.unwrap_err(), Denial::AlreadyLive);
+    first.ending.end(ExitReason::Finished);
+    let second = node.publish_again().await;
+    assert_eq!(second.ending.reason(), None);
+}
+
+#[actix_rt::test]
+async fn a_subscriber_that_panics_ends_alone() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    let (first, second) = (node.play().await.unwrap(), node.play().await.unwrap());
+    assert!(first.subscriber.send(Fault).await.is_err());
+    assert_eq!(soon(first.ending.ended()).await, ExitReason::Failed);
+    assert_eq!((second.ending.reason(), publisher.ending.reason()), (None, None));
+    assert_eq!(node.applications.find(&app(), &stream()).await.unwrap().players, 1);
+}
+
+#[actix_rt::test]
+async fn a_stream_that_panics_takes_its_own_with_it_and_can_be_published_again() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    let player = node.play().await.unwrap();
+    node.applications.fault_stream(&app(), &stream()).await;
+    assert_eq!(soon(publisher.ending.ended()).await, ExitReason::StreamEnded);
+    assert_eq!(soon(player.ending.ended()).await, ExitReason::StreamEnded);
+    let _again = node.publish_again().await;
+    assert_eq!(node.status().await.as_deref(), Some("broadcasting"));
+}
+
+#[actix_rt::test]
+async fn an_application_that_panics_is_started_anew() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    node.applications.fault(&app()).await;
+    assert_eq!(soon(publisher.ending.ended()).await, ExitReason::StreamEnded);
+    let _again = node.publish_again().await;
+}
+
+/// A reader that panics at its first try.
+struct Clumsy {
+    tries: AtomicUsize,
+    served: Arc<AtomicBool>,
+}
+
+impl ReaderFactory for Clumsy {
+    fn name(&self) -> &'static str {
+        "clumsy"
+    }
+
+    fn serve(&self, _: &AppName, _: &StreamId, media: Arc<StreamMedia>) -> Serving {
+        let first = self.tries.fetch_add(1, Ordering::SeqCst) == 0;
+        let served = Arc::clone(&self.served);
+        Box::pin(async move {
+            assert!(!first, "the first try panics");
+            served.store(true, Ordering::SeqCst);
+            media.closed().await;
+        })
+    }
+}
+
+#[actix_rt::test]
+async fn a_reader_that_panics_is_made_anew_and_nobody_notices() {
+    let served = Arc::new(AtomicBool::new(false));
+    let reader = Clumsy { tries: AtomicUsize::new(0), served: Arc::clone(&served) };
+    let node = Node::start(vec![Arc::new(reader)]).await;
+    let publisher = node.live().await;
+    let player = node.play().await.unwrap();
+    soon(async {
+        while !served.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!((publisher.ending.reason(), player.ending.reason()), (None, None));
+}
+
+#[actix_rt::test]
+async fn a_revoked_permit_ends_its_player_and_nobody_else() {
+    let node = Node::start(Vec::new()).await;
+    let _publisher = node.live().await;
+    let permit = node.permit(Direction::Play).await.unwrap();
+    let control = permit.control();
+    let player = node.applications.play(permit, Ending::new(), Arbiter::current()).await.unwrap();
+    let other = node.play().await.unwrap();
+    control.end(ExitReason::Revoked);
+    assert_eq!(soon(player.ending.ended()).await, ExitReason::Revoked);
+    assert_eq!(other.ending.reason(), None);
+}
+
+#[actix_rt::test]
+async fn a_drain_ends_every_stream_and_records_it() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    let player = node.play().await.unwrap();
+    soon(node.applications.drain()).await;
+    assert_eq!(publisher.ending.reason(), Some(ExitReason::Draining));
+    assert_eq!(player.ending.reason(), Some(ExitReason::Draining));
+    assert_eq!(node.status().await, None);
+}
