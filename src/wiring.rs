@@ -221,7 +221,8 @@ async fn applications(
     Ok(names)
 }
 
-/// A standalone node follows its files: what they say is stored when it is new or was changed.
+/// A standalone node follows its files: what they say is stored when it is new or was changed. What
+/// is stored outlives its file.
 async fn follow_file(
     settings: &Settings,
     folder: &AppFolder,
@@ -230,10 +231,18 @@ async fn follow_file(
     let app = &folder.name;
     let not_stored = || format!("the settings of {app} could not be stored");
     let Some((version, held)) = settings.get(app).await.with_context(not_stored)? else {
+        if !folder.settings_file.exists() {
+            tracing::warn!(%app, file = %folder.settings_file.display(), "no such file: the application begins with the defaults");
+            settings.seed(app, &AppSettings::new(app, randomness)).await.with_context(not_stored)?;
+            return Ok(Vec::new());
+        }
         let loaded = AppSettings::load(folder, randomness)?;
         settings.seed(app, &loaded.settings).await.with_context(not_stored)?;
         return Ok(loaded.notices);
     };
+    if !folder.settings_file.exists() {
+        return Ok(Vec::new());
+    }
     let loaded = AppSettings::load_again(folder, &held, randomness)?;
     if loaded.settings != *held {
         tracing::info!(%app, file = %folder.settings_file.display(), "changed settings are taken from the file");

@@ -174,6 +174,8 @@ pub const SUBSCRIBERS_PER_STREAM_MAX: usize = 100_000;
 
 // -- transcoding
 
+/// How long a transcoded audio packet is held so that bursts become an even pace. Later ones go at once.
+pub const AUDIO_PACE_MAX: Duration = Duration::from_millis(60);
 /// Jobs at work in the audio pool or waiting for it, over all streams; a stream has one at a time.
 /// More: that stream's audio skips.
 pub const AUDIO_JOBS_MAX: usize = 1_024;

@@ -9,6 +9,8 @@ use crate::{ConfigError, Place, Problem};
 
 /// The file that makes a folder an application.
 const SETTINGS_FILE: &str = "WEB-INF/red5-web.properties";
+/// What makes a folder an application.
+const WEB_INF: &str = "WEB-INF";
 
 /// The folder of the node's own pages.
 const ROOT: &str = "root";
@@ -23,12 +25,11 @@ pub struct AppFolder {
     pub name: AppName,
     /// The folder, with its pages.
     pub folder: PathBuf,
-    /// Its `WEB-INF/red5-web.properties`.
+    /// Its `WEB-INF/red5-web.properties`, which may be missing: the stored settings stand, or AMS's defaults.
     pub settings_file: PathBuf,
 }
 
-/// Finds the applications: the folders of `webapps` that have a `WEB-INF/red5-web.properties`, sorted by
-/// name. `root` is never one.
+/// Finds the applications: the folders of `webapps` that have a `WEB-INF`, sorted by name. `root` is never one.
 ///
 /// # Errors
 /// The folder cannot be read, or an application's name is not a name.
@@ -42,8 +43,8 @@ pub fn discover_applications(webapps: &Path) -> Result<Vec<AppFolder>, ConfigErr
     for entry in std::fs::read_dir(webapps).map_err(unreadable)? {
         let folder = entry.map_err(unreadable)?.path();
         let settings_file = folder.join(SETTINGS_FILE);
-        match std::fs::metadata(&settings_file) {
-            Ok(metadata) if metadata.is_file() => {}
+        match std::fs::metadata(folder.join(WEB_INF)) {
+            Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => continue,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             Err(source) => {
@@ -82,15 +83,16 @@ mod tests {
     }
 
     #[test]
-    fn folders_with_settings_are_applications() {
+    fn folders_with_a_web_inf_are_applications_even_without_the_file() {
         let webapps = tempfile::tempdir().unwrap();
         for folder in ["b", "A", "root"] {
             make(webapps.path(), folder);
         }
         std::fs::create_dir(webapps.path().join("no settings")).unwrap();
+        std::fs::create_dir_all(webapps.path().join("c").join(WEB_INF)).unwrap();
         std::fs::write(webapps.path().join("a file"), "").unwrap();
         let found = discover_applications(webapps.path()).unwrap();
-        assert_eq!(found.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(), ["A", "b"]);
+        assert_eq!(found.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(), ["A", "b", "c"]);
     }
 
     #[test]

@@ -19,8 +19,16 @@ use crate::stream::{Began, BeginPlay, BeginPublish, Describe, End, Stream, Strea
 struct Child {
     incarnation: u64,
     addr: Addr<Stream>,
+    /// Ended when the application forgets the stream, or dies.
+    life: Ending,
     /// Its tracks are known: who waits now need not wait.
     playable: bool,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.life.end(ExitReason::StreamEnded);
+    }
 }
 
 /// One application of the node.
@@ -90,14 +98,11 @@ impl Application {
         self.incarnations += 1;
         let incarnation = self.incarnations;
         let end = StreamEnd { id: id.clone(), incarnation, permit: None, recorded: false };
-        let addr = Stream::new(
-            self.name.clone(),
-            id.clone(),
-            Arc::clone(&self.services),
-            self.ends.guard(end),
-        )
-        .start();
-        self.streams.insert(id.clone(), Child { incarnation, addr: addr.clone(), playable: false });
+        let life = Ending::new();
+        let guard = self.ends.guard(end);
+        let addr =
+            Stream::new(self.name.clone(), id.clone(), Arc::clone(&self.services), life.clone(), guard).start();
+        self.streams.insert(id.clone(), Child { incarnation, addr: addr.clone(), life, playable: false });
         Ok(addr)
     }
 }

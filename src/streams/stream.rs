@@ -81,6 +81,8 @@ pub(crate) struct Stream {
     id: StreamId,
     services: Arc<Services>,
     media: MediaOwner,
+    /// Ended by the application.
+    life: Ending,
     since: WallTime,
     playable: bool,
     ending: bool,
@@ -92,12 +94,19 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(app: AppName, id: StreamId, services: Arc<Services>, guard: Obituary<StreamEnd>) -> Self {
+    pub(crate) fn new(
+        app: AppName,
+        id: StreamId,
+        services: Arc<Services>,
+        life: Ending,
+        guard: Obituary<StreamEnd>,
+    ) -> Self {
         Self {
             app,
             id,
             since: services.clock.wall(),
             services,
+            life,
             media: MediaOwner(StreamMedia::new()),
             playable: false,
             ending: false,
@@ -224,6 +233,12 @@ impl Actor for Stream {
         ctx.set_mailbox_capacity(limits::MAILBOX_MESSAGES_MAX);
         metric::streams().increment(1.0);
         self.listen(ctx);
+        let life = self.life.clone();
+        ctx.spawn(
+            async move { life.ended().await }
+                .into_actor(self)
+                .map(|reason, stream, ctx| stream.finish(reason, ctx)),
+        );
         ctx.run_interval(HEARTBEAT, |stream, ctx| stream.beat(ctx));
         for factory in &self.services.readers {
             actix_rt::spawn(serve(

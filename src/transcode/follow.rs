@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use crate::convert::{AacToOpus, ConvertError};
+use crate::pace::Pace;
 use crate::pool::AudioPool;
 
 /// The name of the track made from a stream's AAC.
@@ -73,6 +74,7 @@ async fn run(media: Arc<StreamMedia>, pool: AudioPool, make: Make) {
             converter: None,
             writer,
             newest: None,
+            pace: Pace::default(),
             bell,
         };
         let end = transcoder.run(&mut waiting.demand).await;
@@ -181,6 +183,7 @@ struct Transcoder<'a> {
     writer: TrackWriter,
     /// The newest packet written.
     newest: Option<MediaTime>,
+    pace: Pace,
     bell: Bell,
 }
 
@@ -282,7 +285,13 @@ impl Transcoder<'_> {
         self.converter = Some(converter);
         for outcome in converted {
             match outcome {
-                Ok(packets) => packets.into_iter().try_for_each(|packet| self.write(packet))?,
+                Ok(packets) => {
+                    for packet in packets {
+                        let due = self.pace.due(packet.dts, packet.arrived);
+                        tokio::time::sleep_until(due.into()).await;
+                        self.write(packet)?;
+                    }
+                }
                 Err(why) => tracing::debug!(%why, "an audio frame is skipped"),
             }
         }

@@ -15,6 +15,7 @@
 mod convert;
 mod decode;
 mod follow;
+mod pace;
 mod pool;
 mod reader;
 mod resample;

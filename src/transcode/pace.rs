@@ -1,0 +1,94 @@
+//! Evening out audio that comes in bursts.
+//!
+//! Encoders interleave audio with video, so two or three audio frames arrive at once with every
+//! picture. Players answer such jitter with a deep buffer (Chromium: 70 to 90 ms) and sound that
+//! lags the picture until they have caught up; handed on at an even pace it is far shallower.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use base::{MediaTime, limits};
+
+/// How long a late arrival is remembered.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// Tells when a packet is to be handed on: at an even pace, behind the latest of the recent
+/// arrivals, and never held for more than [`limits::AUDIO_PACE_MAX`].
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    origin: Option<(Instant, MediaTime)>,
+    /// When each recent packet arrived, and how late against the first (ns): latest first, falling.
+    late: VecDeque<(Instant, i64)>,
+}
+
+impl Pace {
+    /// When the packet of that time, which arrived then, is due. Packets come in order.
+    pub(crate) fn due(&mut self, dts: MediaTime, arrived: Instant) -> Instant {
+        let (origin, first) = *self.origin.get_or_insert((arrived, dts));
+        let since = i64::try_from(arrived.saturating_duration_since(origin).as_nanos()).unwrap_or(i64::MAX);
+        let late = since.saturating_sub((dts - first).as_nanos());
+        while self.late.back().is_some_and(|(_, earlier)| *earlier <= late) {
+            self.late.pop_back();
+        }
+        self.late.push_back((arrived, late));
+        while self.late.front().is_some_and(|(at, _)| arrived.saturating_duration_since(*at) > WINDOW) {
+            self.late.pop_front();
+        }
+        let latest = self.late.front().map_or(late, |(_, latest)| *latest);
+        let hold = Duration::from_nanos(u64::try_from(latest.saturating_sub(late)).unwrap_or(0));
+        arrived + hold.min(limits::AUDIO_PACE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Clock, SystemClock};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn bursts_become_an_even_pace() {
+        let start = SystemClock.now();
+        let mut pace = Pace::default();
+        let mut last = None;
+        // Packets of 20 ms that arrive with the pictures, every 33 ms.
+        for packet in 0..200_u32 {
+            let made = MediaTime::from_millis(i64::from(packet) * 20);
+            let arrived = start + 33 * MS * (packet * 20).div_ceil(33);
+            let due = pace.due(made, arrived);
+            assert!(due >= arrived && due <= arrived + 33 * MS, "packet {packet}");
+            if packet > 20 {
+                let step = due - last.unwrap_or(due);
+                assert!(step >= 19 * MS && step <= 21 * MS, "packet {packet} after {step:?}");
+            }
+            last = Some(due);
+        }
+    }
+
+    #[test]
+    fn an_even_source_is_not_held() {
+        let start = SystemClock.now();
+        let mut pace = Pace::default();
+        for packet in 0..100_u32 {
+            let at = start + 20 * MS * packet;
+            assert_eq!(pace.due(MediaTime::from_millis(i64::from(packet) * 20), at), at);
+        }
+    }
+
+    #[test]
+    fn one_long_stall_is_forgotten_and_never_holds_more_than_the_limit() {
+        let start = SystemClock.now();
+        let mut pace = Pace::default();
+        for packet in 0..300_u32 {
+            let stall = if (50..60).contains(&packet) { 500 * MS } else { Duration::ZERO };
+            let arrived = start + 20 * MS * packet + stall;
+            let held = pace.due(MediaTime::from_millis(i64::from(packet) * 20), arrived) - arrived;
+            assert!(held <= limits::AUDIO_PACE_MAX);
+            if packet > 60 + 160 {
+                assert_eq!(held, Duration::ZERO, "packet {packet}");
+            }
+        }
+    }
+}
