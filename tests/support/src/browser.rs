@@ -37,7 +37,7 @@ const FLAGS: &[&str] = &[
     "--disable-features=Translate,OptimizationHints,MediaRouter",
     "--autoplay-policy=no-user-gesture-required",
     "--allow-loopback-in-peer-connection",
-    "--window-size=1366,900",
+    "--window-size=800,640",
 ];
 
 /// Why the browser did not do what it was told.
