@@ -27,6 +27,7 @@ pub fn sdp_answer(data: &[u8]) {
         label: sdp::track_label(kind, "s"),
         ssrc: 1,
         codecs,
+        playout_delay: kind == Kind::Video,
         active: true,
     };
     let offered = [

@@ -8,7 +8,7 @@ mod offer;
 pub mod policy;
 
 pub use answer::{Answer, AnswerError, AnsweredMedia, read_answer};
-pub use offer::{Offer, OfferedMedia, SessionOffer, candidate};
+pub use offer::{Offer, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, SessionOffer, candidate};
 
 use media::Kind;
 

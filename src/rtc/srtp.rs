@@ -21,6 +21,7 @@ use keys::{Label, derive};
 
 /// Bytes of an RTP header without extensions and contributing sources.
 pub const RTP_HEADER_BYTES: usize = 12;
+const PLAYOUT_DELAY_BYTES: usize = 8;
 const GCM_TAG_BYTES: usize = 16;
 const CM_TAG_BYTES: usize = 10;
 const SHA1_BYTES: usize = 20;
@@ -38,6 +39,30 @@ pub struct RtpHeader {
     pub payload_type: u8,
     /// The last packet of a video frame.
     pub marker: bool,
+    /// The one extension we send, if it was negotiated and this packet carries it.
+    pub playout_delay: Option<PlayoutDelay>,
+}
+
+/// The header extension that asks a browser to show pictures no sooner than this after they came
+/// (`playout-delay` of the WebRTC project): 12 bits each for least and most, in units of 10 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayoutDelay {
+    /// The extension's id, as negotiated: 1 to 14.
+    pub id: u8,
+    /// Least delay in units of 10 ms.
+    pub least: u16,
+    /// Most delay in units of 10 ms.
+    pub most: u16,
+}
+
+impl PlayoutDelay {
+    /// One-byte header form (RFC 8285 4.2): profile, length in words, element.
+    fn write(self, out: &mut Vec<u8>) {
+        let delays = u32::from(self.least & 0xfff) << 12 | u32::from(self.most & 0xfff);
+        out.put_u16(0xbede);
+        out.put_u16(1);
+        out.put_u32(u32::from(self.id & 0xf) << 28 | 2 << 24 | delays);
+    }
 }
 
 impl RtpHeader {
@@ -49,12 +74,20 @@ impl RtpHeader {
         (self.index >> 16) as u32
     }
 
+    /// Its size on the wire.
+    pub const fn bytes(&self) -> usize {
+        RTP_HEADER_BYTES + if self.playout_delay.is_some() { PLAYOUT_DELAY_BYTES } else { 0 }
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
-        out.put_u8(0x80);
+        out.put_u8(0x80 | u8::from(self.playout_delay.is_some()) << 4);
         out.put_u8(u8::from(self.marker) << 7 | self.payload_type & 0x7f);
         out.put_u16(self.sequence_number());
         out.put_u32(self.timestamp);
         out.put_u32(self.ssrc);
+        if let Some(delay) = self.playout_delay {
+            delay.write(out);
+        }
     }
 }
 
@@ -88,13 +121,13 @@ impl RtpSealer {
         Ok(Self(cipher))
     }
 
-    /// Bytes that header and tag add to a payload.
-    pub const fn overhead(&self) -> usize {
-        RTP_HEADER_BYTES
-            + match self.0 {
-                Cipher::Gcm { .. } => GCM_TAG_BYTES,
-                Cipher::Cm { .. } => CM_TAG_BYTES,
-            }
+    /// Bytes that the tag adds to header and payload.
+    #[cfg(test)]
+    pub const fn tag_bytes(&self) -> usize {
+        match self.0 {
+            Cipher::Gcm { .. } => GCM_TAG_BYTES,
+            Cipher::Cm { .. } => CM_TAG_BYTES,
+        }
     }
 
     /// Appends the sealed packet to `out`. On an error `out` is as it was.
@@ -116,7 +149,7 @@ impl RtpSealer {
         out: &mut Vec<u8>,
     ) -> Result<(), CryptoError> {
         let (_, packet) = out.split_at_mut(start);
-        let (head, body) = packet.split_at_mut(RTP_HEADER_BYTES);
+        let (head, body) = packet.split_at_mut(header.bytes());
         match &mut self.0 {
             Cipher::Gcm { aead, salt } => {
                 let mut nonce = [0; 12];

@@ -6,6 +6,7 @@ use base::limits;
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
+use super::offer::{PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI};
 use super::{OfferedMedia, read_fingerprint};
 use crate::dtls::Fingerprint;
 
@@ -21,6 +22,8 @@ pub struct AnsweredMedia {
     pub nack: bool,
     /// It asks for key frames by picture loss (`nack pli`).
     pub pli: bool,
+    /// It takes the `playout-delay` extension as it was offered.
+    pub playout_delay: bool,
 }
 
 /// An answer that can be played to.
@@ -104,7 +107,7 @@ pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, Answe
         }
         let refused = line.media_name.port.value == 0 && !line.has_attribute("bundle-only");
         if refused || !receives(line, &session) {
-            media.push(AnsweredMedia { payload_type: None, nack: false, pli: false });
+            media.push(AnsweredMedia { payload_type: None, nack: false, pli: false, playout_delay: false });
         } else {
             media.push(answered(index, line, offer)?);
         }
@@ -166,7 +169,17 @@ fn answered(
             value.strip_prefix(&own).or_else(|| value.strip_prefix("* ")).map(str::trim) == Some(kind)
         })
     };
-    Ok(AnsweredMedia { payload_type: Some(payload_type), nack: feedback("nack"), pli: feedback("nack pli") })
+    let extension = format!("{PLAYOUT_DELAY_ID} {PLAYOUT_DELAY_URI}");
+    let playout_delay = offer.playout_delay
+        && line.attributes.iter().any(|attribute| {
+            attribute.key == "extmap" && attribute.value.as_deref().map(str::trim) == Some(extension.as_str())
+        });
+    Ok(AnsweredMedia {
+        payload_type: Some(payload_type),
+        nack: feedback("nack"),
+        pli: feedback("nack pli"),
+        playout_delay,
+    })
 }
 
 fn is_bundled<'a>(session: &SessionDescription, mut mids: impl Iterator<Item = &'a str>) -> bool {

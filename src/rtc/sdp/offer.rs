@@ -13,6 +13,10 @@ use crate::ice::IceCredentials;
 const HOST_PREFERENCE: u32 = 126;
 /// RTP, and with it everything, since RTCP is multiplexed.
 const COMPONENT: u32 = 1;
+/// What we offer the extension as; an answer may not change it (RFC 8285 6).
+pub const PLAYOUT_DELAY_ID: u8 = 1;
+/// The extension's name.
+pub const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
 /// One m-line of an offer: a track that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct OfferedMedia {
     pub ssrc: u32,
     /// What it can be sent as, preferred first.
     pub codecs: Vec<OfferedCodec>,
+    /// Offer the `playout-delay` extension.
+    pub playout_delay: bool,
     /// `false` when the track is gone: m-lines are never removed (RFC 8829 5.2.2).
     pub active: bool,
 }
@@ -127,6 +133,9 @@ impl SessionOffer<'_> {
         )?;
         write!(out, "a={}\r\n", if media.active { "sendonly" } else { "inactive" })?;
         write!(out, "a=msid:{} {}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n", self.stream, media.label)?;
+        if media.playout_delay {
+            write!(out, "a=extmap:{PLAYOUT_DELAY_ID} {PLAYOUT_DELAY_URI}\r\n")?;
+        }
         for OfferedCodec { payload_type, encoding, parameters, feedback } in &media.codecs {
             write!(out, "a=rtpmap:{payload_type} {encoding}\r\n")?;
             for kind in *feedback {

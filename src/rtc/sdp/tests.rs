@@ -13,6 +13,7 @@ fn media() -> Vec<OfferedMedia> {
             label: track_label(Kind::Video, "s1"),
             ssrc: 11,
             codecs: policy::h264([0x64, 0x00, 0x1f]),
+            playout_delay: true,
             active: true,
         },
         OfferedMedia {
@@ -21,6 +22,7 @@ fn media() -> Vec<OfferedMedia> {
             label: track_label(Kind::Audio, "s1"),
             ssrc: 12,
             codecs: policy::opus(2),
+            playout_delay: false,
             active: true,
         },
     ]
@@ -53,7 +55,7 @@ fn answer() -> String {
     };
     format!(
         "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n{}{}",
-        line("video", "0", "97", "a=rtpmap:97 H264/90000\r\na=rtcp-fb:97 nack\r\na=rtcp-fb:* nack pli\r\n"),
+        line("video", "0", "97", "a=rtpmap:97 H264/90000\r\na=rtcp-fb:97 nack\r\na=rtcp-fb:* nack pli\r\na=extmap:1 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"),
         line("audio", "1", "111", "a=fmtp:111 minptime=10;useinbandfec=1; stereo=1\r\n"),
     )
 }
@@ -74,6 +76,7 @@ fn the_offer_names_tracks_as_ams_pages_expect() {
         "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f",
         "a=fmtp:97 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
         "a=rtcp-fb:96 nack pli",
+        "a=extmap:1 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
         "a=rtpmap:111 opus/48000/2",
         "a=fmtp:111 minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1",
         "a=candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host",
@@ -110,8 +113,8 @@ fn an_answer_is_read() {
     assert_eq!(
         read.media,
         [
-            AnsweredMedia { payload_type: Some(97), nack: true, pli: true },
-            AnsweredMedia { payload_type: Some(111), nack: false, pli: false },
+            AnsweredMedia { payload_type: Some(97), nack: true, pli: true, playout_delay: true },
+            AnsweredMedia { payload_type: Some(111), nack: false, pli: false, playout_delay: false },
         ]
     );
 }

@@ -10,7 +10,7 @@ use super::resends::Resends;
 use super::slab::Key;
 use super::stamps::{FrameClock, Stamps};
 use crate::sdp::policy::{OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE};
-use crate::srtp::{RtpHeader, RtpSealer};
+use crate::srtp::{PlayoutDelay, RtpHeader, RtpSealer};
 
 /// What a replay needs to go on.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(super) struct PlayTrack {
     pub(super) ssrc: u32,
     /// Once the answer has taken the track.
     pub(super) payload_type: Option<u8>,
+    /// Sent with key frames, where the answer took the extension.
+    pub(super) playout_delay: Option<PlayoutDelay>,
     /// Once the track is there.
     pub(super) fanout: Option<Key>,
     pub(super) enabled: bool,
@@ -94,6 +96,7 @@ impl PlayTrack {
             kind,
             ssrc,
             payload_type: None,
+            playout_delay: None,
             fanout: None,
             enabled: true,
             position: Position::Stopped,
@@ -162,10 +165,15 @@ impl PlayTrack {
         let start = out.len();
         let mut batch = Batch { packets: 0, bytes: 0, segment_size: None };
         let Some(size) = run.packets.get(first).map(|packet| packet.payload.len()) else { return batch };
+        let mut sealed = 0;
         for (offset, packet) in run.packets.iter().enumerate().skip(first).take(max) {
             let bytes = packet.payload.len();
+            let before = out.len();
             if bytes > size || !self.seal(sealer, run, offset, out) {
                 break;
+            }
+            if batch.packets == 0 {
+                sealed = out.len() - before;
             }
             let index = (run.first_packet + offset as u64).wrapping_add(self.shift);
             self.next_index = self.next_index.max(index + 1);
@@ -177,7 +185,7 @@ impl PlayTrack {
             }
         }
         batch.bytes = out.len() - start;
-        batch.segment_size = (batch.packets > 1).then_some(size + sealer.overhead());
+        batch.segment_size = (batch.packets > 1).then_some(sealed);
         self.resends.sent(batch.bytes);
         batch
     }
@@ -193,6 +201,8 @@ impl PlayTrack {
             ssrc: self.ssrc,
             payload_type,
             marker: packet.marker,
+            // Browsers keep what a key frame said, and a packet sent again says the same.
+            playout_delay: self.playout_delay.filter(|_| run.key),
         };
         sealer.seal(&header, &packet.payload, out).is_ok()
     }

@@ -15,7 +15,7 @@ fn keys(profile: Profile) -> SrtpKeys {
 }
 
 fn header(index: u64) -> RtpHeader {
-    RtpHeader { index, timestamp: 90_000, ssrc: 0xdead_beef, payload_type: 96, marker: true }
+    RtpHeader { index, timestamp: 90_000, ssrc: 0xdead_beef, payload_type: 96, marker: true, playout_delay: None }
 }
 
 /// What the peer does with our packets.
@@ -59,12 +59,33 @@ fn another_implementation_opens_what_is_sealed_also_over_a_sequence_wrap() {
             let mut out = vec![1, 2, 3];
             let payload = vec![index as u8; 100];
             sealer.seal(&header(index), &payload, &mut out).unwrap();
-            assert_eq!(out.len(), 3 + payload.len() + sealer.overhead());
+            assert_eq!(out.len(), 3 + RTP_HEADER_BYTES + payload.len() + sealer.tag_bytes());
             let opened = peer.decrypt_rtp(&out[3..]).unwrap();
             assert_eq!(opened[RTP_HEADER_BYTES..], payload[..], "{profile:?} {index:#x}");
             assert_eq!(opened[1], 0x80 | 96);
             assert_eq!(opened[2..4], (index as u16).to_be_bytes());
         }
+    }
+}
+
+#[test]
+fn a_header_extension_is_authentic_and_in_the_clear() {
+    for profile in [Profile::Gcm, Profile::Cm] {
+        let keys = keys(profile);
+        let mut sealer = RtpSealer::new(&keys, provider().crypto()).unwrap();
+        let header = RtpHeader {
+            playout_delay: Some(PlayoutDelay { id: 1, least: 8, most: 1_000 }),
+            ..header(7)
+        };
+        let mut out = Vec::new();
+        sealer.seal(&header, &[9; 50], &mut out).unwrap();
+        assert_eq!(out.len(), header.bytes() + 50 + sealer.tag_bytes());
+        // RFC 8285 4.2: profile, one word, element 1 of three bytes: 8 and 1000 in 12 bits each.
+        assert_eq!(out[12..20], [0xbe, 0xde, 0, 1, 0x12, 0x00, 0x83, 0xe8]);
+        let opened = peer(&keys).decrypt_rtp(&out).unwrap();
+        assert_eq!((opened[0], &opened[20..]), (0x90, &[9; 50][..]), "{profile:?}");
+        out[19] ^= 1;
+        assert!(peer(&keys).decrypt_rtp(&out).is_err(), "{profile:?}");
     }
 }
 

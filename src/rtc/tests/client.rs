@@ -57,6 +57,8 @@ pub struct Received {
     pub sequence: u16,
     pub timestamp: u32,
     pub payload_type: u8,
+    /// The one element of the header extension.
+    pub playout_delay: Option<u32>,
     pub marker: bool,
     pub payload: Vec<u8>,
     /// As it came from the link.
@@ -154,6 +156,13 @@ impl Client {
                  a=setup:active\r\na=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\na=rtcp-fb:* nack\r\n",
                 self.ufrag
             );
+            if line.starts_with("m=video") {
+                answer += &offer
+                    .lines()
+                    .filter(|line| line.starts_with("a=extmap:"))
+                    .map(|line| format!("{line}\r\n"))
+                    .collect::<String>();
+            }
         }
         answer
     }
@@ -240,7 +249,8 @@ impl Client {
             timestamp: word(4),
             payload_type: opened[1] & 0x7f,
             marker: opened[1] & 0x80 != 0,
-            payload: opened[12..].to_vec(),
+            playout_delay: (opened[0] & 0x10 != 0).then(|| word(16)),
+            payload: opened[if opened[0] & 0x10 != 0 { 20 } else { 12 }..].to_vec(),
             sealed: datagram.to_vec(),
             at: now,
         };

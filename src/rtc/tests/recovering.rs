@@ -38,7 +38,7 @@ fn tap(world: &mut World, mut lose: impl FnMut(&[u8]) -> bool + 'static) -> Rc<R
     let tapped = Rc::new(RefCell::new(Vec::new()));
     let keep = Rc::clone(&tapped);
     world.lose = Box::new(move |_, datagram| {
-        let is_rtp = datagram[0] == 0x80 && !crate::is_rtcp(datagram);
+        let is_rtp = datagram[0] & 0xc0 == 0x80 && !crate::is_rtcp(datagram);
         if is_rtp {
             keep.borrow_mut().push(datagram.to_vec());
         }
