@@ -103,6 +103,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         broadcasts: broadcasts.clone(),
         settings,
         sockets: Connections::new(config.limits.signalling_sockets, config.limits.signalling_sockets_per_address),
+        plays: Connections::new(usize::MAX, config.limits.players_per_address),
+        joins: Connections::new(usize::MAX, limits::JOINS_PER_ADDRESS_MAX),
         clock: Arc::clone(&clock),
         randomness: Arc::clone(&randomness),
     });

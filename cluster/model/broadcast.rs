@@ -315,6 +315,22 @@ impl Broadcast {
         NAMES.contains(key)
     }
 
+    /// What may be shown to any viewer: without the addresses, accounts and URLs that only who runs
+    /// the stream should know. Their keys stay, as null, so that the shape is AMS's.
+    pub fn for_viewers(&self) -> Self {
+        Self {
+            end_point_list: None,
+            ip_addr: None,
+            username: None,
+            password: None,
+            stream_url: None,
+            remote_ip: None,
+            listener_hook_url: None,
+            play_list_item_list: None,
+            ..self.clone()
+        }
+    }
+
     fn is_silent(&self, now: WallTime) -> bool {
         let limit = i64::try_from(STREAM_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
         millis(now).saturating_sub(self.update_time) > limit

@@ -9,6 +9,7 @@ mod rtmp_readers;
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
 pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
+pub use sessions::rtc::message::fuzz as signalling;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
@@ -26,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtmp_chunks", rtmp_chunks),
     ("rtmp_session", rtmp_session),
     ("sdp_answer", sdp_answer),
+    ("signalling", signalling),
     ("stun", stun),
 ];
 

@@ -32,8 +32,6 @@ pub const PARAMETER_SETS_MAX: usize = 31;
 pub const PARAMETER_SETS_BYTES_MAX: usize = 16_384;
 /// Width or height of a picture, in pixels (H.264 level 6.2 ends at 16,880). Larger: malformed.
 pub const PICTURE_SIDE_PIXELS_MAX: u32 = 16_384;
-/// A reader that makes no progress for this long ends as `too slow`.
-pub const READER_STALL_MAX: Duration = Duration::from_secs(10);
 
 // -- rtmp
 
@@ -93,6 +91,10 @@ pub const SIGNALLING_MESSAGES_PER_SECOND_MAX: u32 = 100;
 pub const PLAYS_PER_SOCKET_MAX: usize = 64;
 /// Streams one signalling socket may wait for. More: not told when they begin.
 pub const WAITS_PER_SOCKET_MAX: usize = 64;
+/// WebRTC players of one address (or IPv6 /56). More: `highResourceUsage`.
+pub const PLAYS_PER_ADDRESS_MAX: usize = 2_048;
+/// WebRTC players of one address that are not connected yet. More: `highResourceUsage`.
+pub const JOINS_PER_ADDRESS_MAX: usize = 128;
 /// Signalling sockets of one address. More: 429 before the upgrade.
 pub const SIGNALLING_SOCKETS_PER_ADDRESS_MAX: usize = 1_024;
 /// Signalling sockets of the node. More: 503 before the upgrade.
@@ -101,7 +103,7 @@ pub const SIGNALLING_SOCKETS_MAX: usize = 65_536;
 pub const SIGNALLING_SEND_QUEUE_MAX: usize = 256;
 /// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s).
 pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(60);
-/// Viewers waiting for streams of one application. More: not told when they begin.
+/// Streams of one application that viewers wait for. More: not told when they begin.
 pub const WAITERS_PER_APPLICATION_MAX: usize = 100_000;
 
 // -- webrtc play
@@ -124,6 +126,8 @@ pub const PLAY_CONNECT_SETTING_MAX: Duration = Duration::from_secs(60);
 pub const PLAYER_SILENCE_MAX: Duration = Duration::from_secs(8);
 /// Addresses of one player that passed ICE. More: the oldest is forgotten.
 pub const PLAYER_ADDRESSES_MAX: usize = 8;
+/// A player's address that was silent for this long may be another player's, and its media may move to a newly nominated one (a browser checks every 2.5 s).
+pub const PLAYER_ADDRESS_SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Bytes of a DTLS ClientHello held until it is whole. More: the player is ended.
 pub const DTLS_HELLO_BYTES_MAX: usize = 8 * 1024;
 /// Times one packet is sent again. More: not sent.
@@ -144,9 +148,9 @@ pub const REPLAY_RATE_FACTOR: u64 = 5;
 pub const REPLAY_REST_MIN: Duration = Duration::from_millis(500);
 /// How long a frame waits for the socket. Longer: whole frames are dropped for that player.
 pub const PLAY_BACKLOG_MAX: Duration = Duration::from_millis(500);
-/// Unauthenticated DTLS bytes taken from a player (a handshake has 4 KiB; it may be repeated). More: the player is ended.
+/// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
 pub const DTLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
-/// Unauthenticated DTLS datagrams taken from a player. More: the player is ended.
+/// DTLS datagrams that may bring [`DTLS_HANDSHAKE_BYTES_MAX`]. More: as there.
 pub const DTLS_HANDSHAKE_DATAGRAMS_MAX: usize = 128;
 /// Smallest fragment of a DTLS handshake message but for its last. Smaller: dropped.
 pub const DTLS_FRAGMENT_BYTES_MIN: usize = 64;
@@ -163,8 +167,10 @@ pub const SHARD_COMMANDS_MAX: usize = 1_024;
 
 // -- actors
 
-/// Mailbox of an Application or Stream actor. Full: the message is refused as overload.
+/// Mailbox of an Application or Stream actor, for messages that nobody waits for.
 pub const MAILBOX_MESSAGES_MAX: usize = 1_024;
+/// Requests to the actors under way on a node (publish, play, wait, look-up). More: refused as overload.
+pub const ACTOR_REQUESTS_MAX: usize = 4_096;
 /// Streams of one application. More: refused as overload.
 pub const STREAMS_PER_APPLICATION_MAX: usize = 10_000;
 /// Mailbox of a Subscriber: it gets an attachment per stream it plays. Full: refused as overload.

@@ -203,8 +203,11 @@ pub struct LimitsConfig {
     /// Signalling sockets of one address (IPv6: of one /56). More are refused with 429.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub signalling_sockets_per_address: usize,
-    /// WebRTC players of one shard. More are refused with highResourceUsage.
+    /// WebRTC players of one address, or of one /56 of IPv6. More are refused with highResourceUsage.
     #[schemars(range(min = 1, max = 1_000_000))]
+    pub players_per_address: usize,
+    /// WebRTC players of one shard. More are refused with highResourceUsage.
+    #[schemars(range(min = 1, max = 4_096))]
     pub players_per_shard: usize,
 }
 
@@ -215,6 +218,7 @@ impl Default for LimitsConfig {
             rtmp_connections_per_address: limits::RTMP_CONNECTIONS_PER_ADDRESS_MAX,
             signalling_sockets: limits::SIGNALLING_SOCKETS_MAX,
             signalling_sockets_per_address: limits::SIGNALLING_SOCKETS_PER_ADDRESS_MAX,
+            players_per_address: limits::PLAYS_PER_ADDRESS_MAX,
             players_per_shard: limits::PLAYERS_PER_SHARD_MAX,
         }
     }

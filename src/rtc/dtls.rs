@@ -121,8 +121,8 @@ impl DtlsPeer {
         matches!(self.phase, Phase::Established)
     }
 
-    /// Counts what anybody may have sent; the crate itself bounds fragments at 2 MB per peer and
-    /// queues early records without bound.
+    /// Counts what anybody may have sent; the crate itself bounds fragments at 2 MB per peer, and
+    /// until the handshake is through it queues records of the next epoch without bound.
     fn spend(&mut self, bytes: usize) -> Result<(), DtlsError> {
         self.bytes += bytes;
         self.datagrams += 1;
@@ -211,13 +211,11 @@ impl DtlsServer {
         now: Instant,
     ) -> Result<DtlsProgress, DtlsError> {
         let Some(content) = record::inspect(datagram) else { return Ok(DtlsProgress::Nothing) };
-        if content.unauthenticated {
-            if peer.is_established() && peer.spend(datagram.len()).is_err() {
-                // After the handshake anybody may have sent it: the player must not end for it.
-                return Ok(DtlsProgress::Nothing);
-            } else if !peer.is_established() {
-                peer.spend(datagram.len())?;
-            }
+        if !peer.is_established() {
+            peer.spend(datagram.len())?;
+        } else if content.unauthenticated && peer.spend(datagram.len()).is_err() {
+            // After the handshake anybody may have sent it: the player must not end for it.
+            return Ok(DtlsProgress::Nothing);
         }
         match &mut peer.phase {
             Phase::Hello(reader) => {

@@ -1,6 +1,7 @@
 //! A whole shard against a client made of the same sans-I/O crates, on a virtual clock and an
 //! in-memory link.
 
+mod addresses;
 mod client;
 mod connecting;
 mod playing;

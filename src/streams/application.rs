@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
@@ -14,15 +15,15 @@ use crate::applications::Services;
 use crate::ending::Ending;
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::{Obituaries, Obituary};
-use crate::stream::{Began, BeginPlay, BeginPublish, Describe, End, Stream, StreamEnd};
+use crate::stream::{Began, BeginPlay, Birth, BeginPublish, Describe, End, Stream, StreamEnd};
 
 struct Child {
     incarnation: u64,
     addr: Addr<Stream>,
     /// Ended when the application forgets the stream, or dies.
     life: Ending,
-    /// Its tracks are known: who waits now need not wait.
-    playable: bool,
+    /// Its tracks are known and it goes on: who waits now need not wait. Shared with the stream.
+    playable: Arc<AtomicBool>,
 }
 
 impl Drop for Child {
@@ -99,10 +100,12 @@ impl Application {
         let incarnation = self.incarnations;
         let end = StreamEnd { id: id.clone(), incarnation, permit: None, recorded: false };
         let life = Ending::new();
+        let playable = Arc::new(AtomicBool::new(false));
+        let birth = Birth { life: life.clone(), playable: Arc::clone(&playable) };
         let guard = self.ends.guard(end);
         let addr =
-            Stream::new(self.name.clone(), id.clone(), Arc::clone(&self.services), life.clone(), guard).start();
-        self.streams.insert(id.clone(), Child { incarnation, addr: addr.clone(), life, playable: false });
+            Stream::new(self.name.clone(), id.clone(), Arc::clone(&self.services), birth, guard).start();
+        self.streams.insert(id.clone(), Child { incarnation, addr: addr.clone(), life, playable });
         Ok(addr)
     }
 }
@@ -145,10 +148,9 @@ impl Handler<Publish> for Application {
                 if !began {
                     return;
                 }
-                if let Some(child) = app.streams.get_mut(&id) {
-                    child.playable = true;
-                }
-                if let Some(waiting) = app.waiting.remove(&id) {
+                let playable =
+                    app.streams.get(&id).is_some_and(|child| child.playable.load(Ordering::Acquire));
+                if playable && let Some(waiting) = app.waiting.remove(&id) {
                     waiting.send_replace(true);
                 }
             }),
@@ -192,7 +194,7 @@ impl Handler<Wait> for Application {
 
     fn handle(&mut self, Wait(id): Wait, _: &mut Self::Context) -> Self::Result {
         // It may have begun between the asker's try and its wait.
-        if self.streams.get(&id).is_some_and(|child| child.playable) {
+        if self.streams.get(&id).is_some_and(|child| child.playable.load(Ordering::Acquire)) {
             return Some(watch::Sender::new(true).subscribe());
         }
         if self.waiting.len() >= limits::WAITERS_PER_APPLICATION_MAX {

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
-use base::{AppName, Clock, ExitReason, StreamId};
+use base::{AppName, Clock, ExitReason, StreamId, limits};
 use cluster_model::Broadcasts;
 use observe::metric;
 use parking_lot::RwLock;
 use security::Permit;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::application::{Application, Drain, Find, Play, Publish, Stop, Wait};
 use crate::ending::Ending;
@@ -32,6 +33,9 @@ struct Inner {
     services: Arc<Services>,
     apps: RwLock<BTreeMap<AppName, Addr<Application>>>,
     ends: Obituaries<AppName>,
+    draining: AtomicBool,
+    /// Requests under way to the actors. `send` does not respect a mailbox's limit, so it is here.
+    requests: Semaphore,
 }
 
 /// The door to the applications. Clones are the same set.
@@ -45,6 +49,8 @@ impl Applications {
             services: Arc::new(services),
             apps: RwLock::new(BTreeMap::new()),
             ends: Obituaries::default(),
+            draining: AtomicBool::new(false),
+            requests: Semaphore::new(limits::ACTOR_REQUESTS_MAX),
         });
         for name in names {
             Self::create(&inner, name.clone());
@@ -75,6 +81,12 @@ impl Applications {
         self.0.apps.read().get(name).cloned()
     }
 
+    /// A place among the requests under way; `None`: too many, or the node is draining.
+    fn request(&self) -> Option<SemaphorePermit<'_>> {
+        let draining = self.0.draining.load(Ordering::Acquire);
+        (!draining).then(|| self.0.requests.try_acquire().ok()).flatten()
+    }
+
     /// The names of the applications, in order.
     pub fn names(&self) -> Vec<AppName> {
         self.0.apps.read().keys().cloned().collect()
@@ -88,6 +100,7 @@ impl Applications {
     /// Begins the stream of a publisher that passed the gate.
     pub async fn publish(&self, permit: Permit, facts: PublisherFacts) -> Result<PublishGrant, PublishError> {
         let app = self.app(permit.app()).ok_or(PublishError::NoSuchApplication)?;
+        let _under_way = self.request().ok_or(PublishError::Overloaded)?;
         app.send(Publish { permit, facts }).await.unwrap_or(Err(PublishError::Overloaded))
     }
 
@@ -99,16 +112,19 @@ impl Applications {
         arbiter: ArbiterHandle,
     ) -> Result<PlayGrant, PlayError> {
         let app = self.app(permit.app()).ok_or(PlayError::NoSuchApplication)?;
+        let _under_way = self.request().ok_or(PlayError::Overloaded)?;
         app.send(Play { permit, ending, arbiter }).await.unwrap_or(Err(PlayError::Overloaded))
     }
 
     /// A receiver that turns true when the stream begins; `None` when too many wait already.
     pub async fn wait(&self, app: &AppName, stream: &StreamId) -> Option<watch::Receiver<bool>> {
+        let _under_way = self.request()?;
         self.app(app)?.send(Wait(stream.clone())).await.ok().flatten()
     }
 
     /// One stream, if it is live and can be played.
     pub async fn find(&self, app: &AppName, stream: &StreamId) -> Option<LiveStream> {
+        let _under_way = self.request()?;
         self.app(app)?.send(Find(stream.clone())).await.ok().flatten()
     }
 
@@ -120,8 +136,10 @@ impl Applications {
         }
     }
 
-    /// Ends every stream of every application, and waits until they are gone and recorded.
+    /// Lets nobody in any more, ends every stream of every application, and waits until they are
+    /// gone and recorded.
     pub async fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
         let apps: Vec<_> = self.0.apps.read().values().cloned().collect();
         for app in apps {
             if app.send(Drain).await.is_err() {

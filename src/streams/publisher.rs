@@ -2,7 +2,7 @@
 
 use actix::prelude::*;
 use base::ExitReason;
-use security::Permit;
+use security::PermitLife;
 
 use crate::ending::Ending;
 use crate::obituary::Obituary;
@@ -10,20 +10,19 @@ use crate::obituary::Obituary;
 /// What a publisher's end says to its stream.
 #[derive(Debug)]
 pub(crate) struct PublisherEnd {
-    /// Handed up so that the seat is free only once the stream is gone.
-    pub permit: Option<Permit>,
     pub ending: Ending,
 }
 
-/// Holds the publisher's permit for as long as it publishes.
+/// Ends with its session or with its permit, which the stream holds.
 pub(crate) struct Publisher {
     ending: Ending,
-    guard: Obituary<PublisherEnd>,
+    permit: PermitLife,
+    _guard: Obituary<PublisherEnd>,
 }
 
 impl Publisher {
-    pub(crate) fn new(ending: Ending, guard: Obituary<PublisherEnd>) -> Self {
-        Self { ending, guard }
+    pub(crate) fn new(ending: Ending, permit: PermitLife, guard: Obituary<PublisherEnd>) -> Self {
+        Self { ending, permit, _guard: guard }
     }
 }
 
@@ -33,17 +32,10 @@ impl Actor for Publisher {
     fn started(&mut self, ctx: &mut Self::Context) {
         let ending = self.ending.clone();
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(|_, _, ctx| ctx.stop()));
-        let mut revoked = None;
-        self.guard.edit(|note| revoked = note.permit.as_ref().map(Permit::life));
-        if let Some(life) = revoked {
-            ctx.spawn(
-                async move { life.died().await }
-                    .into_actor(self)
-                    .map(|reason, publisher, _| {
-                        publisher.ending.end(reason);
-                    }),
-            );
-        }
+        let permit = self.permit.clone();
+        ctx.spawn(async move { permit.died().await }.into_actor(self).map(|reason, publisher, _| {
+            publisher.ending.end(reason);
+        }));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -62,8 +63,16 @@ struct PublisherChild {
     _addr: Addr<Publisher>,
 }
 
+impl PublisherChild {
+    fn new(ending: Ending, addr: Addr<Publisher>) -> Self {
+        metric::publishers().increment(1.0);
+        Self { ending, _addr: addr }
+    }
+}
+
 impl Drop for PublisherChild {
     fn drop(&mut self) {
+        metric::publishers().decrement(1.0);
         self.ending.end(ExitReason::StreamEnded);
     }
 }
@@ -76,15 +85,22 @@ impl Drop for MediaOwner {
     }
 }
 
+/// What a stream shares with its application.
+pub(crate) struct Birth {
+    /// Ended when the application forgets the stream, or dies.
+    pub life: Ending,
+    /// Players may come: set when the tracks are known, cleared at the end.
+    pub playable: Arc<AtomicBool>,
+}
+
 pub(crate) struct Stream {
     app: AppName,
     id: StreamId,
     services: Arc<Services>,
     media: MediaOwner,
-    /// Ended by the application.
-    life: Ending,
+    /// What it shares with its application.
+    birth: Birth,
     since: WallTime,
-    playable: bool,
     ending: bool,
     publisher: Option<PublisherChild>,
     players: Players,
@@ -98,7 +114,7 @@ impl Stream {
         app: AppName,
         id: StreamId,
         services: Arc<Services>,
-        life: Ending,
+        birth: Birth,
         guard: Obituary<StreamEnd>,
     ) -> Self {
         Self {
@@ -106,9 +122,8 @@ impl Stream {
             id,
             since: services.clock.wall(),
             services,
-            life,
+            birth,
             media: MediaOwner(StreamMedia::new()),
-            playable: false,
             ending: false,
             publisher: None,
             players: Players::default(),
@@ -148,10 +163,8 @@ impl Stream {
     fn publisher_gone(&mut self, end: PublisherEnd, ctx: &mut Context<Self>) {
         let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
         metric::publisher_ended(reason.label()).increment(1);
-        metric::publishers().decrement(1.0);
         tracing::info!(app = %self.app, stream = %self.id, %reason, "publisher ended");
         self.publisher = None;
-        self.guard.edit(|note| note.permit = end.permit);
         self.finish(reason, ctx);
     }
 
@@ -160,6 +173,7 @@ impl Stream {
         if std::mem::replace(&mut self.ending, true) {
             return;
         }
+        self.birth.playable.store(false, Ordering::Release);
         self.players.end(match reason {
             ExitReason::Finished | ExitReason::Kicked => ExitReason::Finished,
             ExitReason::Draining => ExitReason::Draining,
@@ -178,6 +192,10 @@ impl Stream {
             }
             ctx.stop();
         }));
+    }
+
+    fn is_playable(&self) -> bool {
+        self.birth.playable.load(Ordering::Acquire)
     }
 
     fn heartbeat(&self) -> Heartbeat {
@@ -233,7 +251,7 @@ impl Actor for Stream {
         ctx.set_mailbox_capacity(limits::MAILBOX_MESSAGES_MAX);
         metric::streams().increment(1.0);
         self.listen(ctx);
-        let life = self.life.clone();
+        let life = self.birth.life.clone();
         ctx.spawn(
             async move { life.ended().await }
                 .into_actor(self)
@@ -302,11 +320,16 @@ impl Handler<BeginPublish> for Stream {
                 stream.finish(ExitReason::Failed, ctx);
                 return Err(PublishError::StoreUnavailable);
             }
+            let life = permit.life();
+            // The seat is free only when the application has forgotten the stream, in whatever way it ends.
+            stream.guard.edit(|note| note.permit = Some(permit));
+            if stream.ending {
+                return Err(PublishError::Overloaded);
+            }
             let ending = Ending::new();
-            let end = PublisherEnd { permit: Some(permit), ending: ending.clone() };
-            let publisher = Publisher::new(ending.clone(), stream.publisher_ends.guard(end));
-            stream.publisher = Some(PublisherChild { ending: ending.clone(), _addr: publisher.start() });
-            metric::publishers().increment(1.0);
+            let end = PublisherEnd { ending: ending.clone() };
+            let publisher = Publisher::new(ending.clone(), life, stream.publisher_ends.guard(end));
+            stream.publisher = Some(PublisherChild::new(ending.clone(), publisher.start()));
             Ok(PublishGrant {
                 media: Arc::clone(&stream.media.0),
                 start: MediaTime::ZERO,
@@ -330,7 +353,7 @@ impl Handler<BeginPlay> for Stream {
     type Result = Result<PlayGrant, PlayError>;
 
     fn handle(&mut self, begin: BeginPlay, _: &mut Self::Context) -> Self::Result {
-        if !self.playable || self.ending {
+        if !self.is_playable() {
             return Err(PlayError::NoSuchStream);
         }
         if self.players.0.len() >= limits::SUBSCRIBERS_PER_STREAM_MAX {
@@ -361,8 +384,10 @@ impl Handler<Began> for Stream {
     type Result = ();
 
     fn handle(&mut self, _: Began, ctx: &mut Self::Context) {
-        self.playable = true;
-        self.beat(ctx);
+        if !self.ending {
+            self.birth.playable.store(true, Ordering::Release);
+            self.beat(ctx);
+        }
     }
 }
 
@@ -393,7 +418,7 @@ impl Handler<Describe> for Stream {
     type Result = Option<LiveStream>;
 
     fn handle(&mut self, _: Describe, _: &mut Self::Context) -> Self::Result {
-        (self.playable && !self.ending).then(|| LiveStream {
+        self.is_playable().then(|| LiveStream {
             app: self.app.clone(),
             id: self.id.clone(),
             media: Arc::clone(&self.media.0),

@@ -115,7 +115,7 @@ async fn a_clean_end_of_the_publisher_ends_its_players_cleanly_and_is_recorded()
     player.subscriber.send(Attach(Box::new(Held(Arc::clone(&detached))))).await.unwrap();
     publisher.ending.end(ExitReason::Finished);
     assert_eq!(soon(player.ending.ended()).await, ExitReason::Finished);
-    assert!(publisher.media.is_closed() || soon(publisher.media.closed()).await == ());
+    soon(publisher.media.closed()).await;
     let _again = node.publish_again().await;
     soon(async {
         while detached.load(Ordering::SeqCst) == 0 {
@@ -133,6 +133,30 @@ async fn a_publisher_whose_connection_is_dropped_is_an_unclean_end() {
     drop(publisher);
     assert_eq!(soon(player.ending.ended()).await, ExitReason::StreamEnded);
     let _again = node.publish_again().await;
+}
+
+#[actix_rt::test]
+async fn whoever_waits_for_a_stream_that_just_ended_is_told_only_when_it_is_back() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    let player = node.play().await.unwrap();
+    drop(publisher);
+    soon(player.ending.ended()).await;
+    let mut back = node.applications.wait(&app(), &stream()).await.unwrap();
+    assert!(!*back.borrow_and_update(), "it is ending");
+    let mut again = node.publish_again().await;
+    assert!(!back.has_changed().unwrap());
+    again.began();
+    soon(back.wait_for(|back| *back)).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn nobody_is_let_in_during_a_drain() {
+    let node = Node::start(Vec::new()).await;
+    soon(node.applications.drain()).await;
+    let permit = node.permit(Direction::Publish).await.unwrap();
+    let refused = node.applications.publish(permit, PublisherFacts::default()).await;
+    assert_eq!(refused.unwrap_err(), crate::PublishError::Overloaded);
 }
 
 #[actix_rt::test]

@@ -55,7 +55,12 @@ fn answer() -> String {
     };
     format!(
         "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n{}{}",
-        line("video", "0", "97", "a=rtpmap:97 H264/90000\r\na=rtcp-fb:97 nack\r\na=rtcp-fb:* nack pli\r\na=extmap:1 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"),
+        line(
+            "video",
+            "0",
+            "97",
+            "a=rtpmap:97 H264/90000\r\na=rtcp-fb:97 nack\r\na=rtcp-fb:* nack pli\r\na=extmap:1 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n"
+        ),
         line("audio", "1", "111", "a=fmtp:111 minptime=10;useinbandfec=1; stereo=1\r\n"),
     )
 }

@@ -25,6 +25,8 @@ pub struct Counters {
     pub stun_unknown: u64,
     /// STUN that is malformed or not authentic: dropped.
     pub stun_rejected: u64,
+    /// Checks from an address that another player is using: dropped.
+    pub addresses_held: u64,
     /// DTLS handshakes that failed.
     pub dtls_failed: u64,
     /// Peers whose certificate was not the one of their answer.

@@ -57,8 +57,12 @@ pub(super) struct Player {
     pub(super) started: bool,
     /// Addresses that passed ICE, oldest first.
     pub(super) addresses: Vec<Route>,
-    /// The address nominated last.
+    /// Where media goes.
     pub(super) nominated: Option<Route>,
+    /// When the last authentic packet came from there.
+    pub(super) nominated_heard: Instant,
+    /// The address nominated since, until something made with the session's keys comes from it.
+    wanted: Option<Route>,
     /// Where the last DTLS came from: a handshake may be through before an address is nominated.
     pub(super) dtls_route: Option<Route>,
     pub(super) connect_by: Instant,
@@ -92,6 +96,8 @@ impl Player {
             started: false,
             addresses: Vec::new(),
             nominated: None,
+            nominated_heard: now,
+            wanted: None,
             dtls_route: None,
             connect_by,
             heard: now,
@@ -104,11 +110,7 @@ impl Player {
 
     /// When it is given up, unless something is heard.
     pub(super) fn deadline(&self) -> Instant {
-        if self.started {
-            self.heard + limits::PLAYER_SILENCE_MAX
-        } else {
-            self.connect_by
-        }
+        if self.started { self.heard + limits::PLAYER_SILENCE_MAX } else { self.connect_by }
     }
 
     /// The earliest of its timers.
@@ -119,6 +121,57 @@ impl Player {
                 _ => None,
             });
         replays.chain(dtls).chain(self.next_report).fold(self.deadline(), Instant::min)
+    }
+
+    /// Whether no other player may have this address, which was its last: it was heard from lately.
+    ///
+    /// A player that has started holds but the one address its media goes to, and one that has not
+    /// is soon gone, so that nobody can keep many addresses from others with forged sources.
+    pub(super) fn holds(&self, address: SocketAddr, now: Instant) -> bool {
+        let heard = if !self.started {
+            self.heard
+        } else if self.nominated.is_some_and(|nominated| nominated.to == address) {
+            self.nominated_heard
+        } else {
+            return false;
+        };
+        now.saturating_duration_since(heard) < limits::PLAYER_ADDRESS_SILENCE_MAX
+    }
+
+    /// Acts on an authentic check. Until the player has started, media goes to the address
+    /// nominated last: a browser changes it as better ones pass. Afterwards a check alone moves
+    /// media only away from a silent address: anybody who has seen one can send it again from
+    /// elsewhere.
+    pub(super) fn checked(&mut self, route: Route, nominates: bool, now: Instant) {
+        self.heard = now;
+        let current = self.nominated.filter(|_| self.started).map(|nominated| nominated.to);
+        let here = current == Some(route.to);
+        let silent =
+            now.saturating_duration_since(self.nominated_heard) >= limits::PLAYER_ADDRESS_SILENCE_MAX;
+        if here {
+            self.nominated_heard = now;
+        }
+        if nominates && (here || current.is_none() || silent) {
+            self.nominate(route, now);
+        } else if nominates {
+            self.wanted = Some(route);
+        }
+    }
+
+    /// Acts on a packet made with the session's keys. It never came before, unlike a check.
+    pub(super) fn proven(&mut self, from: SocketAddr, now: Instant) {
+        self.heard = now;
+        if self.nominated.is_some_and(|nominated| nominated.to == from) {
+            self.nominated_heard = now;
+        } else if let Some(wanted) = self.wanted.filter(|wanted| wanted.to == from) {
+            self.nominate(wanted, now);
+        }
+    }
+
+    fn nominate(&mut self, route: Route, now: Instant) {
+        self.nominated = Some(route);
+        self.nominated_heard = now;
+        self.wanted = None;
     }
 
     /// Notes an address that passed ICE; the one it displaces, if there are too many.

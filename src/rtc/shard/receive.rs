@@ -38,7 +38,7 @@ impl Shard {
                 None => self.counters.datagrams_strange += 1,
             },
             Datagram::SrtpOrSrtcp => match self.by_address.get(&from) {
-                Some(&id) => self.handle_srtcp(id, datagram, now),
+                Some(&id) => self.handle_srtcp(id, from, datagram, now),
                 None => self.counters.datagrams_strange += 1,
             },
             Datagram::Other => self.counters.datagrams_unknown += 1,
@@ -46,6 +46,10 @@ impl Shard {
     }
 
     fn handle_check(&mut self, id: PlayerId, route: Route, datagram: &[u8], now: Instant) {
+        let holder = self.by_address.get(&route.to).filter(|holder| **holder != id);
+        let held = holder
+            .and_then(|holder| self.players.get(holder.0))
+            .is_some_and(|holder| holder.holds(route.to, now));
         let Some(player) = self.players.get_mut(id.0) else { return };
         let remote = player.answer.as_ref().map(|answer| answer.ufrag.as_str());
         let check = match answer_check(datagram, route.to, &player.credentials, remote, self.dtls.crypto()) {
@@ -56,10 +60,12 @@ impl Shard {
                 return;
             }
         };
-        player.heard = now;
-        if check.nominated {
-            player.nominated = Some(route);
+        if held {
+            // Its source is forged, or soon free.
+            self.counters.addresses_held += 1;
+            return;
         }
+        player.checked(route, check.nominated, now);
         if let Some(displaced) = player.learn(route)
             && self.by_address.get(&displaced) == Some(&id)
         {
@@ -125,7 +131,7 @@ impl Shard {
         Some(Session { sealer, srtcp: Srtcp::new(keys, self.dtls.crypto()).ok()? })
     }
 
-    fn handle_srtcp(&mut self, id: PlayerId, datagram: &[u8], now: Instant) {
+    fn handle_srtcp(&mut self, id: PlayerId, from: SocketAddr, datagram: &[u8], now: Instant) {
         let Some(player) = self.players.get_mut(id.0) else { return };
         let opened = match &mut player.session {
             Some(session) if is_rtcp(datagram) => session.srtcp.open(datagram, self.dtls.crypto()).ok(),
@@ -135,7 +141,7 @@ impl Shard {
             self.counters.srtp_rejected += 1;
             return;
         };
-        player.heard = now;
+        player.proven(from, now);
         for feedback in read_feedback(&compound) {
             self.handle_feedback(id, feedback, now);
         }

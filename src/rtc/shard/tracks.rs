@@ -62,6 +62,7 @@ impl Shard {
             seen: media.catalogue().version,
             fanouts: Vec::new(),
             players: Vec::new(),
+            missing: 0,
             anchor: None,
         })
     }
@@ -85,12 +86,8 @@ impl Shard {
         let Some(stream) = self.streams.get(key) else { return };
         let closed =
             stream.fanouts.iter().any(|fanout| self.fanouts.get(*fanout).is_some_and(Fanout::is_closed));
-        let missing = stream
-            .players
-            .iter()
-            .filter_map(|id| self.players.get(id.0))
-            .any(|player| player.tracks.iter().any(|track| track.fanout.is_none()));
-        if closed || missing {
+        // Every turn comes here: counted, not looked for among all players.
+        if closed || stream.missing > 0 {
             self.look = Some(now + LOOK_INTERVAL);
         }
     }
@@ -150,6 +147,7 @@ impl Shard {
             let started = player.started;
             if let Some(track) = player.tracks.get_mut(viewer.track) {
                 track.fanout = Some(key);
+                of.missing -= 1;
             }
             if started {
                 self.begin_track(viewer, now);
@@ -160,14 +158,14 @@ impl Shard {
     /// Takes a track of a player off its fan-out, and the fan-out away with its last user.
     pub(super) fn detach_track(&mut self, viewer: TrackRef) {
         self.stop_track(viewer);
-        let Some(track) =
-            self.players.get_mut(viewer.player.0).and_then(|player| player.tracks.get_mut(viewer.track))
-        else {
-            return;
-        };
+        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
+        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
         // Packet numbers of another track would lead to other packets.
         track.forget_sent();
         let Some(key) = track.fanout.take() else { return };
+        if let Some(stream) = self.streams.get_mut(player.stream) {
+            stream.missing += 1;
+        }
         let Some(fanout) = self.fanouts.get_mut(key) else { return };
         fanout.users -= 1;
         if fanout.users == 0 {
@@ -289,5 +287,17 @@ impl Shard {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Shard {
+    /// Per stream: how many tracks are counted as missing, and how many are.
+    pub(crate) fn missing_tracks(&self) -> Vec<(usize, usize)> {
+        let count = |stream: &Stream| {
+            let players = stream.players.iter().filter_map(|id| self.players.get(id.0));
+            players.flat_map(|player| &player.tracks).filter(|track| track.fanout.is_none()).count()
+        };
+        self.streams.iter().map(|(_, stream)| (stream.missing, count(stream))).collect()
     }
 }

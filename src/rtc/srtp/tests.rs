@@ -15,7 +15,14 @@ fn keys(profile: Profile) -> SrtpKeys {
 }
 
 fn header(index: u64) -> RtpHeader {
-    RtpHeader { index, timestamp: 90_000, ssrc: 0xdead_beef, payload_type: 96, marker: true, playout_delay: None }
+    RtpHeader {
+        index,
+        timestamp: 90_000,
+        ssrc: 0xdead_beef,
+        payload_type: 96,
+        marker: true,
+        playout_delay: None,
+    }
 }
 
 /// What the peer does with our packets.
@@ -73,10 +80,8 @@ fn a_header_extension_is_authentic_and_in_the_clear() {
     for profile in [Profile::Gcm, Profile::Cm] {
         let keys = keys(profile);
         let mut sealer = RtpSealer::new(&keys, provider().crypto()).unwrap();
-        let header = RtpHeader {
-            playout_delay: Some(PlayoutDelay { id: 1, least: 8, most: 1_000 }),
-            ..header(7)
-        };
+        let header =
+            RtpHeader { playout_delay: Some(PlayoutDelay { id: 1, least: 8, most: 1_000 }), ..header(7) };
         let mut out = Vec::new();
         sealer.seal(&header, &[9; 50], &mut out).unwrap();
         assert_eq!(out.len(), header.bytes() + 50 + sealer.tag_bytes());

@@ -1,5 +1,6 @@
 //! A shard, a stream with a writer, clients and the link between, on a clock that we move.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,11 +143,14 @@ impl World {
         self.deliver(client, check);
     }
 
-    pub fn deliver(&mut self, client: usize, mut datagram: Vec<u8>) {
-        let from = self.clients[client].address;
+    pub fn deliver(&mut self, client: usize, datagram: Vec<u8>) {
+        self.deliver_from(self.clients[client].address, datagram);
+    }
+
+    pub fn deliver_from(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
         self.shard.handle_datagram(
             from,
-            Some(SERVER.parse::<std::net::SocketAddr>().unwrap().ip()),
+            Some(SERVER.parse::<SocketAddr>().unwrap().ip()),
             &mut datagram,
             self.now,
         );
@@ -157,6 +161,9 @@ impl World {
         for _ in 0..100 {
             let mut quiet = true;
             self.shard.handle_media(self.now);
+            for (counted, missing) in self.shard.missing_tracks() {
+                assert_eq!(counted, missing, "tracks without a fan-out");
+            }
             if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
                 let wall = WallTime(1_700_000_000_000).plus(self.elapsed());
                 self.shard.handle_timeout(self.now, wall);

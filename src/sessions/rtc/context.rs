@@ -27,6 +27,10 @@ pub struct SignallingContext {
     pub settings: Settings,
     /// The open sockets.
     pub sockets: Connections,
+    /// The players of all sockets.
+    pub plays: Connections,
+    /// Those of them that are not connected yet.
+    pub joins: Connections,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
     /// The node's randomness.

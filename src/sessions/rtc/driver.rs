@@ -8,13 +8,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use base::{Clock, ExitReason, limits};
+use media::DemandGuard;
 use observe::metric;
-use rtc::{PlayerEvent, PlayerId, PlayerSpec, Shard};
+use rtc::{AddError, PlayerEvent, PlayerId, PlayerSpec, Shard};
 use streams::Ending;
 use tokio::sync::{mpsc, oneshot};
 
 use super::counters::ShardMetrics;
-use super::shards::{Command, Join, Shared};
+use super::shards::{Added, Command, Join, PlayerAttachment, PlayerControl, Shared};
 use super::socket::{BoundPort, ShardSocket};
 
 /// What the loop keeps of a player beside the shard's own state.
@@ -89,21 +90,31 @@ pub(super) async fn run(
             },
             () = wait => None,
         };
-        driver.turn(command);
         // Commands that came meanwhile share the turn, so that none waits behind a busy socket.
-        for _ in 0..limits::SHARD_COMMANDS_PER_TURN_MAX {
-            let Ok(command) = commands.try_recv() else { break };
-            driver.turn(Some(command));
+        let more = std::iter::from_fn(|| commands.try_recv().ok()).take(limits::SHARD_COMMANDS_PER_TURN_MAX);
+        driver.turn(command.into_iter().chain(more));
+        // A shard that is always busy must still let the runtime look at sockets and other tasks:
+        // what is awaited above may be ready every time.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// However the loop ends, its players do not outlive it.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for (_, player) in self.players.drain() {
+            player.ending.end(ExitReason::Failed);
+            metric::players("webrtc").decrement(1.0);
         }
     }
 }
 
 impl Driver {
-    fn turn(&mut self, command: Option<Command>) {
+    fn turn(&mut self, commands: impl Iterator<Item = Command>) {
         let now = self.clock.now();
         self.shard.handle_media(now);
         self.flush(now);
-        if let Some(command) = command {
+        for command in commands {
             self.command(command, now);
         }
         let detached = std::mem::take(&mut *self.shared.detached.lock());
@@ -134,23 +145,9 @@ impl Driver {
 
     fn command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Join { join, reply } => {
-                let Join { media, stream, video, audio, extra_addresses, connect_max, ending, started } = join;
-                let extra_addresses =
-                    extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
-                let spec =
-                    PlayerSpec { stream: media, stream_name: stream, audio, video, extra_addresses, connect_max };
-                let added = self.shard.add_player(spec, now);
-                if let Ok((player, _)) = &added {
-                    self.players.insert(*player, Player { ending, started: Some(started) });
-                    self.shared.players.store(self.players.len(), Ordering::Relaxed);
-                    metric::players("webrtc").increment(1.0);
-                }
-                if let Err(Ok((player, _))) = reply.send(added) {
-                    // Whoever asked is gone.
-                    self.shard.remove(player, ExitReason::PeerClosed, now);
-                    self.forget(player, ExitReason::PeerClosed);
-                }
+            Command::Join { join, demand, reply } => {
+                // Whoever asked may be gone: then the attachment is dropped, and detaches.
+                let _ = reply.send(self.add(join, demand, now));
             }
             Command::Answer { player, sdp, reply } => {
                 // Whoever asked may be gone; then its attachment goes too.
@@ -160,6 +157,23 @@ impl Driver {
                 self.shard.set_enabled(player, kind, enabled, now);
             }
         }
+    }
+
+    fn add(&mut self, join: Join, demand: Option<DemandGuard>, now: Instant) -> Result<Added, AddError> {
+        if self.players.len() >= self.shared.players_max {
+            return Err(AddError::TooManyPlayers);
+        }
+        let Join { media, stream, video, audio, extra_addresses, connect_max, ending, started } = join;
+        let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
+        let spec =
+            PlayerSpec { stream: media, stream_name: stream, audio, video, extra_addresses, connect_max };
+        let (player, offer) = self.shard.add_player(spec, now)?;
+        self.players.insert(player, Player { ending: ending.clone(), started: Some(started) });
+        self.shared.players.store(self.players.len(), Ordering::Relaxed);
+        metric::players("webrtc").increment(1.0);
+        let shard = Arc::clone(&self.shared);
+        let control = PlayerControl { shard: Arc::clone(&shard), player };
+        Ok(Added { offer, control, attachment: PlayerAttachment { shard, player, ending, _demand: demand } })
     }
 
     fn forget(&mut self, player: PlayerId, reason: ExitReason) {

@@ -58,8 +58,15 @@ pub struct Join {
     pub started: oneshot::Sender<()>,
 }
 
+/// A player that was added. Whoever lets go of it takes the player off.
+pub(super) struct Added {
+    pub offer: Offer,
+    pub control: PlayerControl,
+    pub attachment: PlayerAttachment,
+}
+
 pub(super) enum Command {
-    Join { join: Join, reply: oneshot::Sender<Result<(PlayerId, Offer), AddError>> },
+    Join { join: Join, demand: Option<DemandGuard>, reply: oneshot::Sender<Result<Added, AddError>> },
     Answer { player: PlayerId, sdp: String, reply: oneshot::Sender<Result<(), AnswerError>> },
     Enable { player: PlayerId, kind: Kind, enabled: bool },
 }
@@ -73,7 +80,7 @@ pub(super) struct Shared {
     pub detached: Mutex<Vec<(PlayerId, ExitReason)>>,
     pub bell: Bell,
     pub players: AtomicUsize,
-    players_max: usize,
+    pub players_max: usize,
     arbiter: ArbiterHandle,
 }
 
@@ -126,9 +133,10 @@ impl Shards {
         Ok(Self(Arc::new(shards)))
     }
 
-    /// The shard with the fewest players: where the next one goes.
+    /// The shard with the fewest players: where the next one goes. `None` when all have failed.
     pub fn least_loaded(&self) -> Option<ShardHandle> {
-        self.0.iter().min_by_key(|shard| shard.players.load(Ordering::Relaxed)).cloned().map(ShardHandle)
+        let alive = self.0.iter().filter(|shard| !shard.commands.is_closed());
+        alive.min_by_key(|shard| shard.players.load(Ordering::Relaxed)).cloned().map(ShardHandle)
     }
 }
 
@@ -148,20 +156,19 @@ impl ShardHandle {
             return Err(JoinError::Overloaded);
         }
         let demand = join.audio.then(|| join.media.want(Codec::Opus));
-        let ending = join.ending.clone();
         let (reply, answer) = oneshot::channel();
-        self.0.commands.try_send(Command::Join { join, reply }).map_err(|_| JoinError::Overloaded)?;
-        let (player, offer) = answer.await.map_err(|_| JoinError::Overloaded)??;
-        let attachment = PlayerAttachment { shard: Arc::clone(&self.0), player, ending, _demand: demand };
-        Ok((offer, PlayerControl { shard: Arc::clone(&self.0), player }, attachment))
+        let command = Command::Join { join, demand, reply };
+        self.0.commands.try_send(command).map_err(|_| JoinError::Overloaded)?;
+        let Added { offer, control, attachment } = answer.await.map_err(|_| JoinError::Overloaded)??;
+        Ok((offer, control, attachment))
     }
 }
 
 /// The signalling session's hand on a player.
 #[derive(Clone)]
 pub struct PlayerControl {
-    shard: Arc<Shared>,
-    player: PlayerId,
+    pub(super) shard: Arc<Shared>,
+    pub(super) player: PlayerId,
 }
 
 impl PlayerControl {
@@ -183,10 +190,10 @@ impl PlayerControl {
 
 /// Keeps a player on its shard; dropped, the player is taken off.
 pub struct PlayerAttachment {
-    shard: Arc<Shared>,
-    player: PlayerId,
-    ending: Ending,
-    _demand: Option<DemandGuard>,
+    pub(super) shard: Arc<Shared>,
+    pub(super) player: PlayerId,
+    pub(super) ending: Ending,
+    pub(super) _demand: Option<DemandGuard>,
 }
 
 impl Drop for PlayerAttachment {

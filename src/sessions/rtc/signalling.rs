@@ -3,7 +3,7 @@
 //! The actor is this file's one state machine. It holds no media; each play is a session of its own
 //! with its own permit, actor and shard player, named by its stream id on this socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId, limits};
 use config::AppSettings;
 use media::{Codec, CodecConfig, Kind};
 use observe::metric;
+use rtc::{AddError, AnswerError};
 use security::{Access, Direction};
 use serde_json::Value;
 use streams::{Attach, Ending, PlayError};
@@ -20,7 +21,7 @@ use streams::{Attach, Ending, PlayError};
 use super::context::SignallingContext;
 use super::message::{self, Play, Rendition, Request, RequestError};
 use super::refusal::{Refusal, of_denial};
-use super::shards::{Join, PlayerControl};
+use super::shards::{Join, JoinError, PlayerControl, TakeAnswerError};
 use crate::connections::OpenConnection;
 
 /// How often the socket is checked and its peer pinged.
@@ -34,6 +35,11 @@ struct Playing {
     /// There once the shard has made its offer.
     control: Option<PlayerControl>,
     subscriber_id: Option<String>,
+    /// The viewer ended it: it does not wait for the stream to come back.
+    stopped: bool,
+    _open: OpenConnection,
+    /// Held until media flows.
+    joining: Option<OpenConnection>,
 }
 
 /// The actor of one socket.
@@ -43,15 +49,20 @@ pub struct Signalling {
     peer: PeerAddr,
     id: SessionId,
     plays: BTreeMap<StreamId, Playing>,
-    waits: BTreeSet<StreamId>,
+    /// Streams waited for, and what waits.
+    waits: BTreeMap<StreamId, SpawnHandle>,
     text: String,
     heard: Instant,
     /// Messages the peer may still send in this check interval.
     budget: u32,
     sent: usize,
     /// What `sent` was at the pings under way, oldest first; and at the newest that came back.
-    pings: std::collections::VecDeque<usize>,
+    pings: VecDeque<(u32, usize)>,
+    ping: u32,
     read_by_peer: usize,
+    closed: bool,
+    /// Messages that were no requests; the first is logged.
+    malformed: u64,
     _open: OpenConnection,
 }
 
@@ -66,19 +77,23 @@ impl Signalling {
     pub fn new(context: Arc<SignallingContext>, app: AppName, peer: PeerAddr, open: OpenConnection) -> Self {
         let id = SessionId::random(&*context.randomness);
         let heard = context.clock.now();
+        metric::signalling_sockets().increment(1.0);
         Self {
             context,
             app,
             peer,
             id,
             plays: BTreeMap::new(),
-            waits: BTreeSet::new(),
+            waits: BTreeMap::new(),
             text: String::new(),
             heard,
             budget: budget(),
             sent: 0,
-            pings: std::collections::VecDeque::new(),
+            pings: VecDeque::new(),
+            ping: 0,
             read_by_peer: 0,
+            closed: false,
+            malformed: 0,
             _open: open,
         }
     }
@@ -89,23 +104,37 @@ impl Signalling {
 
     /// Sends one message; a peer that has not read the last ones is dropped instead.
     fn send(&mut self, message: &Value, ctx: &mut ws::WebsocketContext<Self>) {
+        if self.takes_one_more(ctx) {
+            ctx.text(message.to_string());
+            self.sent_one(ctx);
+        }
+    }
+
+    /// Whether the peer has read enough of what it was sent to be sent more; else it is dropped.
+    fn takes_one_more(&mut self, ctx: &mut ws::WebsocketContext<Self>) -> bool {
         if self.sent - self.read_by_peer >= limits::SIGNALLING_SEND_QUEUE_MAX {
             self.close(ExitReason::TooSlow, ctx);
-            return;
         }
+        !self.closed
+    }
+
+    fn sent_one(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
         self.sent += 1;
-        ctx.text(message.to_string());
         if self.sent.is_multiple_of(PING_EVERY_MESSAGES) {
             self.ping(ctx);
         }
     }
 
     fn ping(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
-        self.pings.push_back(self.sent);
-        ctx.ping(b"");
+        self.ping = self.ping.wrapping_add(1);
+        self.pings.push_back((self.ping, self.sent));
+        ctx.ping(&self.ping.to_be_bytes());
     }
 
     fn close(&mut self, reason: ExitReason, ctx: &mut ws::WebsocketContext<Self>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
         tracing::info!(app = %self.app, socket = %self.id, peer = %self.peer, %reason, "signalling socket closed");
         metric::signalling_refused(reason.label()).increment(1);
         for playing in self.plays.values() {
@@ -126,13 +155,6 @@ impl Signalling {
 
     fn receive(&mut self, text: &str, ctx: &mut ws::WebsocketContext<Self>) {
         metric::signalling_messages().increment(1);
-        match self.budget.checked_sub(1) {
-            Some(left) => self.budget = left,
-            None => {
-                self.close(ExitReason::LimitExceeded, ctx);
-                return;
-            }
-        }
         if self.settings().is_none() {
             self.send(&message::error("not_initialized_yet"), ctx);
             return;
@@ -140,7 +162,10 @@ impl Signalling {
         match Request::read(text) {
             Ok(request) => self.serve(request, ctx),
             Err(RequestError::Malformed) => {
-                tracing::info!(socket = %self.id, peer = %self.peer, "a signalling message was no JSON object with a command");
+                self.malformed += 1;
+                if self.malformed == 1 {
+                    tracing::info!(socket = %self.id, peer = %self.peer, "a signalling message was no JSON object with a command");
+                }
             }
             Err(RequestError::NoStreamName) => self.send(&message::error("noStreamNameSpecified"), ctx),
             Err(RequestError::InvalidStreamName(name)) => {
@@ -167,10 +192,8 @@ impl Signalling {
             // The client's checks reach this node by themselves: it is ICE-lite.
             Request::TakeCandidate { .. } | Request::Unknown => {}
             Request::Stop(stream) => {
-                self.waits.remove(&stream);
-                if let Some(playing) = self.plays.get(&stream) {
-                    playing.ending.end(ExitReason::Finished);
-                }
+                self.stop_waiting(&stream, ctx);
+                self.stop_playing(&stream, ctx);
             }
             Request::GetStreamInfo(stream) => self.stream_info(stream, ctx),
             Request::GetBroadcastObject(stream) => self.broadcast_object(stream, ctx),
@@ -210,10 +233,22 @@ impl Signalling {
             self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
             return;
         }
+        let (Ok(open), Ok(joining)) = (self.context.plays.open(self.peer), self.context.joins.open(self.peer)) else {
+            self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
+            return;
+        };
+        self.stop_waiting(&stream, ctx);
         let ending = Ending::new();
         let subscriber_id = play.subscriber_id.clone();
-        self.plays
-            .insert(stream.clone(), Playing { ending: ending.clone(), control: None, subscriber_id });
+        let playing = Playing {
+            ending: ending.clone(),
+            control: None,
+            subscriber_id,
+            stopped: false,
+            _open: open,
+            joining: Some(joining),
+        };
+        self.plays.insert(stream.clone(), playing);
         let access = Access {
             app: self.app.clone(),
             stream: stream.as_str().to_owned(),
@@ -233,9 +268,13 @@ impl Signalling {
             Ok(joined) => session.joined(&joining, &of_join, joined, ctx),
             Err(refusal) => session.not_joined(&joining, &of_join, &refusal, ctx),
         }));
-        let starting = stream.clone();
+        let (starting, of_start) = (stream.clone(), ending);
         ctx.spawn(starts.into_actor(self).map(move |started, session, ctx| {
-            if started.is_ok() && let Some(playing) = session.plays.get(&starting) {
+            if started.is_ok()
+                && let Some(playing) = session.plays.get_mut(&starting)
+                && playing.ending.is(&of_start)
+            {
+                playing.joining = None;
                 let subscriber = playing.subscriber_id.clone();
                 let note = message::subscriber_notification("play_started", starting.as_str(), subscriber.as_deref());
                 session.send(&note, ctx);
@@ -255,6 +294,13 @@ impl Signalling {
             ending.end(ExitReason::Finished);
             return;
         };
+        if ending.reason().is_some() {
+            // The stream ended in the middle of the join.
+            self.plays.remove(stream);
+            self.wait(stream, ctx);
+            self.refuse(stream, &Refusal::not_live(), ctx);
+            return;
+        }
         playing.control = Some(joined.control);
         let ending = playing.ending.clone();
         let subscriber = playing.subscriber_id.clone();
@@ -303,14 +349,16 @@ impl Signalling {
         let note = message::subscriber_notification("play_finished", stream.as_str(), subscriber);
         self.send(&note, ctx);
         // The stream may come back: whoever watched it is told, as who came too early is.
-        if matches!(reason, ExitReason::StreamEnded | ExitReason::CodecChanged) {
+        let stream_is_gone =
+            matches!(reason, ExitReason::Finished | ExitReason::StreamEnded | ExitReason::CodecChanged);
+        if stream_is_gone && !playing.stopped {
             self.wait(stream, ctx);
         }
     }
 
     /// Tells this socket when the stream begins.
     fn wait(&mut self, stream: &StreamId, ctx: &mut ws::WebsocketContext<Self>) {
-        if self.waits.len() >= limits::WAITS_PER_SOCKET_MAX || !self.waits.insert(stream.clone()) {
+        if self.waits.len() >= limits::WAITS_PER_SOCKET_MAX || self.waits.contains_key(stream) {
             return;
         }
         let (applications, app, id) = (self.context.applications.clone(), self.app.clone(), stream.clone());
@@ -318,12 +366,32 @@ impl Signalling {
             let Some(mut began) = applications.wait(&app, &id).await else { return false };
             began.wait_for(|began| *began).await.is_ok()
         };
-        let stream = stream.clone();
-        ctx.spawn(begins.into_actor(self).map(move |began, session, ctx| {
-            if session.waits.remove(&stream) && began {
-                session.send(&message::notification("streaming_started", stream.as_str()), ctx);
+        let awaited = stream.clone();
+        let waiting = ctx.spawn(begins.into_actor(self).map(move |began, session, ctx| {
+            if session.waits.remove(&awaited).is_some() && began {
+                session.send(&message::notification("streaming_started", awaited.as_str()), ctx);
             }
         }));
+        self.waits.insert(stream.clone(), waiting);
+    }
+
+    fn stop_waiting(&mut self, stream: &StreamId, ctx: &mut ws::WebsocketContext<Self>) {
+        if let Some(waiting) = self.waits.remove(stream) {
+            ctx.cancel_future(waiting);
+        }
+    }
+
+    fn stop_playing(&mut self, stream: &StreamId, ctx: &mut ws::WebsocketContext<Self>) {
+        let Some(playing) = self.plays.get_mut(stream) else { return };
+        playing.stopped = true;
+        playing.ending.end(ExitReason::Finished);
+        if playing.control.is_some() {
+            return;
+        }
+        // Its offer is still under way, and must not be sent any more.
+        let subscriber = self.plays.remove(stream).and_then(|playing| playing.subscriber_id);
+        let note = message::subscriber_notification("play_finished", stream.as_str(), subscriber.as_deref());
+        self.send(&note, ctx);
     }
 
     fn take_configuration(
@@ -333,9 +401,10 @@ impl Signalling {
         sdp: String,
         ctx: &mut ws::WebsocketContext<Self>,
     ) {
-        let Some(control) = self.plays.get(&stream).and_then(|playing| playing.control.clone()) else {
+        let playing = self.plays.get(&stream).and_then(|playing| Some((playing.control.clone()?, playing.ending.clone())));
+        let Some((control, ending)) = playing else {
             // AMS ignores a configuration for a session it does not have.
-            tracing::info!(socket = %self.id, %stream, "a configuration came for a stream that is not played here");
+            tracing::debug!(socket = %self.id, %stream, "a configuration came for a stream that is not played here");
             return;
         };
         if kind != "answer" {
@@ -347,8 +416,12 @@ impl Signalling {
                 if let Err(error) = outcome {
                     tracing::info!(socket = %session.id, %stream, %error, "an answer was refused");
                     session.refuse(&stream, &Refusal::new("notSetRemoteDescription"), ctx);
-                    if let Some(playing) = session.plays.get(&stream) {
-                        playing.ending.end(ExitReason::ProtocolError);
+                    // The offer was answered before, or can be answered again: only a wrong answer ends it.
+                    if !matches!(
+                        error,
+                        TakeAnswerError::Overloaded | TakeAnswerError::Answer(AnswerError::AlreadyAnswered)
+                    ) {
+                        ending.end(ExitReason::ProtocolError);
                     }
                 }
             },
@@ -379,7 +452,7 @@ impl Signalling {
         let (broadcasts, app, id) = (self.context.broadcasts.clone(), self.app.clone(), stream.clone());
         ctx.spawn(async move { broadcasts.get(&app, &id).await }.into_actor(self).map(
             move |broadcast, session, ctx| match broadcast {
-                Ok(Some(broadcast)) => match serde_json::to_string(&broadcast) {
+                Ok(Some(broadcast)) => match serde_json::to_string(&broadcast.for_viewers()) {
                     Ok(text) => session.send(&message::broadcast_object(stream.as_str(), &text), ctx),
                     Err(error) => {
                         tracing::error!(%stream, %error, "a broadcast could not be written as JSON");
@@ -463,15 +536,23 @@ async fn join(
     let (offer, control, attachment) = match shard.join(join).await {
         Ok(joined) => joined,
         Err(error) => {
-            tracing::warn!(%error, "a player was not added to its shard");
             ending.end(ExitReason::LimitExceeded);
-            return Err(Refusal::new("highResourceUsage"));
+            return Err(match error {
+                JoinError::Refused(AddError::NothingToPlay) => Refusal::not_live(),
+                JoinError::Refused(AddError::Codec) => Refusal::codec(),
+                JoinError::Refused(AddError::TooManyPlayers | AddError::TooManyHandshakes)
+                | JoinError::Overloaded => {
+                    tracing::warn!(%error, "a player was not added to its shard");
+                    Refusal::new("highResourceUsage")
+                }
+            });
         }
     };
     if grant.subscriber.try_send(Attach(Box::new(attachment))).is_err() {
         // The subscriber is gone, and with the attachment dropped the player is too.
+        let stream_is_gone = ending.reason().is_some();
         ending.end(ExitReason::Failed);
-        return Err(Refusal::new("server_error_check_logs"));
+        return Err(if stream_is_gone { Refusal::not_live() } else { Refusal::new("server_error_check_logs") });
     }
     Ok(Joined { offer, control })
 }
@@ -481,7 +562,6 @@ impl Actor for Signalling {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(limits::SIGNALLING_SEND_QUEUE_MAX);
-        metric::signalling_sockets().increment(1.0);
         ctx.run_interval(CHECK, Self::check);
     }
 }
@@ -497,13 +577,30 @@ impl Drop for Signalling {
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Signalling {
     fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+        if self.closed {
+            return;
+        }
         self.heard = self.context.clock.now();
+        // Every frame counts, whatever it is.
+        match self.budget.checked_sub(1) {
+            Some(left) => self.budget = left,
+            None => return self.close(ExitReason::LimitExceeded, ctx),
+        }
         match message {
             Ok(ws::Message::Text(text)) => self.receive(&text, ctx),
             Ok(ws::Message::Continuation(item)) => self.continuation(item, ctx),
-            Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
-            Ok(ws::Message::Pong(_)) => {
-                if let Some(sent) = self.pings.pop_front() {
+            Ok(ws::Message::Ping(bytes)) => {
+                if self.takes_one_more(ctx) {
+                    ctx.pong(&bytes);
+                    self.sent_one(ctx);
+                }
+            }
+            // Only the answer to the oldest ping says what was read: a pong can be sent unasked.
+            Ok(ws::Message::Pong(bytes)) => {
+                if let Some((ping, sent)) = self.pings.front().copied()
+                    && bytes[..] == ping.to_be_bytes()
+                {
+                    self.pings.pop_front();
                     self.read_by_peer = sent;
                 }
             }

@@ -116,15 +116,18 @@ impl ShardSocket {
         if to.is_ipv4() { Some(&self.v4) } else { self.v6.as_ref() }
     }
 
-    /// Hands on what has arrived, at most about `max` datagrams; returns how many.
+    /// Hands on what has arrived, at most about `max` datagrams, half of them of each family: a
+    /// flood of one does not keep the other unread. Returns how many.
     pub fn receive(
         &mut self,
         max: usize,
         mut each: impl FnMut(SocketAddr, Option<IpAddr>, &mut [u8]),
     ) -> io::Result<usize> {
-        let mut count = 0;
+        let mut all = 0;
+        let mut failed = None;
         for family in std::iter::once(&self.v4).chain(&self.v6) {
-            while count < max {
+            let mut count = 0;
+            while count < max.div_ceil(2) {
                 let mut metas = [RecvMeta::default(); BATCH];
                 let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
                 let received = family.io.try_io(Interest::READABLE, || {
@@ -133,8 +136,15 @@ impl ShardSocket {
                 let filled = match received {
                     Ok(filled) => filled,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-                    Err(error) => return Err(error),
+                    // Somebody we sent to is gone: it is told here, and there may be more to read.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                        count += 1;
+                        continue;
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
                 };
                 for (meta, buffer) in metas.iter().zip(&mut self.buffers).take(filled) {
                     let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
@@ -145,8 +155,9 @@ impl ShardSocket {
                     }
                 }
             }
+            all += count;
         }
-        Ok(count)
+        failed.map_or(Ok(all), Err)
     }
 
     /// Sends `contents` from byte `sent` on to one address, as one datagram or as segments of

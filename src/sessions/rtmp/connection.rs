@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use base::{ExitReason, MediaTime, PeerAddr, SessionId};
 use bytes::{Bytes, BytesMut};
-use media::Kind;
+use media::{Kind, WriteError};
 use observe::metric;
 use rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
-use security::{Access, Denial, Direction};
+use security::{Access, Denial, Direction, Permit};
 use streams::{PublishError, PublishGrant, PublisherFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::listener::RtmpContext;
-use super::writer::Tracks;
+use super::writer::{TrackError, Tracks};
 use crate::connections::OpenConnection;
 
 /// Read at once from the socket.
 const READ_BYTES: usize = 64 * 1024;
 /// A peer that takes nothing of what we say for this long is gone.
 const WRITE_MAX: Duration = Duration::from_secs(10);
+/// How long a publisher of a stream that is still live waits for it to end.
+const REPUBLISH_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How long we read on after our last word, so that the peer gets to see it.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,9 @@ struct Live {
     /// What the encoder's metadata announced; both until it says otherwise.
     expects_both: bool,
     newest: Option<MediaTime>,
+    /// Broken units skipped, and clock steps; the first of each is logged, the sum at the end.
+    skipped: u64,
+    clock_steps: u64,
 }
 
 /// Serves one connection to its end.
@@ -176,6 +181,22 @@ impl Connection {
         }
     }
 
+    /// Asks the gate; while the same stream's last publisher is just going, for a moment longer: an
+    /// encoder that restarts is back before the end is recorded.
+    async fn admit(&self, access: Access) -> Result<Permit, Denial> {
+        let began = self.context.clock.now();
+        loop {
+            match self.context.gate.admit(access.clone()).await {
+                Err(Denial::AlreadyLive)
+                    if self.context.clock.now().duration_since(began) < REPUBLISH_WAIT_MAX =>
+                {
+                    tokio::time::sleep(REPUBLISH_WAIT_MAX / 10).await;
+                }
+                decision => return decision,
+            }
+        }
+    }
+
     async fn publish(&self, request: PublishRequest) -> Result<Live, Refusal> {
         let access = Access {
             app: request.app,
@@ -188,7 +209,7 @@ impl Connection {
             subscriber_code: request.subscriber_code,
             main_track: request.main_track,
         };
-        let permit = self.context.gate.admit(access).await.map_err(refusal)?;
+        let permit = self.admit(access).await.map_err(refusal)?;
         let facts = PublisherFacts {
             publish_type: "RTMP",
             remote_ip: self.peer.ip().to_string(),
@@ -202,7 +223,7 @@ impl Connection {
         })?;
         let ingest = Ingest::new(grant.start);
         let tracks = Tracks::new(Arc::clone(&grant.media));
-        Ok(Live { grant, ingest, tracks, expects_both: true, newest: None })
+        Ok(Live { grant, ingest, tracks, expects_both: true, newest: None, skipped: 0, clock_steps: 0 })
     }
 
     fn media(&mut self, kind: Kind, timestamp_ms: u32, body: &Bytes) {
@@ -224,11 +245,17 @@ impl Connection {
                     live.tracks.write(Kind::Audio, unit)
                 }
                 IngestEvent::Clock(event) => {
-                    tracing::info!(session = %self.id, ?event, "the encoder's clock was re-based");
+                    live.clock_steps += 1;
+                    if live.clock_steps == 1 {
+                        tracing::info!(session = %self.id, ?event, "the encoder's clock stepped");
+                    }
                     Ok(())
                 }
                 IngestEvent::Skipped { kind, why } => {
-                    tracing::info!(session = %self.id, kind = kind.label(), why, "a broken unit was skipped");
+                    live.skipped += 1;
+                    if live.skipped == 1 {
+                        tracing::info!(session = %self.id, kind = kind.label(), why, "a broken unit was skipped");
+                    }
                     Ok(())
                 }
                 IngestEvent::Refused(reason) => {
@@ -237,8 +264,16 @@ impl Connection {
                 }
             };
             if let Err(error) = written {
-                tracing::warn!(session = %self.id, %error, "a unit could not be written");
-                self.session.end(CloseReason::Ended(ExitReason::Replaced));
+                let reason = match error {
+                    TrackError::Write(WriteError::Fenced) => {
+                        live.grant.ending.reason().unwrap_or(ExitReason::Replaced)
+                    }
+                    TrackError::Write(WriteError::TooLarge(_)) | TrackError::TooManyTracks => {
+                        ExitReason::LimitExceeded
+                    }
+                };
+                tracing::info!(session = %self.id, %error, "a unit could not be written");
+                self.session.end(CloseReason::Ended(reason));
                 return;
             }
         }
@@ -251,6 +286,10 @@ impl Connection {
     fn leave(&mut self, reason: &CloseReason) {
         if let Some(live) = self.live.take() {
             live.grant.ending.end(reason.exit_reason());
+            let (skipped, clock_steps) = (live.skipped, live.clock_steps);
+            if skipped + clock_steps > 0 {
+                tracing::info!(session = %self.id, skipped, clock_steps, "the publisher's media had flaws");
+            }
         }
     }
 
