@@ -37,7 +37,9 @@ impl Listeners {
             .map(|shard| {
                 let port = match config.webrtc.udp_port_base {
                     0 => 0,
-                    base => base.checked_add(shard).context("webrtc.udp_port_base leaves no room for all shards")?,
+                    base => base
+                        .checked_add(shard)
+                        .context("webrtc.udp_port_base leaves no room for all shards")?,
                 };
                 BoundPort::bind(port).map_err(|error| used("webrtc.udp_port_base", "UDP", port, error))
             })
@@ -95,7 +97,9 @@ fn used(key: &str, protocol: &str, port: u16, error: std::io::Error) -> anyhow::
              penstock.toml or {variable}"
         ),
         ErrorKind::PermissionDenied => {
-            format!("{protocol} port {port} needs more rights: give a port above 1023 with {key} or {variable}")
+            format!(
+                "{protocol} port {port} needs more rights: give a port above 1023 with {key} or {variable}"
+            )
         }
         _ => format!("{protocol} port {port} ({key}) cannot be bound"),
     };

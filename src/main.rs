@@ -69,7 +69,8 @@ fn about_config(wanted: &ConfigCommand, arguments: &Arguments) -> anyhow::Result
 }
 
 fn load(arguments: &Arguments) -> anyhow::Result<NodeConfig> {
-    NodeConfig::load(arguments.config.as_deref(), std::env::vars()).context("the configuration cannot be used")
+    NodeConfig::load(arguments.config.as_deref(), std::env::vars())
+        .context("the configuration cannot be used")
 }
 
 #[expect(clippy::print_stdout, reason = "what the user asked to see")]

@@ -77,19 +77,27 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let host = host_name();
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
     let settings = Settings::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
-    broadcasts.reset_after_restart().await.context("the broadcasts of the last run could not be tidied up")?;
+    broadcasts
+        .reset_after_restart()
+        .await
+        .context("the broadcasts of the last run could not be tidied up")?;
     let names = applications(&config, &settings, &*randomness).await?;
     actix_rt::spawn(settings.clone().follow());
 
-    let gate = Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
+    let gate =
+        Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
     let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
     let readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
-    let applications =
-        Applications::start(Services { broadcasts: broadcasts.clone(), readers, clock: Arc::clone(&clock) }, &names);
+    let applications = Applications::start(
+        Services { broadcasts: broadcasts.clone(), readers, clock: Arc::clone(&clock) },
+        &names,
+    );
 
     let addresses = OfferedAddresses::new(&config.webrtc.public_addresses);
     let shards = Shards::start(
-        ShardsConfig { ports: listeners.media, addresses: addresses.everybody().to_vec(),
+        ShardsConfig {
+            ports: listeners.media,
+            addresses: addresses.everybody().to_vec(),
             players_per_shard_max: config.limits.players_per_shard,
         },
         &clock,
@@ -102,7 +110,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         addresses,
         broadcasts: broadcasts.clone(),
         settings,
-        sockets: Connections::new(config.limits.signalling_sockets, config.limits.signalling_sockets_per_address),
+        sockets: Connections::new(
+            config.limits.signalling_sockets,
+            config.limits.signalling_sockets_per_address,
+        ),
         plays: Connections::new(usize::MAX, config.limits.players_per_address),
         joins: Connections::new(usize::MAX, limits::JOINS_PER_ADDRESS_MAX),
         clock: Arc::clone(&clock),
@@ -111,7 +122,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let rtmp_context = Arc::new(RtmpContext {
         gate,
         applications: applications.clone(),
-        connections: Connections::new(config.limits.rtmp_connections, config.limits.rtmp_connections_per_address),
+        connections: Connections::new(
+            config.limits.rtmp_connections,
+            config.limits.rtmp_connections_per_address,
+        ),
         clock: Arc::clone(&clock),
         randomness,
     });

@@ -21,10 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("streams", &["media", "config", "security", "cluster-model", "observe"]),
     ("transcode", &["streams", "container"]),
     ("sessions", &["streams", "security", "rtmp", "rtc", "observe"]),
-    (
-        "api",
-        &["sessions", "transcode", "streams", "security", "observe", "cluster-model", "config", "media"],
-    ),
+    ("api", &["sessions", "transcode", "streams", "security", "observe", "cluster-model", "config", "media"]),
 ];
 
 /// Crates outside the rooms that stand above all of them.
@@ -54,7 +51,8 @@ fn forbidden(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
         if ABOVE.contains(&from.as_str()) {
             continue;
         }
-        let Some(room) = from.strip_prefix("penstock-").filter(|room| ROOMS.iter().any(|(name, _)| name == room))
+        let Some(room) =
+            from.strip_prefix("penstock-").filter(|room| ROOMS.iter().any(|(name, _)| name == room))
         else {
             wrong.push(format!("{from} is not in the table of rooms"));
             continue;

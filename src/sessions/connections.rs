@@ -109,7 +109,10 @@ mod tests {
         drop(a1);
         assert_eq!(connections.open_now(), 2);
         let _a3 = connections.open(peer("10.0.0.1:4")).unwrap();
-        assert!(connections.counts.lock().by_address.len() == 2, "an address without connections is forgotten");
+        assert!(
+            connections.counts.lock().by_address.len() == 2,
+            "an address without connections is forgotten"
+        );
     }
 
     #[test]

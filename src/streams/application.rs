@@ -15,7 +15,7 @@ use crate::applications::Services;
 use crate::ending::Ending;
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::{Obituaries, Obituary};
-use crate::stream::{Began, BeginPlay, Birth, BeginPublish, Describe, End, Stream, StreamEnd};
+use crate::stream::{Began, BeginPlay, BeginPublish, Birth, Describe, End, Stream, StreamEnd};
 
 struct Child {
     incarnation: u64,

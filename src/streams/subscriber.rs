@@ -35,13 +35,9 @@ impl Actor for Subscriber {
         let ending = self.ending.clone();
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(|_, _, ctx| ctx.stop()));
         let life = self.permit.life();
-        ctx.spawn(
-            async move { life.died().await }
-                .into_actor(self)
-                .map(|reason, subscriber, _| {
-                    subscriber.ending.end(reason);
-                }),
-        );
+        ctx.spawn(async move { life.died().await }.into_actor(self).map(|reason, subscriber, _| {
+            subscriber.ending.end(reason);
+        }));
     }
 }
 

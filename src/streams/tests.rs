@@ -13,8 +13,8 @@ use security::{Access, Denial, Direction, Gate, Permit};
 
 use crate::fault::Fault;
 use crate::{
-    Applications, Attach, Ending, PlayError, PlayGrant, PublishGrant, PublisherFacts, ReaderFactory, Services,
-    Serving,
+    Applications, Attach, Ending, PlayError, PlayGrant, PublishGrant, PublisherFacts, ReaderFactory,
+    Services, Serving,
 };
 
 /// Longer than anything here takes; a test that waits this long has failed.

@@ -344,12 +344,10 @@ fn a_flood_during_the_handshake_ends_the_player_whatever_epoch_it_claims() {
 fn protected_records_after_the_handshake_cost_nothing() {
     let mut world = World::new();
     world.play(Manner::default());
-    for round in 0..3 {
-        for sequence in 0..200 {
-            world.deliver(0, handshake_record(1, sequence));
-        }
-        assert_eq!(ended(&world), [], "round {round}");
+    for count in 0..2 * limits::DTLS_HANDSHAKE_DATAGRAMS_MAX {
+        world.deliver(0, handshake_record(1, count as u8));
     }
+    assert_eq!(world.shard.counters().ended, 0);
     let now = world.now;
     world.clients[0].close(now);
     world.settle();

@@ -62,7 +62,8 @@ impl CertificateFiles {
             move |error| TlsError::File { path, error }
         };
         fs::create_dir_all(folder).map_err(at(folder))?;
-        let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::Making(error.to_string()))?;
+        let made =
+            rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::Making(error.to_string()))?;
         write_private(&files.key, made.signing_key.serialize_pem().as_bytes()).map_err(at(&files.key))?;
         fs::write(&files.certificate, made.cert.pem()).map_err(at(&files.certificate))?;
         Ok(files)
@@ -75,7 +76,8 @@ impl CertificateFiles {
 
     fn load(&self) -> Result<CertifiedKey, TlsError> {
         let content = |path: &Path, reason: String| TlsError::Content { path: path.to_owned(), reason };
-        let read = |path: &Path| fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error });
+        let read =
+            |path: &Path| fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error });
         let chain = CertificateDer::pem_slice_iter(&read(&self.certificate)?)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| content(&self.certificate, error.to_string()))?;

@@ -27,6 +27,7 @@ impl ShardMetrics {
                 (dropped("unknown"), |c| c.datagrams_unknown),
                 (dropped("address did not pass ICE"), |c| c.datagrams_strange),
                 (dropped("STUN of nobody"), |c| c.stun_unknown),
+                (dropped("address held by another player"), |c| c.addresses_held),
                 (dropped("STUN not authentic"), |c| c.stun_rejected),
                 (dropped("DTLS failed"), |c| c.dtls_failed),
                 (dropped("wrong fingerprint"), |c| c.fingerprints_wrong),

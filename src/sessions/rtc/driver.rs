@@ -55,8 +55,17 @@ pub(super) async fn run(
         }
     };
     let metrics = ShardMetrics::new(shared.index);
-    let mut driver =
-        Driver { shard, socket, port: number, players: HashMap::new(), shared, clock, metrics, blocked: None, sent: 0 };
+    let mut driver = Driver {
+        shard,
+        socket,
+        port: number,
+        players: HashMap::new(),
+        shared,
+        clock,
+        metrics,
+        blocked: None,
+        sent: 0,
+    };
     let bell = driver.shared.bell.clone();
     loop {
         let deadline = driver.shard.poll_timeout();

@@ -166,7 +166,12 @@ pub fn no_stream_exist(stream: &str, information: &str) -> Value {
 }
 
 /// The server's offer to a player.
-pub fn offer(stream: &str, sdp: &str, id_mapping: &BTreeMap<String, String>, subscriber: Option<&str>) -> Value {
+pub fn offer(
+    stream: &str,
+    sdp: &str,
+    id_mapping: &BTreeMap<String, String>,
+    subscriber: Option<&str>,
+) -> Value {
     json!({
         "command": "takeConfiguration",
         "streamId": stream,
@@ -265,8 +270,11 @@ mod tests {
 
     #[test]
     fn every_other_command_needs_a_valid_stream_id() {
-        for text in [r#"{"command":"play"}"#, r#"{"command":"play","streamId":""}"#, r#"{"command":"x","streamId":7}"#]
-        {
+        for text in [
+            r#"{"command":"play"}"#,
+            r#"{"command":"play","streamId":""}"#,
+            r#"{"command":"x","streamId":7}"#,
+        ] {
             assert_eq!(Request::read(text).unwrap_err(), RequestError::NoStreamName, "{text}");
         }
         assert_eq!(
@@ -277,7 +285,8 @@ mod tests {
 
     #[test]
     fn empty_and_null_credentials_are_absent() {
-        let text = r#"{"command":"play","streamId":"s1","token":"","subscriberId":null,"subscriberCode":"1"}"#;
+        let text =
+            r#"{"command":"play","streamId":"s1","token":"","subscriberId":null,"subscriberCode":"1"}"#;
         let Ok(Request::Play(play)) = Request::read(text) else { panic!("{text}") };
         assert!(play.token.is_none() && play.subscriber_id.is_none() && play.subscriber_code.is_some());
     }

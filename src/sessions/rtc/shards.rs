@@ -120,11 +120,8 @@ impl Shards {
             });
             let addresses: Vec<SocketAddr> =
                 config.addresses.iter().map(|ip| SocketAddr::new(*ip, port.port())).collect();
-            let shard = rtc::Shard::new(
-                rtc::ShardConfig { addresses },
-                Arc::clone(randomness),
-                shared.bell.clone(),
-            )?;
+            let shard =
+                rtc::Shard::new(rtc::ShardConfig { addresses }, Arc::clone(randomness), shared.bell.clone())?;
             let of_loop = Arc::clone(&shared);
             let clock = Arc::clone(clock);
             arbiter.spawn(async move { driver::run(shard, port, queue, of_loop, clock).await });

@@ -140,7 +140,10 @@ impl Signalling {
         for playing in self.plays.values() {
             playing.ending.end(reason);
         }
-        ctx.close(Some(ws::CloseReason { code: ws::CloseCode::Policy, description: Some(reason.label().into()) }));
+        ctx.close(Some(ws::CloseReason {
+            code: ws::CloseCode::Policy,
+            description: Some(reason.label().into()),
+        }));
         ctx.stop();
     }
 
@@ -188,7 +191,9 @@ impl Signalling {
                 }
             }
             Request::Play(play) => self.play(play, ctx),
-            Request::TakeConfiguration { stream, kind, sdp } => self.take_configuration(stream, &kind, sdp, ctx),
+            Request::TakeConfiguration { stream, kind, sdp } => {
+                self.take_configuration(stream, &kind, sdp, ctx)
+            }
             // The client's checks reach this node by themselves: it is ICE-lite.
             Request::TakeCandidate { .. } | Request::Unknown => {}
             Request::Stop(stream) => {
@@ -233,7 +238,9 @@ impl Signalling {
             self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
             return;
         }
-        let (Ok(open), Ok(joining)) = (self.context.plays.open(self.peer), self.context.joins.open(self.peer)) else {
+        let (Ok(open), Ok(joining)) =
+            (self.context.plays.open(self.peer), self.context.joins.open(self.peer))
+        else {
             self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
             return;
         };
@@ -276,7 +283,11 @@ impl Signalling {
             {
                 playing.joining = None;
                 let subscriber = playing.subscriber_id.clone();
-                let note = message::subscriber_notification("play_started", starting.as_str(), subscriber.as_deref());
+                let note = message::subscriber_notification(
+                    "play_started",
+                    starting.as_str(),
+                    subscriber.as_deref(),
+                );
                 session.send(&note, ctx);
             }
         }));
@@ -305,7 +316,10 @@ impl Signalling {
         let ending = playing.ending.clone();
         let subscriber = playing.subscriber_id.clone();
         let subscriber = subscriber.as_deref();
-        self.send(&message::offer(stream.as_str(), &joined.offer.sdp, &joined.offer.id_mapping, subscriber), ctx);
+        self.send(
+            &message::offer(stream.as_str(), &joined.offer.sdp, &joined.offer.id_mapping, subscriber),
+            ctx,
+        );
         for (label, mid, line) in &joined.offer.candidates {
             self.send(&message::candidate(stream.as_str(), *label, mid, line, subscriber), ctx);
         }
@@ -401,7 +415,10 @@ impl Signalling {
         sdp: String,
         ctx: &mut ws::WebsocketContext<Self>,
     ) {
-        let playing = self.plays.get(&stream).and_then(|playing| Some((playing.control.clone()?, playing.ending.clone())));
+        let playing = self
+            .plays
+            .get(&stream)
+            .and_then(|playing| Some((playing.control.clone()?, playing.ending.clone())));
         let Some((control, ending)) = playing else {
             // AMS ignores a configuration for a session it does not have.
             tracing::debug!(socket = %self.id, %stream, "a configuration came for a stream that is not played here");
@@ -508,16 +525,14 @@ async fn join(
         return Err(Refusal::not_enabled());
     }
     let shard = context.shards.least_loaded().ok_or_else(|| Refusal::new("highResourceUsage"))?;
-    let grant = context
-        .applications
-        .play(permit, ending.clone(), shard.arbiter())
-        .await
-        .map_err(|error| match error {
+    let grant = context.applications.play(permit, ending.clone(), shard.arbiter()).await.map_err(
+        |error| match error {
             PlayError::NoSuchStream => Refusal::not_live(),
             PlayError::TooManyPlayers => Refusal::new("viewerLimitReached"),
             PlayError::Overloaded => Refusal::new("highResourceUsage"),
             PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
-        })?;
+        },
+    )?;
     let sendable = super::policy::sendable(&grant.media.catalogue(), settings.h264_enabled());
     if !sendable.video && !sendable.audio {
         ending.end(ExitReason::Failed);
@@ -552,7 +567,11 @@ async fn join(
         // The subscriber is gone, and with the attachment dropped the player is too.
         let stream_is_gone = ending.reason().is_some();
         ending.end(ExitReason::Failed);
-        return Err(if stream_is_gone { Refusal::not_live() } else { Refusal::new("server_error_check_logs") });
+        return Err(if stream_is_gone {
+            Refusal::not_live()
+        } else {
+            Refusal::new("server_error_check_logs")
+        });
     }
     Ok(Joined { offer, control })
 }

@@ -129,7 +129,8 @@ impl ShardSocket {
             let mut count = 0;
             while count < max.div_ceil(2) {
                 let mut metas = [RecvMeta::default(); BATCH];
-                let mut slices: Vec<_> = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
+                let mut slices: Vec<_> =
+                    self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer)).collect();
                 let received = family.io.try_io(Interest::READABLE, || {
                     family.state.recv((&family.io).into(), &mut slices, &mut metas)
                 });
@@ -190,9 +191,7 @@ impl ShardSocket {
                 segment_size: segment_size.filter(|size| *size < part.len()),
                 src_ip: from,
             };
-            family
-                .io
-                .try_io(Interest::WRITABLE, || family.state.try_send((&family.io).into(), &transmit))?;
+            family.io.try_io(Interest::WRITABLE, || family.state.try_send((&family.io).into(), &transmit))?;
             *sent += part.len();
         }
         Ok(())

@@ -40,9 +40,7 @@ pub async fn signalling(
         }
     };
     let actor = Signalling::new(context, app, peer, open);
-    ws::WsResponseBuilder::new(actor, &request, body)
-        .frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX)
-        .start()
+    ws::WsResponseBuilder::new(actor, &request, body).frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()
 }
 
 fn refused(mut status: actix_web::HttpResponseBuilder, message: &str) -> HttpResponse {

@@ -29,7 +29,11 @@ pub struct RtmpContext {
 }
 
 /// Accepts until the task is dropped. Connections run on `arbiters` in turn and outlive this task.
-pub async fn listen(listener: std::net::TcpListener, context: Arc<RtmpContext>, arbiters: Vec<ArbiterHandle>) -> io::Result<()> {
+pub async fn listen(
+    listener: std::net::TcpListener,
+    context: Arc<RtmpContext>,
+    arbiters: Vec<ArbiterHandle>,
+) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let mut turn = arbiters.iter().cycle();
