@@ -2,7 +2,7 @@
 //! exit reasons.
 //!
 //! No I/O and no async live here. The only place that reads the machine's clock and randomness is
-//! [`clock`]; everybody else is handed a [`Clock`] or a [`Randomness`].
+//! `clock.rs`; everybody else is handed a [`Clock`] or a [`Randomness`].
 
 mod clock;
 mod exit;

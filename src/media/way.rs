@@ -25,7 +25,7 @@ pub fn webrtc_way(info: &TrackInfo) -> Way {
     match &info.config {
         // RTP carries pictures in decoding order and browsers show them in that order.
         CodecConfig::H264(_) if reorders(info) => Way::Refuse(
-            "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder".to_owned(),
+            "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder (bf=0, or tune zerolatency)".to_owned(),
         ),
         CodecConfig::H264(_) | CodecConfig::Opus(_) => Way::Pass,
         CodecConfig::Aac(aac) => match aac.webrtc_support() {

@@ -4,6 +4,8 @@ mod addresses;
 mod context;
 mod counters;
 mod driver;
+mod info;
+mod join;
 pub mod message;
 mod policy;
 mod refusal;

@@ -1,6 +1,6 @@
 //! Readers that write tracks. Now: AAC to Opus, for WebRTC players.
 //!
-//! [`AacToOpus`] converts frames and keeps their times; [`follow`] runs one per stream, only while
+//! [`AacToOpus`] converts frames and keeps their times; [`follow()`] runs one per stream, only while
 //! somebody wants Opus, on the threads of an [`AudioPool`]. What can be converted is said by
 //! [`media::AacConfig::webrtc_support`]. Not here: who wants it ([`media::StreamMedia::want`]), and
 //! who starts followers (a reader factory registered in `main`).

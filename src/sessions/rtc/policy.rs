@@ -1,8 +1,8 @@
 //! What of a stream a WebRTC player can be sent.
 
-use media::{Catalogue, Kind};
+use media::{Catalogue, Kind, Way};
 
-/// The kinds of media that go out, and why one does not.
+/// The kinds of media that go out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sendable {
     pub video: bool,
@@ -10,15 +10,29 @@ pub(super) struct Sendable {
 }
 
 /// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say.
-pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Sendable {
-    let can = |kind| {
-        catalogue.source(kind).is_some_and(|info| match media::webrtc_way(info) {
-            media::Way::Pass | media::Way::Transcode => true,
-            media::Way::Refuse(why) => {
-                tracing::info!(track = %info.id, %why, "a track cannot be played by WebRTC");
-                false
+/// Pictures that cannot be sent refuse the player, in words; sound that cannot be sent is left out.
+pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Sendable, String> {
+    let mut sendable = Sendable::default();
+    if let Some(video) = catalogue.source(Kind::Video) {
+        if !h264_enabled {
+            return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
+        }
+        match media::webrtc_way(video) {
+            Way::Pass | Way::Transcode => sendable.video = true,
+            Way::Refuse(why) => return Err(format!("the stream's video is {why}")),
+        }
+    }
+    if let Some(audio) = catalogue.source(Kind::Audio) {
+        match media::webrtc_way(audio) {
+            Way::Pass | Way::Transcode => sendable.audio = true,
+            Way::Refuse(why) if sendable.video => {
+                tracing::info!(track = %audio.id, %why, "a player gets no sound");
             }
-        })
-    };
-    Sendable { video: h264_enabled && can(Kind::Video), audio: can(Kind::Audio) }
+            Way::Refuse(why) => return Err(format!("the stream's audio: {why}")),
+        }
+    }
+    if sendable == Sendable::default() {
+        return Err("the stream has neither picture nor sound".to_owned());
+    }
+    Ok(sendable)
 }

@@ -1,14 +1,16 @@
 //! The gate's and the streams' answers in AMS's words.
 
+use std::borrow::Cow;
+
 use security::Denial;
 
 /// An error answer to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// AMS's error definition.
     pub definition: &'static str,
     /// The key `information`, where AMS has one or a person needs one.
-    pub information: Option<&'static str>,
+    pub information: Option<Cow<'static, str>>,
     /// The client is told when the stream begins.
     pub wait: bool,
 }
@@ -22,23 +24,23 @@ impl Refusal {
     pub(super) const fn not_live() -> Self {
         Self {
             definition: "no_stream_exist",
-            information: Some("stream_not_exist_or_not_streaming"),
+            information: Some(Cow::Borrowed("stream_not_exist_or_not_streaming")),
             wait: true,
         }
     }
 
     /// The application does not play by WebRTC.
     pub(super) const fn not_enabled() -> Self {
-        Self { definition: "no_stream_exist", information: Some("webrtc_not_enabled"), wait: false }
-    }
-
-    /// The stream's codecs cannot be played by WebRTC.
-    pub(super) const fn codec() -> Self {
         Self {
-            definition: "no_codec_enabled_in_the_server",
-            information: Some("the stream's codecs cannot be played by WebRTC"),
+            definition: "no_stream_exist",
+            information: Some(Cow::Borrowed("webrtc_not_enabled")),
             wait: false,
         }
+    }
+
+    /// The stream cannot be played by WebRTC; why, in words.
+    pub(super) const fn codec(why: String) -> Self {
+        Self { definition: "no_codec_enabled_in_the_server", information: Some(Cow::Owned(why)), wait: false }
     }
 }
 

@@ -11,17 +11,19 @@ use actix::prelude::*;
 use actix_web_actors::ws;
 use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId, limits};
 use config::AppSettings;
-use media::{Codec, CodecConfig, Kind};
+use media::Kind;
 use observe::metric;
-use rtc::{AddError, AnswerError};
+use rtc::AnswerError;
 use security::{Access, Direction};
 use serde_json::Value;
-use streams::{Attach, Ending, PlayError};
+use streams::Ending;
 
 use super::context::SignallingContext;
-use super::message::{self, Play, Rendition, Request, RequestError};
-use super::refusal::{Refusal, of_denial};
-use super::shards::{Join, JoinError, PlayerControl, TakeAnswerError};
+use super::info::rendition;
+use super::join::{Joined, join};
+use super::message::{self, Play, Request, RequestError};
+use super::refusal::Refusal;
+use super::shards::{PlayerControl, TakeAnswerError};
 use crate::connections::OpenConnection;
 
 /// How often the socket is checked and its peer pinged.
@@ -64,12 +66,6 @@ pub struct Signalling {
     /// Messages that were no requests; the first is logged.
     malformed: u64,
     _open: OpenConnection,
-}
-
-/// What came of a `play`.
-struct Joined {
-    offer: rtc::Offer,
-    control: PlayerControl,
 }
 
 impl Signalling {
@@ -213,7 +209,7 @@ impl Signalling {
 
     fn refuse(&mut self, stream: &StreamId, refusal: &Refusal, ctx: &mut ws::WebsocketContext<Self>) {
         metric::signalling_refused(refusal.definition).increment(1);
-        let reply = match refusal.information {
+        let reply = match refusal.information.as_deref() {
             Some(information) if refusal.definition == "no_stream_exist" => {
                 message::no_stream_exist(stream.as_str(), information)
             }
@@ -488,92 +484,6 @@ impl Signalling {
 
 fn budget() -> u32 {
     limits::SIGNALLING_MESSAGES_PER_SECOND_MAX.saturating_mul(u32::try_from(CHECK.as_secs()).unwrap_or(1))
-}
-
-fn rendition(media: &media::StreamMedia) -> Rendition {
-    let catalogue = media.catalogue();
-    let mut rendition =
-        Rendition { width: 0, height: 0, video_bitrate: 0, audio_bitrate: 0, video_codec: "" };
-    for info in catalogue.tracks.iter().filter(|info| info.derived_from.is_none()) {
-        let bitrate = info.track.bitrate_bps();
-        match &info.config {
-            CodecConfig::H264(h264) => {
-                rendition.width = h264.width;
-                rendition.height = h264.height;
-                rendition.video_bitrate = bitrate;
-                rendition.video_codec = Codec::H264.label();
-            }
-            CodecConfig::Aac(_) | CodecConfig::Opus(_) => rendition.audio_bitrate = bitrate,
-        }
-    }
-    rendition
-}
-
-/// The gate, the stream, the shard: in this order, and whoever says no says why.
-async fn join(
-    context: Arc<SignallingContext>,
-    access: Access,
-    ending: Ending,
-    started: tokio::sync::oneshot::Sender<()>,
-) -> Result<Joined, Refusal> {
-    let peer = access.peer;
-    let permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial))?;
-    let stream = permit.stream().clone();
-    let settings =
-        context.settings.snapshot(permit.app()).ok_or_else(|| Refusal::new("not_initialized_yet"))?;
-    if !settings.webrtc_enabled() {
-        return Err(Refusal::not_enabled());
-    }
-    let shard = context.shards.least_loaded().ok_or_else(|| Refusal::new("highResourceUsage"))?;
-    let grant = context.applications.play(permit, ending.clone(), shard.arbiter()).await.map_err(
-        |error| match error {
-            PlayError::NoSuchStream => Refusal::not_live(),
-            PlayError::TooManyPlayers => Refusal::new("viewerLimitReached"),
-            PlayError::Overloaded => Refusal::new("highResourceUsage"),
-            PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
-        },
-    )?;
-    let sendable = super::policy::sendable(&grant.media.catalogue(), settings.h264_enabled());
-    if !sendable.video && !sendable.audio {
-        ending.end(ExitReason::Failed);
-        return Err(Refusal::codec());
-    }
-    let join = Join {
-        media: grant.media,
-        stream,
-        video: sendable.video,
-        audio: sendable.audio,
-        extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
-        connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
-        ending: ending.clone(),
-        started,
-    };
-    let (offer, control, attachment) = match shard.join(join).await {
-        Ok(joined) => joined,
-        Err(error) => {
-            ending.end(ExitReason::LimitExceeded);
-            return Err(match error {
-                JoinError::Refused(AddError::NothingToPlay) => Refusal::not_live(),
-                JoinError::Refused(AddError::Codec) => Refusal::codec(),
-                JoinError::Refused(AddError::TooManyPlayers | AddError::TooManyHandshakes)
-                | JoinError::Overloaded => {
-                    tracing::warn!(%error, "a player was not added to its shard");
-                    Refusal::new("highResourceUsage")
-                }
-            });
-        }
-    };
-    if grant.subscriber.try_send(Attach(Box::new(attachment))).is_err() {
-        // The subscriber is gone, and with the attachment dropped the player is too.
-        let stream_is_gone = ending.reason().is_some();
-        ending.end(ExitReason::Failed);
-        return Err(if stream_is_gone {
-            Refusal::not_live()
-        } else {
-            Refusal::new("server_error_check_logs")
-        });
-    }
-    Ok(Joined { offer, control })
 }
 
 impl Actor for Signalling {

@@ -9,6 +9,10 @@ use observe::metric;
 /// How much media is waited for before a stream whose second track is missing begins without it.
 const LATE_TRACK_WAIT_MS: i64 = 1_000;
 
+/// Pictures to be seen before a stream that may reorder them begins: by then it is known whether it
+/// does, and players can be told.
+const REORDER_PROBE_UNITS: u32 = 8;
+
 /// One track being written.
 #[derive(Default)]
 struct Lane {
@@ -24,6 +28,8 @@ pub(super) struct Tracks {
     /// The first unit's time, until the stream begins.
     first: Option<MediaTime>,
     began: bool,
+    /// Pictures still to be seen.
+    probe: u32,
 }
 
 /// Why the tracks cannot be written on.
@@ -37,7 +43,7 @@ pub(super) enum TrackError {
 
 impl Tracks {
     pub(super) fn new(media: Arc<StreamMedia>) -> Self {
-        Self { media, video: Lane::default(), audio: Lane::default(), first: None, began: false }
+        Self { media, video: Lane::default(), audio: Lane::default(), first: None, began: false, probe: 0 }
     }
 
     fn lane(&mut self, kind: Kind) -> &mut Lane {
@@ -52,6 +58,12 @@ impl Tracks {
         let kind = config.codec().kind();
         let id = TrackId::new(kind.label()).map_err(|_| TrackError::TooManyTracks)?;
         let writer = self.media.write_track(&id, config, None).ok_or(TrackError::TooManyTracks)?;
+        if let CodecConfig::H264(h264) = config
+            && h264.may_have_b_frames()
+            && !self.began
+        {
+            self.probe = REORDER_PROBE_UNITS;
+        }
         let lane = self.lane(kind);
         lane.writer = Some(writer);
         lane.units.get_or_insert_with(|| metric::units(kind.label()));
@@ -61,6 +73,9 @@ impl Tracks {
     /// A unit; before its configuration it has no track and is skipped.
     pub(super) fn write(&mut self, kind: Kind, unit: Unit) -> Result<(), TrackError> {
         self.first.get_or_insert(unit.dts);
+        if kind == Kind::Video {
+            self.probe = self.probe.saturating_sub(1);
+        }
         let lane = self.lane(kind);
         let Some(writer) = &lane.writer else { return Ok(()) };
         writer.write(Unit { generation: writer.generation(), ..unit })?;
@@ -81,7 +96,8 @@ impl Tracks {
             (Some(first), Some(now)) => (now - first).as_millis(),
             _ => 0,
         };
-        self.began = both || !expects_both || waited >= LATE_TRACK_WAIT_MS;
+        let known = (both || !expects_both) && self.probe == 0;
+        self.began = known || waited >= LATE_TRACK_WAIT_MS;
         self.began
     }
 }

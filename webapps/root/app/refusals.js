@@ -44,5 +44,9 @@ export function refusal(message) {
     "The server refuses to play this stream.",
     `It gives the reason “${message.definition}”.`,
   ];
+  // Which codec is the matter is in the server's own words.
+  if (message.definition === "no_codec_enabled_in_the_server" && message.information) {
+    return { retry, text: "This stream cannot be shown in a browser yet.", advice: `The server says: ${message.information}.` };
+  }
   return { retry, text, advice };
 }

@@ -1,0 +1,86 @@
+//! What a `play` takes: the gate, the stream, the shard.
+
+use std::sync::Arc;
+
+use base::{ExitReason, limits};
+use rtc::AddError;
+use security::Access;
+use streams::{Attach, Ending, PlayError};
+use tokio::sync::oneshot;
+
+use super::context::SignallingContext;
+use super::policy;
+use super::refusal::{Refusal, of_denial};
+use super::shards::{Join, JoinError, PlayerControl};
+
+/// What came of a `play`.
+pub(super) struct Joined {
+    pub(super) offer: rtc::Offer,
+    pub(super) control: PlayerControl,
+}
+
+/// The gate, the stream, the shard: in this order, and whoever says no says why.
+pub(super) async fn join(
+    context: Arc<SignallingContext>,
+    access: Access,
+    ending: Ending,
+    started: oneshot::Sender<()>,
+) -> Result<Joined, Refusal> {
+    let peer = access.peer;
+    let permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial))?;
+    let stream = permit.stream().clone();
+    let settings =
+        context.settings.snapshot(permit.app()).ok_or_else(|| Refusal::new("not_initialized_yet"))?;
+    if !settings.webrtc_enabled() {
+        return Err(Refusal::not_enabled());
+    }
+    let shard = context.shards.least_loaded().ok_or_else(|| Refusal::new("highResourceUsage"))?;
+    let grant = context.applications.play(permit, ending.clone(), shard.arbiter()).await.map_err(
+        |error| match error {
+            PlayError::NoSuchStream => Refusal::not_live(),
+            PlayError::TooManyPlayers => Refusal::new("viewerLimitReached"),
+            PlayError::Overloaded => Refusal::new("highResourceUsage"),
+            PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
+        },
+    )?;
+    let sendable = policy::sendable(&grant.media.catalogue(), settings.h264_enabled()).map_err(|why| {
+        ending.end(ExitReason::Denied);
+        Refusal::codec(why)
+    })?;
+    let join = Join {
+        media: grant.media,
+        stream,
+        video: sendable.video,
+        audio: sendable.audio,
+        extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
+        connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
+        ending: ending.clone(),
+        started,
+    };
+    let (offer, control, attachment) = match shard.join(join).await {
+        Ok(joined) => joined,
+        Err(error) => {
+            ending.end(ExitReason::LimitExceeded);
+            return Err(match error {
+                JoinError::Refused(AddError::NothingToPlay) => Refusal::not_live(),
+                JoinError::Refused(AddError::Codec) => Refusal::codec(error.to_string()),
+                JoinError::Refused(AddError::TooManyPlayers | AddError::TooManyHandshakes)
+                | JoinError::Overloaded => {
+                    tracing::warn!(%error, "a player was not added to its shard");
+                    Refusal::new("highResourceUsage")
+                }
+            });
+        }
+    };
+    if grant.subscriber.try_send(Attach(Box::new(attachment))).is_err() {
+        // The subscriber is gone, and with the attachment dropped the player is too.
+        let stream_is_gone = ending.reason().is_some();
+        ending.end(ExitReason::Failed);
+        return Err(if stream_is_gone {
+            Refusal::not_live()
+        } else {
+            Refusal::new("server_error_check_logs")
+        });
+    }
+    Ok(Joined { offer, control })
+}

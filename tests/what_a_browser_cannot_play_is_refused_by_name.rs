@@ -1,0 +1,90 @@
+//! A stream whose codecs a browser cannot show is refused with a reason, or comes without that part;
+//! what can be shown is offered whatever else the stream lacks.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use test_support::{Node, NodeOptions, Signalling};
+
+const BEGINS_MAX: Duration = Duration::from_secs(20);
+
+/// An ffmpeg that publishes a moving picture, a tone, or both, until it is dropped.
+struct Encoder(Child);
+
+impl Encoder {
+    fn start(node: &Node, stream: &str, video: &[&str], audio: &[&str]) -> Result<Self> {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-loglevel", "error"]);
+        if !video.is_empty() {
+            ffmpeg.args(["-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"]);
+        }
+        if !audio.is_empty() {
+            ffmpeg.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440"]);
+        }
+        ffmpeg.args(video).args(audio).args(["-t", "60", "-f", "flv", &node.rtmp_url("LiveApp", stream)]);
+        Ok(Self(ffmpeg.stdout(Stdio::null()).spawn().context("ffmpeg does not start")?))
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Plays as soon as the stream has begun, and gives the answer.
+async fn play(node: &Node, stream: &str) -> Result<Value> {
+    let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    let play = json!({ "command": "play", "streamId": stream });
+    let answer = socket.ask(&play).await?;
+    if answer["definition"] != "no_stream_exist" {
+        return Ok(answer);
+    }
+    let told = socket.receive_within(BEGINS_MAX).await?;
+    ensure!(told["definition"] == "streaming_started", "{told}");
+    Ok(socket.ask(&play).await?)
+}
+
+const H264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
+const B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-g", "60"];
+const AAC: &[&str] = &["-c:a", "aac", "-ar", "48000", "-ac", "2"];
+const SURROUND: &[&str] = &["-c:a", "aac", "-ar", "48000", "-ac", "6"];
+const AT_32_KHZ: &[&str] = &["-c:a", "aac", "-ar", "32000", "-ac", "2"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_by_what_it_lacks() -> Result<()> {
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    for (stream, video, audio, kinds) in [
+        ("picture-only", H264, &[] as &[&str], &["video"] as &[&str]),
+        ("sound-only", &[], AAC, &["audio"]),
+        ("surround", H264, SURROUND, &["video"]),
+        ("at-32-khz", H264, AT_32_KHZ, &["video"]),
+    ] {
+        let _encoder = Encoder::start(&node, stream, video, audio)?;
+        let offer = play(&node, stream).await?;
+        ensure!(offer["type"] == "offer", "{stream}: {offer}");
+        let sdp = offer["sdp"].as_str().context("no sdp")?;
+        let offered: Vec<&str> = sdp
+            .lines()
+            .filter_map(|line| line.strip_prefix("m="))
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        ensure!(offered == kinds, "{stream}: {offered:?}");
+        ensure!(
+            offer["idMapping"].as_object().is_some_and(|mapping| mapping.len() == kinds.len()),
+            "{offer}"
+        );
+    }
+    // Sound without its picture would not be what the viewer came for.
+    for (stream, audio) in [("b-frames", &[] as &[&str]), ("b-frames-with-sound", AAC)] {
+        let _encoder = Encoder::start(&node, stream, B_FRAMES, audio)?;
+        let refused = play(&node, stream).await?;
+        ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
+        ensure!(refused["information"].as_str().is_some_and(|words| words.contains("B-frames")), "{refused}");
+    }
+    Ok(())
+}
