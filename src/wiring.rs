@@ -20,6 +20,7 @@ use sessions::rtc::{OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, Sig
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, ReaderFactory, Services};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders};
 
 use crate::listeners::{Listeners, port};
@@ -103,7 +104,9 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         &clock,
         &randomness,
     )?;
+    let (stop, draining) = watch::channel(false);
     let signalling_context = Arc::new(SignallingContext {
+        draining,
         gate: Arc::clone(&gate),
         applications: applications.clone(),
         shards,
@@ -191,6 +194,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     for listener in rtmp {
         listener.abort();
     }
+    stop.send_replace(true);
     if actix_rt::time::timeout(DRAIN_STREAMS_MAX, applications.drain()).await.is_err() {
         tracing::warn!("some streams did not end in time");
     }
@@ -215,7 +219,7 @@ async fn stopped() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The applications are the folders of `webapps`; the files seed what the store does not have yet.
+/// The applications are the folders of `webapps`, with the settings of [`follow_file`].
 async fn applications(
     config: &NodeConfig,
     settings: &Settings,

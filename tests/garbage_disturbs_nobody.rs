@@ -280,10 +280,13 @@ async fn strangers_leave_and_the_stream_loses_no_frame() -> Result<()> {
     })
     .await
     .with_context(|| format!("{frames} frames were published"))?;
-    // … the player received every one, and none had to be sent twice or given up.
-    for counter in ["packetsLost", "nackCount", "pliCount", "freezeCount"] {
+    // … and the player received every one. A machine that others keep busy may hold packets up until they
+    // are asked for again, and pictures until they are missed; it may not lose any.
+    let lost = measured.video_counter("packetsLost");
+    ensure!(lost == 0, "packetsLost is {lost}: {measured:?} ({load})");
+    for counter in ["nackCount", "pliCount", "freezeCount"] {
         let count = measured.video_counter(counter);
-        ensure!(count == 0, "{counter} is {count}: {measured:?} ({load})");
+        ensure!(count == 0 || load.excuse().is_some(), "{counter} is {count}: {measured:?} ({load})");
     }
     ensure!(measured.gaps.is_empty() || load.excuse().is_some(), "{measured:?} ({load})");
     let panics: Vec<String> =

@@ -84,7 +84,8 @@ async fn a_setting_outlives_the_file_that_brought_it() -> Result<()> {
     let mut node = Node::start(options).await?;
     ensure!(undefined_is_refused(&node).await?, "the setting has no effect");
     node.kill9().await?;
-    // The file only seeds the application's first start: from then on the store has the truth.
+    // At every start the node takes what the file says if that is not what is stored; without a file what
+    // is stored stays.
     std::fs::remove_file(node.properties("LiveApp"))?;
     node.restart().await?;
     ensure!(undefined_is_refused(&node).await?, "the setting was lost");

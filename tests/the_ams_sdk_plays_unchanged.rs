@@ -29,8 +29,10 @@ fn heard(name: &str) -> String {
 async fn it_waits_plays_and_leaves() -> Result<()> {
     let page = match SamplePage::start().await? {
         Sample::Ready(page) => page,
-        Sample::NotFetched(why) => {
-            skipped("the_ams_sdk_plays_unchanged", &format!("the SDK could not be fetched from npm: {why}"));
+        Sample::Unreachable(why) => {
+            let why = format!("the npm registry could not be reached: {why}");
+            ensure!(std::env::var_os("CI").is_none(), "{why}");
+            skipped("the_ams_sdk_plays_unchanged", &why);
             return Ok(());
         }
     };

@@ -20,7 +20,8 @@ const LIST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Settings of all applications. Cheap to clone; clones share one snapshot.
 ///
-/// The stored document is the truth: a properties file seeds it at an application's first start only.
+/// The stored document is the truth. A properties file is read at a node's start: it seeds an application
+/// that has no settings yet, and a standalone node stores what a changed file says.
 /// Readers take [`Settings::snapshot`], which [`Settings::follow`] keeps fresh.
 #[derive(Clone)]
 pub struct Settings {

@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// `schemas/golden/request.bin`: the form of a remembered request must stay readable.
+    /// `schemas/golden/store_request.bin`: the form of a remembered request must stay readable.
     #[test]
     fn a_remembered_request_has_its_golden_form() {
         let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/golden/store_request.bin");

@@ -1,8 +1,8 @@
 //! Who may ask. For now one rule, AMS's default IP filter: the machine itself.
 //!
-//! The socket decides; a header can only take the trust away, never give it. That closes three ways by
-//! which somebody else speaks through a loopback connection: a reverse proxy on this machine (it names
-//! whom it speaks for), a foreign web page in a browser on this machine (its requests carry `Origin`), and
+//! The socket decides; a header can only take the trust away, never give it. That closes these ways by
+//! which somebody else speaks through a loopback connection: a reverse proxy on this machine that names
+//! whom it speaks for (one that does not looks like the machine itself: README.md warns), a foreign web page in a browser on this machine (its requests carry `Origin`), and
 //! a foreign name pointed at 127.0.0.1 (the request carries that name as `Host`).
 
 use std::net::IpAddr;
@@ -21,7 +21,8 @@ pub(crate) enum Refusal {
 }
 
 /// Headers by which proxies say for whom they speak.
-const FORWARDING: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+const FORWARDING: [&str; 6] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
 
 /// Lets requests of the machine itself pass. `server_name` is the one name besides `localhost` and
 /// addresses under which the node may be asked; empty for none.

@@ -16,6 +16,8 @@ pub struct TrackInfo {
     pub config: CodecConfig,
     /// Counts the changes of `config`, from 1. A unit names the generation it needs.
     pub generation: u32,
+    /// Pictures were seen to be shown in another order than they are decoded in: B-frames.
+    pub reorders: bool,
     /// `None` for a track the source sent; the track it was made from otherwise.
     pub derived_from: Option<TrackId>,
     /// The track itself.

@@ -92,6 +92,7 @@ impl StreamMedia {
                     id: id.clone(),
                     config: config.clone(),
                     generation: 1,
+                    reorders: false,
                     derived_from: derived_from.cloned(),
                     track,
                 };
@@ -105,6 +106,16 @@ impl StreamMedia {
         };
         self.publish(next);
         Some(writer)
+    }
+
+    /// Says that a track's pictures are shown in another order than they are decoded in.
+    pub fn mark_reorders(&self, id: &TrackId) {
+        let _one_at_a_time = self.change.lock();
+        let mut next = (*self.catalogue()).clone();
+        if let Some(info) = next.tracks.iter_mut().find(|info| info.id == *id && !info.reorders) {
+            info.reorders = true;
+            self.publish(next);
+        }
     }
 
     /// Takes a track out and ends it for its readers.

@@ -4,7 +4,6 @@
 
 use crate::catalogue::TrackInfo;
 use crate::codec::CodecConfig;
-use crate::ring::Cursor;
 
 /// What becomes of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +16,11 @@ pub enum Way {
     Refuse(String),
 }
 
-/// Frames that are looked at for reordering: more than any reordering depth (16).
-const REORDER_PROBE_FRAMES: u64 = 32;
-
 /// What becomes of a track on its way to WebRTC players.
 pub fn webrtc_way(info: &TrackInfo) -> Way {
     match &info.config {
         // RTP carries pictures in decoding order and browsers show them in that order.
-        CodecConfig::H264(_) if reorders(info) => Way::Refuse(
+        CodecConfig::H264(_) if info.reorders => Way::Refuse(
             "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder (bf=0, or tune zerolatency)".to_owned(),
         ),
         CodecConfig::H264(_) | CodecConfig::Opus(_) => Way::Pass,
@@ -33,12 +29,4 @@ pub fn webrtc_way(info: &TrackInfo) -> Way {
             Err(why) => Way::Refuse(why.to_string()),
         },
     }
-}
-
-/// Whether the newest frames are shown in another order than they are decoded in.
-fn reorders(info: &TrackInfo) -> bool {
-    let frames = info.track.frames();
-    let mut cursor = Cursor(frames.head().saturating_sub(REORDER_PROBE_FRAMES).max(frames.tail()));
-    let newest = frames.read(&mut cursor, usize::try_from(REORDER_PROBE_FRAMES).unwrap_or(usize::MAX));
-    newest.entries.windows(2).any(|pair| matches!(pair, [before, after] if after.pts < before.pts))
 }

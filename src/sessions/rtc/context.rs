@@ -6,6 +6,7 @@ use base::{Clock, Randomness};
 use cluster_model::{Broadcasts, Settings};
 use security::Gate;
 use streams::Applications;
+use tokio::sync::watch;
 
 use super::addresses::OfferedAddresses;
 use super::shards::Shards;
@@ -19,6 +20,8 @@ pub struct SignallingContext {
     pub applications: Applications,
     /// Where players live.
     pub shards: Shards,
+    /// Turns true when the node stops: sockets are told and closed, new ones refused.
+    pub draining: watch::Receiver<bool>,
     /// What addresses players are offered.
     pub addresses: OfferedAddresses,
     /// The records of broadcasts.

@@ -1,22 +1,29 @@
 //! What a `play` takes: the gate, the stream, the shard.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use base::{ExitReason, limits};
+use media::Catalogue;
 use rtc::AddError;
 use security::Access;
 use streams::{Attach, Ending, PlayError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::context::SignallingContext;
-use super::policy;
+use super::policy::{self, Sendable};
 use super::refusal::{Refusal, of_denial};
 use super::shards::{Join, JoinError, PlayerControl};
+
+/// Waits for a change that the offer does not fit.
+pub(super) type Outdated = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What came of a `play`.
 pub(super) struct Joined {
     pub(super) offer: rtc::Offer,
     pub(super) control: PlayerControl,
+    /// Done when the stream is no longer what was offered.
+    pub(super) outdated: Outdated,
 }
 
 /// The gate, the stream, the shard: in this order, and whoever says no says why.
@@ -43,10 +50,13 @@ pub(super) async fn join(
             PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
         },
     )?;
-    let sendable = policy::sendable(&grant.media.catalogue(), settings.h264_enabled()).map_err(|why| {
+    let mut catalogue = grant.media.watch();
+    let now = Arc::clone(&catalogue.borrow_and_update());
+    let sendable = policy::sendable(&now, settings.h264_enabled()).map_err(|why| {
         ending.end(ExitReason::Denied);
         Refusal::codec(why)
     })?;
+    let outdated = Box::pin(outdated(catalogue, settings.h264_enabled(), sendable));
     let join = Join {
         media: grant.media,
         stream,
@@ -82,5 +92,17 @@ pub(super) async fn join(
             Refusal::new("server_error_check_logs")
         });
     }
-    Ok(Joined { offer, control })
+    Ok(Joined { offer, control, outdated })
+}
+
+/// A late track, or one that became something a browser cannot show: until there are re-offers the
+/// player has to ask again.
+async fn outdated(mut catalogue: watch::Receiver<Arc<Catalogue>>, h264_enabled: bool, offered: Sendable) {
+    while catalogue.changed().await.is_ok() {
+        let now = Arc::clone(&catalogue.borrow_and_update());
+        if policy::sendable(&now, h264_enabled) != Ok(offered) {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }

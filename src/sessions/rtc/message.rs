@@ -206,6 +206,23 @@ pub fn subscriber_notification(definition: &str, stream: &str, subscriber: Optio
     json!({"command": "notification", "definition": definition, "streamId": stream, "subscriberId": subscriber})
 }
 
+/// A play has ended. `information` says why, in the words of [`base::ExitReason`]; AMS's clients ignore
+/// the extra key.
+pub fn play_finished(stream: &str, subscriber: Option<&str>, information: &str) -> Value {
+    json!({
+        "command": "notification",
+        "definition": "play_finished",
+        "streamId": stream,
+        "subscriberId": subscriber,
+        "information": information,
+    })
+}
+
+/// The node is going down: the SDK reconnects at once.
+pub fn server_will_stop() -> Value {
+    json!({"command": "notification", "definition": "server_will_stop"})
+}
+
 /// The broadcast's record, as JSON text inside JSON.
 pub fn broadcast_object(stream: &str, broadcast: &str) -> Value {
     json!({

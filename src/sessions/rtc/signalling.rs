@@ -143,6 +143,18 @@ impl Signalling {
         ctx.stop();
     }
 
+    /// Closes the socket because the node stops.
+    fn leave(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        for playing in self.plays.values() {
+            playing.ending.end(ExitReason::Draining);
+        }
+        ctx.close(Some(ws::CloseReason { code: ws::CloseCode::Away, description: None }));
+        ctx.stop();
+    }
+
     fn check(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
         self.budget = budget();
         if self.context.clock.now().duration_since(self.heard) > limits::SIGNALLING_SILENCE_MAX {
@@ -319,6 +331,14 @@ impl Signalling {
         for (label, mid, line) in &joined.offer.candidates {
             self.send(&message::candidate(stream.as_str(), *label, mid, line, subscriber), ctx);
         }
+        let (outdated, of_player) = (joined.outdated, ending.clone());
+        let goes_stale = async move {
+            tokio::select! {
+                () = outdated => { of_player.end(ExitReason::CodecChanged); }
+                _ = of_player.ended() => {}
+            }
+        };
+        ctx.spawn(goes_stale.into_actor(self));
         let (stream, ended) = (stream.clone(), ending.clone());
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(move |reason, session, ctx| {
             session.play_ended(&stream, &ended, reason, ctx);
@@ -356,8 +376,7 @@ impl Signalling {
         }
         let Some(playing) = self.plays.remove(stream) else { return };
         let subscriber = playing.subscriber_id.as_deref();
-        let note = message::subscriber_notification("play_finished", stream.as_str(), subscriber);
-        self.send(&note, ctx);
+        self.send(&message::play_finished(stream.as_str(), subscriber, reason.label()), ctx);
         // The stream may come back: whoever watched it is told, as who came too early is.
         let stream_is_gone =
             matches!(reason, ExitReason::Finished | ExitReason::StreamEnded | ExitReason::CodecChanged);
@@ -400,8 +419,8 @@ impl Signalling {
         }
         // Its offer is still under way, and must not be sent any more.
         let subscriber = self.plays.remove(stream).and_then(|playing| playing.subscriber_id);
-        let note = message::subscriber_notification("play_finished", stream.as_str(), subscriber.as_deref());
-        self.send(&note, ctx);
+        let reason = ExitReason::Finished.label();
+        self.send(&message::play_finished(stream.as_str(), subscriber.as_deref(), reason), ctx);
     }
 
     fn take_configuration(
@@ -492,6 +511,14 @@ impl Actor for Signalling {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(limits::SIGNALLING_SEND_QUEUE_MAX);
         ctx.run_interval(CHECK, Self::check);
+        let mut draining = self.context.draining.clone();
+        let stops = async move { draining.wait_for(|draining| *draining).await.is_ok() };
+        ctx.spawn(stops.into_actor(self).map(|stops, session, ctx| {
+            if stops {
+                session.send(&message::server_will_stop(), ctx);
+                session.leave(ctx);
+            }
+        }));
     }
 }
 

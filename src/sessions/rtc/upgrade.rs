@@ -25,6 +25,12 @@ pub async fn signalling(
     let Some(app) = app else {
         return Ok(refused(HttpResponse::NotFound(), "there is no such application on this server"));
     };
+    if *context.draining.borrow() {
+        return Ok(refused(
+            HttpResponse::ServiceUnavailable(),
+            "the server is stopping: try again in some seconds",
+        ));
+    }
     let Some(peer) = request.peer_addr().map(PeerAddr::new) else {
         return Ok(refused(HttpResponse::Forbidden(), "the peer's address is unknown"));
     };

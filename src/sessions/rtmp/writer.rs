@@ -12,6 +12,8 @@ const LATE_TRACK_WAIT_MS: i64 = 1_000;
 /// Pictures to be seen before a stream that may reorder them begins: by then it is known whether it
 /// does, and players can be told.
 const REORDER_PROBE_UNITS: u32 = 8;
+/// At few pictures per second it is not waited longer than this.
+const REORDER_PROBE_MS_MAX: i64 = 3_000;
 
 /// One track being written.
 #[derive(Default)]
@@ -30,6 +32,9 @@ pub(super) struct Tracks {
     began: bool,
     /// Pictures still to be seen.
     probe: u32,
+    /// When the newest picture is shown, and whether an earlier one came after it.
+    shown: Option<MediaTime>,
+    reorders: bool,
 }
 
 /// Why the tracks cannot be written on.
@@ -43,7 +48,16 @@ pub(super) enum TrackError {
 
 impl Tracks {
     pub(super) fn new(media: Arc<StreamMedia>) -> Self {
-        Self { media, video: Lane::default(), audio: Lane::default(), first: None, began: false, probe: 0 }
+        Self {
+            media,
+            video: Lane::default(),
+            audio: Lane::default(),
+            first: None,
+            began: false,
+            probe: 0,
+            shown: None,
+            reorders: false,
+        }
     }
 
     fn lane(&mut self, kind: Kind) -> &mut Lane {
@@ -75,6 +89,7 @@ impl Tracks {
         self.first.get_or_insert(unit.dts);
         if kind == Kind::Video {
             self.probe = self.probe.saturating_sub(1);
+            self.look_at_order(unit.pts)?;
         }
         let lane = self.lane(kind);
         let Some(writer) = &lane.writer else { return Ok(()) };
@@ -82,6 +97,17 @@ impl Tracks {
         if let Some(units) = &lane.units {
             units.increment(1);
         }
+        Ok(())
+    }
+
+    /// A picture that is shown before one that came before it tells of B-frames, whatever the SPS says.
+    fn look_at_order(&mut self, pts: MediaTime) -> Result<(), TrackError> {
+        if !self.reorders && self.shown.is_some_and(|shown| pts < shown) {
+            self.reorders = true;
+            let id = TrackId::new(Kind::Video.label()).map_err(|_| TrackError::TooManyTracks)?;
+            self.media.mark_reorders(&id);
+        }
+        self.shown = self.shown.max(Some(pts));
         Ok(())
     }
 
@@ -96,8 +122,111 @@ impl Tracks {
             (Some(first), Some(now)) => (now - first).as_millis(),
             _ => 0,
         };
-        let known = (both || !expects_both) && self.probe == 0;
-        self.began = known || waited >= LATE_TRACK_WAIT_MS;
+        let known = both || !expects_both || waited >= LATE_TRACK_WAIT_MS;
+        self.began = known && (self.probe == 0 || waited >= REORDER_PROBE_MS_MAX);
         self.began
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Clock, SystemClock};
+    use bytes::Bytes;
+    use media::{AacConfig, Way, webrtc_way};
+
+    use super::*;
+
+    /// x264's parameter sets: High, 320x180, and what its VUI says of reordering.
+    fn h264(reorders: bool) -> CodecConfig {
+        let sps: &[u8] = if reorders {
+            &[
+                0x67, 0x64, 0x00, 0x0d, 0xac, 0xd9, 0x41, 0x41, 0x9f, 0x9e, 0x10, 0x00, 0x00, 0x03, 0x00,
+                0x10, 0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x42, 0x99, 0x60,
+            ]
+        } else {
+            &[
+                0x67, 0x42, 0xc0, 0x0d, 0xd9, 0x01, 0x41, 0x9f, 0x9e, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10,
+                0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x42, 0xa4, 0x80,
+            ]
+        };
+        let config = media::h264::H264Config::from_parameter_sets(
+            vec![Bytes::from_static(sps)],
+            vec![Bytes::from_static(&[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0])],
+        );
+        CodecConfig::H264(Arc::new(config.unwrap()))
+    }
+
+    fn aac() -> CodecConfig {
+        CodecConfig::Aac(Arc::new(AacConfig::from_asc(&[0x11, 0x90]).unwrap()))
+    }
+
+    fn unit(dts_ms: i64, pts_ms: i64) -> Unit {
+        Unit {
+            dts: MediaTime::from_millis(dts_ms),
+            pts: MediaTime::from_millis(pts_ms),
+            arrived: SystemClock.now(),
+            key: dts_ms == 0,
+            generation: 0,
+            payload: Bytes::from_static(&[0, 0, 0, 1, 0x65]),
+        }
+    }
+
+    fn at(ms: i64) -> Option<MediaTime> {
+        Some(MediaTime::from_millis(ms))
+    }
+
+    #[test]
+    fn a_stream_begins_when_both_tracks_are_known_or_one_has_waited_long_enough() {
+        let mut tracks = Tracks::new(StreamMedia::new());
+        assert!(!tracks.begins(None, true));
+        tracks.configure(&h264(false)).unwrap();
+        tracks.write(Kind::Video, unit(0, 0)).unwrap();
+        assert!(!tracks.begins(at(900), true));
+        tracks.configure(&aac()).unwrap();
+        assert!(tracks.begins(at(900), true));
+        assert!(!tracks.begins(at(901), true), "it begins once");
+
+        let mut alone = Tracks::new(StreamMedia::new());
+        alone.configure(&h264(false)).unwrap();
+        alone.write(Kind::Video, unit(0, 0)).unwrap();
+        assert!(alone.begins(at(1_000), true));
+
+        let mut announced = Tracks::new(StreamMedia::new());
+        announced.configure(&aac()).unwrap();
+        assert!(announced.begins(None, false));
+    }
+
+    #[test]
+    fn b_frames_are_known_before_the_stream_begins() {
+        let media = StreamMedia::new();
+        let mut tracks = Tracks::new(Arc::clone(&media));
+        tracks.configure(&h264(true)).unwrap();
+        for (picture, pts) in [0, 133, 66, 33, 100, 266, 200].into_iter().enumerate() {
+            tracks.write(Kind::Video, unit(picture as i64 * 33, pts)).unwrap();
+            assert!(!tracks.begins(at(picture as i64 * 33), false), "after {picture} pictures");
+        }
+        tracks.write(Kind::Video, unit(231, 166)).unwrap();
+        assert!(tracks.begins(at(231), false));
+        let catalogue = media.catalogue();
+        let way = webrtc_way(catalogue.source(Kind::Video).unwrap());
+        assert!(matches!(way, Way::Refuse(why) if why.contains("B-frames")));
+    }
+
+    #[test]
+    fn pictures_in_order_are_not_taken_for_b_frames_even_late() {
+        let media = StreamMedia::new();
+        let mut tracks = Tracks::new(Arc::clone(&media));
+        tracks.configure(&h264(true)).unwrap();
+        for picture in 0..30 {
+            // A constant composition time is no reordering.
+            tracks.write(Kind::Video, unit(picture * 33, picture * 33 + 66)).unwrap();
+        }
+        let way = |media: &StreamMedia| webrtc_way(media.catalogue().source(Kind::Video).unwrap());
+        assert_eq!(way(&media), Way::Pass);
+        let version = media.catalogue().version;
+        tracks.write(Kind::Video, unit(990, 990)).unwrap();
+        tracks.write(Kind::Video, unit(1_023, 1_023)).unwrap();
+        assert!(matches!(way(&media), Way::Refuse(_)));
+        assert_eq!(media.catalogue().version, version + 1, "players are told once");
     }
 }

@@ -1,6 +1,6 @@
 //! Headless Chromium, driven through chromedriver.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl Browser {
         let mut arguments: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let Value::Object(options) =
-            json!({ "goog:chromeOptions": { "binary": chromium(), "args": arguments } })
+            json!({ "goog:chromeOptions": { "binary": chromium()?, "args": arguments } })
         else {
             return Err(BrowserError::Start("the options are no object".to_owned()));
         };
@@ -253,9 +253,18 @@ fn read(summary: Value) -> Result<Measurement, BrowserError> {
         .map_err(|error| BrowserError::Command(format!("{error} in {summary}")))
 }
 
-/// Debian's wrapper script, or what `CHROMIUM` names.
-fn chromium() -> String {
-    std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned())
+/// The program `chromium`, or what `CHROMIUM` names. chromedriver wants its path.
+fn chromium() -> Result<PathBuf, BrowserError> {
+    let named = std::env::var("CHROMIUM").ok().filter(|name| !name.is_empty());
+    let name = named.unwrap_or_else(|| "chromium".to_owned());
+    if name.contains('/') {
+        return Ok(PathBuf::from(name));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(&name))
+        .find(|program| program.is_file())
+        .ok_or_else(|| BrowserError::Start(format!("there is no program {name}")))
 }
 
 async fn start_driver() -> Result<(Driver, u16), BrowserError> {

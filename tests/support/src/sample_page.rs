@@ -1,9 +1,11 @@
 //! The AMS JavaScript SDK as the npm registry has it, and a page of ours around it.
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -19,19 +21,19 @@ pub struct SamplePage(FileServer);
 pub enum Sample {
     /// It is there.
     Ready(SamplePage),
-    /// npm could not fetch it, for this reason: nothing can be said of the SDK.
-    NotFetched(String),
+    /// npm could not reach the registry, for this reason: nothing can be said of the SDK.
+    Unreachable(String),
 }
 
 impl SamplePage {
     /// Installs the SDK with `npm ci` (the lock file holds its version and hash) and serves the page.
     ///
     /// # Errors
-    /// No port could be bound.
-    pub async fn start() -> std::io::Result<Sample> {
+    /// There is no npm, npm refused what it fetched, or no port could be bound.
+    pub async fn start() -> anyhow::Result<Sample> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sdk");
-        if let Err(why) = install(&folder).await {
-            return Ok(Sample::NotFetched(why));
+        if let Some(why) = install(&folder).await? {
+            return Ok(Sample::Unreachable(why));
         }
         Ok(Sample::Ready(Self(FileServer::start(folder).await?)))
     }
@@ -42,12 +44,13 @@ impl SamplePage {
     }
 }
 
-async fn install(folder: &PathBuf) -> Result<(), String> {
+/// `Some`: why the registry could not be reached.
+async fn install(folder: &Path) -> anyhow::Result<Option<String>> {
     // `npm ci` leaves this file behind when it is through; the same lock file means the same packages.
-    let lock = tokio::fs::read(folder.join("package-lock.json")).await.map_err(|error| error.to_string())?;
+    let lock = tokio::fs::read(folder.join("package-lock.json")).await.context("package-lock.json")?;
     let installed = folder.join("node_modules/.installed-lock.json");
     if tokio::fs::read(&installed).await.is_ok_and(|have| have == lock) {
-        return Ok(());
+        return Ok(None);
     }
     let npm = Command::new("npm")
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
@@ -55,16 +58,64 @@ async fn install(folder: &PathBuf) -> Result<(), String> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(FETCH_MAX, npm)
-        .await
-        .map_err(|_| format!("npm ci took longer than {FETCH_MAX:?}"))?
-        .map_err(|error| format!("npm could not be started: {error}"))?;
+    let Ok(output) = timeout(FETCH_MAX, npm).await else {
+        return Ok(Some(format!("npm ci took longer than {FETCH_MAX:?}")));
+    };
+    let output = match output {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("npm is not installed: run scripts/setup")
+        }
+        output => output.context("npm")?,
+    };
     if !output.status.success() {
-        return Err(format!(
-            "npm ci ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !is_unreachable(&said) {
+            bail!("npm ci ended with {}: {said}", output.status);
+        }
+        return Ok(Some(said.into_owned()));
     }
-    tokio::fs::write(&installed, lock).await.map_err(|error| error.to_string())
+    tokio::fs::write(&installed, lock).await.context(".installed-lock.json")?;
+    Ok(None)
+}
+
+/// Whether npm gave up because of the network: its line `npm ERR! code …` (`npm error code …` from version
+/// 10 on) has the name of a socket error of Node.js, or the status of a gateway before the registry.
+fn is_unreachable(said: &str) -> bool {
+    const CODES: &[&str] = &[
+        "EAI_AGAIN",
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "EHOSTUNREACH",
+        "ENETUNREACH",
+        "ENOTFOUND",
+        "ERR_SOCKET_TIMEOUT",
+        "ETIMEDOUT",
+        "E502",
+        "E503",
+        "E504",
+    ];
+    said.lines().any(|line| {
+        let code = line
+            .strip_prefix("npm ERR! code ")
+            .or_else(|| line.strip_prefix("npm error code "))
+            .unwrap_or_default();
+        CODES.contains(&code.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_network_is_an_excuse() {
+        for code in ["ECONNREFUSED", "EAI_AGAIN", "E503"] {
+            assert!(is_unreachable(&format!("npm ERR! code {code}\nnpm ERR! errno {code}\n")));
+            assert!(is_unreachable(&format!("npm error code {code}\n")));
+        }
+        for code in ["EINTEGRITY", "E404", "EUSAGE", "EACCES"] {
+            assert!(!is_unreachable(&format!("npm ERR! code {code}\n")));
+        }
+        assert!(!is_unreachable("npm WARN ENOTFOUND\n"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// The right to have the machine alone; given back when dropped, or by the kernel when the process dies.
 pub struct Turn {
@@ -12,15 +13,31 @@ impl Turn {
     /// Waits for the machine.
     ///
     /// # Errors
-    /// The lock file cannot be made.
+    /// The lock file can neither be opened nor made.
     pub async fn take() -> io::Result<Self> {
         let locked = tokio::task::spawn_blocking(|| {
             let path = std::env::temp_dir().join("penstock-tests-turn.lock");
-            let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            let file = lock_file(&path)?;
             file.lock()?;
             Ok(Self { _lock: file })
         });
         locked.await.map_err(io::Error::other)?
+    }
+}
+
+/// Opens the file that is locked, whoever made it. To lock it takes no right to write, and a shared folder
+/// keeps even root from opening another user's file with the wish to create it.
+fn lock_file(path: &Path) -> io::Result<File> {
+    loop {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match fs::OpenOptions::new().create_new(true).write(true).open(path) {
+            // Somebody else was first.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made,
+        }
     }
 }
 
@@ -34,4 +51,24 @@ pub fn note(what: &str) {
 /// passing test prints.
 pub fn skipped(what: &str, why: &str) {
     note(&format!("skipped: {what}: {why}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::TryLockError;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_file_of_somebody_else_is_locked_without_writing_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let made = lock_file(&path).unwrap();
+        made.lock().unwrap();
+        let mut found = lock_file(&path).unwrap();
+        assert!(found.write(b"x").is_err(), "it was opened for writing");
+        assert!(matches!(found.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(made);
+        found.try_lock().unwrap();
+    }
 }

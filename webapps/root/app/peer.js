@@ -1,6 +1,10 @@
 // One WebRTC connection that receives: the server offers, we answer.
 
-/** The server gives up on a player after ten seconds; a little more and we know it did. */
+/**
+ * How long connecting may take. The server gives up a player that does not connect within the application's
+ * `webRTCClientStartTimeoutMs`, ten seconds by default, and says so; this is for when its word does not
+ * come, and for an application that would wait longer.
+ */
 const CONNECT_MS = 12000;
 /** How long a connection may be interrupted before it counts as lost. */
 const INTERRUPTED_MS = 4000;

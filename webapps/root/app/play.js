@@ -99,9 +99,13 @@ player.addEventListener("media", async () => {
   } catch (error) {
     // AbortError: another track came, and its own call goes on.
     if (error.name !== "NotAllowedError") return;
-    silenced = !video.muted;
-    video.muted = true;
-    video.play().catch(() => {
+    // Each track brings its own refusal: only the first finds the sound still on.
+    if (!video.muted) {
+      silenced = true;
+      video.muted = true;
+    }
+    video.play().catch(({ name }) => {
+      if (name !== "NotAllowedError") return;
       show({ name: "stopped", text: "The browser waits for you to begin.", advice: "" });
     });
   }

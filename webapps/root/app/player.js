@@ -1,15 +1,17 @@
 // The player: one stream, from asking for it until its end, over as many connections as that takes.
 
 import { Peer } from "./peer.js";
-import { LATER, SOON, WAIT, refusal } from "./refusals.js";
+import { AGAIN, LATER, LOST, NEVER, RESTART, SOON, WAIT, ending, refusal } from "./refusals.js";
 import { Signalling } from "./signalling.js";
 
-/** The server answers a play at once; this is for one that does not. */
+/** How long an offer or a refusal may take: the server sends it when its checks are through, mostly at once. */
 const ANSWER_MS = 10000;
 /** A waiting player asks again now and then, in case the word that the stream began got lost. */
 const WAIT_AGAIN_MS = 30000;
 /** After the end of a stream it is asked for again, to be told when it begins anew. */
 const AFTER_END_MS = 2000;
+/** A stream that changed is asked for again at once, but after so many tries in a row not faster than any other. */
+const CHANGES_AT_ONCE = 3;
 /** Playing this long makes the next failure the first of a new row. */
 const HEALTHY_MS = 10000;
 /** No new picture for this long is worth a word. */
@@ -77,7 +79,7 @@ export class Player extends EventTarget {
 
   #connect() {
     this.#tearDown();
-    if (!this.#ended) this.#say("connecting", "Connecting", "");
+    this.#say("connecting", "Connecting", "");
     this.#signalling = new Signalling(this.#url, {
       onOpen: () => this.#play(),
       onMessage: (message) => this.#take(message),
@@ -122,7 +124,7 @@ export class Player extends EventTarget {
         if (message.candidate) this.#peer?.takeCandidate(message);
         break;
       case "notification":
-        this.#takeNotification(message.definition);
+        this.#takeNotification(message);
         break;
       case "error":
         this.#takeRefusal(message);
@@ -130,8 +132,8 @@ export class Player extends EventTarget {
     }
   }
 
-  #takeNotification(definition) {
-    switch (definition) {
+  #takeNotification(message) {
+    switch (message.definition) {
       case "streaming_started":
         if (this.#peer === undefined && !this.#asked) this.#play();
         break;
@@ -139,14 +141,55 @@ export class Player extends EventTarget {
         if (this.#peer === undefined) this.#say("waiting", "The stream is about to begin.", "");
         break;
       case "play_finished":
-        // The answer to a "stop" of our own comes when there is no peer any more.
-        if (this.#peer !== undefined) this.#finish();
+        this.#takeEnd(message.information);
         break;
       case "server_will_stop":
-        this.#signalling.close();
-        this.#retry(SOON, "The server is restarting.", "The player is going to connect again.");
+        this.#serverStops();
         break;
     }
+  }
+
+  // `reason` is the server's word for why it ended the play; Ant Media Server gives none.
+  #takeEnd(reason) {
+    const { next, text, advice } = ending(reason);
+    if (next === RESTART) {
+      this.#serverStops();
+      return;
+    }
+    // Without a peer it is the answer to a "stop" of our own, or we noticed before the server did. Being
+    // sent away counts all the same: the media connection may have broken just before the word of it came.
+    if (this.#peer === undefined && (next !== NEVER || this.#asked)) return;
+    switch (next) {
+      case LOST:
+        this.#closePeer();
+        this.#connectionLost();
+        break;
+      case AGAIN:
+        this.#changed();
+        break;
+      case NEVER:
+        this.#leave();
+        this.#say("stopped", text, advice);
+        break;
+      default:
+        this.#finish();
+    }
+  }
+
+  #serverStops() {
+    this.#signalling.close();
+    this.#retry(SOON, "The server is restarting.", "The player is going to connect again.");
+  }
+
+  // The stream goes on, but not in what was offered: only a new offer can show it.
+  #changed() {
+    if (this.#failures >= CHANGES_AT_ONCE) {
+      this.#retry(SOON, "The stream keeps changing.", "The player is asking for it again.");
+      return;
+    }
+    this.#failures += 1;
+    this.#say("connecting", "The stream has changed, the picture is coming again", "");
+    this.#play();
   }
 
   #takeOffer(sdp) {
@@ -188,7 +231,8 @@ export class Player extends EventTarget {
     }
     if (retry === WAIT) {
       this.#failures = 0;
-      if (!this.#ended) this.#say("waiting", text, advice);
+      if (this.#ended) this.#sayEnded();
+      else this.#say("waiting", text, advice);
       this.#after(WAIT_AGAIN_MS * (0.75 + Math.random() / 2), () => this.#play());
     } else if (retry === SOON || retry === LATER) {
       this.#retry(retry, text, advice);
@@ -210,6 +254,10 @@ export class Player extends EventTarget {
       );
       return;
     }
+    this.#connectionLost();
+  }
+
+  #connectionLost() {
     this.#lostConnections += 1;
     // The first time it is the network's mood; from the third on, somebody should be told where to look.
     const advice = this.#lostConnections < 3
@@ -229,8 +277,14 @@ export class Player extends EventTarget {
       this.#say("ended", "The stream has ended.", "Press Play if it begins again.");
       return;
     }
-    this.#say("ended", "The stream has ended.", "If it begins again, it plays here by itself.");
+    this.#sayEnded();
     this.#after(AFTER_END_MS, () => this.#play());
+  }
+
+  #sayEnded() {
+    // Said once: asking again after the end is nothing to read out.
+    if (this.state.name === "ended") return;
+    this.#say("ended", "The stream has ended.", "If it begins again, it plays here by itself.");
   }
 
   // Asks again, on the same socket if it still stands: a one-time token is good again only there.
@@ -240,12 +294,13 @@ export class Player extends EventTarget {
     const [first, most] = RETRY_MS[pace];
     const wait = Math.min(first * 2 ** this.#failures, most) * (0.75 + Math.random() / 2);
     this.#failures += 1;
-    if (!this.#ended) this.#say("retrying", text, advice);
+    this.#say("retrying", text, advice);
     this.#after(wait, () => (this.#signalling.isOpen ? this.#play() : this.#connect()));
   }
 
   #pictureCame() {
-    if (this.#peer === undefined) return;
+    // The end of the tracks of the connection before can set this event off as well.
+    if (this.#peer === undefined || this.#video.srcObject !== this.#media) return;
     this.#say("playing", "Playing", "");
     clearInterval(this.#watch);
     let frames = -1;

@@ -1,4 +1,5 @@
-// What the server's refusals mean to the person in front of the player, and whether asking again helps.
+// What the server's refusals and its reasons to end a play mean to the person in front of the player, and
+// whether asking again helps.
 
 /** Asking again cannot help until somebody changes something. */
 export const NEVER = "never";
@@ -33,6 +34,40 @@ const REFUSALS = {
   server_error_check_logs: [LATER, "Something broke in the server.", "The player keeps asking. If this stays, tell whoever runs the server."],
   not_initialized_yet: [SOON, "The server is still starting.", "The player is asking again."],
 };
+
+/** The connection got lost or had to be given up; the stream may go on. */
+export const LOST = "lost";
+/** The stream goes on, but has to be asked for anew. */
+export const AGAIN = "again";
+/** The server goes down, and most times comes back. */
+export const RESTART = "restart";
+/** The stream is over. */
+export const OVER = "over";
+
+const ENDINGS = {
+  "timed out": [LOST],
+  "failed": [LOST],
+  "too slow": [LOST],
+  "peer closed": [LOST],
+  "protocol error": [LOST],
+  "limit exceeded": [LOST],
+  "codec changed": [AGAIN],
+  "draining": [RESTART],
+  "kicked": [NEVER, "Whoever runs the stream has stopped it for you.", "Press Play to ask for it again."],
+  "revoked": [NEVER, "Your permission to watch has been withdrawn.", "Ask whoever gave you the link for a new one."],
+  "blocked": [NEVER, "You have been blocked from this stream.", "Ask whoever runs the stream to unblock you, then press Play."],
+  "expired": [NEVER, "Your time to watch is over.", "Ask whoever gave you the link for a new one."],
+  "denied": [NEVER, "The server does not let you watch any longer.", "Press Play to ask for it again."],
+};
+
+/**
+ * { next, text, advice } for the `information` of a `play_finished`; `next` is LOST, AGAIN, RESTART, NEVER or
+ * OVER. Only NEVER has words.
+ */
+export function ending(reason) {
+  const [next, text = "", advice = ""] = ENDINGS[reason] ?? [OVER];
+  return { next, text, advice };
+}
 
 const WEBRTC_OFF = [NEVER, "This server does not play the stream by WebRTC.", "Ask whoever runs the server to switch WebRTC on for this application."];
 

@@ -1,0 +1,20 @@
+//! Loads a node with WebRTC players and measures what they get and what they cost.
+//!
+//! Not a browser: nothing is decoded, and but for a few players nothing is decrypted; a player reads the
+//! headers of what it gets and gives the feedback a browser gives. Not a mock: signalling, ICE, DTLS and
+//! SRTP keys are real, through the sockets of the machine.
+//!
+//! * [`Receiver`] — one player without I/O: ICE (RFC 8445, controlling side of a lite agent), DTLS-SRTP
+//!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1).
+//! * [`Swarm`] — many of them on one thread, with signalling and sockets; [`Summary`] — what they saw.
+//! * [`machine`] — what the node's process used, and how even the machine ran.
+//!
+//! Invariants: a player sends what a browser would send and no more; a frame counts only when every packet
+//! of it came; a figure that was not measured is absent, never zero.
+
+pub mod machine;
+mod receiver;
+mod swarm;
+
+pub use receiver::{Counts, Identity, Profile, Receiver, Stage, Track, TrackKind};
+pub use swarm::{Percentiles, Spread, Summary, Swarm, SwarmOptions};

@@ -1,0 +1,184 @@
+//! Reading a node's offer and answering it as a browser that only receives.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+
+/// Audio or video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+/// A track the offer will send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OfferedTrack {
+    pub(crate) kind: TrackKind,
+    pub(crate) ssrc: u32,
+    /// RTP ticks per second.
+    pub(crate) clock_rate: u32,
+}
+
+/// What an offer says that a receiver needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// The first candidate: where checks go.
+    pub(crate) server: SocketAddr,
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+    /// SHA-256 of the node's certificate, in SDP's form.
+    pub(crate) fingerprint: String,
+    pub(crate) tracks: Vec<OfferedTrack>,
+    group: String,
+    media: Vec<Media>,
+}
+
+#[derive(Clone, Debug)]
+struct Media {
+    kind: String,
+    protocol: String,
+    active: bool,
+    payload_type: String,
+    mid: String,
+    /// `rtpmap`, `fmtp` and `rtcp-fb` of the payload type, and the header extensions.
+    copied: Vec<String>,
+}
+
+/// What an answer says of the receiver.
+pub(crate) struct Local<'a> {
+    pub(crate) ufrag: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) fingerprint: &'a str,
+}
+
+impl Offer {
+    /// Reads an offer.
+    pub(crate) fn read(sdp: &str) -> anyhow::Result<Self> {
+        let server = sdp.lines().find_map(candidate).context("the offer has no UDP candidate")?;
+        let mut offer = Self {
+            server,
+            ufrag: value(sdp, "a=ice-ufrag:")?.to_owned(),
+            password: value(sdp, "a=ice-pwd:")?.to_owned(),
+            fingerprint: value(sdp, "a=fingerprint:sha-256 ")?.to_owned(),
+            tracks: Vec::new(),
+            group: value(sdp, "a=group:")?.to_owned(),
+            media: Vec::new(),
+        };
+        for section in sdp.split("\r\nm=").skip(1) {
+            offer.read_section(section)?;
+        }
+        if offer.tracks.is_empty() {
+            bail!("the offer sends no track");
+        }
+        Ok(offer)
+    }
+
+    fn read_section(&mut self, section: &str) -> anyhow::Result<()> {
+        let first = section.lines().next().unwrap_or_default();
+        let [kind, port, protocol, payload_type, ..] = first.split(' ').collect::<Vec<_>>()[..] else {
+            bail!("not an m-line: {first}");
+        };
+        let active = port != "0";
+        let own = [
+            format!("a=rtpmap:{payload_type} "),
+            format!("a=fmtp:{payload_type} "),
+            format!("a=rtcp-fb:{payload_type} "),
+        ];
+        let copied: Vec<String> = section
+            .lines()
+            .filter(|line| line.starts_with("a=extmap:") || own.iter().any(|start| line.starts_with(start)))
+            .map(str::to_owned)
+            .collect();
+        if active {
+            let track_kind = match kind {
+                "audio" => TrackKind::Audio,
+                "video" => TrackKind::Video,
+                _ => bail!("an m-line of kind {kind}"),
+            };
+            let ssrc = value(section, "a=ssrc:")?.split(' ').next().unwrap_or_default();
+            let rate = value(section, &own[0])?.split('/').nth(1).unwrap_or_default();
+            self.tracks.push(OfferedTrack {
+                kind: track_kind,
+                ssrc: ssrc.parse().context("ssrc")?,
+                clock_rate: rate.parse().context("clock rate")?,
+            });
+        }
+        self.media.push(Media {
+            kind: kind.to_owned(),
+            protocol: protocol.to_owned(),
+            active,
+            payload_type: payload_type.to_owned(),
+            mid: value(section, "a=mid:")?.to_owned(),
+            copied,
+        });
+        Ok(())
+    }
+
+    /// The answer that takes every track in its preferred codec.
+    pub(crate) fn answer(&self, local: &Local<'_>) -> String {
+        let mut text = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n".to_owned();
+        // Writing to a string cannot fail.
+        let _ = write!(text, "a=group:{}\r\n", self.group);
+        for Media { kind, protocol, active, payload_type, mid, copied } in &self.media {
+            let port = if *active { 9 } else { 0 };
+            let _ = write!(
+                text,
+                "m={kind} {port} {protocol} {payload_type}\r\nc=IN IP4 0.0.0.0\r\n\
+                 a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:active\r\n\
+                 a=mid:{mid}\r\na={}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n",
+                local.ufrag,
+                local.password,
+                local.fingerprint,
+                if *active { "recvonly" } else { "inactive" },
+            );
+            copied.iter().for_each(|line| text.extend([line, "\r\n"]));
+        }
+        text
+    }
+}
+
+fn value<'a>(text: &'a str, start: &str) -> anyhow::Result<&'a str> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(start))
+        .with_context(|| format!("the offer has no line {start}"))
+}
+
+/// The address of a candidate line (RFC 8839 5.1), unless it is not UDP.
+fn candidate(line: &str) -> Option<SocketAddr> {
+    let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
+    let (transport, ip, port) = (words.get(2)?, words.get(4)?, words.get(5)?);
+    transport
+        .eq_ignore_ascii_case("udp")
+        .then(|| Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?)))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v\r\na=ice-lite\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 102 103\r\na=candidate:1 1 udp 5 127.0.0.1 7000 typ host\r\n\
+        a=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AA:BB\r\na=mid:v\r\na=sendonly\r\n\
+        a=rtpmap:102 H264/90000\r\na=rtcp-fb:102 nack\r\na=rtpmap:103 H264/90000\r\na=ssrc:77 cname:c\r\n\
+        m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\na=inactive\r\n";
+
+    #[test]
+    fn an_offer_is_read_and_its_first_codec_taken() {
+        let offer = Offer::read(OFFER).unwrap();
+        assert_eq!(offer.server, "127.0.0.1:7000".parse().unwrap());
+        assert_eq!(offer.tracks, [OfferedTrack { kind: TrackKind::Video, ssrc: 77, clock_rate: 90_000 }]);
+        let answer = offer.answer(&Local { ufrag: "x", password: "y", fingerprint: "CC" });
+        assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 102\r\n"), "{answer}");
+        assert!(answer.contains("a=rtcp-fb:102 nack\r\n") && !answer.contains("103"), "{answer}");
+        assert!(answer.contains("m=audio 0 ") && answer.contains("a=inactive\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn an_offer_without_an_address_is_refused() {
+        assert!(Offer::read(&OFFER.replace(" udp ", " tcp ")).is_err());
+    }
+}

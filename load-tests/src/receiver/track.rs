@@ -1,0 +1,363 @@
+//! What came of one track, read from RTP headers alone.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rtc_rtcp::reception_report::ReceptionReport;
+
+use super::offer::{OfferedTrack, TrackKind};
+
+/// Between two requests for the same packet: Chromium's guess of a round trip.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Requests for one packet, then it is lost for good (Chromium: 10).
+const ASKS_MAX: u8 = 10;
+/// A larger jump of sequence numbers is a new beginning (Chromium: 1,000 requests at most).
+const HOLE_MAX: u64 = 1_000;
+
+/// What was counted of a track since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// RTP packets, duplicates not among them.
+    pub packets: u64,
+    /// Their bytes as datagrams, with header and tag.
+    pub bytes: u64,
+    /// Packets that had come already or were given up.
+    pub duplicates: u64,
+    /// Packets that were missing when a later one came.
+    pub missed: u64,
+    /// Of those, the ones that came later, asked for or just late.
+    pub recovered: u64,
+    /// Of those, the ones given up.
+    pub lost: u64,
+    /// Frames of video of which every packet came.
+    pub frames: u64,
+    /// Frames of video that ended with a packet missing for good.
+    pub broken_frames: u64,
+}
+
+impl Counts {
+    /// What was counted since `before`.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            packets: self.packets - before.packets,
+            bytes: self.bytes - before.bytes,
+            duplicates: self.duplicates - before.duplicates,
+            missed: self.missed - before.missed,
+            recovered: self.recovered - before.recovered,
+            lost: self.lost - before.lost,
+            frames: self.frames - before.frames,
+            broken_frames: self.broken_frames - before.broken_frames,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    Came { marker: bool },
+    Lost,
+}
+
+struct Missing {
+    asks: u8,
+    ask_at: Instant,
+}
+
+/// The header fields of one packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    /// Bytes of the datagram.
+    pub(super) bytes: usize,
+}
+
+/// One track.
+pub struct Track {
+    /// Audio or video.
+    pub kind: TrackKind,
+    /// The sender's name for it.
+    pub ssrc: u32,
+    clock_rate: u32,
+    counts: Counts,
+    /// The extended number everything before which has come or was given up.
+    cursor: u64,
+    highest: u64,
+    first: Option<(u64, Instant)>,
+    /// What came or was given up beyond the cursor.
+    ahead: BTreeMap<u64, Slot>,
+    missing: BTreeMap<u64, Missing>,
+    frame_broken: bool,
+    /// RFC 3550 A.8, in sixteenths of a tick.
+    jitter: u64,
+    transit: Option<i64>,
+    /// Expected and received at the last report (RFC 3550 A.3).
+    reported: (u64, u64),
+    sender_report: Option<(u32, Instant)>,
+    picture_lost: bool,
+}
+
+impl Track {
+    pub(super) fn new(offered: &OfferedTrack) -> Self {
+        Self {
+            kind: offered.kind,
+            ssrc: offered.ssrc,
+            clock_rate: offered.clock_rate,
+            counts: Counts::default(),
+            cursor: 0,
+            highest: 0,
+            first: None,
+            ahead: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            frame_broken: false,
+            jitter: 0,
+            transit: None,
+            reported: (0, 0),
+            sender_report: None,
+            picture_lost: false,
+        }
+    }
+
+    /// What was counted so far.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Counts a packet; whether it made a frame of video whole.
+    pub(super) fn packet(&mut self, header: Header, now: Instant) -> bool {
+        let sequence = self.extend(header.sequence, now);
+        if sequence < self.cursor || self.ahead.contains_key(&sequence) && !self.missing.contains_key(&sequence)
+        {
+            self.counts.duplicates += 1;
+            return false;
+        }
+        self.counts.packets += 1;
+        self.counts.bytes += header.bytes as u64;
+        self.count_jitter(header.timestamp, now);
+        if sequence > self.highest {
+            self.note_hole(sequence, now);
+            self.highest = sequence;
+        }
+        if self.missing.remove(&sequence).is_some() {
+            self.counts.recovered += 1;
+        }
+        let before = self.counts.frames;
+        if sequence == self.cursor && self.ahead.is_empty() {
+            self.pass(Slot::Came { marker: header.marker });
+        } else {
+            self.ahead.insert(sequence, Slot::Came { marker: header.marker });
+            self.advance();
+        }
+        self.counts.frames > before
+    }
+
+    /// The 64-bit number next to the highest one that ends in `sequence`.
+    fn extend(&mut self, sequence: u16, now: Instant) -> u64 {
+        if self.first.is_none() {
+            // One wrap up, so that packets before the first one have numbers too.
+            let first = 0x1_0000 | u64::from(sequence);
+            self.first = Some((first, now));
+            self.cursor = first;
+            self.highest = first - 1;
+            self.reported = (0, 0);
+        }
+        let step = sequence.wrapping_sub(self.highest as u16).cast_signed();
+        self.highest.saturating_add_signed(i64::from(step))
+    }
+
+    fn note_hole(&mut self, sequence: u64, now: Instant) {
+        let from = self.highest + 1;
+        self.counts.missed += sequence - from;
+        if sequence - from > HOLE_MAX {
+            self.counts.lost += sequence - from + self.missing.len() as u64;
+            self.ahead.clear();
+            self.missing.clear();
+            self.cursor = sequence;
+            self.frame_broken = true;
+            self.picture_lost = true;
+            return;
+        }
+        self.missing.extend((from..sequence).map(|lost| (lost, Missing { asks: 0, ask_at: now })));
+    }
+
+    fn advance(&mut self) {
+        while let Some(slot) = self.ahead.remove(&self.cursor) {
+            self.pass(slot);
+        }
+    }
+
+    fn pass(&mut self, slot: Slot) {
+        self.cursor += 1;
+        match slot {
+            Slot::Lost => self.frame_broken = true,
+            Slot::Came { marker: true } if self.kind == TrackKind::Video => {
+                if std::mem::take(&mut self.frame_broken) {
+                    self.counts.broken_frames += 1;
+                } else {
+                    self.counts.frames += 1;
+                }
+            }
+            Slot::Came { .. } => {}
+        }
+    }
+
+    fn count_jitter(&mut self, timestamp: u32, now: Instant) {
+        let Some((_, start)) = self.first else { return };
+        let elapsed = now.saturating_duration_since(start).as_micros() * u128::from(self.clock_rate) / 1_000_000;
+        let transit = i64::from((elapsed as u32).wrapping_sub(timestamp));
+        if let Some(before) = self.transit {
+            let difference = (transit - before).unsigned_abs();
+            self.jitter = (self.jitter + difference).saturating_sub((self.jitter + 8) >> 4);
+        }
+        self.transit = Some(transit);
+    }
+
+    /// When packets must be asked for.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.missing.values().map(|missing| missing.ask_at).min()
+    }
+
+    /// The sequence numbers to ask for now; those asked for often enough are given up.
+    pub(super) fn asks(&mut self, now: Instant) -> Vec<u16> {
+        let mut asked = Vec::new();
+        let mut given_up = Vec::new();
+        for (&sequence, missing) in &mut self.missing {
+            if missing.ask_at > now {
+                continue;
+            }
+            if missing.asks == ASKS_MAX {
+                given_up.push(sequence);
+                continue;
+            }
+            missing.asks += 1;
+            missing.ask_at = now + ASK_AGAIN;
+            asked.push(sequence as u16);
+        }
+        for sequence in given_up {
+            self.missing.remove(&sequence);
+            self.counts.lost += 1;
+            self.ahead.insert(sequence, Slot::Lost);
+            self.picture_lost |= self.kind == TrackKind::Video;
+        }
+        self.advance();
+        asked
+    }
+
+    /// Whether a picture was lost for good since the last call.
+    pub(super) fn take_picture_lost(&mut self) -> bool {
+        std::mem::take(&mut self.picture_lost)
+    }
+
+    /// Notes a sender report: the middle of its NTP time, and when it came.
+    pub(super) fn sender_report(&mut self, middle: u32, now: Instant) {
+        self.sender_report = Some((middle, now));
+    }
+
+    /// What a receiver report says of the track (RFC 3550 6.4.1), and begins the next interval; `None`
+    /// before the first packet.
+    pub(super) fn report(&mut self, now: Instant) -> Option<ReceptionReport> {
+        let (first, _) = self.first?;
+        let expected = self.highest + 1 - first;
+        let (expected_before, packets_before) =
+            std::mem::replace(&mut self.reported, (expected, self.counts.packets));
+        let expected_now = expected - expected_before;
+        let lost_now = expected_now.saturating_sub(self.counts.packets - packets_before);
+        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0).min(255);
+        let (last_sender_report, delay) = self.sender_report.map_or((0, 0), |(middle, at)| {
+            let units = now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000;
+            (middle, u32::try_from(units).unwrap_or(u32::MAX))
+        });
+        Some(ReceptionReport {
+            ssrc: self.ssrc,
+            fraction_lost: fraction as u8,
+            total_lost: expected.saturating_sub(self.counts.packets).min(0x7f_ffff) as u32,
+            last_sequence_number: (self.highest - 0x1_0000) as u32,
+            jitter: (self.jitter >> 4).min(u64::from(u32::MAX)) as u32,
+            last_sender_report,
+            delay,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{Clock, SystemClock};
+
+    use super::*;
+
+    struct Line {
+        track: Track,
+        now: Instant,
+    }
+
+    impl Line {
+        fn new() -> Self {
+            let offered = OfferedTrack { kind: TrackKind::Video, ssrc: 9, clock_rate: 90_000 };
+            Self { track: Track::new(&offered), now: SystemClock.now() }
+        }
+
+        fn packet(&mut self, sequence: u16, marker: bool) -> bool {
+            self.now += Duration::from_millis(1);
+            self.track.packet(Header { sequence, timestamp: 0, marker, bytes: 100 }, self.now)
+        }
+    }
+
+    #[test]
+    fn frames_are_counted_over_the_wrap_of_sequence_numbers() {
+        let mut line = Line::new();
+        let whole = (0..100u16).filter(|i| line.packet(65_500u16.wrapping_add(*i), i % 5 == 4)).count();
+        assert_eq!(whole, 20);
+        let counts = line.track.counts();
+        assert_eq!((counts.packets, counts.frames, counts.missed), (100, 20, 0));
+        let report = line.track.report(line.now).unwrap();
+        assert_eq!(report.last_sequence_number, (1 << 16) + 63, "one wrap");
+        assert_eq!((report.fraction_lost, report.total_lost), (0, 0));
+    }
+
+    #[test]
+    fn a_hole_is_asked_for_and_the_frame_counts_when_it_is_filled() {
+        let mut line = Line::new();
+        line.packet(10, false);
+        assert!(!line.packet(13, true), "11 and 12 are missing");
+        assert_eq!(line.track.asks(line.now), [11, 12]);
+        assert_eq!(line.track.asks(line.now), [] as [u16; 0], "not twice within a round trip");
+        line.now += ASK_AGAIN;
+        assert_eq!(line.track.asks(line.now), [11, 12]);
+        assert!(!line.packet(12, false));
+        assert!(line.packet(11, false), "the frame is whole");
+        assert!(!line.packet(11, false));
+        let counts = line.track.counts();
+        assert_eq!((counts.missed, counts.recovered, counts.lost, counts.duplicates), (2, 2, 0, 1));
+        assert_eq!(line.track.poll_timeout(), None);
+    }
+
+    #[test]
+    fn what_never_comes_breaks_its_frame_only() {
+        let mut line = Line::new();
+        line.packet(1, false);
+        line.packet(3, true);
+        line.packet(4, true);
+        for _ in 0..ASKS_MAX {
+            assert_eq!(line.track.asks(line.now), [2]);
+            line.now += ASK_AGAIN;
+        }
+        assert!(!line.track.take_picture_lost());
+        assert!(line.track.asks(line.now).is_empty());
+        assert!(line.track.take_picture_lost());
+        let counts = *line.track.counts();
+        assert_eq!((counts.lost, counts.broken_frames, counts.frames), (1, 1, 1));
+        let report = line.track.report(line.now).unwrap();
+        assert_eq!((report.total_lost, report.fraction_lost), (1, 64), "one of four");
+    }
+
+    #[test]
+    fn a_jump_is_a_new_beginning() {
+        let mut line = Line::new();
+        line.packet(1, true);
+        line.packet(2_000, true);
+        assert!(line.packet(2_001, true));
+        assert_eq!(line.track.counts().lost, 1_998);
+        assert!(line.track.asks(line.now).is_empty());
+    }
+}
