@@ -136,7 +136,10 @@ impl Ingest {
         match H264Config::from_avcc(record) {
             Ok((config, length_size)) => {
                 self.length_size = length_size;
-                self.use_video(config);
+                // Encoders repeat their record; it must not undo sets that came in band since.
+                if !self.video.as_deref().is_some_and(|held| holds(held, &config)) {
+                    self.use_video(config);
+                }
             }
             Err(error) => self.refuse(format!("the video configuration cannot be read: {error}")),
         }
@@ -244,6 +247,11 @@ impl Ingest {
     fn refuse(&mut self, why: String) {
         self.events.push_back(IngestEvent::Refused(CloseReason::MalformedMedia(why)));
     }
+}
+
+/// Whether every parameter set of `other` is held already, unchanged.
+fn holds(held: &H264Config, other: &H264Config) -> bool {
+    other.sps.iter().all(|set| held.sps.contains(set)) && other.pps.iter().all(|set| held.pps.contains(set))
 }
 
 #[cfg(test)]

@@ -142,6 +142,18 @@ fn parameter_sets_in_band_do_without_a_sequence_header() {
 }
 
 #[test]
+fn a_repeated_header_does_not_undo_sets_that_came_in_band() {
+    let header = recorded().into_iter().find(|body| body.kind == Kind::Video).unwrap();
+    // A further picture parameter set, of id 1.
+    let in_band = video(&[0x17, 1, 0, 0, 0, 0, 0, 0, 3, 0x68, 0x5c, 0x80, 0, 0, 0, 2, 0x65, 0x88]);
+    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let events = feed(&mut ingest, &[header.clone(), in_band]);
+    let configs = events.iter().filter(|event| matches!(event, IngestEvent::Video(_))).count();
+    assert_eq!(configs, 2, "{events:?}");
+    assert_eq!(feed(&mut ingest, &[header]).len(), 0);
+}
+
+#[test]
 fn units_before_their_configuration_and_broken_ones_are_skipped_and_counted() {
     let picture = video(&[0x27, 1, 0, 0, 0, 0, 0, 0, 2, 0x41, 0x9a]);
     let sound = audio(&[0xaf, 1, 0x21]);
