@@ -121,25 +121,81 @@ pub fn server_config(
         .map_err(|error| TlsError::Making(error.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-    let follow = async move {
-        let mut seen = files.changed();
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let now = files.changed();
-            if now.is_none() || now == seen {
-                continue;
+    Ok((config, follow(files, current)))
+}
+
+async fn follow(files: CertificateFiles, current: Arc<Current>) {
+    let mut seen = files.changed();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = files.changed();
+        if now.is_none() || now == seen {
+            continue;
+        }
+        seen = now;
+        match files.load() {
+            Ok(certified) => {
+                current.0.store(Arc::new(certified));
+                tracing::info!(file = %files.certificate.display(), "the certificate was reloaded");
             }
-            seen = now;
-            match files.load() {
-                Ok(certified) => {
-                    current.0.store(Arc::new(certified));
-                    tracing::info!(file = %files.certificate.display(), "the certificate was reloaded");
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the changed certificate is not used, the old one stays");
-                }
+            Err(error) => {
+                tracing::error!(%error, "the changed certificate is not used, the old one stays");
             }
         }
-    };
-    Ok((config, follow))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make(folder: &Path) -> CertificateFiles {
+        CertificateFiles::self_made(folder, vec!["localhost".to_owned()]).unwrap()
+    }
+
+    fn shown(current: &Current) -> Vec<u8> {
+        current.0.load().cert[0].to_vec()
+    }
+
+    /// Moves the modification time on, as a later write would.
+    fn replace(path: &Path, content: &[u8], seconds: u64) {
+        fs::write(path, content).unwrap();
+        let later = fs::metadata(path).unwrap().modified().unwrap() + Duration::from_secs(seconds);
+        fs::File::options().write(true).open(path).unwrap().set_modified(later).unwrap();
+    }
+
+    #[test]
+    fn a_self_made_certificate_is_made_once_and_its_key_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = make(folder.path()).load().unwrap();
+        assert_eq!(make(folder.path()).load().unwrap().cert, first.cert);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(folder.path().join("self-made.key")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_certificate_is_taken_and_a_broken_one_is_not() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (files, new) = (make(folder.path()), make(other.path()));
+        let current = Arc::new(Current(ArcSwap::from_pointee(files.load().unwrap())));
+        let old = shown(&current);
+        let following = tokio::spawn(follow(files.clone(), Arc::clone(&current)));
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(shown(&current), old);
+
+        replace(&files.key, &fs::read(&new.key).unwrap(), 10);
+        replace(&files.certificate, &fs::read(&new.certificate).unwrap(), 10);
+        tokio::time::sleep(LOOK * 2).await;
+        let taken = shown(&current);
+        assert_eq!(taken, new.load().unwrap().cert[0].to_vec());
+
+        replace(&files.certificate, b"junk", 20);
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(shown(&current), taken);
+        following.abort();
+    }
 }
