@@ -4,7 +4,7 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run demo test prove verify fix fuzz setup
+.PHONY: help run demo test prove verify fix fuzz load setup
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -42,6 +42,13 @@ fix: ## rewrite what verify only checks: format and generated files
 	$(CARGO) fmt --all
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-config --quiet
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test documents --quiet
+
+load: ## what one core carries: rows of WebRTC players against a release node
+	@scripts/setup demo
+	$(CARGO) build --release --locked --bin penstock
+	$(CARGO) run --release --locked --package penstock-load-tests --bin play -- \
+	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock" \
+	  --players 100,300 --seconds 10
 
 fuzz: ## run every fuzz target for a minute (nightly, cargo-fuzz)
 	fuzz/run

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates outside the rooms that stand above all of them.
-const ABOVE: &[&str] = &["penstock", "penstock-test-support", "penstock-fuzz-targets"];
+const ABOVE: &[&str] = &["penstock", "penstock-test-support", "penstock-load-tests", "penstock-fuzz-targets"];
 
 /// Modules of `sessions` that are siblings: none names another.
 const SIBLINGS: &[&str] = &["rtmp", "rtc", "http"];

@@ -7,6 +7,7 @@
 //! * [`Receiver`] — one player without I/O: ICE (RFC 8445, controlling side of a lite agent), DTLS-SRTP
 //!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1).
 //! * [`Swarm`] — many of them on one thread, with signalling and sockets; [`Summary`] — what they saw.
+//! * [`Recording`], [`Publisher`] — the stream they play.
 //! * [`machine`] — what the node's process used, and how even the machine ran.
 //!
 //! Invariants: a player sends what a browser would send and no more; a frame counts only when every packet
@@ -14,7 +15,9 @@
 
 pub mod machine;
 mod receiver;
+mod source;
 mod swarm;
 
-pub use receiver::{Counts, Identity, Profile, Receiver, Stage, Track, TrackKind};
+pub use receiver::{Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame};
+pub use source::{Publisher, Recording};
 pub use swarm::{Percentiles, Spread, Summary, Swarm, SwarmOptions};

@@ -15,8 +15,8 @@ use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
 use rtc_stun::textattrs::TextAttribute;
 
-/// Between two checks until the pair is nominated.
-const RETRY: Duration = Duration::from_millis(100);
+/// Between two checks until the pair is nominated, as Chromium does.
+const RETRY: Duration = Duration::from_millis(48);
 /// Between two checks of consent afterwards, as Chromium does.
 const CONSENT: Duration = Duration::from_millis(2_500);
 /// Checks whose answers are waited for.

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn an_offer_is_read_and_its_first_codec_taken() {
         let offer = Offer::read(OFFER).unwrap();
-        assert_eq!(offer.server, "127.0.0.1:7000".parse().unwrap());
+        assert_eq!(offer.server, "127.0.0.1:7000".parse::<SocketAddr>().unwrap());
         assert_eq!(offer.tracks, [OfferedTrack { kind: TrackKind::Video, ssrc: 77, clock_rate: 90_000 }]);
         let answer = offer.answer(&Local { ufrag: "x", password: "y", fingerprint: "CC" });
         assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 102\r\n"), "{answer}");

@@ -95,6 +95,8 @@ pub struct Track {
     /// Expected and received at the last report (RFC 3550 A.3).
     reported: (u64, u64),
     sender_report: Option<(u32, Instant)>,
+    /// RTP time less the sender's wall clock, ticks modulo 2^32.
+    clock_offset: Option<u32>,
     picture_lost: bool,
 }
 
@@ -115,6 +117,7 @@ impl Track {
             transit: None,
             reported: (0, 0),
             sender_report: None,
+            clock_offset: None,
             picture_lost: false,
         }
     }
@@ -127,8 +130,7 @@ impl Track {
     /// Counts a packet; whether it made a frame of video whole.
     pub(super) fn packet(&mut self, header: Header, now: Instant) -> bool {
         let sequence = self.extend(header.sequence, now);
-        if sequence < self.cursor || self.ahead.contains_key(&sequence) && !self.missing.contains_key(&sequence)
-        {
+        if sequence < self.cursor || self.ahead.contains_key(&sequence) {
             self.counts.duplicates += 1;
             return false;
         }
@@ -204,7 +206,8 @@ impl Track {
 
     fn count_jitter(&mut self, timestamp: u32, now: Instant) {
         let Some((_, start)) = self.first else { return };
-        let elapsed = now.saturating_duration_since(start).as_micros() * u128::from(self.clock_rate) / 1_000_000;
+        let elapsed =
+            now.saturating_duration_since(start).as_micros() * u128::from(self.clock_rate) / 1_000_000;
         let transit = i64::from((elapsed as u32).wrapping_sub(timestamp));
         if let Some(before) = self.transit {
             let difference = (transit - before).unsigned_abs();
@@ -249,9 +252,23 @@ impl Track {
         std::mem::take(&mut self.picture_lost)
     }
 
-    /// Notes a sender report: the middle of its NTP time, and when it came.
-    pub(super) fn sender_report(&mut self, middle: u32, now: Instant) {
-        self.sender_report = Some((middle, now));
+    /// Notes a sender report: its NTP time, the same moment on the track's clock, and when it came.
+    pub(super) fn sender_report(&mut self, ntp: u64, rtp: u32, now: Instant) {
+        self.sender_report = Some(((ntp >> 16) as u32, now));
+        let wall = (u128::from(ntp) * u128::from(self.clock_rate)) >> 32;
+        let offset = rtp.wrapping_sub(wall as u32);
+        // The sender's media clock may stand still while a frame is late, but never runs ahead: the report
+        // that puts it furthest is the truest.
+        let truest = self.clock_offset.is_none_or(|before| offset.wrapping_sub(before).cast_signed() > 0);
+        if truest {
+            self.clock_offset = Some(offset);
+        }
+    }
+
+    /// A timestamp on the sender's wall clock, ticks modulo 2^32: the same for all players of a track, whose
+    /// timestamps begin anywhere. `None` before the first sender report.
+    pub(super) fn wall_ticks(&self, timestamp: u32) -> Option<u32> {
+        Some(timestamp.wrapping_sub(self.clock_offset?))
     }
 
     /// What a receiver report says of the track (RFC 3550 6.4.1), and begins the next interval; `None`
@@ -359,5 +376,20 @@ mod tests {
         assert!(line.packet(2_001, true));
         assert_eq!(line.track.counts().lost, 1_998);
         assert!(line.track.asks(line.now).is_empty());
+    }
+
+    #[test]
+    fn timestamps_of_two_players_meet_on_the_senders_clock() {
+        let (mut one, mut two) = (Line::new(), Line::new());
+        assert_eq!(one.track.wall_ticks(7), None);
+        let second = |n: u64| n << 32;
+        one.track.sender_report(second(100), 4_294_967_000, one.now);
+        two.track.sender_report(second(101), 90_050, two.now);
+        // A frame half a second after second 100.
+        assert_eq!(one.track.wall_ticks(4_294_967_000u32.wrapping_add(45_000)), Some(9_045_000));
+        assert_eq!(two.track.wall_ticks(45_050), Some(9_045_000));
+        // A report made while the sender's media clock stood still changes nothing.
+        two.track.sender_report(second(102), 90_060, two.now);
+        assert_eq!(two.track.wall_ticks(45_050), Some(9_045_000));
     }
 }

@@ -1,0 +1,498 @@
+//! One player without I/O: datagrams and the time come in, datagrams and counts go out.
+
+mod checks;
+mod offer;
+mod track;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use base::Randomness;
+use bytes::BytesMut;
+use rtc_crypto::{HashAlgorithm, RTCCryptoProvider};
+use rtc_dtls::config::{ConfigBuilder, ExtendedMasterSecretType};
+use rtc_dtls::crypto::Certificate;
+use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_rtcp::packet::Packet;
+use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc_rtcp::receiver_report::ReceiverReport;
+use rtc_rtcp::sender_report::SenderReport;
+use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
+    TransportLayerNack, nack_pairs_from_sequence_numbers,
+};
+use rtc_shared::TransportProtocol;
+use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
+use rtc_srtp::context::Context;
+use rtc_srtp::protection_profile::ProtectionProfile;
+
+use checks::Checks;
+use offer::{Local, Offer};
+use track::Header;
+
+pub use offer::TrackKind;
+pub use track::{Counts, Track};
+
+/// Between two receiver reports (Chromium: 1 s for video).
+const REPORT: Duration = Duration::from_secs(1);
+/// Between two requests for a key frame.
+const KEY_FRAME_REST: Duration = Duration::from_secs(1);
+/// Between two flights of the handshake that got no answer.
+const FLIGHT: Duration = Duration::from_millis(500);
+
+/// Which SRTP profiles a player offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// CM first, then GCM, as Chromium does: a node that wants GCM gets it.
+    Gcm,
+    /// AES_CM_128_HMAC_SHA1_80 alone.
+    Cm,
+}
+
+impl Profile {
+    fn offered(self) -> Vec<SrtpProtectionProfile> {
+        match self {
+            Self::Gcm => vec![
+                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+                SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+            ],
+            Self::Cm => vec![SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80],
+        }
+    }
+}
+
+/// The certificate that all players of a process show: a key pair each would cost more than it says.
+pub struct Identity {
+    provider: Arc<dyn RTCCryptoProvider>,
+    certificate: Certificate,
+    fingerprint: String,
+}
+
+impl Identity {
+    /// Makes a certificate.
+    ///
+    /// # Errors
+    /// The crypto provider refused.
+    pub fn new() -> anyhow::Result<Self> {
+        let provider = rtc_crypto::default_provider().context("no crypto provider")?;
+        let certificate = Certificate::generate_self_signed(vec!["player".to_owned()], provider.crypto())
+            .context("no certificate")?;
+        let bytes = certificate.certificate.first().context("the certificate is empty")?;
+        let fingerprint = fingerprint(&*provider, bytes.as_ref())?;
+        Ok(Self { provider, certificate, fingerprint })
+    }
+}
+
+/// SHA-256 in SDP's form (RFC 8122 5).
+fn fingerprint(provider: &dyn RTCCryptoProvider, certificate: &[u8]) -> anyhow::Result<String> {
+    let digest = provider.crypto().hash(HashAlgorithm::Sha256, certificate).context("no digest")?;
+    Ok(digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
+}
+
+/// How far a player has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// No check was answered yet.
+    Checking,
+    /// The path works; DTLS is at work.
+    Handshaking,
+    /// Keys are there.
+    Connected,
+    /// It is over, for this reason.
+    Closed(String),
+}
+
+/// A frame of video of which every packet has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeFrame {
+    /// When it was taken, by the node's clock, in ticks of the RTP clock modulo 2^32: the same for all players.
+    /// `None` before the first sender report.
+    pub wall_ticks: Option<u32>,
+}
+
+struct Keys {
+    incoming: Context,
+    outgoing: Context,
+}
+
+/// One player.
+pub struct Receiver {
+    identity: Arc<Identity>,
+    profile: Profile,
+    offer: Offer,
+    ufrag: String,
+    password: String,
+    /// The name its feedback comes from.
+    ssrc: u32,
+    /// Whether media is decrypted, and so known to be authentic.
+    opens_media: bool,
+    opened: u64,
+    checks: Checks,
+    endpoint: Endpoint,
+    keys: Option<Keys>,
+    stage: Stage,
+    tracks: Vec<Track>,
+    reachable_at: Option<Instant>,
+    connected_at: Option<Instant>,
+    first_media_at: Option<Instant>,
+    report_at: Option<Instant>,
+    key_frame_asked_at: Option<Instant>,
+    feedback: Feedback,
+    out: VecDeque<Vec<u8>>,
+}
+
+/// Feedback packets sent so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Feedback {
+    /// Receiver reports.
+    pub reports: u64,
+    /// NACK packets; one may ask for many.
+    pub nacks: u64,
+    /// Requests for a key frame.
+    pub key_frames: u64,
+    /// Sender reports that came, all authentic.
+    pub sender_reports: u64,
+}
+
+impl Receiver {
+    /// Takes an offer. Ready to be polled; [`answer`](Self::answer) goes to the node first.
+    ///
+    /// # Errors
+    /// The offer cannot be read, or has no address.
+    pub fn new(
+        identity: &Arc<Identity>,
+        offer: &str,
+        profile: Profile,
+        randomness: &dyn Randomness,
+        now: Instant,
+    ) -> anyhow::Result<Self> {
+        let offer = Offer::read(offer)?;
+        let (ufrag, password) = (randomness.alphanumeric(8), randomness.alphanumeric(24));
+        let checks = Checks::new(
+            Arc::clone(&identity.provider),
+            (&offer.ufrag, &ufrag),
+            &offer.password,
+            randomness,
+            now,
+        );
+        let local = SocketAddr::from(([0, 0, 0, 0], 0));
+        Ok(Self {
+            identity: Arc::clone(identity),
+            profile,
+            ufrag,
+            password,
+            ssrc: randomness.next_u64() as u32,
+            opens_media: false,
+            opened: 0,
+            checks,
+            endpoint: Endpoint::new(local, TransportProtocol::UDP, None),
+            keys: None,
+            stage: Stage::Checking,
+            tracks: offer.tracks.iter().map(Track::new).collect(),
+            offer,
+            reachable_at: None,
+            connected_at: None,
+            first_media_at: None,
+            report_at: None,
+            key_frame_asked_at: None,
+            feedback: Feedback::default(),
+            out: VecDeque::new(),
+        })
+    }
+
+    /// Decrypts media too: costs as much as all the rest, so only a few players do.
+    #[must_use]
+    pub const fn open_media(mut self) -> Self {
+        self.opens_media = true;
+        self
+    }
+
+    /// Takes a further offer of the same connection; tracks it names already go on.
+    ///
+    /// # Errors
+    /// The offer cannot be read.
+    pub fn update(&mut self, offer: &str) -> anyhow::Result<()> {
+        self.offer = Offer::read(offer)?;
+        for offered in &self.offer.tracks {
+            if !self.tracks.iter().any(|track| track.ssrc == offered.ssrc) {
+                self.tracks.push(Track::new(offered));
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer to the newest offer.
+    pub fn answer(&self) -> String {
+        self.offer.answer(&Local {
+            ufrag: &self.ufrag,
+            password: &self.password,
+            fingerprint: &self.identity.fingerprint,
+        })
+    }
+
+    /// Where everything goes.
+    pub const fn server(&self) -> SocketAddr {
+        self.offer.server
+    }
+
+    /// How far it has come.
+    pub const fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// The tracks offered so far.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// Feedback so far.
+    pub const fn feedback(&self) -> Feedback {
+        self.feedback
+    }
+
+    /// Media packets that were decrypted and found authentic.
+    pub const fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// When the first check was answered.
+    pub const fn reachable_at(&self) -> Option<Instant> {
+        self.reachable_at
+    }
+
+    /// When the keys were there.
+    pub const fn connected_at(&self) -> Option<Instant> {
+        self.connected_at
+    }
+
+    /// When the first RTP packet came.
+    pub const fn first_media_at(&self) -> Option<Instant> {
+        self.first_media_at
+    }
+
+    /// Takes a datagram of the node; the frame of video that it made whole.
+    pub fn handle(&mut self, datagram: &[u8], now: Instant) -> Option<WholeFrame> {
+        match datagram.first()? {
+            0..=3 => self.handle_stun(datagram, now),
+            20..=63 => self.handle_dtls(datagram, now),
+            // Payload types 192 to 223 are RTCP (RFC 5761 4).
+            128..=191 if matches!(datagram.get(1), Some(192..=223)) => self.handle_rtcp(datagram, now),
+            128..=191 => return self.handle_rtp(datagram, now),
+            _ => {}
+        }
+        None
+    }
+
+    fn handle_stun(&mut self, datagram: &[u8], now: Instant) {
+        self.checks.handle(datagram, now);
+        if self.checks.answered() && self.stage == Stage::Checking {
+            self.stage = Stage::Handshaking;
+            self.reachable_at = Some(now);
+            if let Err(error) = self.connect(now) {
+                self.close_with(format!("{error:#}"));
+            }
+        }
+    }
+
+    fn connect(&mut self, now: Instant) -> anyhow::Result<()> {
+        let server = self.offer.server;
+        let config = ConfigBuilder::default()
+            .with_crypto_provider(Arc::clone(&self.identity.provider))
+            .with_certificates(vec![self.identity.certificate.clone()])
+            .with_srtp_protection_profiles(self.profile.offered())
+            // The certificate is held against the offer's fingerprint once the handshake is through.
+            .with_insecure_skip_verify(true)
+            .with_extended_master_secret(ExtendedMasterSecretType::Require)
+            .with_flight_interval(FLIGHT)
+            .build(true, Some(server))
+            .context("DTLS settings")?;
+        self.endpoint.connect(now, server, Arc::new(config), None).context("DTLS")
+    }
+
+    fn handle_dtls(&mut self, datagram: &[u8], now: Instant) {
+        if !matches!(self.stage, Stage::Handshaking | Stage::Connected) {
+            return;
+        }
+        let events = match self.endpoint.read(now, self.offer.server, None, BytesMut::from(datagram)) {
+            Ok(events) => events,
+            Err(error) => return self.close_with(format!("DTLS: {error}")),
+        };
+        for event in events {
+            match event {
+                EndpointEvent::HandshakeComplete => match self.take_keys() {
+                    Ok(keys) => {
+                        self.keys = Some(keys);
+                        self.stage = Stage::Connected;
+                        self.connected_at = Some(now);
+                        self.report_at = Some(now + REPORT);
+                    }
+                    Err(error) => self.close_with(format!("{error:#}")),
+                },
+                EndpointEvent::PeerClosed => self.close_with("the node closed DTLS".to_owned()),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_keys(&self) -> anyhow::Result<Keys> {
+        let state = self.endpoint.get_connection_state(self.offer.server).context("no DTLS state")?;
+        let certificate = state.peer_certificates.first().context("the node showed no certificate")?;
+        let shown = fingerprint(&*self.identity.provider, certificate)?;
+        ensure!(shown.eq_ignore_ascii_case(&self.offer.fingerprint), "not the certificate of the offer");
+        let profile = match (state.srtp_protection_profile(), self.profile) {
+            (SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm, Profile::Gcm) => ProtectionProfile::AeadAes128Gcm,
+            (SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80, Profile::Cm) => {
+                ProtectionProfile::Aes128CmHmacSha1_80
+            }
+            // What is measured must be what was asked for.
+            (chosen, wanted) => bail!("the node chose {chosen:?}, not {wanted:?}"),
+        };
+        let mut config = Config { profile, ..Config::default() };
+        let material = state
+            .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
+            .context("no keys")?;
+        config.set_session_keys_from_keying_material(material.as_ref(), true).context("keys")?;
+        let context = |key: &[u8], salt: &[u8]| {
+            Context::new(key, salt, profile, None, None, self.identity.provider.crypto()).context("SRTP")
+        };
+        Ok(Keys {
+            incoming: context(&config.keys.remote_master_key, &config.keys.remote_master_salt)?,
+            outgoing: context(&config.keys.local_master_key, &config.keys.local_master_salt)?,
+        })
+    }
+
+    fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) {
+        let Some(keys) = &mut self.keys else { return };
+        let opened = match keys.incoming.decrypt_rtcp(datagram) {
+            Ok(opened) => opened,
+            Err(error) => return self.close_with(format!("RTCP of the node: {error}")),
+        };
+        let packets = match rtc_rtcp::packet::unmarshal(&mut opened.freeze()) {
+            Ok(packets) => packets,
+            Err(error) => return self.close_with(format!("RTCP of the node: {error}")),
+        };
+        for packet in packets {
+            if let Some(report) = packet.as_any().downcast_ref::<SenderReport>()
+                && let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc == report.ssrc)
+            {
+                track.sender_report(report.ntp_time, report.rtp_time, now);
+                self.feedback.sender_reports += 1;
+            }
+        }
+    }
+
+    fn handle_rtp(&mut self, datagram: &[u8], now: Instant) -> Option<WholeFrame> {
+        let &[_, kind, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = datagram.first_chunk::<12>()?;
+        let ssrc = u32::from_be_bytes([c0, c1, c2, c3]);
+        let keys = self.keys.as_mut()?;
+        if self.opens_media {
+            if let Err(error) = keys.incoming.decrypt_rtp(datagram) {
+                self.close_with(format!("RTP of the node: {error}"));
+                return None;
+            }
+            self.opened += 1;
+        }
+        let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc == ssrc) else {
+            self.close_with(format!("RTP of ssrc {ssrc}, which was not offered"));
+            return None;
+        };
+        self.first_media_at.get_or_insert(now);
+        let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
+        let header = Header {
+            sequence: u16::from_be_bytes([s0, s1]),
+            timestamp,
+            marker: kind & 0x80 != 0,
+            bytes: datagram.len(),
+        };
+        track.packet(header, now).then(|| WholeFrame { wall_ticks: track.wall_ticks(timestamp) })
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if matches!(self.stage, Stage::Closed(_)) {
+            return None;
+        }
+        let dtls = match self.stage {
+            Stage::Handshaking => self.endpoint.poll_timeout(&self.offer.server),
+            _ => None,
+        };
+        let asks = self.tracks.iter().filter_map(Track::poll_timeout);
+        asks.chain(dtls).chain(self.report_at).chain([self.checks.next_at()]).min()
+    }
+
+    /// Does what is due: checks, flights, reports, requests.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Err(error) = self.try_handle_timeout(now) {
+            self.close_with(format!("{error:#}"));
+        }
+    }
+
+    fn try_handle_timeout(&mut self, now: Instant) -> anyhow::Result<()> {
+        if matches!(self.stage, Stage::Closed(_)) {
+            return Ok(());
+        }
+        self.out.extend(self.checks.poll(now)?);
+        if self.stage == Stage::Handshaking {
+            self.endpoint.handle_timeout(self.offer.server, now).context("DTLS")?;
+        }
+        if self.report_at.is_some_and(|at| at <= now) {
+            self.report_at = Some(now + REPORT);
+            let reports: Vec<_> = self.tracks.iter_mut().filter_map(|track| track.report(now)).collect();
+            if !reports.is_empty() {
+                self.feedback.reports += 1;
+                self.send_feedback(Box::new(ReceiverReport {
+                    ssrc: self.ssrc,
+                    reports,
+                    ..Default::default()
+                }))?;
+            }
+        }
+        let mut packets: Vec<Box<dyn Packet>> = Vec::new();
+        for track in &mut self.tracks {
+            let asked = track.asks(now);
+            if !asked.is_empty() {
+                self.feedback.nacks += 1;
+                packets.push(Box::new(TransportLayerNack {
+                    sender_ssrc: self.ssrc,
+                    media_ssrc: track.ssrc,
+                    nacks: nack_pairs_from_sequence_numbers(&asked),
+                }));
+            }
+            let rested = self.key_frame_asked_at.is_none_or(|at| now >= at + KEY_FRAME_REST);
+            if rested && track.take_picture_lost() {
+                self.key_frame_asked_at = Some(now);
+                self.feedback.key_frames += 1;
+                packets
+                    .push(Box::new(PictureLossIndication { sender_ssrc: self.ssrc, media_ssrc: track.ssrc }));
+            }
+        }
+        packets.into_iter().try_for_each(|packet| self.send_feedback(packet))
+    }
+
+    fn send_feedback(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<()> {
+        let Some(keys) = &mut self.keys else { return Ok(()) };
+        let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
+        self.out.push_back(keys.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec());
+        Ok(())
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        if let Some(datagram) = self.out.pop_front() {
+            return Some(datagram);
+        }
+        self.endpoint.poll_transmit().map(|transmit| transmit.message.to_vec())
+    }
+
+    fn close_with(&mut self, reason: String) {
+        if !matches!(self.stage, Stage::Closed(_)) {
+            self.stage = Stage::Closed(reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

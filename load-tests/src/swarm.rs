@@ -1,0 +1,319 @@
+//! Many players on one thread: signalling, sockets, and what all of them saw.
+
+mod player;
+mod spread;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::{Clock, SystemClock, SystemRandomness};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::receiver::{Counts, Feedback, Identity, Profile};
+
+use player::{Player, play};
+pub use spread::{Percentiles, Spread};
+
+/// The least share of its frames that a player at full rate has.
+const FULL_RATE: f64 = 0.97;
+/// Frames whose first arrival is remembered: a second and more of 30 a second.
+const FRAMES_REMEMBERED_MAX: usize = 64;
+/// Two times less apart than half a frame at 30 a second are of one frame.
+const SAME_FRAME_TICKS_MAX: u32 = 90_000 / 60;
+
+/// What to play, and by how many.
+#[derive(Clone, Debug)]
+pub struct SwarmOptions {
+    /// The signalling address, `ws://…`.
+    pub url: String,
+    /// The stream.
+    pub stream: String,
+    /// How many players.
+    pub players: usize,
+    /// How many begin to join in a second.
+    pub joins_per_second: f64,
+    /// What they offer.
+    pub profile: Profile,
+    /// How many of them decrypt what they get.
+    pub opening: usize,
+}
+
+/// When frames came to the first player that had them whole, newest last.
+#[derive(Default)]
+pub(crate) struct FirstArrivals(VecDeque<(u32, Instant)>);
+
+impl FirstArrivals {
+    /// How much later than to the first player a frame has come: the one taken at `ticks` of the node's clock,
+    /// which players know but for the jitter of the publisher.
+    pub(crate) fn lag(&mut self, ticks: u32, now: Instant) -> Duration {
+        let distance = |frame: &(u32, Instant)| frame.0.wrapping_sub(ticks).cast_signed().unsigned_abs();
+        match self.0.iter().rev().min_by_key(|frame| distance(frame)) {
+            Some(frame) if distance(frame) <= SAME_FRAME_TICKS_MAX => now.saturating_duration_since(frame.1),
+            _ => {
+                if self.0.len() == FRAMES_REMEMBERED_MAX {
+                    self.0.pop_front();
+                }
+                self.0.push_back((ticks, now));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// What the players of a thread share.
+pub(crate) struct Shared {
+    pub(crate) options: SwarmOptions,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) randomness: SystemRandomness,
+    pub(crate) arrivals: RefCell<FirstArrivals>,
+    /// Where datagrams are read into, one after the other.
+    pub(crate) buffer: RefCell<Vec<u8>>,
+    /// Told when a player has its first media or has ended.
+    pub(crate) news: Notify,
+}
+
+/// Players that join and play. Dropping it ends them all.
+pub struct Swarm {
+    shared: Rc<Shared>,
+    players: Vec<Rc<RefCell<Player>>>,
+    tasks: Rc<RefCell<JoinSet<()>>>,
+    window: Option<Instant>,
+}
+
+/// What all players saw between the opening and the closing of the window, and how they joined.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Summary {
+    /// Players that were asked to join.
+    pub players: usize,
+    /// Players that had media.
+    pub joined: usize,
+    /// Players that got at least 97 % of the frames due in the window.
+    pub at_full_rate: usize,
+    /// Why players ended, and how many for each reason.
+    pub ended: BTreeMap<String, usize>,
+    /// Length of the window, seconds.
+    pub seconds: f64,
+    /// Frames due to one player in the window.
+    pub frames_due: f64,
+    /// Whole frames of all players against frames due to all players asked to join.
+    pub frames_share: f64,
+    /// The same of the worst player; absent without players.
+    pub frames_share_worst: Option<f64>,
+    /// Counts of video, summed over players.
+    pub video: Counts,
+    /// Counts of sound, summed over players.
+    pub audio: Counts,
+    /// Packets that were missing when a later one came, against packets due.
+    pub loss_share: f64,
+    /// Packets that never came, against packets due.
+    pub lost_share: f64,
+    /// From `play` to the keys, milliseconds.
+    pub connect_ms: Option<Percentiles>,
+    /// From the first answered check to the first RTP packet, milliseconds.
+    pub handshake_ms: Option<Percentiles>,
+    /// From `play` to the first RTP packet, milliseconds.
+    pub join_ms: Option<Percentiles>,
+    /// How much later than to the first player a frame came, milliseconds.
+    pub lag_ms: Option<Percentiles>,
+    /// The longest time without a whole frame, of each player, milliseconds.
+    pub gap_ms: Option<Percentiles>,
+    /// Feedback since the players began.
+    pub feedback: Feedback,
+    /// Packets that were decrypted and found authentic, by the players that do so.
+    pub opened: u64,
+}
+
+impl Swarm {
+    /// Begins to let players join. To be called within a `LocalSet`.
+    pub fn start(options: SwarmOptions, identity: Arc<Identity>) -> Self {
+        let players: Vec<_> =
+            (0..options.players).map(|_| Rc::new(RefCell::new(Player::default()))).collect();
+        let shared = Rc::new(Shared {
+            identity,
+            randomness: SystemRandomness,
+            arrivals: RefCell::default(),
+            buffer: RefCell::new(vec![0; player::BUFFER_BYTES]),
+            news: Notify::new(),
+            options,
+        });
+        let tasks = Rc::new(RefCell::new(JoinSet::new()));
+        tasks.borrow_mut().spawn_local(let_join(Rc::clone(&shared), players.clone(), Rc::downgrade(&tasks)));
+        Self { shared, players, tasks, window: None }
+    }
+
+    /// Waits until every player has media or has ended; `false` when some have not within `patience`.
+    pub async fn joined(&self, patience: Duration) -> bool {
+        let all = async {
+            loop {
+                let news = self.shared.news.notified();
+                if self.players.iter().all(|player| player.borrow().is_settled()) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        timeout(patience, all).await.is_ok()
+    }
+
+    /// Begins to measure.
+    pub fn open_window(&mut self) {
+        let now = SystemClock.now();
+        self.window = Some(now);
+        for player in &self.players {
+            player.borrow_mut().open_window(now);
+        }
+    }
+
+    /// Ends measuring: what came since [`open_window`](Self::open_window) of a stream of `fps` frames per
+    /// second. Players go on; `None` when no window was open.
+    pub fn close_window(&mut self, fps: f64) -> Option<Summary> {
+        let now = SystemClock.now();
+        let seconds = (now - self.window.take()?).as_secs_f64();
+        let due = fps * seconds;
+        let mut sum = Sum::default();
+        for player in &self.players {
+            sum.add(&mut player.borrow_mut(), now, due);
+        }
+        Some(sum.summary(self.players.len(), seconds, due))
+    }
+}
+
+impl Drop for Swarm {
+    fn drop(&mut self) {
+        self.tasks.borrow_mut().abort_all();
+    }
+}
+
+async fn let_join(
+    shared: Rc<Shared>,
+    players: Vec<Rc<RefCell<Player>>>,
+    tasks: std::rc::Weak<RefCell<JoinSet<()>>>,
+) {
+    let start = SystemClock.now();
+    for (index, player) in players.into_iter().enumerate() {
+        let due = start + Duration::from_secs_f64(index as f64 / shared.options.joins_per_second);
+        sleep(due.saturating_duration_since(SystemClock.now())).await;
+        let Some(tasks) = tasks.upgrade() else { return };
+        let shared = Rc::clone(&shared);
+        tasks.borrow_mut().spawn_local(async move {
+            let ended = play(&shared, &player, index < shared.options.opening).await;
+            if let Err(error) = ended {
+                player.borrow_mut().end(format!("{error:#}"));
+            }
+            shared.news.notify_waiters();
+        });
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    joined: usize,
+    at_full_rate: usize,
+    ended: BTreeMap<String, usize>,
+    worst: Option<f64>,
+    video: Counts,
+    audio: Counts,
+    connects: Spread,
+    handshakes: Spread,
+    joins: Spread,
+    lags: Spread,
+    gaps: Spread,
+    feedback: Feedback,
+    opened: u64,
+}
+
+impl Sum {
+    fn add(&mut self, player: &mut Player, now: Instant, due: f64) {
+        let seen = player.close_window(now);
+        let share = if due > 0.0 { seen.video.frames as f64 / due } else { 0.0 };
+        self.worst = Some(self.worst.map_or(share, |worst| worst.min(share)));
+        self.at_full_rate += usize::from(share >= FULL_RATE);
+        add(&mut self.video, &seen.video);
+        add(&mut self.audio, &seen.audio);
+        self.lags.merge(&seen.lags);
+        if let Some(gap) = seen.gap {
+            self.gaps.add(gap);
+        }
+        self.connects.extend(player.connect_time());
+        self.handshakes.extend(player.handshake_time());
+        let join = player.join_time();
+        self.joined += usize::from(join.is_some());
+        self.joins.extend(join);
+        if let Some(reason) = player.ended() {
+            *self.ended.entry(reason).or_default() += 1;
+        }
+        if let Some(receiver) = player.receiver() {
+            let feedback = receiver.feedback();
+            self.feedback.reports += feedback.reports;
+            self.feedback.nacks += feedback.nacks;
+            self.feedback.key_frames += feedback.key_frames;
+            self.feedback.sender_reports += feedback.sender_reports;
+            self.opened += receiver.opened();
+        }
+    }
+
+    fn summary(self, players: usize, seconds: f64, due: f64) -> Summary {
+        let packets_due =
+            (self.video.packets + self.audio.packets + self.video.lost + self.audio.lost) as f64;
+        let of_packets = |count: u64| if packets_due > 0.0 { count as f64 / packets_due } else { 0.0 };
+        let all_due = due * players as f64;
+        Summary {
+            players,
+            joined: self.joined,
+            at_full_rate: self.at_full_rate,
+            ended: self.ended,
+            seconds,
+            frames_due: due,
+            frames_share: if all_due > 0.0 { self.video.frames as f64 / all_due } else { 0.0 },
+            frames_share_worst: self.worst,
+            loss_share: of_packets(self.video.missed + self.audio.missed),
+            lost_share: of_packets(self.video.lost + self.audio.lost),
+            video: self.video,
+            audio: self.audio,
+            connect_ms: self.connects.percentiles_ms(),
+            handshake_ms: self.handshakes.percentiles_ms(),
+            join_ms: self.joins.percentiles_ms(),
+            lag_ms: self.lags.percentiles_ms(),
+            gap_ms: self.gaps.percentiles_ms(),
+            feedback: self.feedback,
+            opened: self.opened,
+        }
+    }
+}
+
+fn add(sum: &mut Counts, more: &Counts) {
+    sum.packets += more.packets;
+    sum.bytes += more.bytes;
+    sum.duplicates += more.duplicates;
+    sum.missed += more.missed;
+    sum.recovered += more.recovered;
+    sum.lost += more.lost;
+    sum.frames += more.frames;
+    sum.broken_frames += more.broken_frames;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_measured_from_the_first_player_that_had_the_frame() {
+        let mut arrivals = FirstArrivals::default();
+        let start = SystemClock.now();
+        let ms = Duration::from_millis;
+        assert_eq!(arrivals.lag(u32::MAX - 5, start), Duration::ZERO);
+        assert_eq!(arrivals.lag(90, start + ms(3)), ms(3), "over the wrap, a millisecond of jitter");
+        assert_eq!(arrivals.lag(3_000, start + ms(33)), Duration::ZERO, "the next frame");
+        assert_eq!(arrivals.lag(0, start + ms(40)), ms(40));
+        assert_eq!(arrivals.lag(2_950, start + ms(43)), ms(10));
+        for frame in 2..200 {
+            arrivals.lag(frame * 3_000, start + ms(u64::from(frame) * 33));
+        }
+        assert_eq!(arrivals.0.len(), FRAMES_REMEMBERED_MAX);
+    }
+}
