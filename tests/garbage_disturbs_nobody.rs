@@ -198,6 +198,7 @@ async fn attack_udp(node: &Node, noise: &mut Noise) -> Result<()> {
     datagrams.extend((0..300).map(|index| noise.bytes(1 + index * 4)));
     for datagram in &datagrams {
         socket.send_to(datagram, target).await?;
+        // Spread out: a burst could fill the receiver's buffer, and the count below would be of what is left.
         sleep(Duration::from_millis(2)).await;
     }
     // Loopback loses a datagram only when the receiver's buffer is full, which these do not fill.

@@ -101,6 +101,8 @@ pub const SIGNALLING_SOCKETS_PER_ADDRESS_MAX: usize = 1_024;
 pub const SIGNALLING_SOCKETS_MAX: usize = 65_536;
 /// Messages waiting for a signalling peer that does not read. More: the socket is dropped.
 pub const SIGNALLING_SEND_QUEUE_MAX: usize = 256;
+/// Pings a signalling peer may leave unanswered, at one per 5 s and one per 64 messages to it. More: dropped.
+pub const SIGNALLING_PINGS_UNANSWERED_MAX: usize = 24;
 /// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s).
 pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Streams of one application that viewers wait for. More: not told when they begin.

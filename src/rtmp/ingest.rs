@@ -47,7 +47,6 @@ pub struct Ingest {
     video: Option<Arc<H264Config>>,
     length_size: LengthSize,
     audio: Option<Arc<AacConfig>>,
-    b_frames: bool,
     /// Broken messages in a row.
     broken_video: u32,
     broken_audio: u32,
@@ -63,7 +62,6 @@ impl Ingest {
             video: None,
             length_size: LengthSize::Four,
             audio: None,
-            b_frames: false,
             broken_video: 0,
             broken_audio: 0,
             events: VecDeque::new(),
@@ -78,11 +76,6 @@ impl Ingest {
     /// Where a next publisher's first unit lies.
     pub fn end(&self) -> MediaTime {
         self.timeline.end()
-    }
-
-    /// Whether a B slice has been seen: WebRTC players cannot show this stream as it is.
-    pub const fn has_b_frames(&self) -> bool {
-        self.b_frames
     }
 
     /// Takes the body of a video message that arrived at `now`.
@@ -196,7 +189,6 @@ impl Ingest {
         if unit.payload.is_empty() {
             return Ok(());
         }
-        self.b_frames |= unit.b_slices;
         let placed = self.timeline.video(timestamp_ms, composition_ms, wall);
         let unit = self.unit(placed, arrived, unit.idr, unit.payload);
         self.events.push_back(IngestEvent::VideoUnit(unit));

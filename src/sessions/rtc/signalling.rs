@@ -122,37 +122,39 @@ impl Signalling {
     }
 
     fn ping(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
+        if self.pings.len() >= limits::SIGNALLING_PINGS_UNANSWERED_MAX {
+            self.close(ExitReason::TooSlow, ctx);
+            return;
+        }
         self.ping = self.ping.wrapping_add(1);
         self.pings.push_back((self.ping, self.sent));
         ctx.ping(&self.ping.to_be_bytes());
     }
 
+    /// Drops a peer that broke a rule.
     fn close(&mut self, reason: ExitReason, ctx: &mut ws::WebsocketContext<Self>) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
+        if self.shut(reason, ws::CloseCode::Policy, ctx) {
+            tracing::info!(app = %self.app, socket = %self.id, peer = %self.peer, %reason, "signalling socket closed");
+            metric::signalling_refused(reason.label()).increment(1);
         }
-        tracing::info!(app = %self.app, socket = %self.id, peer = %self.peer, %reason, "signalling socket closed");
-        metric::signalling_refused(reason.label()).increment(1);
+    }
+
+    /// Ends every play and the socket; `false` when that was done before.
+    fn shut(
+        &mut self,
+        reason: ExitReason,
+        code: ws::CloseCode,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) -> bool {
+        if std::mem::replace(&mut self.closed, true) {
+            return false;
+        }
         for playing in self.plays.values() {
             playing.ending.end(reason);
         }
-        ctx.close(Some(ws::CloseReason {
-            code: ws::CloseCode::Policy,
-            description: Some(reason.label().into()),
-        }));
+        ctx.close(Some(ws::CloseReason { code, description: Some(reason.label().into()) }));
         ctx.stop();
-    }
-
-    /// Closes the socket because the node stops.
-    fn leave(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        for playing in self.plays.values() {
-            playing.ending.end(ExitReason::Draining);
-        }
-        ctx.close(Some(ws::CloseReason { code: ws::CloseCode::Away, description: None }));
-        ctx.stop();
+        true
     }
 
     fn check(&mut self, ctx: &mut ws::WebsocketContext<Self>) {
@@ -516,7 +518,7 @@ impl Actor for Signalling {
         ctx.spawn(stops.into_actor(self).map(|stops, session, ctx| {
             if stops {
                 session.send(&message::server_will_stop(), ctx);
-                session.leave(ctx);
+                session.shut(ExitReason::Draining, ws::CloseCode::Away, ctx);
             }
         }));
     }
@@ -566,7 +568,9 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Signalling {
             }
             // AMS's signalling is text; a binary frame means nothing.
             Ok(ws::Message::Binary(_) | ws::Message::Nop) => {}
-            Err(ws::ProtocolError::Io(_)) => self.close(ExitReason::PeerClosed, ctx),
+            Err(ws::ProtocolError::Io(_)) => {
+                self.shut(ExitReason::PeerClosed, ws::CloseCode::Normal, ctx);
+            }
             Err(error) => {
                 tracing::info!(socket = %self.id, peer = %self.peer, %error, "a signalling socket broke its protocol");
                 self.close(ExitReason::ProtocolError, ctx);
