@@ -118,7 +118,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             config.limits.signalling_sockets_per_address,
         ),
         plays: Connections::new(usize::MAX, config.limits.players_per_address),
-        joins: Connections::new(usize::MAX, limits::JOINS_PER_ADDRESS_MAX),
+        joins: Connections::new(usize::MAX, config.limits.joins_per_address),
         clock: Arc::clone(&clock),
         randomness: Arc::clone(&randomness),
     });

@@ -146,9 +146,17 @@ pub const NACK_PACKETS_COUNTED_MAX: usize = 1_024;
 pub const REPLAY_BITRATE: u64 = 10_000_000;
 /// Pace of a replay as a multiple of the track's rate, where that is more than [`REPLAY_BITRATE`].
 pub const REPLAY_RATE_FACTOR: u64 = 5;
-/// Rest between the end of a replay and one that the player asks for. Earlier: ignored.
+/// How long a replay keeps that pace on a path nobody has reported on; then 2.5 times the track's rate until a report says that the path has room.
+pub const REPLAY_PROBE: Duration = Duration::from_millis(250);
+/// Rest between the end of a replay and one that the player's reports ask for. Earlier: ignored.
 pub const REPLAY_REST_MIN: Duration = Duration::from_millis(500);
-/// How long a frame waits for the socket. Longer: whole frames are dropped for that player.
+/// A replay that goes on for this long may begin anew when packets of it are lost for good. Earlier: ignored.
+pub const REPLAY_RESTART_MIN: Duration = Duration::from_secs(1);
+/// The slowest pace of any track, bits per second.
+pub const PACE_BITRATE_MIN: u64 = 1_000_000;
+/// What a track may send at once before its pace counts, in bytes: 32 packets.
+pub const PACE_BURST_BYTES: u64 = 32 * 1_200;
+/// How long a frame waits for its pace and the socket. Longer: whole frames are dropped for that player.
 pub const PLAY_BACKLOG_MAX: Duration = Duration::from_millis(500);
 /// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
 pub const DTLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
@@ -162,10 +170,24 @@ pub const SRTCP_SENDERS_MAX: usize = 8;
 pub const SHARD_CONTROL_DATAGRAMS_MAX: usize = 4_096;
 /// Datagrams taken from a shard's socket before media has its turn.
 pub const SHARD_DATAGRAMS_PER_TURN_MAX: usize = 256;
+/// Sends of a shard before it looks at its socket and for new frames again.
+pub const SHARD_SENDS_PER_TURN_MAX: usize = 64;
+/// DTLS datagrams of handshakes that wait for a shard. More: dropped, the peer repeats its flight.
+pub const SHARD_HANDSHAKE_DATAGRAMS_MAX: usize = 2_048;
+/// Share of its time that a shard spends on joins while media waits, in percent. The rest waits.
+pub const SHARD_JOIN_SHARE_PERCENT_MAX: u32 = 20;
+/// Time a join waits for its shard. Longer: `highResourceUsage`.
+pub const SHARD_JOIN_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Joins waiting for a shard. More: `highResourceUsage`.
+pub const SHARD_JOINS_MAX: usize = 512;
 /// Commands a shard takes in one turn of its loop; the rest have the next one.
 pub const SHARD_COMMANDS_PER_TURN_MAX: usize = 32;
 /// Commands waiting for a shard. More: the command is refused.
 pub const SHARD_COMMANDS_MAX: usize = 1_024;
+/// Share of the last 2 s that a shard was busy, in percent. More: new players get `highResourceUsage`.
+pub const SHARD_BUSY_PERCENT_MAX: u8 = 75;
+/// How late a frame is begun for a player, in milliseconds. Later: that player misses frames.
+pub const SHARD_LATE_MS_MAX: u16 = 200;
 
 // -- actors
 

@@ -206,9 +206,22 @@ pub struct LimitsConfig {
     /// WebRTC players of one address, or of one /56 of IPv6. More are refused with highResourceUsage.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub players_per_address: usize,
+    /// WebRTC players of one address that are not connected yet. More are refused with highResourceUsage.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub joins_per_address: usize,
     /// WebRTC players of one shard. More are refused with highResourceUsage.
     #[schemars(range(min = 1, max = 4_096))]
     pub players_per_shard: usize,
+    /// How busy a shard may have been over the last 2 seconds, in percent of its time, for players to be
+    /// let in. Beyond it they are refused with highResourceUsage, before those who play lose anything.
+    /// 100: never refused for this.
+    #[schemars(range(min = 1, max = 100))]
+    pub shard_busy_percent: u8,
+    /// How late a shard may begin to send a frame to a player, in milliseconds. Later: the shard does
+    /// not catch up, some of its players miss frames and go on with a key frame, so that the others
+    /// stay in time.
+    #[schemars(range(min = 50, max = 450))]
+    pub shard_late_ms: u16,
 }
 
 impl Default for LimitsConfig {
@@ -219,7 +232,10 @@ impl Default for LimitsConfig {
             signalling_sockets: limits::SIGNALLING_SOCKETS_MAX,
             signalling_sockets_per_address: limits::SIGNALLING_SOCKETS_PER_ADDRESS_MAX,
             players_per_address: limits::PLAYS_PER_ADDRESS_MAX,
+            joins_per_address: limits::JOINS_PER_ADDRESS_MAX,
             players_per_shard: limits::PLAYERS_PER_SHARD_MAX,
+            shard_busy_percent: limits::SHARD_BUSY_PERCENT_MAX,
+            shard_late_ms: limits::SHARD_LATE_MS_MAX,
         }
     }
 }

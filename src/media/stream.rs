@@ -1,12 +1,13 @@
 //! A stream's media: its catalogue, its demands, and the wake-ups for both.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use base::{TrackId, limits};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::bell::{Bell, Bells};
 use crate::catalogue::{Catalogue, TrackInfo};
 use crate::codec::{Codec, CodecConfig};
 use crate::track::{Track, TrackWriter};
@@ -32,6 +33,9 @@ pub struct Demand {
 pub struct StreamMedia {
     catalogue: watch::Sender<Arc<Catalogue>>,
     change: Mutex<()>,
+    /// Grows with every change of the catalogue and at the end: what a reader of many streams looks at.
+    changes: AtomicU64,
+    bells: Bells,
     wanted: Wanted,
     demand: watch::Sender<Demand>,
     closed: watch::Sender<bool>,
@@ -43,6 +47,8 @@ impl StreamMedia {
         Arc::new(Self {
             catalogue: watch::Sender::new(Arc::new(Catalogue::default())),
             change: Mutex::new(()),
+            changes: AtomicU64::new(0),
+            bells: Bells::default(),
             wanted: Wanted::default(),
             demand: watch::Sender::new(Demand::default()),
             closed: watch::Sender::new(false),
@@ -52,6 +58,21 @@ impl StreamMedia {
     /// The tracks now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.borrow())
+    }
+
+    /// How often the stream has changed: its catalogue, or its end. One load, no lock.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Hangs a bell that is rung with every change.
+    pub fn hang(&self, bell: &Bell) {
+        self.bells.hang(bell);
+    }
+
+    /// Takes a bell down.
+    pub fn take_down(&self, bell: &Bell) {
+        self.bells.take_down(bell);
     }
 
     /// Follows the catalogue.
@@ -139,6 +160,7 @@ impl StreamMedia {
         for info in &self.catalogue().tracks {
             info.track.close();
         }
+        self.tell();
     }
 
     /// Whether the stream has ended.
@@ -180,6 +202,12 @@ impl StreamMedia {
     fn publish(&self, mut next: Catalogue) {
         next.version += 1;
         self.catalogue.send_replace(Arc::new(next));
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+        self.bells.ring();
     }
 }
 

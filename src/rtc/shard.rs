@@ -6,6 +6,8 @@
 mod counters;
 mod fanout;
 mod outbox;
+mod pacer;
+mod path;
 mod play_track;
 mod player;
 mod receive;
@@ -37,7 +39,7 @@ use crate::srtp::PlayoutDelay;
 use fanout::Fanout;
 use outbox::{Outbox, Ready};
 use play_track::PlayTrack;
-use player::{Player, peer_key, ssrcs};
+use player::{Player, Route, peer_key, ssrcs};
 use slab::{Key, Slab};
 use timers::Timers;
 
@@ -57,6 +59,8 @@ struct TrackRef {
 pub struct ShardConfig {
     /// The addresses every player is offered, preferred first, with the port of the shard's socket.
     pub addresses: Vec<SocketAddr>,
+    /// How late a frame may be begun for a player; later, it is dropped for some of them.
+    pub late: Duration,
 }
 
 /// Why a shard could not be made.
@@ -120,12 +124,10 @@ pub enum PlayerEvent {
 /// One stream that players of this shard play.
 struct Stream {
     media: Arc<StreamMedia>,
-    /// Version of the catalogue that the fan-outs fit.
+    /// How many changes of it the fan-outs fit.
     seen: u64,
     fanouts: Vec<Key>,
     players: Vec<PlayerId>,
-    /// Tracks of its players that no fan-out serves.
-    missing: usize,
     /// A moment on the stream's clock and when it was: the one line between both that all sender
     /// reports of the stream lie on, so that audio and video are played in step.
     anchor: Option<(MediaTime, Instant)>,
@@ -142,11 +144,11 @@ pub struct Shard {
     fanouts: Slab<Fanout>,
     by_ufrag: HashMap<String, PlayerId>,
     by_address: HashMap<SocketAddr, PlayerId>,
+    /// DTLS of handshakes, until the caller has time for it.
+    handshakes: VecDeque<(PlayerId, Route, Vec<u8>)>,
     outbox: Outbox,
     ready: Ready,
     timers: Timers,
-    /// When a stream is to be looked at although its rings are silent.
-    look: Option<Instant>,
     /// The wall clock, told once; from then on the monotonic clock is followed.
     wall: Option<(Instant, WallTime)>,
     events: VecDeque<(PlayerId, PlayerEvent)>,
@@ -166,10 +168,10 @@ impl Shard {
             fanouts: Slab::default(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            handshakes: VecDeque::new(),
             outbox: Outbox::default(),
             ready: Ready::default(),
             timers: Timers::default(),
-            look: None,
             wall: None,
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -241,14 +243,12 @@ impl Shard {
             media: &player.offered,
         }
         .write();
-        let tracks = player.tracks.len();
         let deadline = player.deadline();
         self.timers.wake(id, &mut player.wake, deadline);
         self.counters.players += 1;
         self.counters.handshakes += 1;
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.players.push(id);
-            stream.missing += tracks;
         }
         self.attach_tracks(id, now);
         Ok((id, offer))
@@ -349,8 +349,8 @@ impl Shard {
         }
         if let Some(stream) = self.streams.get_mut(player.stream) {
             stream.players.retain(|held| *held != id);
-            stream.missing -= tracks;
             if stream.players.is_empty() {
+                stream.media.take_down(&self.bell);
                 self.streams.remove(player.stream);
             }
         }

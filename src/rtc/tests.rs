@@ -4,6 +4,7 @@
 mod addresses;
 mod client;
 mod connecting;
+mod overload;
 mod playing;
 mod readers;
 mod recovering;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::play_track::Batch;
+
 /// Plain numbers of one shard; all but the gauges only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -51,6 +53,14 @@ pub struct Counters {
     pub replays: u64,
     /// Times a player fell so far behind that frames were dropped for it.
     pub fell_behind: u64,
+    /// Times frames of a player were dropped because the shard was late.
+    pub shed: u64,
+    /// Frames dropped because the shard was late, summed over players.
+    pub frames_shed: u64,
+    /// Times packets did not come however often they were sent again, and a replay was wanted.
+    pub resends_in_vain: u64,
+    /// DTLS datagrams that found the queue of handshakes full: dropped.
+    pub handshakes_dropped: u64,
     /// Times the shard itself was so slow that a ring had gone on.
     pub shard_fell_behind: u64,
     /// STUN answers, DTLS flights and RTCP that found the queue full.
@@ -74,10 +84,26 @@ pub struct PlayerStats {
     pub replays: u64,
     /// Times it fell so far behind that frames were dropped for it.
     pub fell_behind: u64,
+    /// Frames of it that a late shard dropped.
+    pub frames_shed: u64,
     /// Share of packets lost since its report before the last, of the worse track: 0 to 1.
     pub loss: f32,
     /// Packets lost so far, over all tracks, as its last reports count them.
     pub lost: u64,
     /// Round-trip time of its last report.
     pub round_trip: Option<Duration>,
+}
+
+impl Counters {
+    pub(super) fn count(&mut self, batch: &Batch) {
+        self.packets += batch.packets as u64;
+        self.bytes += batch.bytes as u64;
+    }
+}
+
+impl PlayerStats {
+    pub(super) fn count(&mut self, batch: &Batch) {
+        self.packets += batch.packets as u64;
+        self.bytes += batch.bytes as u64;
+    }
 }

@@ -21,8 +21,8 @@ struct Held {
 
 /// What a live player finds at its position.
 pub(super) enum Found {
-    /// The frame with its next packet, or the next frame where the source has a hole.
-    Run(Arc<PacketRun>),
+    /// The frame with its next packet, or the next frame where the source has a hole; when it was read.
+    Run(Arc<PacketRun>, Instant),
     /// It has everything.
     UpToDate,
     /// Its frames are gone.
@@ -42,6 +42,8 @@ pub(super) struct Fanout {
     pub(super) end: u64,
     /// First packet of the newest key frame read.
     pub(super) newest_key: Option<u64>,
+    /// The source's rate, bits per second, as of the last read.
+    pub(super) rate: u64,
     /// Where the media clock stands.
     pub(super) clock: Option<FrameClock>,
     /// The newest run, for the stream's wall clock anchor.
@@ -76,6 +78,7 @@ impl Fanout {
             window: VecDeque::new(),
             end: newest.as_ref().map_or(0, |newest| newest.end_packet()),
             newest_key,
+            rate: track.bitrate_bps(),
             clock,
             newest,
             viewers: Vec::new(),
@@ -91,14 +94,9 @@ impl Fanout {
         Arc::ptr_eq(self.reader.track(), track)
     }
 
-    /// Whether the track has ended and everything of it was read.
-    pub(super) fn is_closed(&self) -> bool {
-        self.reader.packets().is_closed()
-    }
-
-    /// The source's rate, bits per second.
-    pub(super) fn bits_per_second(&self) -> u64 {
-        self.reader.track().bitrate_bps()
+    /// Whether there is something new to read.
+    pub(super) fn has_news(&self) -> bool {
+        self.reader.packets().head() > self.cursor.0
     }
 
     /// Reads what is new: the runs, and whether runs were missed before them.
@@ -127,7 +125,14 @@ impl Fanout {
         }) {
             self.window.pop_front();
         }
+        self.rate = self.reader.track().bitrate_bps();
         (runs, missed)
+    }
+
+    /// Frames that begin at that packet or later.
+    pub(super) fn frames_from(&self, next: u64) -> usize {
+        let at = self.window.partition_point(|held| held.run.first_packet < next);
+        self.window.iter().skip(at).filter(|held| held.run.starts_frame).count()
     }
 
     fn take(&mut self, run: &Arc<PacketRun>, now: Instant) {
@@ -149,7 +154,7 @@ impl Fanout {
             return Found::Behind;
         }
         let at = self.window.partition_point(|held| held.run.end_packet() <= next);
-        self.window.get(at).map_or(Found::UpToDate, |held| Found::Run(Arc::clone(&held.run)))
+        self.window.get(at).map_or(Found::UpToDate, |held| Found::Run(Arc::clone(&held.run), held.read))
     }
 
     /// The run of a packet, as long as the ring holds it.

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use base::limits;
+use media::Kind;
 
 use super::TrackRef;
+use super::play_track::{PlayTrack, Position};
 use super::player::Route;
 
 /// One send: a datagram, or several of one size for a segmented send (the last may be shorter).
@@ -28,6 +30,27 @@ pub(super) struct Ready {
     pub(super) resends: VecDeque<TrackRef>,
     pub(super) video: VecDeque<TrackRef>,
     pub(super) replays: VecDeque<TrackRef>,
+}
+
+impl Ready {
+    /// Queues a track by what it sends next, if it does not stand in a queue.
+    pub(super) fn push(&mut self, track: &mut PlayTrack, viewer: TrackRef) {
+        track.paced_until = None;
+        let queue = match (&track.position, track.kind) {
+            (Position::Live { .. }, Kind::Audio) => &mut self.audio,
+            (Position::Live { .. }, Kind::Video) => &mut self.video,
+            (Position::Replaying(_), _) => &mut self.replays,
+            (Position::Stopped | Position::Waiting, _) => return,
+        };
+        if !std::mem::replace(&mut track.queued, true) {
+            queue.push_back(viewer);
+        }
+    }
+
+    /// Whether no track has anything to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.audio.is_empty() && self.resends.is_empty() && self.video.is_empty() && self.replays.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -78,6 +101,11 @@ impl Outbox {
     /// Whether a send is under way.
     pub(super) const fn is_busy(&self) -> bool {
         self.current.is_some()
+    }
+
+    /// Whether a send is under way or a control datagram waits.
+    pub(super) fn has_any(&self) -> bool {
+        self.is_busy() || !self.control.is_empty()
     }
 
     /// The send under way is done.

@@ -1,11 +1,12 @@
 //! One track of one player: where it stands, how its packets are numbered and stamped.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::Randomness;
 use media::{Kind, PacketRun};
 
+use super::pacer::Pacer;
 use super::resends::Resends;
 use super::slab::Key;
 use super::stamps::{FrameClock, Stamps};
@@ -19,10 +20,8 @@ pub(super) struct Replay {
     pub(super) next: u64,
     /// The frame under way, between its packets.
     pub(super) run: Option<Arc<PacketRun>>,
-    /// When the pace allows the next packets.
-    pub(super) due: Instant,
-    /// The pace, bits per second.
-    pub(super) pace: u64,
+    /// When it began.
+    pub(super) began: Instant,
 }
 
 /// Where a track stands.
@@ -67,6 +66,11 @@ pub(super) struct PlayTrack {
     pub(super) queued: bool,
     /// It stands in the queue of tracks with resends.
     pub(super) resends_queued: bool,
+    pub(super) pacer: Pacer,
+    /// It stands in no queue until then: its pace does not allow more.
+    pub(super) paced_until: Option<Instant>,
+    /// How long its pace has held it since it last had everything.
+    pub(super) paced_for: Duration,
     pub(super) replay_ended: Option<Instant>,
     pub(super) stamps: Stamps,
     pub(super) resends: Resends,
@@ -102,6 +106,9 @@ impl PlayTrack {
             position: Position::Stopped,
             queued: false,
             resends_queued: false,
+            pacer: Pacer::default(),
+            paced_until: None,
+            paced_for: Duration::ZERO,
             replay_ended: None,
             stamps: Stamps::default(),
             resends: Resends::default(),

@@ -9,7 +9,8 @@ use media::Kind;
 
 use super::PlayerId;
 use super::counters::PlayerStats;
-use super::play_track::{PlayTrack, Position};
+use super::path::Path;
+use super::play_track::PlayTrack;
 use super::slab::Key;
 use crate::dtls::{DtlsPeer, Fingerprint};
 use crate::ice::IceCredentials;
@@ -72,6 +73,7 @@ pub(super) struct Player {
     /// When it will be looked at next, as the timers have it.
     pub(super) wake: Option<Instant>,
     pub(super) tracks: Vec<PlayTrack>,
+    pub(super) path: Path,
     pub(super) stats: PlayerStats,
 }
 
@@ -104,6 +106,7 @@ impl Player {
             next_report: None,
             wake: None,
             tracks: Vec::new(),
+            path: Path::default(),
             stats: PlayerStats::default(),
         }
     }
@@ -115,12 +118,8 @@ impl Player {
 
     /// The earliest of its timers.
     pub(super) fn next_wake(&self, dtls: Option<Instant>) -> Instant {
-        let replays =
-            self.tracks.iter().filter(|track| !track.queued).filter_map(|track| match &track.position {
-                Position::Replaying(replay) => Some(replay.due),
-                _ => None,
-            });
-        replays.chain(dtls).chain(self.next_report).fold(self.deadline(), Instant::min)
+        let paced = self.tracks.iter().filter_map(|track| track.paced_until);
+        paced.chain(dtls).chain(self.next_report).fold(self.deadline(), Instant::min)
     }
 
     /// Whether no other player may have this address, which was its last: it was heard from lately.

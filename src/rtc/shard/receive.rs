@@ -3,9 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use base::ExitReason;
+use base::{ExitReason, limits};
+use rtc_rtcp::reception_report::ReceptionReport;
 
 use super::player::{Handshaken, Route, Session};
+use super::resends::Asked;
 use super::slab::Key;
 use super::{PlayerId, Shard, TrackRef};
 use crate::demux::{Datagram, demux, is_rtcp};
@@ -16,6 +18,13 @@ use crate::srtp::{Profile, RtpSealer, Srtcp, SrtpKeys};
 
 /// A report that claims more is not believed.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
+
+/// The round trip that a report tells (RFC 3550 6.4.1), if it answers a sender report.
+fn round_trip(report: &ReceptionReport, ntp: u64) -> Option<Duration> {
+    let units = ((ntp >> 16) as u32).wrapping_sub(report.last_sender_report).wrapping_sub(report.delay);
+    let took = Duration::from_micros((u64::from(units) * 1_000_000) >> 16);
+    (report.last_sender_report != 0 && took <= ROUND_TRIP_MAX).then_some(took)
+}
 
 impl Shard {
     /// Takes a datagram that came `from` there to our address `to`, where the socket knows it.
@@ -34,7 +43,7 @@ impl Shard {
             },
             Datagram::Stun { local_ufrag: None } => self.counters.stun_unknown += 1,
             Datagram::Dtls => match self.by_address.get(&from) {
-                Some(&id) => self.handle_dtls(id, route, datagram, now),
+                Some(&id) => self.sort_dtls(id, route, datagram, now),
                 None => self.counters.datagrams_strange += 1,
             },
             Datagram::SrtpOrSrtcp => match self.by_address.get(&from) {
@@ -74,6 +83,31 @@ impl Shard {
         self.by_address.insert(route.to, id);
         self.push_control(route, check.reply);
         self.advance(id, now);
+    }
+
+    /// The key exchange costs as much as half a second of media: it waits for
+    /// [`Shard::handle_handshake`]. What comes after it is cheap.
+    fn sort_dtls(&mut self, id: PlayerId, route: Route, datagram: &[u8], now: Instant) {
+        let done = self.players.get(id.0).is_none_or(|player| player.dtls.is_established());
+        if done {
+            self.handle_dtls(id, route, datagram, now);
+        } else if self.handshakes.len() < limits::SHARD_HANDSHAKE_DATAGRAMS_MAX {
+            self.handshakes.push_back((id, route, datagram.to_vec()));
+        } else {
+            self.counters.handshakes_dropped += 1;
+        }
+    }
+
+    /// Takes one step of one handshake, below a millisecond of work; `false` when none waits.
+    pub fn handle_handshake(&mut self, now: Instant) -> bool {
+        let Some((id, route, datagram)) = self.handshakes.pop_front() else { return false };
+        self.handle_dtls(id, route, &datagram, now);
+        true
+    }
+
+    /// Whether a step of a handshake waits.
+    pub fn wants_handshake(&self) -> bool {
+        !self.handshakes.is_empty()
     }
 
     fn handle_dtls(&mut self, id: PlayerId, route: Route, datagram: &[u8], now: Instant) {
@@ -159,15 +193,10 @@ impl Shard {
                 track.loss = f32::from(report.fraction_lost) / 256.0;
                 // A signed 24-bit number: repeats may make it negative.
                 track.lost = if report.total_lost & 0x80_0000 == 0 { report.total_lost } else { 0 };
-                if let Some(ntp) = ntp.filter(|_| report.last_sender_report != 0) {
-                    let units = ((ntp >> 16) as u32)
-                        .wrapping_sub(report.last_sender_report)
-                        .wrapping_sub(report.delay);
-                    let round_trip = Duration::from_micros((u64::from(units) * 1_000_000) >> 16);
-                    if round_trip <= ROUND_TRIP_MAX {
-                        player.stats.round_trip = Some(round_trip);
-                    }
-                }
+                let loss = track.loss;
+                let round_trip = ntp.and_then(|ntp| round_trip(&report, ntp));
+                player.stats.round_trip = round_trip.or(player.stats.round_trip);
+                player.path.report(report.last_sender_report, round_trip, loss, now);
             }
             Feedback::Nack { ssrc, lost } => {
                 let Some(track) = player.track_of(ssrc) else { return };
@@ -175,14 +204,24 @@ impl Shard {
                 player.stats.nacks += lost.len() as u64;
                 self.counters.nacks += lost.len() as u64;
                 let Some(state) = player.tracks.get_mut(track) else { return };
+                let (mut fresh, mut in_vain) = (0, false);
                 for sequence_number in lost {
-                    if let Some(index) = state.sent_index(sequence_number, now) {
-                        state.resends.ask(index, round_trip, now);
+                    let Some(index) = state.sent_index(sequence_number, now) else { continue };
+                    match state.resends.ask(index, round_trip, now) {
+                        Asked::First => fresh += 1,
+                        Asked::InVain => in_vain = true,
+                        Asked::Again | Asked::NotNow => {}
                     }
                 }
+                let viewer = TrackRef { player: id, track };
                 if !state.resends.is_empty() && !state.resends_queued {
                     state.resends_queued = true;
-                    self.ready.resends.push_back(TrackRef { player: id, track });
+                    self.ready.resends.push_back(viewer);
+                }
+                player.path.lost(fresh, now);
+                if in_vain {
+                    self.counters.resends_in_vain += 1;
+                    self.request_replay(viewer, now);
                 }
             }
             Feedback::KeyFrameWanted { ssrc } => {

@@ -12,6 +12,19 @@ struct Times {
     last: Instant,
 }
 
+/// What comes of a request for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It will be sent again, for the first time.
+    First,
+    /// It will be sent once more.
+    Again,
+    /// It will not: asked for within a round trip, or nobody knows how often before.
+    NotNow,
+    /// It was sent as often as one may be and still did not come: resends do not help.
+    InVain,
+}
+
 /// The bookkeeping of one track's resends.
 #[derive(Debug)]
 pub(super) struct Resends {
@@ -47,25 +60,27 @@ impl Resends {
         self.budget_bytes = (self.budget_bytes + share).min(limits::NACK_BURST_BYTES_MAX);
     }
 
-    /// A packet was asked for again. `false` when it is not to be sent: asked for too often, or
-    /// within one round trip of the last time.
-    pub(super) fn ask(&mut self, index: u64, round_trip: Duration, now: Instant) -> bool {
+    /// A packet was asked for again.
+    pub(super) fn ask(&mut self, index: u64, round_trip: Duration, now: Instant) -> Asked {
         if self.waiting.len() >= limits::NACK_QUEUE_MAX
             || self.forgotten.is_some_and(|forgotten| index <= forgotten)
         {
-            return false;
+            return Asked::NotNow;
         }
         let times = self.times.entry(index).or_insert(Times { count: 0, last: now });
-        let soon = times.count > 0 && now.saturating_duration_since(times.last) < round_trip;
-        if soon || times.count >= limits::NACK_RESENDS_MAX {
-            return false;
+        if times.count > 0 && now.saturating_duration_since(times.last) < round_trip {
+            return Asked::NotNow;
         }
+        if times.count >= limits::NACK_RESENDS_MAX {
+            return Asked::InVain;
+        }
+        let asked = if times.count == 0 { Asked::First } else { Asked::Again };
         *times = Times { count: times.count + 1, last: now };
         self.waiting.push_back(index);
         while self.times.len() > limits::NACK_PACKETS_COUNTED_MAX {
             self.forgotten = self.times.pop_first().map(|(oldest, _)| oldest);
         }
-        true
+        asked
     }
 
     /// The next packet to send again.
@@ -97,14 +112,17 @@ mod tests {
     fn a_packet_is_sent_again_three_times_and_once_per_round_trip() {
         let start = SystemClock.now();
         let mut resends = Resends::default();
-        let mut sent = 0;
+        let mut answers = Vec::new();
         for ms in 0..1000 {
-            if resends.ask(7, ROUND_TRIP, start + Duration::from_millis(ms)) {
-                assert_eq!(ms % 50, 0);
-                sent += 1;
+            let asked = resends.ask(7, ROUND_TRIP, start + Duration::from_millis(ms));
+            if asked != Asked::NotNow && answers.len() < 4 {
+                answers.push((ms, asked));
             }
         }
-        assert_eq!(sent, 3);
+        assert_eq!(
+            answers,
+            [(0, Asked::First), (50, Asked::Again), (100, Asked::Again), (150, Asked::InVain)]
+        );
         assert_eq!(
             [resends.next(), resends.next(), resends.next(), resends.next()],
             [Some(7), Some(7), Some(7), None]
@@ -131,7 +149,7 @@ mod tests {
             resends.next();
         }
         assert!(resends.times.len() <= limits::NACK_PACKETS_COUNTED_MAX);
-        assert!(!resends.ask(0, ROUND_TRIP, start), "its count is forgotten");
+        assert_eq!(resends.ask(0, ROUND_TRIP, start), Asked::NotNow, "its count is forgotten");
         for index in 200_000..300_000 {
             resends.ask(index, ROUND_TRIP, start);
         }

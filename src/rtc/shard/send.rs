@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::limits;
 use media::{Kind, PacketRun};
 
 use super::fanout::Found;
 use super::outbox::Transmit;
+use super::pacer::time_of;
 use super::play_track::{Position, Replay};
 use super::{Shard, TrackRef};
 
@@ -16,6 +18,12 @@ const PACKETS_PER_SEND: usize = 16;
 const PACKETS_PER_REPLAY_SEND: usize = 4;
 /// How much of its pace a replay may make good when it was served late.
 const REPLAY_SLACK: Duration = Duration::from_millis(5);
+
+/// How late a frame of that player may be begun: from once to twice the limit, another for each of 64
+/// players, so that an overloaded shard drops the frames of some and is in time for the rest.
+fn patience(late: Duration, viewer: TrackRef) -> Duration {
+    late + late * (viewer.player.0.slot() % 64) / 64
+}
 
 /// What a replay does next.
 enum Step {
@@ -45,6 +53,11 @@ impl Shard {
         self.outbox.current()
     }
 
+    /// Whether nothing is to be sent now.
+    pub fn is_idle(&self) -> bool {
+        !self.outbox.has_any() && self.ready.is_empty()
+    }
+
     /// The send last polled is done: taken by the socket, or given up.
     pub fn transmitted(&mut self) {
         self.outbox.done();
@@ -54,20 +67,15 @@ impl Shard {
         let Some(player) = self.players.get_mut(viewer.player.0) else { return };
         let Some(track) = player.tracks.get_mut(viewer.track) else { return };
         track.queued = false;
-        let next = match &track.position {
-            Position::Live { next } => *next,
-            Position::Replaying(_) => {
-                // A replay began while it stood here.
-                track.queued = true;
-                self.ready.replays.push_back(viewer);
-                return;
-            }
-            Position::Stopped | Position::Waiting => return,
+        let Position::Live { next } = track.position else {
+            // A replay began while it stood here.
+            self.ready.push(track, viewer);
+            return;
         };
         let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
         let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
-        let run = match fanout.find(next) {
-            Found::Run(run) => run,
+        let (run, read) = match fanout.find(next) {
+            Found::Run(run, read) => (run, read),
             Found::UpToDate => return,
             Found::Behind => {
                 player.stats.fell_behind += 1;
@@ -81,6 +89,26 @@ impl Shard {
         };
         // Behind a hole of the source the numbers go on as the source has them.
         let next = next.max(run.first_packet);
+        let pace = player.path.live_pace(fanout.rate);
+        if track.kind == Kind::Video {
+            let ready = track.pacer.ready_at(time_of(limits::PACE_BURST_BYTES, pace));
+            if let Some(at) = ready.filter(|at| *at > now) {
+                track.paced_until = Some(at);
+                track.paced_for += at.saturating_duration_since(now);
+                self.timers.wake(viewer.player, &mut player.wake, at);
+                return;
+            }
+            // What it waited for its own pace is not the shard's doing.
+            let late = now.saturating_duration_since(read).saturating_sub(track.paced_for);
+            if next == run.first_packet && late > patience(self.config.late, viewer) {
+                let frames = fanout.frames_from(next) as u64;
+                player.stats.frames_shed += frames;
+                self.counters.frames_shed += frames;
+                self.counters.shed += 1;
+                self.start_replay(viewer, now);
+                return;
+            }
+        }
         if next == run.first_packet {
             track.begin_live(&run);
         }
@@ -91,40 +119,41 @@ impl Shard {
         if batch.packets == 0 {
             return;
         }
+        track.pacer.spend(batch.bytes, pace, now);
         let next = next + batch.packets as u64;
         track.position = Position::Live { next };
-        if next != fanout.end {
-            track.queued = true;
-            match track.kind {
-                Kind::Audio => self.ready.audio.push_back(viewer),
-                Kind::Video => self.ready.video.push_back(viewer),
-            }
+        if next == fanout.end {
+            track.paced_for = Duration::ZERO;
+        } else {
+            self.ready.push(track, viewer);
         }
-        player.stats.packets += batch.packets as u64;
-        player.stats.bytes += batch.bytes as u64;
-        self.counters.packets += batch.packets as u64;
-        self.counters.bytes += batch.bytes as u64;
+        player.stats.count(&batch);
+        self.counters.count(&batch);
         self.outbox.set_current(route, batch.segment_size);
     }
 
     fn send_replay(&mut self, viewer: TrackRef, now: Instant) {
+        let ntp = self.ntp(now);
         let Some(player) = self.players.get_mut(viewer.player.0) else { return };
         let Some(track) = player.tracks.get_mut(viewer.track) else { return };
         track.queued = false;
         let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
         let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
-        let (next, due, pace, under_way) = match &track.position {
-            Position::Replaying(replay) => (replay.next, replay.due, replay.pace, replay.run.clone()),
-            Position::Live { .. } => {
-                // It was stopped and went live while it stood here.
-                track.queued = true;
-                self.ready.video.push_back(viewer);
-                return;
-            }
-            Position::Stopped | Position::Waiting => return,
+        let Position::Replaying(replay) = &track.position else {
+            // It was stopped and went live while it stood here.
+            self.ready.push(track, viewer);
+            return;
         };
-        if due > now {
-            self.timers.wake(viewer.player, &mut player.wake, due);
+        let (next, began, under_way) = (replay.next, replay.began, replay.run.clone());
+        let since = now.saturating_duration_since(began);
+        if let Some(ntp) = ntp.filter(|_| player.path.wants_probe(since)) {
+            player.path.probed(ntp);
+            player.next_report = Some(now);
+            self.timers.wake(viewer.player, &mut player.wake, now);
+        }
+        if let Some(at) = track.pacer.ready_at(REPLAY_SLACK).filter(|at| *at > now) {
+            track.paced_until = Some(at);
+            self.timers.wake(viewer.player, &mut player.wake, at);
             return;
         }
         let (next, step) = match under_way.filter(|run| next < run.end_packet()) {
@@ -175,21 +204,12 @@ impl Shard {
         if batch.packets == 0 {
             return;
         }
-        let earliest = now.checked_sub(REPLAY_SLACK).unwrap_or(now);
-        let takes = Duration::from_nanos(batch.bytes as u64 * 8 * 1_000_000_000 / pace.max(1));
-        let due = due.max(earliest) + takes;
+        track.pacer.spend(batch.bytes, player.path.replay_pace(fanout.rate, since), now);
         track.position =
-            Position::Replaying(Replay { next: next + batch.packets as u64, run: Some(run), due, pace });
-        if due <= now {
-            track.queued = true;
-            self.ready.replays.push_back(viewer);
-        } else {
-            self.timers.wake(viewer.player, &mut player.wake, due);
-        }
-        player.stats.packets += batch.packets as u64;
-        player.stats.bytes += batch.bytes as u64;
-        self.counters.packets += batch.packets as u64;
-        self.counters.bytes += batch.bytes as u64;
+            Position::Replaying(Replay { next: next + batch.packets as u64, run: Some(run), began });
+        self.ready.push(track, viewer);
+        player.stats.count(&batch);
+        self.counters.count(&batch);
         self.outbox.set_current(route, batch.segment_size);
     }
 
@@ -220,7 +240,9 @@ impl Shard {
         }
         let bytes = self.outbox.buffer.len();
         if !track.resends.pay(bytes) {
+            // More is missing than may be sent again: a fresh start costs less than it all.
             self.counters.resends_refused += 1;
+            self.request_replay(viewer, now);
             return;
         }
         player.stats.packets += 1;

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use base::{ExitReason, WallTime};
 
-use super::play_track::Position;
 use super::{PlayerId, Shard, TrackRef};
 use crate::rtcp::{self, SenderInfo};
 
@@ -16,15 +15,12 @@ const NTP_EPOCH_S: u64 = 2_208_988_800;
 impl Shard {
     /// When [`Shard::handle_timeout`] is wanted next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next().into_iter().chain(self.look).min()
+        self.timers.next()
     }
 
     /// Does what is due. `wall` is the wall clock's time at `now`; the first one is kept.
     pub fn handle_timeout(&mut self, now: Instant, wall: WallTime) {
         self.wall.get_or_insert((now, wall));
-        if self.look.is_some_and(|at| at <= now) {
-            self.handle_media(now);
-        }
         while let Some(id) = self.timers.pop(now) {
             self.look_at(id, now);
         }
@@ -47,12 +43,8 @@ impl Shard {
         let Some(player) = self.players.get_mut(id.0) else { return };
         for (index, track) in player.tracks.iter_mut().enumerate() {
             track.expire_stamps(now);
-            if let Position::Replaying(replay) = &track.position
-                && replay.due <= now
-                && !track.queued
-            {
-                track.queued = true;
-                self.ready.replays.push_back(TrackRef { player: id, track: index });
+            if track.paced_until.is_some_and(|at| at <= now) {
+                self.ready.push(track, TrackRef { player: id, track: index });
             }
         }
         // Whatever is still due has had its turn; looking again at once would not end.

@@ -1,7 +1,7 @@
 //! Streams and their tracks: which players follow which, and what a change of the catalogue does.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base::{ExitReason, limits};
 use media::{Catalogue, Codec, Kind, StreamMedia, Track};
@@ -10,9 +10,6 @@ use super::fanout::Fanout;
 use super::play_track::{Position, Replay};
 use super::slab::Key;
 use super::{PlayerId, Shard, Stream, TrackRef};
-
-/// How often a stream is looked at while a track is missing: rings that are not there ring no bell.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What became of a track that a player was offered.
 enum Resolved {
@@ -39,15 +36,22 @@ fn resolve(catalogue: &Catalogue, kind: Kind) -> Resolved {
 }
 
 impl Shard {
-    /// Reads what the rings have that is new. To be called when the bell rang, before sending.
+    /// Reads what the rings have that is new, and acts on streams that changed. To be called when
+    /// the bell rang, before sending.
     pub fn handle_media(&mut self, now: Instant) {
-        self.look = None;
-        let streams: Vec<Key> = self.streams.iter().map(|(key, _)| key).collect();
-        for key in streams {
+        // Few have news at a time, and a turn must not cost what all of them would.
+        let changed: Vec<Key> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.media.changes() != stream.seen)
+            .map(|(key, _)| key)
+            .collect();
+        for key in changed {
             self.follow(key, now);
         }
-        let fanouts: Vec<Key> = self.fanouts.iter().map(|(key, _)| key).collect();
-        for key in fanouts {
+        let news: Vec<Key> =
+            self.fanouts.iter().filter(|(_, fanout)| fanout.has_news()).map(|(key, _)| key).collect();
+        for key in news {
             self.read_fanout(key, now);
         }
     }
@@ -57,12 +61,12 @@ impl Shard {
         if let Some((key, _)) = self.streams.iter().find(|(_, stream)| Arc::ptr_eq(&stream.media, media)) {
             return key;
         }
+        media.hang(&self.bell);
         self.streams.insert(Stream {
             media: Arc::clone(media),
-            seen: media.catalogue().version,
+            seen: media.changes(),
             fanouts: Vec::new(),
             players: Vec::new(),
-            missing: 0,
             anchor: None,
         })
     }
@@ -70,25 +74,14 @@ impl Shard {
     /// Acts on the end of a stream and on changes of its catalogue.
     fn follow(&mut self, key: Key, now: Instant) {
         let Some(stream) = self.streams.get_mut(key) else { return };
-        if stream.media.is_closed() {
-            for player in stream.players.clone() {
+        stream.seen = stream.media.changes();
+        let ended = stream.media.is_closed();
+        for player in stream.players.clone() {
+            if ended {
                 self.end_and_tell(player, ExitReason::StreamEnded, now);
-            }
-            return;
-        }
-        let catalogue = stream.media.catalogue();
-        if catalogue.version != stream.seen {
-            stream.seen = catalogue.version;
-            for player in stream.players.clone() {
+            } else {
                 self.attach_tracks(player, now);
             }
-        }
-        let Some(stream) = self.streams.get(key) else { return };
-        let closed =
-            stream.fanouts.iter().any(|fanout| self.fanouts.get(*fanout).is_some_and(Fanout::is_closed));
-        // Every turn comes here: counted, not looked for among all players.
-        if closed || stream.missing > 0 {
-            self.look = Some(now + LOOK_INTERVAL);
         }
     }
 
@@ -102,10 +95,7 @@ impl Shard {
             let viewer = TrackRef { player: id, track };
             match resolve(&catalogue, kind) {
                 Resolved::There(media) => self.attach_track(viewer, key, &media, now),
-                Resolved::Pending => {
-                    self.detach_track(viewer);
-                    self.look = Some(self.look.map_or(now + LOOK_INTERVAL, |at| at.min(now + LOOK_INTERVAL)));
-                }
+                Resolved::Pending => self.detach_track(viewer),
                 Resolved::Gone => {
                     self.end_and_tell(id, ExitReason::CodecChanged, now);
                     return;
@@ -147,7 +137,6 @@ impl Shard {
             let started = player.started;
             if let Some(track) = player.tracks.get_mut(viewer.track) {
                 track.fanout = Some(key);
-                of.missing -= 1;
             }
             if started {
                 self.begin_track(viewer, now);
@@ -163,9 +152,6 @@ impl Shard {
         // Packet numbers of another track would lead to other packets.
         track.forget_sent();
         let Some(key) = track.fanout.take() else { return };
-        if let Some(stream) = self.streams.get_mut(player.stream) {
-            stream.missing += 1;
-        }
         let Some(fanout) = self.fanouts.get_mut(key) else { return };
         fanout.users -= 1;
         if fanout.users == 0 {
@@ -202,6 +188,7 @@ impl Shard {
             return;
         };
         track.position = Position::Stopped;
+        track.paced_until = None;
         if let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get_mut(key)) {
             fanout.drop_viewer(viewer);
         }
@@ -220,28 +207,26 @@ impl Shard {
             return;
         };
         track.jump_to(key);
-        let pace =
-            limits::REPLAY_BITRATE.max(fanout.bits_per_second().saturating_mul(limits::REPLAY_RATE_FACTOR));
-        track.position = Position::Replaying(Replay { next: key, run: None, due: now, pace });
-        if !track.queued {
-            track.queued = true;
-            self.ready.replays.push_back(viewer);
-        }
+        track.position = Position::Replaying(Replay { next: key, run: None, began: now });
+        self.ready.push(track, viewer);
         player.stats.replays += 1;
         self.counters.replays += 1;
     }
 
-    /// A replay that a player asked for: one at a time, and not right after the last.
+    /// A replay that a player's reports ask for: one at a time, and not right after the last. One
+    /// under way begins anew only when it has lasted: packets of it are lost for good then.
     pub(super) fn request_replay(&mut self, viewer: TrackRef, now: Instant) {
         let Some(track) =
             self.players.get(viewer.player.0).and_then(|player| player.tracks.get(viewer.track))
         else {
             return;
         };
-        let rested = track
-            .replay_ended
-            .is_none_or(|ended| now.saturating_duration_since(ended) >= limits::REPLAY_REST_MIN);
-        if rested && track.kind == Kind::Video && matches!(track.position, Position::Live { .. }) {
+        let due = match &track.position {
+            Position::Live { .. } => track.replay_ended.map(|ended| ended + limits::REPLAY_REST_MIN),
+            Position::Replaying(replay) => Some(replay.began + limits::REPLAY_RESTART_MIN),
+            Position::Stopped | Position::Waiting => return,
+        };
+        if track.kind == Kind::Video && due.is_none_or(|due| due <= now) {
             self.start_replay(viewer, now);
         }
     }
@@ -279,25 +264,9 @@ impl Shard {
                     track.position = Position::Live { next: run.first_packet };
                 }
             }
-            if matches!(track.position, Position::Live { .. }) && !track.queued {
-                track.queued = true;
-                match track.kind {
-                    Kind::Audio => self.ready.audio.push_back(*viewer),
-                    Kind::Video => self.ready.video.push_back(*viewer),
-                }
+            if matches!(track.position, Position::Live { .. }) && track.paced_until.is_none() {
+                self.ready.push(track, *viewer);
             }
         }
-    }
-}
-
-#[cfg(test)]
-impl Shard {
-    /// Per stream: how many tracks are counted as missing, and how many are.
-    pub(crate) fn missing_tracks(&self) -> Vec<(usize, usize)> {
-        let count = |stream: &Stream| {
-            let players = stream.players.iter().filter_map(|id| self.players.get(id.0));
-            players.flat_map(|player| &player.tracks).filter(|track| track.fanout.is_none()).count()
-        };
-        self.streams.iter().map(|(_, stream)| (stream.missing, count(stream))).collect()
     }
 }

@@ -11,6 +11,9 @@ use rtc_dtls::crypto::Certificate;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_rtcp::packet::Packet;
+use rtc_rtcp::receiver_report::ReceiverReport;
+use rtc_rtcp::reception_report::ReceptionReport;
+use rtc_rtcp::sender_report::SenderReport;
 use rtc_shared::TransportProtocol;
 use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
 use rtc_srtp::context::Context;
@@ -86,6 +89,8 @@ pub struct Client {
     pub video: Vec<Received>,
     pub audio: Vec<Received>,
     pub reports: Vec<Box<dyn Packet>>,
+    /// The newest sender report of the video: the middle of its NTP time, and when it came.
+    last_report: Option<(u32, Instant)>,
     transactions: u8,
 }
 
@@ -122,6 +127,7 @@ impl Client {
             video: Vec::new(),
             audio: Vec::new(),
             reports: Vec::new(),
+            last_report: None,
             transactions: 0,
             provider,
             manner,
@@ -234,7 +240,13 @@ impl Client {
             Datagram::Dtls => self.receive_dtls(datagram, now),
             Datagram::SrtpOrSrtcp if crate::is_rtcp(datagram) => {
                 let opened = self.incoming.as_mut().expect("keys").decrypt_rtcp(datagram).expect("authentic");
-                self.reports.extend(rtc_rtcp::packet::unmarshal(&mut opened.freeze()).unwrap());
+                for packet in rtc_rtcp::packet::unmarshal(&mut opened.freeze()).unwrap() {
+                    let report = packet.as_any().downcast_ref::<SenderReport>();
+                    if let Some(report) = report.filter(|report| report.ssrc == self.video_ssrc) {
+                        self.last_report = Some(((report.ntp_time >> 16) as u32, now));
+                    }
+                    self.reports.push(packet);
+                }
             }
             Datagram::SrtpOrSrtcp => self.receive_rtp(datagram, now),
             Datagram::Other => panic!("the server sent {datagram:?}"),
@@ -301,6 +313,16 @@ impl Client {
     }
 
     /// Seals feedback.
+    /// A report on a video of which nothing is missing, once there are keys.
+    pub fn receiver_report(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let (last_sender_report, came) = self.last_report?;
+        let delay = ((now - came).as_micros() * 65_536 / 1_000_000) as u32;
+        let report =
+            ReceptionReport { ssrc: self.video_ssrc, last_sender_report, delay, ..Default::default() };
+        self.outgoing.as_ref()?;
+        Some(self.feedback(&ReceiverReport { ssrc: 1, reports: vec![report], ..Default::default() }))
+    }
+
     pub fn feedback(&mut self, packet: &dyn Packet) -> Vec<u8> {
         let compound = rtc_rtcp::packet::marshal(&[packet.cloned()]).unwrap();
         self.outgoing.as_mut().expect("keys").encrypt_rtcp(&compound).unwrap().to_vec()

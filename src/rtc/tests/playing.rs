@@ -37,12 +37,13 @@ fn a_join_in_the_middle_of_a_group_replays_from_its_key_frame() {
     assert_eq!(seen.last().unwrap().1.last(), world.written.last(), "it has caught up");
     stamps_rise(&client.video);
 
-    // Paced: 3 s of 1.2 Mbit/s at 10 Mbit/s.
-    let behind = 3.0 * 5_000.0 * 30.0 * 8.0 / 10e6;
+    // Paced: of 3 s of 1.2 Mbit/s 250 ms go at 10 Mbit/s, then 2.5 times the rate until a report says
+    // that the path is clear, at most half a second later.
+    let behind = (3.0 * 5_000.0 * 30.0 * 8.0) / 10e6;
     let live =
         client.video.iter().find(|packet| packet.payload.ends_with(&world.written[100][4000..])).unwrap().at;
     let took = (live - joined).as_secs_f64();
-    assert!((behind * 0.9..behind * 1.6).contains(&took), "live after {took} s, {behind} s of data");
+    assert!((behind * 0.9..behind * 1.6 + 0.5).contains(&took), "live after {took} s, {behind} s of data");
 
     // Audio is live from the first moment: nothing of the past is played.
     let first = &client.audio[0];
@@ -107,13 +108,15 @@ fn sequence_numbers_and_rollover_counters_wrap() {
     world.frame_bytes = 1_100;
     world.play(Manner::default());
     // One packet a frame; the first number is below 2^15, so 2^16 packets wrap at least once.
-    for _ in 0..70_000 / 500 {
-        for _ in 0..500 {
+    for round in 0..70_000 / 50 {
+        for _ in 0..50 {
             world.now += Duration::from_millis(1);
             let key = world.written.len().is_multiple_of(600);
             world.write_video(key, 300);
         }
-        world.check(0);
+        if round % 10 == 0 {
+            world.check(0);
+        }
         world.settle();
         // What has come is right, and need not be kept.
         let video = &mut world.clients[0].video;

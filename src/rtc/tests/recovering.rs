@@ -303,3 +303,36 @@ fn a_picture_loss_right_after_a_replay_is_not_answered_again() {
         assert_eq!(world.shard.counters().replays, replays);
     }
 }
+
+#[test]
+fn packets_that_never_come_are_made_good_by_a_replay_before_the_browser_asks() {
+    let mut world = World::new();
+    world.gop = 240;
+    world.play(Manner::default());
+    world.run(Duration::from_secs(4));
+    let first = world.clients[0].video.last().unwrap().sequence.wrapping_add(1);
+    let lost = move |sequence: u16| sequence.wrapping_sub(first) < 30;
+    let tapped = tap(&mut world, move |datagram| is_video(datagram) && lost(sequence(datagram)));
+    let began = world.now;
+    let mut healed = None;
+    for round in 0..40 {
+        world.run(Duration::from_millis(20));
+        let replay =
+            world.clients[0].video.iter().find(|packet| packet.at > began && packet.payload[0] & 0x1f == 24);
+        healed = replay.map(|packet| packet.at);
+        if healed.is_some() {
+            break;
+        }
+        let newest = world.clients[0].video.last().unwrap().sequence;
+        // Asked for as Chromium does: at once, and every 100 ms.
+        let missing: Vec<u16> = (0..30).map(|offset| first.wrapping_add(offset)).collect();
+        if round % 5 == 0 && newest.wrapping_sub(first) < 1 << 15 {
+            nack(&mut world, &missing);
+        }
+    }
+    let took = healed.expect("no replay") - began;
+    assert!(took <= Duration::from_millis(600), "{took:?}");
+    let counters = world.shard.counters();
+    assert!(counters.resends_in_vain + counters.resends_refused > 0);
+    assert!(tapped.borrow().len() > 100, "they were sent again first");
+}
