@@ -90,6 +90,8 @@ metrics_table! {
         "Players that ended, by exit reason.";
     counter gate_decisions(direction, outcome) = "penstock_gate_decisions_total", "decisions",
         "Answers of the gate, by direction (publish, play) and outcome.";
+    counter admissions_refused(kind, reason) = "penstock_admissions_refused_total", "requests",
+        "Publishers and players this node had no room for, by kind (publish, play) and reason.";
 
     counter units(kind) = "penstock_units_total", "units",
         "Access units and audio frames written to rings, by kind of track.";
