@@ -100,6 +100,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             ports: listeners.media,
             addresses: addresses.everybody().to_vec(),
             players_per_shard_max: config.limits.players_per_shard,
+            busy_percent_max: config.limits.shard_busy_percent,
+            late: Duration::from_millis(config.limits.shard_late_ms.into()),
         },
         &clock,
         &randomness,

@@ -111,6 +111,12 @@ metrics_table! {
 
     gauge shard_players(shard) = "penstock_shard_players", "players",
         "Players attached to a play shard now.";
+    gauge shard_busy(shard) = "penstock_shard_busy_ratio", "share",
+        "Share of its time that a play shard was busy over the last 2 s, 0 to 1; beyond the limit players are refused.";
+    counter shard_frames_shed() = "penstock_shard_frames_shed_total", "frames",
+        "Frames not sent to a player because its play shard was late, summed over players.";
+    counter shard_sends() = "penstock_shard_sends_total", "calls",
+        "Send calls of play shards; a segmented send carries up to 16 packets.";
     counter shard_packets_sent() = "penstock_shard_packets_sent_total", "packets",
         "RTP packets sent to WebRTC players, resent ones included.";
     counter shard_bytes_sent() = "penstock_shard_bytes_sent_total", "bytes",

@@ -1,6 +1,7 @@
 //! WebRTC sessions: the signalling WebSocket, and the play shards with their sockets.
 
 mod addresses;
+mod busy;
 mod context;
 mod counters;
 mod driver;

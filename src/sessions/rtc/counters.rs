@@ -10,6 +10,8 @@ type Read = fn(&Counters) -> u64;
 /// The metric handles of one shard, and what was told so far.
 pub(super) struct ShardMetrics {
     players: Gauge,
+    busy: Gauge,
+    sends: Counter,
     told: Counters,
     rows: Vec<(Counter, Read)>,
 }
@@ -20,6 +22,8 @@ impl ShardMetrics {
         let dropped = |reason: &'static str| metric::shard_datagrams_dropped(reason);
         Self {
             players: metric::shard_players(shard.to_string()),
+            busy: metric::shard_busy(shard.to_string()),
+            sends: metric::shard_sends(),
             told: Counters::default(),
             rows: vec![
                 (metric::shard_packets_sent(), |c| c.packets),
@@ -33,6 +37,9 @@ impl ShardMetrics {
                 (dropped("wrong fingerprint"), |c| c.fingerprints_wrong),
                 (dropped("SRTP not authentic"), |c| c.srtp_rejected),
                 (dropped("send queue full"), |c| c.control_dropped),
+                (dropped("handshakes waiting"), |c| c.handshakes_dropped),
+                (metric::shard_frames_shed(), |c| c.frames_shed),
+                (metric::nacks("in vain"), |c| c.resends_in_vain),
                 (metric::nacks("resent"), |c| c.resent),
                 (metric::nacks("not held"), |c| c.nack_misses),
                 (metric::nacks("over the share"), |c| c.resends_refused),
@@ -41,6 +48,16 @@ impl ShardMetrics {
                 (metric::ring_skips(), |c| c.fell_behind + c.shard_fell_behind),
             ],
         }
+    }
+
+    /// Tells how busy the shard is.
+    pub(super) fn busy(&self, share: f64) {
+        self.busy.set(share);
+    }
+
+    /// Tells of send calls that were made.
+    pub(super) fn sends(&self, count: u64) {
+        self.sends.increment(count);
     }
 
     /// Tells what is new.

@@ -5,18 +5,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{Clock, ExitReason, limits};
 use media::DemandGuard;
 use observe::metric;
 use rtc::{AddError, PlayerEvent, PlayerId, PlayerSpec, Shard};
 use streams::Ending;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::counters::ShardMetrics;
-use super::shards::{Added, Command, Join, PlayerAttachment, PlayerControl, Shared};
+use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
+
+const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the loop keeps of a player beside the shard's own state.
 struct Player {
@@ -36,13 +38,20 @@ struct Driver {
     blocked: Option<SocketAddr>,
     /// Bytes of the send under way that it has taken.
     sent: usize,
+    /// A join that has come and waits for its step.
+    joining: Option<Joining>,
+    /// Before this, joins wait as long as media does: they have had their share.
+    joins_rest_until: Instant,
+    /// Frames dropped for being late, as last told to the log, and when.
+    shed_told: (u64, Instant),
+    busy_told: Instant,
 }
 
 /// Runs a shard until the node stops.
 pub(super) async fn run(
     shard: Shard,
     port: BoundPort,
-    mut commands: mpsc::Receiver<Command>,
+    mut queues: Queues,
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
 ) {
@@ -55,6 +64,7 @@ pub(super) async fn run(
         }
     };
     let metrics = ShardMetrics::new(shared.index);
+    let now = clock.now();
     let mut driver = Driver {
         shard,
         socket,
@@ -65,43 +75,52 @@ pub(super) async fn run(
         metrics,
         blocked: None,
         sent: 0,
+        joining: None,
+        joins_rest_until: now,
+        shed_told: (0, now),
+        busy_told: now,
     };
     let bell = driver.shared.bell.clone();
     loop {
-        let deadline = driver.shard.poll_timeout();
-        let wait = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let blocked = driver.blocked;
-        let unblocked = async {
-            match blocked {
-                Some(to) => driver.socket.writable(to).await,
-                None => std::future::pending().await,
-            }
-        };
-        let command = tokio::select! {
-            biased;
-            () = bell.rung() => None,
-            _ = unblocked => { None }
-            readable = driver.socket.readable() => {
-                if let Err(error) = readable {
-                    tracing::error!(%error, "a play shard's socket failed");
-                    return;
+        let mut command = None;
+        if driver.may_sleep() {
+            let deadline = driver.shard.poll_timeout();
+            let wait = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
                 }
-                None
+            };
+            let blocked = driver.blocked;
+            let unblocked = async {
+                match blocked {
+                    Some(to) => driver.socket.writable(to).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let room_for_join = driver.joining.is_none();
+            tokio::select! {
+                biased;
+                () = bell.rung() => {}
+                _ = unblocked => {}
+                readable = driver.socket.readable() => {
+                    if let Err(error) = readable {
+                        tracing::error!(%error, "a play shard's socket failed");
+                        return;
+                    }
+                }
+                next = queues.commands.recv() => match next {
+                    Some(next) => command = Some(next),
+                    None => return,
+                },
+                next = queues.joins.recv(), if room_for_join => match next {
+                    Some(next) => driver.joining = Some(next),
+                    None => return,
+                },
+                () = wait => {}
             }
-            command = commands.recv() => match command {
-                Some(command) => Some(command),
-                None => return,
-            },
-            () = wait => None,
-        };
-        // Commands that came meanwhile share the turn, so that none waits behind a busy socket.
-        let more = std::iter::from_fn(|| commands.try_recv().ok()).take(limits::SHARD_COMMANDS_PER_TURN_MAX);
-        driver.turn(command.into_iter().chain(more));
+        }
+        driver.turn(command, &mut queues);
         // A shard that is always busy must still let the runtime look at sockets and other tasks:
         // what is awaited above may be ready every time.
         tokio::task::yield_now().await;
@@ -119,11 +138,21 @@ impl Drop for Driver {
 }
 
 impl Driver {
-    fn turn(&mut self, commands: impl Iterator<Item = Command>) {
+    /// Whether there is nothing to do before something happens.
+    fn may_sleep(&self) -> bool {
+        let joins = self.joining.is_some() || self.shard.wants_handshake();
+        self.blocked.is_some() || (self.shard.is_idle() && !joins)
+    }
+
+    /// One turn: what is new, some sends, what has come, what is due, a step of a join. No part is
+    /// long, so that sound, another stream's frame or an ICE check waits for a turn and not for a
+    /// fan-out.
+    fn turn(&mut self, command: Option<Command>, queues: &mut Queues) {
         let now = self.clock.now();
         self.shard.handle_media(now);
         self.flush(now);
-        for command in commands {
+        let more = std::iter::from_fn(|| queues.commands.try_recv().ok());
+        for command in command.into_iter().chain(more).take(limits::SHARD_COMMANDS_PER_TURN_MAX) {
             self.command(command, now);
         }
         let detached = std::mem::take(&mut *self.shared.detached.lock());
@@ -135,7 +164,8 @@ impl Driver {
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now, self.clock.wall());
         }
-        self.flush(now);
+        let media = self.clock.now();
+        let done = self.join_step(queues, media);
         while let Some((player, event)) = self.shard.poll_event() {
             match event {
                 PlayerEvent::Started => {
@@ -149,15 +179,60 @@ impl Driver {
                 PlayerEvent::Ended(reason) => self.forget(player, reason),
             }
         }
+        self.tell(media.saturating_duration_since(now), done.saturating_duration_since(media), done);
+    }
+
+    /// Tells the meter, the metrics and the log of a turn.
+    fn tell(&mut self, media: Duration, joins: Duration, now: Instant) {
+        let players = self.players.len();
+        let mut busy = self.shared.busy.lock();
+        busy.record(media, joins, players, now);
+        if now.saturating_duration_since(self.busy_told) >= TOLD_INTERVAL || players == 0 {
+            self.busy_told = now;
+            // Without players nothing wakes the shard, and the last figure would stay.
+            self.metrics.busy(if players == 0 { 0.0 } else { busy.projected(players, now) });
+        }
+        drop(busy);
         self.metrics.update(&self.shard.counters());
+        self.tell_shed(now);
+    }
+
+    /// One step of a join or a handshake: when media has nothing to send, or when joins have had less
+    /// than their share while it had. Returns when it was done.
+    fn join_step(&mut self, queues: &mut Queues, now: Instant) -> Instant {
+        if !self.shard.is_idle() && now < self.joins_rest_until {
+            return now;
+        }
+        if !self.shard.handle_handshake(now) {
+            let Some(joining) = self.joining.take().or_else(|| queues.joins.try_recv().ok()) else {
+                return now;
+            };
+            // Whoever asked may be gone: then the attachment is dropped, and detaches.
+            let _ = joining.reply.send(self.add(joining.join, joining.demand, now));
+        }
+        let done = self.clock.now();
+        let rest = 100 / limits::SHARD_JOIN_SHARE_PERCENT_MAX - 1;
+        self.joins_rest_until = done + done.saturating_duration_since(now) * rest;
+        done
+    }
+
+    /// Says in the log that frames were dropped, at most once a second.
+    fn tell_shed(&mut self, now: Instant) {
+        let shed = self.shard.counters().frames_shed;
+        let (told, at) = self.shed_told;
+        if shed > told && now.saturating_duration_since(at) >= TOLD_INTERVAL {
+            tracing::warn!(
+                shard = self.shared.index,
+                frames = shed - told,
+                players = self.players.len(),
+                "a play shard was late and dropped frames of some players: it has too much to do"
+            );
+            self.shed_told = (shed, now);
+        }
     }
 
     fn command(&mut self, command: Command, now: Instant) {
         match command {
-            Command::Join { join, demand, reply } => {
-                // Whoever asked may be gone: then the attachment is dropped, and detaches.
-                let _ = reply.send(self.add(join, demand, now));
-            }
             Command::Answer { player, sdp, reply } => {
                 // Whoever asked may be gone; then its attachment goes too.
                 let _ = reply.send(self.shard.set_answer(player, &sdp, now));
@@ -203,10 +278,13 @@ impl Driver {
         }
     }
 
-    /// Sends what the shard has to send, until it has nothing more or the socket is full.
+    /// Sends what the shard has to send: until it has nothing more, the socket is full, or the turn
+    /// had its share.
     fn flush(&mut self, now: Instant) {
         self.blocked = None;
-        while let Some(transmit) = self.shard.poll_transmit(now) {
+        let mut sends = 0;
+        while sends < limits::SHARD_SENDS_PER_TURN_MAX as u64 {
+            let Some(transmit) = self.shard.poll_transmit(now) else { break };
             match self.socket.send(
                 transmit.to,
                 transmit.from,
@@ -217,14 +295,16 @@ impl Driver {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = Some(transmit.to);
-                    return;
+                    break;
                 }
                 Err(_) => {
                     metric::shard_datagrams_dropped("not sendable").increment(1);
                 }
             }
+            sends += 1;
             self.sent = 0;
             self.shard.transmitted();
         }
+        self.metrics.sends(sends);
     }
 }

@@ -34,6 +34,8 @@ pub(super) async fn join(
     started: oneshot::Sender<()>,
 ) -> Result<Joined, Refusal> {
     let peer = access.peer;
+    // Before the gate: what lets in once must not be spent on a node that has no room.
+    let shard = context.shards.admit().map_err(|error| no_room(&error))?;
     let permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial))?;
     let stream = permit.stream().clone();
     let settings =
@@ -41,12 +43,11 @@ pub(super) async fn join(
     if !settings.webrtc_enabled() {
         return Err(Refusal::not_enabled());
     }
-    let shard = context.shards.least_loaded().ok_or_else(|| Refusal::new("highResourceUsage"))?;
     let grant = context.applications.play(permit, ending.clone(), shard.arbiter()).await.map_err(
         |error| match error {
             PlayError::NoSuchStream => Refusal::not_live(),
             PlayError::TooManyPlayers => Refusal::new("viewerLimitReached"),
-            PlayError::Overloaded => Refusal::new("highResourceUsage"),
+            PlayError::Overloaded => Refusal::no_room("requests to the actors"),
             PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
         },
     )?;
@@ -74,11 +75,7 @@ pub(super) async fn join(
             return Err(match error {
                 JoinError::Refused(AddError::NothingToPlay) => Refusal::not_live(),
                 JoinError::Refused(AddError::Codec) => Refusal::codec(error.to_string()),
-                JoinError::Refused(AddError::TooManyPlayers | AddError::TooManyHandshakes)
-                | JoinError::Overloaded => {
-                    tracing::warn!(%error, "a player was not added to its shard");
-                    Refusal::new("highResourceUsage")
-                }
+                _ => no_room(&error),
             });
         }
     };
@@ -93,6 +90,12 @@ pub(super) async fn join(
         });
     }
     Ok(Joined { offer, control, outdated })
+}
+
+/// A limit of the shards was reached.
+fn no_room(error: &JoinError) -> Refusal {
+    tracing::debug!(%error, "no room for a player");
+    Refusal::no_room(error.limit().unwrap_or("shard failed"))
 }
 
 /// A late track, or one that became something a browser cannot show: until there are re-offers the

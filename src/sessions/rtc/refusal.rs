@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use observe::metric;
 use security::Denial;
 
 /// An error answer to a client.
@@ -18,6 +19,12 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) const fn new(definition: &'static str) -> Self {
         Self { definition, information: None, wait: false }
+    }
+
+    /// The node has no room for the player: which limit says so is counted, and not for the client.
+    pub(super) fn no_room(limit: &'static str) -> Self {
+        metric::admissions_refused("play", limit).increment(1);
+        Self::new("highResourceUsage")
     }
 
     /// Nobody publishes the stream: the viewer is kept in the waiting list.

@@ -13,18 +13,43 @@ use rtc::{AddError, AnswerError, Offer, PlayerId};
 use streams::Ending;
 use tokio::sync::{mpsc, oneshot};
 
+use super::busy::BusyMeter;
 use super::driver;
 use super::socket::BoundPort;
 
 /// Why a player could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The shard has too much to do.
-    #[error("the play shard is overloaded")]
-    Overloaded,
+    /// All shards have been busy for more than the limit.
+    #[error("the play shards are busy")]
+    Busy,
+    /// No shard is left.
+    #[error("no play shard is running")]
+    NoShard,
+    /// [`limits::SHARD_JOINS_MAX`] joins wait already.
+    #[error("{} joins wait for the play shard", limits::SHARD_JOINS_MAX)]
+    QueueFull,
+    /// The shard had no time for it within [`limits::SHARD_JOIN_WAIT_MAX`].
+    #[error("the join waited {} s for its play shard", limits::SHARD_JOIN_WAIT_MAX.as_secs())]
+    WaitedTooLong,
     /// The shard said no.
     #[error(transparent)]
     Refused(#[from] AddError),
+}
+
+impl JoinError {
+    /// The name of the limit that was reached, for the metric; `None` where it was no limit.
+    pub(super) const fn limit(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Busy => "shard busy",
+            Self::NoShard => "no shard",
+            Self::QueueFull => "joins waiting",
+            Self::WaitedTooLong => "join waited too long",
+            Self::Refused(AddError::TooManyPlayers) => "players of the shard",
+            Self::Refused(AddError::TooManyHandshakes) => "handshakes of the shard",
+            Self::Refused(AddError::NothingToPlay | AddError::Codec) => return None,
+        })
+    }
 }
 
 /// Why an answer was not taken.
@@ -65,16 +90,31 @@ pub(super) struct Added {
     pub attachment: PlayerAttachment,
 }
 
+/// A player on its way to the shard.
+pub(super) struct Joining {
+    pub join: Join,
+    pub demand: Option<DemandGuard>,
+    pub reply: oneshot::Sender<Result<Added, AddError>>,
+}
+
 pub(super) enum Command {
-    Join { join: Join, demand: Option<DemandGuard>, reply: oneshot::Sender<Result<Added, AddError>> },
     Answer { player: PlayerId, sdp: String, reply: oneshot::Sender<Result<(), AnswerError>> },
     Enable { player: PlayerId, kind: Kind, enabled: bool },
+}
+
+/// What waits for a shard. Joins cost most and have a queue of their own, so that they hold up nobody
+/// who plays.
+pub(super) struct Queues {
+    pub commands: mpsc::Receiver<Command>,
+    pub joins: mpsc::Receiver<Joining>,
 }
 
 /// What the shard's loop and its handles share.
 pub(super) struct Shared {
     pub index: usize,
     pub commands: mpsc::Sender<Command>,
+    pub joins: mpsc::Sender<Joining>,
+    pub busy: Mutex<BusyMeter>,
     /// Players whose attachment was dropped: an end is never a queued message. Not longer than
     /// the shard has players.
     pub detached: Mutex<Vec<(PlayerId, ExitReason)>>,
@@ -86,7 +126,12 @@ pub(super) struct Shared {
 
 /// The shards of the node.
 #[derive(Clone)]
-pub struct Shards(Arc<Vec<Arc<Shared>>>);
+pub struct Shards {
+    shards: Arc<Vec<Arc<Shared>>>,
+    /// Share of its time a shard may be busy when a player is let in; `None`: any.
+    busy_max: Option<f64>,
+    clock: Arc<dyn Clock>,
+}
 
 /// How shards are set up.
 pub struct ShardsConfig {
@@ -96,6 +141,10 @@ pub struct ShardsConfig {
     pub addresses: Vec<IpAddr>,
     /// Players one shard may have.
     pub players_per_shard_max: usize,
+    /// Percent of its time a shard may be busy when a player is let in; 100: any.
+    pub busy_percent_max: u8,
+    /// How late a frame may be begun for a player.
+    pub late: Duration,
 }
 
 impl Shards {
@@ -108,10 +157,14 @@ impl Shards {
         let mut shards = Vec::new();
         for (index, port) in config.ports.into_iter().enumerate() {
             let arbiter = Arbiter::new();
-            let (commands, queue) = mpsc::channel(limits::SHARD_COMMANDS_MAX);
+            let (commands, of_commands) = mpsc::channel(limits::SHARD_COMMANDS_MAX);
+            let (joins, of_joins) = mpsc::channel(limits::SHARD_JOINS_MAX);
+            let queues = Queues { commands: of_commands, joins: of_joins };
             let shared = Arc::new(Shared {
                 index,
                 commands,
+                joins,
+                busy: Mutex::new(BusyMeter::new(clock.now())),
                 detached: Mutex::new(Vec::new()),
                 bell: Bell::new(),
                 players: AtomicUsize::new(0),
@@ -120,20 +173,35 @@ impl Shards {
             });
             let addresses: Vec<SocketAddr> =
                 config.addresses.iter().map(|ip| SocketAddr::new(*ip, port.port())).collect();
-            let shard =
-                rtc::Shard::new(rtc::ShardConfig { addresses }, Arc::clone(randomness), shared.bell.clone())?;
+            let settings = rtc::ShardConfig { addresses, late: config.late };
+            let shard = rtc::Shard::new(settings, Arc::clone(randomness), shared.bell.clone())?;
             let of_loop = Arc::clone(&shared);
             let clock = Arc::clone(clock);
-            arbiter.spawn(async move { driver::run(shard, port, queue, of_loop, clock).await });
+            arbiter.spawn(async move { driver::run(shard, port, queues, of_loop, clock).await });
             shards.push(shared);
         }
-        Ok(Self(Arc::new(shards)))
+        let busy_max = (config.busy_percent_max < 100).then(|| f64::from(config.busy_percent_max) / 100.0);
+        Ok(Self { shards: Arc::new(shards), busy_max, clock: Arc::clone(clock) })
     }
 
-    /// The shard with the fewest players: where the next one goes. `None` when all have failed.
-    pub fn least_loaded(&self) -> Option<ShardHandle> {
-        let alive = self.0.iter().filter(|shard| !shard.commands.is_closed());
-        alive.min_by_key(|shard| shard.players.load(Ordering::Relaxed)).cloned().map(ShardHandle)
+    /// Where the next player goes: of the shards that have time for one more, the one with the fewest.
+    pub fn admit(&self) -> Result<ShardHandle, JoinError> {
+        let now = self.clock.now();
+        let mut refusal = JoinError::NoShard;
+        let mut best: Option<(usize, &Arc<Shared>)> = None;
+        for shard in self.shards.iter().filter(|shard| !shard.commands.is_closed()) {
+            let players = shard.players.load(Ordering::Relaxed);
+            let is_busy =
+                || self.busy_max.is_some_and(|max| shard.busy.lock().projected(players + 1, now) > max);
+            if players >= shard.players_max {
+                refusal = JoinError::Refused(AddError::TooManyPlayers);
+            } else if is_busy() {
+                refusal = JoinError::Busy;
+            } else if best.is_none_or(|(fewest, _)| players < fewest) {
+                best = Some((players, shard));
+            }
+        }
+        best.map(|(_, shard)| ShardHandle(Arc::clone(shard))).ok_or(refusal)
     }
 }
 
@@ -149,14 +217,17 @@ impl ShardHandle {
 
     /// Adds a player: its offer, the hand on it, and what keeps it (dropped, the player goes).
     pub async fn join(&self, join: Join) -> Result<(Offer, PlayerControl, PlayerAttachment), JoinError> {
-        if self.0.players.load(Ordering::Relaxed) >= self.0.players_max {
-            return Err(JoinError::Overloaded);
-        }
         let demand = join.audio.then(|| join.media.want(Codec::Opus));
         let (reply, answer) = oneshot::channel();
-        let command = Command::Join { join, demand, reply };
-        self.0.commands.try_send(command).map_err(|_| JoinError::Overloaded)?;
-        let Added { offer, control, attachment } = answer.await.map_err(|_| JoinError::Overloaded)??;
+        self.0.joins.try_send(Joining { join, demand, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => JoinError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => JoinError::NoShard,
+        })?;
+        let added = tokio::time::timeout(limits::SHARD_JOIN_WAIT_MAX, answer)
+            .await
+            .map_err(|_| JoinError::WaitedTooLong)?
+            .map_err(|_| JoinError::NoShard)?;
+        let Added { offer, control, attachment } = added?;
         Ok((offer, control, attachment))
     }
 }

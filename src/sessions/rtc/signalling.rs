@@ -244,15 +244,21 @@ impl Signalling {
             playing.ending.end(ExitReason::Replaced);
             self.plays.remove(&stream);
         }
-        if self.plays.len() >= limits::PLAYS_PER_SOCKET_MAX {
-            self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
-            return;
-        }
-        let (Ok(open), Ok(joining)) =
-            (self.context.plays.open(self.peer), self.context.joins.open(self.peer))
-        else {
-            self.refuse(&stream, &Refusal::new("highResourceUsage"), ctx);
-            return;
+        let room = if self.plays.len() >= limits::PLAYS_PER_SOCKET_MAX {
+            Err("plays of the socket")
+        } else {
+            let plays = self.context.plays.open(self.peer).map_err(|_| "players of the address");
+            plays.and_then(|open| {
+                let joins = self.context.joins.open(self.peer).map_err(|_| "joins of the address");
+                joins.map(|joining| (open, joining))
+            })
+        };
+        let (open, joining) = match room {
+            Ok(room) => room,
+            Err(limit) => {
+                self.refuse(&stream, &Refusal::no_room(limit), ctx);
+                return;
+            }
         };
         self.stop_waiting(&stream, ctx);
         let ending = Ending::new();

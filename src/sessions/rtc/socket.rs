@@ -176,14 +176,15 @@ impl ShardSocket {
         let Some(family) = self.family_of(to) else {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         };
-        // What one call may carry: the kernel's segment limit, and 64 KiB less headers.
-        let segments_max = family.state.max_gso_segments();
-        let per_call = match segment_size {
-            Some(size) if segments_max > 1 => (65_000 / size.max(1)).clamp(1, segments_max) * size,
-            Some(size) => size,
-            None => contents.len(),
-        };
-        for part in contents.get(*sent..).unwrap_or_default().chunks(per_call.max(1)) {
+        while let Some(left) = contents.get(*sent..).filter(|left| !left.is_empty()) {
+            // What one call may carry: the kernel's segment limit, and 64 KiB less headers.
+            let segments_max = family.state.max_gso_segments();
+            let per_call = match segment_size {
+                Some(size) if segments_max > 1 => (65_000 / size.max(1)).clamp(1, segments_max) * size,
+                Some(size) => size,
+                None => left.len(),
+            };
+            let part = left.get(..per_call.max(1)).unwrap_or(left);
             let transmit = Transmit {
                 destination: to,
                 ecn: None,
@@ -191,8 +192,15 @@ impl ShardSocket {
                 segment_size: segment_size.filter(|size| *size < part.len()),
                 src_ip: from,
             };
-            family.io.try_io(Interest::WRITABLE, || family.state.try_send((&family.io).into(), &transmit))?;
-            *sent += part.len();
+            let result = family
+                .io
+                .try_io(Interest::WRITABLE, || family.state.try_send((&family.io).into(), &transmit));
+            match result {
+                Ok(()) => *sent += part.len(),
+                // The driver cannot segment: it was switched off just now, so one datagram a call.
+                Err(_) if transmit.segment_size.is_some() && family.state.max_gso_segments() == 1 => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
