@@ -105,7 +105,7 @@ impl Peer {
 fn what_is_not_whole_is_told_and_forgotten_when_it_is() {
     let mut peer = Peer::publishing();
     assert_eq!(peer.session.unfinished_bytes(), 0);
-    let picture = message(4, 9, 1, &[0x27; 50_000]);
+    let picture = message(1, 9, &[0x27; 50_000]);
     let (half, rest) = picture.split_at(30_000);
     peer.send(half);
     assert!((29_000..=50_000).contains(&peer.session.unfinished_bytes()));
