@@ -12,7 +12,8 @@ use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, System
 use cluster_model::{Broadcasts, Meta, Settings};
 use cluster_store::LocalStore;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
-use observe::{Metrics, Readiness};
+use media::MediaBudget;
+use observe::{Metrics, Readiness, metric};
 use security::Gate;
 use sessions::Connections;
 use sessions::http::CertificateFiles;
@@ -89,8 +90,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
     let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
     let readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
+    let media = MediaBudget::new(config.limits.media_memory_mb.saturating_mul(1024 * 1024));
+    show_media_budget(&metrics, &media);
     let applications = Applications::start(
-        Services { broadcasts: broadcasts.clone(), readers, clock: Arc::clone(&clock) },
+        Services { broadcasts: broadcasts.clone(), readers, media, clock: Arc::clone(&clock) },
         &names,
     );
 
@@ -205,6 +208,16 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!(took_ms = millis(clock.now(), began), "stopped");
     Ok(())
+}
+
+/// Shows on `/metrics` what live media takes.
+fn show_media_budget(metrics: &Metrics, media: &Arc<MediaBudget>) {
+    metric::media_budget().set(media.bytes_max() as f64);
+    let media = Arc::clone(media);
+    metrics.follow(move || {
+        metric::media_held().set(media.held() as f64);
+        metric::media_shed().absolute(media.shed());
+    });
 }
 
 fn millis(now: Instant, then: Instant) -> u128 {

@@ -18,6 +18,16 @@ pub const RING_DURATION_MAX: Duration = Duration::from_secs(10);
 pub const RING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Units or packet runs in a ring, against floods of empty ones. Older units go.
 pub const RING_ENTRIES_MAX: usize = 16_384;
+/// What all live media of a node holds: rings and unfinished messages, in MiB. Beyond it the largest
+/// rings let their oldest units go.
+pub const MEDIA_MEMORY_MIB_MAX: usize = 1_024;
+/// Share of the media budget up to which publishers are let in, in percent. Beyond: refused as overload.
+pub const MEDIA_ADMISSION_PERCENT_MAX: usize = 80;
+/// When the media budget is spent, this part of it is made free at once.
+pub const MEDIA_BUDGET_ROOM_DIVISOR: usize = 16;
+/// Share of the media budget that messages not whole yet may hold, in percent. Beyond: sessions that hold
+/// more than their part of it and want more are ended.
+pub const MEDIA_UNFINISHED_PERCENT_MAX: usize = 25;
 /// Tracks of one stream. More are refused.
 pub const TRACKS_PER_STREAM_MAX: usize = 16;
 /// One unit (an access unit or an audio frame). Larger: the publisher is ended.

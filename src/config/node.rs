@@ -222,6 +222,11 @@ pub struct LimitsConfig {
     /// stay in time.
     #[schemars(range(min = 50, max = 450))]
     pub shard_late_ms: u16,
+    /// Memory of all live media together, in MiB. A stream takes the last 10 seconds of what it sends,
+    /// twice that while WebRTC players watch: 1024 is for 65 watched streams of 5 Mbit/s. From 80 % on new
+    /// publishers are refused; at 100 % the largest streams lose the oldest of what is kept.
+    #[schemars(range(min = 64, max = 1_048_576))]
+    pub media_memory_mb: usize,
 }
 
 impl Default for LimitsConfig {
@@ -236,6 +241,7 @@ impl Default for LimitsConfig {
             players_per_shard: limits::PLAYERS_PER_SHARD_MAX,
             shard_busy_percent: limits::SHARD_BUSY_PERCENT_MAX,
             shard_late_ms: limits::SHARD_LATE_MS_MAX,
+            media_memory_mb: limits::MEDIA_MEMORY_MIB_MAX,
         }
     }
 }

@@ -8,12 +8,14 @@
 //! * a ring has one writer; a writer whose generation is over gets [`WriteError::Fenced`];
 //! * rings are bounded by time, bytes and entries; a slow reader jumps forward, it never blocks
 //!   the writer;
+//! * all rings of a node are charged to one [`MediaBudget`]; beyond it the largest lose their oldest;
 //! * a cursor is an index, it keeps nothing alive;
 //! * `dts` never goes back within a track.
 
 mod aac;
 mod bell;
 mod bits;
+mod budget;
 mod catalogue;
 mod codec;
 pub mod h264;
@@ -28,6 +30,7 @@ mod way;
 
 pub use aac::{AacConfig, AacError, UnsupportedAudio};
 pub use bell::{Bell, Bells};
+pub use budget::{BudgetSpent, MediaBudget, UnfinishedMessages};
 pub use catalogue::{Catalogue, TrackInfo};
 pub use codec::{Codec, CodecConfig, Kind, OpusConfig};
 pub use packet::{Packet, PacketRun};

@@ -40,6 +40,8 @@ pub struct PacketRun {
     pub starts_frame: bool,
     /// The last packet here ends the frame.
     pub ends_frame: bool,
+    /// The payloads are slices of the unit's own, not copies.
+    pub shares_unit: bool,
 }
 
 impl PacketRun {
@@ -56,6 +58,10 @@ impl Timed for PacketRun {
     fn bytes(&self) -> usize {
         self.packets.iter().map(|packet| packet.payload.len()).sum()
     }
+    fn allocated(&self) -> usize {
+        let copies = if self.shares_unit { 0 } else { self.bytes() };
+        copies + self.packets.capacity() * size_of::<Packet>()
+    }
     fn key(&self) -> bool {
         self.key && self.starts_frame
     }
@@ -66,6 +72,9 @@ impl Timed for Unit {
         self.dts
     }
     fn bytes(&self) -> usize {
+        self.payload.len()
+    }
+    fn allocated(&self) -> usize {
         self.payload.len()
     }
     fn key(&self) -> bool {

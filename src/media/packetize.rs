@@ -69,6 +69,7 @@ impl Packetizer {
     ///
     /// The payloads share one buffer, so a unit is copied once whatever the number of viewers.
     pub fn packetize(&mut self, unit: &Unit) -> Option<PacketRun> {
+        let shares_unit = matches!(self.codec, RtpCodec::Opus);
         let packets = match &self.codec {
             RtpCodec::H264(config) => h264(config, unit)?,
             RtpCodec::Opus if (1..=PAYLOAD_BYTES_MAX).contains(&unit.payload.len()) => {
@@ -87,6 +88,7 @@ impl Packetizer {
             key: unit.key,
             starts_frame: true,
             ends_frame: true,
+            shares_unit,
         })
     }
 }

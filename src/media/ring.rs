@@ -1,13 +1,14 @@
 //! The bounded ring behind every track: one writer, any number of readers, no reader blocks it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use base::{MediaTime, limits};
 use parking_lot::RwLock;
 
 use crate::bell::{Bell, Bells};
+use crate::budget::{Charge, Holder, MediaBudget};
 
 /// What a ring needs to know of its entries.
 pub trait Timed {
@@ -15,6 +16,9 @@ pub trait Timed {
     fn dts(&self) -> MediaTime;
     /// Payload size, for the ring's byte budget.
     fn bytes(&self) -> usize;
+    /// Bytes allocated for it alone, for the node's media budget: what it shares with another entry that
+    /// is charged counts there.
+    fn allocated(&self) -> usize;
     /// Whether a reader may start here.
     fn key(&self) -> bool;
 }
@@ -40,48 +44,52 @@ struct State<T> {
     /// Index of `entries[0]`.
     first: u64,
     bytes: usize,
+    charge: Charge,
     /// Indices of key entries still held, oldest first.
     keys: VecDeque<u64>,
     closed: bool,
 }
 
 /// A ring of entries in `dts` order, bounded by [`limits::RING_DURATION_MAX`],
-/// [`limits::RING_BYTES_MAX`] and [`limits::RING_ENTRIES_MAX`]; beyond them the oldest go.
-/// Indices start at 0 and never repeat.
+/// [`limits::RING_BYTES_MAX`] and [`limits::RING_ENTRIES_MAX`], and with all others by the node's
+/// [`MediaBudget`]; beyond them the oldest go. Indices start at 0 and never repeat.
 pub struct Ring<T> {
     state: RwLock<State<T>>,
     /// Index of the next entry to be written; readable without the lock.
     head: AtomicU64,
     bells: Bells,
+    budget: Arc<MediaBudget>,
 }
 
-impl<T: Timed> Default for Ring<T> {
-    fn default() -> Self {
-        Self {
+impl<T: Timed + Send + Sync + 'static> Ring<T> {
+    /// An empty ring whose entries are charged to `budget`.
+    pub fn new(budget: &Arc<MediaBudget>) -> Arc<Self> {
+        let ring = Arc::new(Self {
             state: RwLock::new(State {
                 entries: VecDeque::new(),
                 first: 0,
                 bytes: 0,
+                charge: Charge::new(Arc::clone(budget)),
                 keys: VecDeque::new(),
                 closed: false,
             }),
             head: AtomicU64::new(0),
             bells: Bells::default(),
-        }
+            budget: Arc::clone(budget),
+        });
+        let held: Weak<dyn Holder> = Arc::<Self>::downgrade(&ring);
+        budget.follow(held);
+        ring
     }
 }
 
 impl<T: Timed> Ring<T> {
-    /// An empty ring.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Appends an entry, lets the oldest go beyond the bounds, and wakes the readers.
     /// Returns the entry's index.
     pub(crate) fn push(&self, entry: Arc<T>) -> u64 {
         let index = {
             let mut state = self.state.write();
+            state.charge.add(charged(&*entry));
             let index = state.first + state.entries.len() as u64;
             let newest = entry.dts();
             state.bytes += entry.bytes();
@@ -95,6 +103,7 @@ impl<T: Timed> Ring<T> {
             self.head.store(index + 1, Ordering::Release);
             index
         };
+        self.budget.keep();
         self.bells.ring();
         index
     }
@@ -179,7 +188,7 @@ impl<T: Timed> Ring<T> {
         self.bells.take_down(bell);
     }
 
-    /// Bytes and stream time held, for the node's media budget and metrics.
+    /// Bytes of payload and stream time held.
     pub fn held(&self) -> (usize, std::time::Duration) {
         let state = self.state.read();
         let time = match (state.entries.front(), state.entries.back()) {
@@ -203,12 +212,36 @@ impl<T: Timed> State<T> {
     fn drop_oldest(&mut self) {
         if let Some(entry) = self.entries.pop_front() {
             self.bytes -= entry.bytes();
+            self.charge.give_back(charged(&*entry));
             if self.keys.front() == Some(&self.first) {
                 self.keys.pop_front();
             }
             self.first += 1;
         }
     }
+}
+
+impl<T: Timed + Send + Sync> Holder for Ring<T> {
+    fn charged(&self) -> usize {
+        self.state.read().charge.bytes()
+    }
+
+    /// Unlike the ring's own bounds this may let the newest entry go too.
+    fn cut(&self, level: usize) -> u64 {
+        let mut state = self.state.write();
+        let first = state.first;
+        while state.charge.bytes() > level && !state.entries.is_empty() {
+            state.drop_oldest();
+        }
+        state.first - first
+    }
+}
+
+/// What an entry costs in memory, with its place in the ring.
+fn charged<T: Timed>(entry: &T) -> usize {
+    // Reference counts of the entry and its payload, and what the allocator keeps of each.
+    const BOOKKEEPING_BYTES: usize = 96;
+    entry.allocated() + size_of::<T>() + BOOKKEEPING_BYTES
 }
 
 impl<T> std::fmt::Debug for Ring<T> {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bell::{Bell, Bells};
+use crate::budget::MediaBudget;
 use crate::catalogue::{Catalogue, TrackInfo};
 use crate::codec::{Codec, CodecConfig};
 use crate::track::{Track, TrackWriter};
@@ -39,11 +40,12 @@ pub struct StreamMedia {
     wanted: Wanted,
     demand: watch::Sender<Demand>,
     closed: watch::Sender<bool>,
+    budget: Arc<MediaBudget>,
 }
 
 impl StreamMedia {
-    /// A stream without tracks.
-    pub fn new() -> Arc<Self> {
+    /// A stream without tracks; what they will hold is charged to `budget`.
+    pub fn new(budget: &Arc<MediaBudget>) -> Arc<Self> {
         Arc::new(Self {
             catalogue: watch::Sender::new(Arc::new(Catalogue::default())),
             change: Mutex::new(()),
@@ -52,6 +54,7 @@ impl StreamMedia {
             wanted: Wanted::default(),
             demand: watch::Sender::new(Demand::default()),
             closed: watch::Sender::new(false),
+            budget: Arc::clone(budget),
         })
     }
 
@@ -107,7 +110,7 @@ impl StreamMedia {
                 writer
             }
             held => {
-                let track = Track::new(config.clone());
+                let track = Track::new(config.clone(), &self.budget);
                 let writer = track.writer();
                 let info = TrackInfo {
                     id: id.clone(),

@@ -7,6 +7,7 @@ use base::limits;
 use parking_lot::Mutex;
 
 use crate::bell::Bell;
+use crate::budget::MediaBudget;
 use crate::codec::CodecConfig;
 use crate::packet::PacketRun;
 use crate::packetize::Packetizer;
@@ -36,8 +37,8 @@ struct Mirror {
 /// Frames are native; the packets are a mirror made from them by one packetizer, which runs in
 /// the writer's turn while there is a [`PacketReader`], and never otherwise.
 pub struct Track {
-    frames: Ring<Unit>,
-    packets: Ring<PacketRun>,
+    frames: Arc<Ring<Unit>>,
+    packets: Arc<Ring<PacketRun>>,
     /// The number of the writer that may write; held locked while it does, so that nothing of a
     /// fenced writer comes in after its successor's first unit.
     writer: Mutex<u64>,
@@ -48,11 +49,11 @@ pub struct Track {
 }
 
 impl Track {
-    /// An empty track that nobody writes yet.
-    pub fn new(config: CodecConfig) -> Arc<Self> {
+    /// An empty track that nobody writes yet; what it will hold is charged to `budget`.
+    pub fn new(config: CodecConfig, budget: &Arc<MediaBudget>) -> Arc<Self> {
         Arc::new(Self {
-            frames: Ring::new(),
-            packets: Ring::new(),
+            frames: Ring::new(budget),
+            packets: Ring::new(budget),
             writer: Mutex::new(0),
             packet_readers: AtomicUsize::new(0),
             mirror: Mutex::new(Mirror { packetizer: Packetizer::new(&config), next_frame: 0 }),

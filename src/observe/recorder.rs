@@ -1,5 +1,7 @@
 //! The Prometheus recorder behind the metric functions.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::{Kind, METRICS};
@@ -12,9 +14,16 @@ pub enum MetricsError {
     AlreadyInstalled,
 }
 
+/// Reads numbers that somebody keeps off into metrics.
+type Read = Box<dyn Fn() + Send + Sync>;
+
 /// The process's metrics. Clones show the same numbers.
-#[derive(Clone, Debug)]
-pub struct Metrics(PrometheusHandle);
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    /// Read off before each rendering.
+    followed: Arc<RwLock<Vec<Read>>>,
+}
 
 impl Metrics {
     /// Makes this the recorder of the process: what [`metric`](crate::metric) counts from now on is kept.
@@ -26,7 +35,7 @@ impl Metrics {
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::AlreadyInstalled)?;
         describe();
-        Ok(Self(handle))
+        Ok(Self::of(handle))
     }
 
     /// A recorder nobody counts into but `within`: for tests, which share a process.
@@ -37,12 +46,25 @@ impl Metrics {
             describe();
             within();
         });
-        Self(handle)
+        Self::of(handle)
+    }
+
+    fn of(handle: PrometheusHandle) -> Self {
+        Self { handle, followed: Arc::default() }
+    }
+
+    /// Calls `read` before each rendering: for numbers that somebody keeps anyway, on a way too hot to
+    /// tell every change.
+    pub fn follow(&self, read: impl Fn() + Send + Sync + 'static) {
+        self.followed.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(read));
     }
 
     /// Everything counted so far, in Prometheus text form (version 0.0.4).
     pub fn render(&self) -> String {
-        self.0.render()
+        for read in self.followed.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            read();
+        }
+        self.handle.render()
     }
 }
 
@@ -65,6 +87,12 @@ fn describe() {
                 }
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 
@@ -104,6 +132,14 @@ mod tests {
         let metrics = Metrics::install().unwrap();
         metric::plis().increment(3);
         assert!(metrics.render().contains("penstock_plis_total 3"));
+        let kept = Arc::new(std::sync::atomic::AtomicU32::new(7));
+        let read = Arc::clone(&kept);
+        metrics.follow(move || {
+            metric::media_held().set(f64::from(read.load(std::sync::atomic::Ordering::Relaxed)));
+        });
+        assert!(metrics.clone().render().contains("penstock_media_held_bytes 7"));
+        kept.store(8, std::sync::atomic::Ordering::Relaxed);
+        assert!(metrics.render().contains("penstock_media_held_bytes 8"), "it is read off each time");
         assert!(matches!(Metrics::install(), Err(MetricsError::AlreadyInstalled)));
     }
 }

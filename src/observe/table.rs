@@ -93,6 +93,12 @@ metrics_table! {
     counter admissions_refused(kind, reason) = "penstock_admissions_refused_total", "requests",
         "Publishers and players this node had no room for, by kind (publish, play) and reason.";
 
+    gauge media_held() = "penstock_media_held_bytes", "bytes",
+        "Memory of live media now: all rings, and RTMP messages that are not whole yet.";
+    gauge media_budget() = "penstock_media_budget_bytes", "bytes",
+        "The most memory live media may hold (limits.media_memory_mb).";
+    counter media_shed() = "penstock_media_shed_total", "entries",
+        "Frames and packet runs that rings let go early because the media budget was spent.";
     counter units(kind) = "penstock_units_total", "units",
         "Access units and audio frames written to rings, by kind of track.";
     counter ring_skips() = "penstock_ring_skips_total", "skips",

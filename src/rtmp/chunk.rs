@@ -176,6 +176,11 @@ impl Reader {
         self.budget = STRANGER;
     }
 
+    /// Memory of the messages that are not whole yet, in bytes.
+    pub const fn unfinished_bytes(&self) -> usize {
+        self.unfinished_bytes
+    }
+
     /// Reads up to the end of the next message and moves `input` behind what was read.
     ///
     /// `None`: the input is used up; what of it was unfinished is kept. After an error the stream

@@ -49,6 +49,9 @@ pub enum CloseReason {
     /// More than [`base::limits::RTMP_SEND_BYTES_MAX`] that the peer does not read.
     #[error("the peer does not read what it asks for")]
     TooSlow,
+    /// Unfinished messages of all sessions take more memory than they may, and this one's take most.
+    #[error("the node has no memory left for unfinished messages")]
+    MemorySpent,
     /// An application this node does not have.
     #[error("the application is not known")]
     UnknownApplication,
@@ -81,7 +84,8 @@ impl CloseReason {
             Self::Amf(AmfError::TooDeep | AmfError::TooManyValues)
             | Self::TooManyBytes
             | Self::TooManyCommands
-            | Self::TooManyMessages => ExitReason::LimitExceeded,
+            | Self::TooManyMessages
+            | Self::MemorySpent => ExitReason::LimitExceeded,
             Self::BadHandshake
             | Self::Chunk(_)
             | Self::Amf(_)
@@ -111,6 +115,7 @@ impl CloseReason {
             Self::TooManyCommands => "too many commands",
             Self::TooManyMessages => "too many messages",
             Self::TooSlow => "too slow",
+            Self::MemorySpent => "media budget",
             Self::UnknownApplication => "unknown application",
             Self::PlaybackDisabled => "playback disabled",
             Self::Refused(refusal) => refusal.label(),

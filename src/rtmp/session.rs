@@ -171,6 +171,12 @@ impl Session {
         !matches!(self.phase, Phase::Asking(_) | Phase::Ending)
     }
 
+    /// Memory of what came and is not handed out yet: messages that are not whole, and what is held while
+    /// the gate is asked. In bytes; the caller may end the session for it ([`CloseReason::MemorySpent`]).
+    pub const fn unfinished_bytes(&self) -> usize {
+        self.reader.unfinished_bytes() + self.held.capacity()
+    }
+
     /// When to call [`Session::handle_timeout`], unless something happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {

@@ -8,6 +8,7 @@ use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use base::{AppName, Clock, ExitReason, StreamId, limits};
 use cluster_model::Broadcasts;
+use media::MediaBudget;
 use observe::metric;
 use parking_lot::RwLock;
 use security::Permit;
@@ -25,6 +26,8 @@ pub struct Services {
     pub broadcasts: Broadcasts,
     /// What reads every stream.
     pub readers: Vec<Arc<dyn ReaderFactory>>,
+    /// What live media may take in memory.
+    pub media: Arc<MediaBudget>,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -97,9 +100,20 @@ impl Applications {
         self.0.apps.read().contains_key(name)
     }
 
+    /// What live media may take in memory, and takes.
+    pub fn media_budget(&self) -> &Arc<MediaBudget> {
+        &self.0.services.media
+    }
+
     /// Begins the stream of a publisher that passed the gate.
     pub async fn publish(&self, permit: Permit, facts: PublisherFacts) -> Result<PublishGrant, PublishError> {
         let app = self.app(permit.app()).ok_or(PublishError::NoSuchApplication)?;
+        if !self.media_budget().has_room() {
+            let (held, max) = (self.media_budget().held(), self.media_budget().bytes_max());
+            tracing::warn!(app = %permit.app(), session = %permit.session(), held, max, "a publisher was refused: the media budget is nearly spent");
+            metric::admissions_refused("publish", "media budget").increment(1);
+            return Err(PublishError::Overloaded);
+        }
         let _under_way = self.request().ok_or(PublishError::Overloaded)?;
         app.send(Publish { permit, facts }).await.unwrap_or(Err(PublishError::Overloaded))
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use base::{AppName, Clock, ExitReason, PeerAddr, SessionId, StreamId, SystemClock, SystemRandomness};
 use cluster_model::Broadcasts;
-use media::StreamMedia;
+use media::{MediaBudget, StreamMedia};
 use security::testing::open_gate;
 use security::{Access, Denial, Direction, Gate, Permit};
 
 use crate::fault::Fault;
 use crate::{
-    Applications, Attach, Ending, PlayError, PlayGrant, PublishGrant, PublisherFacts, ReaderFactory,
-    Services, Serving,
+    Applications, Attach, Ending, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts,
+    ReaderFactory, Services, Serving,
 };
 
 /// Longer than anything here takes; a test that waits this long has failed.
@@ -32,9 +32,13 @@ struct Node {
 
 impl Node {
     async fn start(readers: Vec<Arc<dyn ReaderFactory>>) -> Self {
+        Self::with_memory(readers, MediaBudget::unlimited()).await
+    }
+
+    async fn with_memory(readers: Vec<Arc<dyn ReaderFactory>>, media: Arc<MediaBudget>) -> Self {
         let (gate, broadcasts, _settings) = open_gate(&["LiveApp"]).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let services = Services { broadcasts: broadcasts.clone(), readers, clock };
+        let services = Services { broadcasts: broadcasts.clone(), readers, media, clock };
         let applications = Applications::start(services, &[app()]);
         Self { gate, broadcasts, applications }
     }
@@ -103,6 +107,20 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+#[actix_rt::test]
+async fn while_media_fills_the_memory_publishers_are_refused_and_leave_no_seat_taken() {
+    let budget = MediaBudget::new(1_000_000);
+    let node = Node::with_memory(Vec::new(), Arc::clone(&budget)).await;
+    let mut others = budget.unfinished();
+    // Beyond the share of unfinished messages, too; here it only fills the memory.
+    let _spent = others.hold(900_000);
+    let permit = node.permit(Direction::Publish).await.unwrap();
+    let refused = node.applications.publish(permit, PublisherFacts::default()).await;
+    assert!(matches!(refused, Err(PublishError::Overloaded)), "{refused:?}");
+    others.hold(0).unwrap();
+    let _publisher = node.live().await;
 }
 
 #[actix_rt::test]

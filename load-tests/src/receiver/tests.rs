@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base::{Clock, MediaTime, SeededRandomness, StreamId, SystemClock, TrackId, WallTime, limits};
 use bytes::{BufMut, Bytes, BytesMut};
 use media::h264::H264Config;
-use media::{Bell, CodecConfig, OpusConfig, StreamMedia, TrackWriter, Unit};
+use media::{Bell, CodecConfig, MediaBudget, OpusConfig, StreamMedia, TrackWriter, Unit};
 use rtc::{PlayerSpec, Shard, ShardConfig};
 
 use super::*;
@@ -39,7 +39,7 @@ impl World {
         let now = SystemClock.now();
         let config = ShardConfig { addresses: vec![SERVER.parse().unwrap()] };
         let mut shard = Shard::new(config, Arc::new(SeededRandomness::new(1)), Bell::new()).unwrap();
-        let stream = StreamMedia::new();
+        let stream = StreamMedia::new(&MediaBudget::unlimited());
         let h264 =
             H264Config::from_parameter_sets(vec![Bytes::from_static(SPS)], vec![Bytes::from_static(PPS)]);
         let h264 = CodecConfig::H264(Arc::new(h264.unwrap()));

@@ -13,6 +13,9 @@ impl Timed for Entry {
     fn bytes(&self) -> usize {
         self.bytes
     }
+    fn allocated(&self) -> usize {
+        self.bytes
+    }
     fn key(&self) -> bool {
         self.key
     }
@@ -24,7 +27,7 @@ fn push(ring: &Ring<Entry>, ms: i64, bytes: usize, key: bool) -> u64 {
 
 #[test]
 fn a_reader_sees_every_entry_in_order() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     let mut cursor = Cursor(0);
     for i in 0..100 {
         assert_eq!(push(&ring, i * 33, 10, i % 10 == 0), i as u64);
@@ -37,7 +40,7 @@ fn a_reader_sees_every_entry_in_order() {
 
 #[test]
 fn the_oldest_go_beyond_ten_seconds() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     for second in 0..30 {
         push(&ring, second * 1000, 1, true);
     }
@@ -47,7 +50,7 @@ fn the_oldest_go_beyond_ten_seconds() {
 
 #[test]
 fn the_oldest_go_beyond_the_byte_budget() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     for i in 0..40 {
         push(&ring, i, 1024 * 1024, i == 0);
     }
@@ -57,7 +60,7 @@ fn the_oldest_go_beyond_the_byte_budget() {
 
 #[test]
 fn one_entry_larger_than_the_budget_is_still_held() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     push(&ring, 0, 1, true);
     push(&ring, 1, limits::RING_BYTES_MAX + 1, true);
     assert_eq!((ring.tail(), ring.head()), (1, 2));
@@ -65,7 +68,7 @@ fn one_entry_larger_than_the_budget_is_still_held() {
 
 #[test]
 fn a_slow_reader_jumps_to_the_newest_key_entry() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     let mut cursor = Cursor(0);
     for i in 0..1200 {
         push(&ring, i * 100, 1, i % 50 == 0);
@@ -77,7 +80,7 @@ fn a_slow_reader_jumps_to_the_newest_key_entry() {
 
 #[test]
 fn a_slow_reader_without_a_key_entry_waits_at_the_head() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     let mut cursor = Cursor(0);
     for i in 0..1200 {
         push(&ring, i * 100, 1, false);
@@ -88,7 +91,7 @@ fn a_slow_reader_without_a_key_entry_waits_at_the_head() {
 
 #[test]
 fn positions_are_found_by_time() {
-    let ring = Ring::new();
+    let ring = Ring::new(&MediaBudget::unlimited());
     for i in 0..10 {
         push(&ring, i * 100, 1, false);
     }
@@ -99,7 +102,7 @@ fn positions_are_found_by_time() {
 
 #[tokio::test]
 async fn a_push_wakes_a_sleeping_reader_and_one_that_comes_later() {
-    let ring = Arc::new(Ring::new());
+    let ring = Ring::new(&MediaBudget::unlimited());
     let bell = Bell::new();
     ring.hang(&bell);
     ring.hang(&bell);

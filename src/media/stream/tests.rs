@@ -25,7 +25,7 @@ fn ready(future: impl Future<Output = ()>) -> bool {
 
 #[test]
 fn the_catalogue_tells_of_every_change() {
-    let media = StreamMedia::new();
+    let media = StreamMedia::new(&MediaBudget::unlimited());
     let mut watch = media.watch();
     let writer = media.write_track(&id("audio"), &aac(), None).unwrap();
     media.write_track(&id("audio-opus"), &opus(2), Some(&id("audio"))).unwrap();
@@ -39,7 +39,7 @@ fn the_catalogue_tells_of_every_change() {
 
 #[test]
 fn a_takeover_with_the_same_configuration_keeps_the_track() {
-    let media = StreamMedia::new();
+    let media = StreamMedia::new(&MediaBudget::unlimited());
     let old = media.write_track(&id("a"), &opus(2), None).unwrap();
     let new = media.write_track(&id("a"), &opus(2), None).unwrap();
     assert!(Arc::ptr_eq(old.track(), new.track()));
@@ -49,7 +49,7 @@ fn a_takeover_with_the_same_configuration_keeps_the_track() {
 
 #[test]
 fn a_new_configuration_raises_the_generation_and_a_new_codec_replaces_the_track() {
-    let media = StreamMedia::new();
+    let media = StreamMedia::new(&MediaBudget::unlimited());
     let first = media.write_track(&id("a"), &opus(2), None).unwrap();
     let second = media.write_track(&id("a"), &opus(1), None).unwrap();
     assert!(Arc::ptr_eq(first.track(), second.track()));
@@ -63,7 +63,7 @@ fn a_new_configuration_raises_the_generation_and_a_new_codec_replaces_the_track(
 
 #[test]
 fn tracks_are_limited_and_removed() {
-    let media = StreamMedia::new();
+    let media = StreamMedia::new(&MediaBudget::unlimited());
     for number in 0..limits::TRACKS_PER_STREAM_MAX {
         media.write_track(&id(&number.to_string()), &opus(2), None).unwrap();
     }
@@ -76,7 +76,7 @@ fn tracks_are_limited_and_removed() {
 
 #[test]
 fn a_closed_stream_ends_its_tracks_and_takes_no_more() {
-    let media = StreamMedia::new();
+    let media = StreamMedia::new(&MediaBudget::unlimited());
     let writer = media.write_track(&id("a"), &opus(2), None).unwrap();
     assert!(!media.is_closed() && !ready(media.closed()));
     media.close();
@@ -96,7 +96,7 @@ fn a_closed_stream_ends_its_tracks_and_takes_no_more() {
 
 #[test]
 fn demand_counts_the_readers_that_need_opus() {
-    let media = StreamMedia::new();
+    let media = StreamMedia::new(&MediaBudget::unlimited());
     let mut demand = media.demand();
     let first = media.want(Codec::Opus);
     let second = media.want(Codec::Opus);

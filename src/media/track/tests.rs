@@ -30,7 +30,7 @@ fn numbers(reader: &PacketReader) -> Vec<(i64, u64)> {
 
 #[test]
 fn a_new_writer_fences_the_old_one() {
-    let track = Track::new(opus());
+    let track = Track::new(opus(), &MediaBudget::unlimited());
     let old = track.writer();
     old.write(unit(0, true)).unwrap();
     let new = track.writer();
@@ -44,14 +44,14 @@ fn a_new_writer_fences_the_old_one() {
 
 #[test]
 fn a_unit_over_the_limit_is_refused() {
-    let writer = Track::new(opus()).writer();
+    let writer = Track::new(opus(), &MediaBudget::unlimited()).writer();
     let large = Unit { payload: vec![0; limits::UNIT_BYTES_MAX + 1].into(), ..unit(0, true) };
     assert_eq!(writer.write(large), Err(WriteError::TooLarge(limits::UNIT_BYTES_MAX + 1)));
 }
 
 #[test]
 fn packets_are_made_only_while_somebody_reads_them() {
-    let track = Track::new(h264(30));
+    let track = Track::new(h264(30), &MediaBudget::unlimited());
     let writer = track.writer();
     for at in 0..6 {
         writer.write(unit(at * 40, at % 3 == 0)).unwrap();
@@ -73,7 +73,7 @@ fn packets_are_made_only_while_somebody_reads_them() {
 
 #[test]
 fn a_new_configuration_reaches_the_packets_of_its_own_frames_only() {
-    let track = Track::new(h264(30));
+    let track = Track::new(h264(30), &MediaBudget::unlimited());
     track.writer().write(unit(0, true)).unwrap();
     let writer = track.reconfigure(&h264(31));
     assert_eq!((writer.generation(), track.config()), (2, h264(31)));
@@ -88,7 +88,7 @@ fn a_new_configuration_reaches_the_packets_of_its_own_frames_only() {
 #[test]
 fn aac_has_no_packets() {
     let aac = AacConfig::from_asc(&[0x12, 0x10]).unwrap();
-    let track = Track::new(CodecConfig::Aac(Arc::new(aac)));
+    let track = Track::new(CodecConfig::Aac(Arc::new(aac)), &MediaBudget::unlimited());
     let reader = track.read_packets();
     track.writer().write(unit(0, true)).unwrap();
     assert_eq!(reader.packets().head(), 0);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base::{Clock, MediaTime, SeededRandomness, StreamId, SystemClock, TrackId, WallTime, limits};
 use bytes::{BufMut, Bytes, BytesMut};
 use media::h264::H264Config;
-use media::{Bell, CodecConfig, OpusConfig, StreamMedia, TrackWriter, Unit};
+use media::{Bell, CodecConfig, MediaBudget, OpusConfig, StreamMedia, TrackWriter, Unit};
 
 use super::client::{Client, Manner};
 use crate::{Offer, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig};
@@ -73,7 +73,7 @@ impl World {
         let config =
             ShardConfig { addresses: vec![SERVER.parse().unwrap()], late: Duration::from_millis(200) };
         let shard = Shard::new(config, Arc::new(SeededRandomness::new(1)), Bell::new()).unwrap();
-        let media = StreamMedia::new();
+        let media = StreamMedia::new(&MediaBudget::unlimited());
         let video = media.write_track(&id("video"), &h264(), None);
         let audio = media.write_track(&id("audio"), &opus(), None);
         Self {

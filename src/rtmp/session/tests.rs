@@ -102,6 +102,18 @@ impl Peer {
 }
 
 #[test]
+fn what_is_not_whole_is_told_and_forgotten_when_it_is() {
+    let mut peer = Peer::publishing();
+    assert_eq!(peer.session.unfinished_bytes(), 0);
+    let picture = message(1, 9, &[0x27; 50_000]);
+    let (half, rest) = picture.split_at(30_000);
+    peer.send(half);
+    assert!((29_000..=50_000).contains(&peer.session.unfinished_bytes()));
+    peer.send(rest);
+    assert_eq!(peer.session.unfinished_bytes(), 0);
+}
+
+#[test]
 fn obs_publishes_and_ends() {
     let mut peer = Peer::new();
     peer.send(&connect("LiveApp"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{ExitReason, MediaTime, PeerAddr, SessionId};
 use bytes::{Bytes, BytesMut};
-use media::{Kind, WriteError};
+use media::{Kind, UnfinishedMessages, WriteError};
 use observe::metric;
 use rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
 use security::{Access, Denial, Direction, Permit};
@@ -67,6 +67,7 @@ struct Connection {
     id: SessionId,
     context: Arc<RtmpContext>,
     session: Session,
+    unfinished: UnfinishedMessages,
     live: Option<Live>,
     buffer: BytesMut,
     received: metrics::Counter,
@@ -77,6 +78,7 @@ impl Connection {
         // Commands are small and answered at once; failing to set this only costs time.
         let _ = socket.set_nodelay(true);
         let applications = context.applications.clone();
+        let unfinished = applications.media_budget().unfinished();
         let session = Session::new(move |app| applications.contains(app), context.clock.now());
         Self {
             socket,
@@ -84,6 +86,7 @@ impl Connection {
             id,
             context,
             session,
+            unfinished,
             live: None,
             buffer: BytesMut::with_capacity(READ_BYTES),
             received: metric::rtmp_bytes_received(),
@@ -127,6 +130,9 @@ impl Connection {
                     Ok(bytes) => {
                         self.received.increment(bytes as u64);
                         self.session.handle(&self.buffer, now);
+                        if self.unfinished.hold(self.session.unfinished_bytes()).is_err() {
+                            self.session.end(CloseReason::MemorySpent);
+                        }
                     }
                 }
             }

@@ -132,7 +132,7 @@ impl Tracks {
 mod tests {
     use base::{Clock, SystemClock};
     use bytes::Bytes;
-    use media::{AacConfig, Way, webrtc_way};
+    use media::{AacConfig, MediaBudget, Way, webrtc_way};
 
     use super::*;
 
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_stream_begins_when_both_tracks_are_known_or_one_has_waited_long_enough() {
-        let mut tracks = Tracks::new(StreamMedia::new());
+        let mut tracks = Tracks::new(StreamMedia::new(&MediaBudget::unlimited()));
         assert!(!tracks.begins(None, true));
         tracks.configure(&h264(false)).unwrap();
         tracks.write(Kind::Video, unit(0, 0)).unwrap();
@@ -186,19 +186,19 @@ mod tests {
         assert!(tracks.begins(at(900), true));
         assert!(!tracks.begins(at(901), true), "it begins once");
 
-        let mut alone = Tracks::new(StreamMedia::new());
+        let mut alone = Tracks::new(StreamMedia::new(&MediaBudget::unlimited()));
         alone.configure(&h264(false)).unwrap();
         alone.write(Kind::Video, unit(0, 0)).unwrap();
         assert!(alone.begins(at(1_000), true));
 
-        let mut announced = Tracks::new(StreamMedia::new());
+        let mut announced = Tracks::new(StreamMedia::new(&MediaBudget::unlimited()));
         announced.configure(&aac()).unwrap();
         assert!(announced.begins(None, false));
     }
 
     #[test]
     fn b_frames_are_known_before_the_stream_begins() {
-        let media = StreamMedia::new();
+        let media = StreamMedia::new(&MediaBudget::unlimited());
         let mut tracks = Tracks::new(Arc::clone(&media));
         tracks.configure(&h264(true)).unwrap();
         for (picture, pts) in [0, 133, 66, 33, 100, 266, 200].into_iter().enumerate() {
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn pictures_in_order_are_not_taken_for_b_frames_even_late() {
-        let media = StreamMedia::new();
+        let media = StreamMedia::new(&MediaBudget::unlimited());
         let mut tracks = Tracks::new(Arc::clone(&media));
         tracks.configure(&h264(true)).unwrap();
         for picture in 0..30 {

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use media::{Codec, DemandGuard};
+use media::{Codec, DemandGuard, MediaBudget};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ fn audio() -> TrackId {
 
 impl Stage {
     fn new(make: Make) -> Self {
-        let media = StreamMedia::new();
+        let media = StreamMedia::new(&MediaBudget::unlimited());
         let pool = AudioPool::with_threads(1).unwrap();
         Self { follower: tokio::spawn(run(Arc::clone(&media), pool, make)), media }
     }
