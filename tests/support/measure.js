@@ -240,6 +240,20 @@
       return gaps;
     }
 
+    // When an older picture was shown than before: the group of pictures began anew.
+    returns() {
+      const returns = [];
+      let before = null;
+      for (const { frame, presented } of this.frames) {
+        if (frame === null) continue;
+        if (before !== null && frame < before) {
+          returns.push({ at_ms: round(presented - this.frames[0].presented), before, after: frame });
+        }
+        before = frame;
+      }
+      return returns.slice(0, LIST_MAX);
+    }
+
     // How long a piece of sound is under way from where it is listened to until the loudspeaker, by the
     // browser's own account. 0 for files, of which it keeps no account.
     loudspeakerDelay() {
@@ -350,6 +364,7 @@
         seconds: settled.length > 0 ? round((settled[settled.length - 1].presented - settled[0].presented) / 1000) : 0,
         live_after_ms: live ? round(live.presented - frames[0].presented) : null,
         gaps: this.gaps(start),
+        returns: this.returns(),
         joining: this.joining(read),
         glass_to_glass_ms: { median: round(quantile(ages, 0.5)), p95: round(quantile(ages, 0.95)), worst: round(quantile(ages, 1)) },
         sound_minus_picture: this.offsets(start),

@@ -38,7 +38,7 @@ pub use marker::{
     Reading, Sound, Target,
 };
 pub use measurement::{
-    Gap, Joining, Measurement, Offsets, PlayoutDifference, Spread, Verdict, ViewerPromise,
+    Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
 };
 pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
 pub use node::{Endpoints, Node, NodeError, NodeOptions};

@@ -27,6 +27,8 @@ pub struct Measurement {
     pub live_after_ms: Option<f64>,
     /// Times longer than 200 ms without a new frame; the last one may still go on.
     pub gaps: Vec<Gap>,
+    /// When an older frame was shown than before, the first 50.
+    pub returns: Vec<Return>,
     /// How it began.
     pub joining: Joining,
     /// Age of a frame when it is shown.
@@ -78,6 +80,17 @@ pub struct Gap {
     pub before: Option<u32>,
     /// The first frame seen after it; `None` while it goes on.
     pub after: Option<u32>,
+}
+
+/// An older frame after a newer one: a group of pictures begins anew.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Return {
+    /// When the older one was shown, in ms from the first picture.
+    pub at_ms: f64,
+    /// The newer frame.
+    pub before: u32,
+    /// The older frame.
+    pub after: u32,
 }
 
 /// How a quantity is spread, in ms; `None` without any value.
@@ -169,14 +182,7 @@ impl Measurement {
 
     /// Judges what was seen.
     pub fn judge(&self, promise: ViewerPromise, load: &LoadReport) -> Verdict {
-        let broken = self.broken(promise);
-        if broken.is_empty() {
-            return Verdict::Held;
-        }
-        match load.excuse() {
-            Some(excuse) => Verdict::Invalid { excuse, broken },
-            None => Verdict::Broken(broken),
-        }
+        Verdict::new(self.broken(promise), load)
     }
 
     fn broken(&self, promise: ViewerPromise) -> Vec<String> {
@@ -230,6 +236,17 @@ impl Measurement {
 }
 
 impl Verdict {
+    /// Judges by what was broken.
+    pub fn new(broken: Vec<String>, load: &LoadReport) -> Self {
+        if broken.is_empty() {
+            return Self::Held;
+        }
+        match load.excuse() {
+            Some(excuse) => Self::Invalid { excuse, broken },
+            None => Self::Broken(broken),
+        }
+    }
+
     /// `Ok` when the promise held; else words that say whether it was broken or the run was invalid.
     ///
     /// # Errors
@@ -261,7 +278,7 @@ mod tests {
     fn good() -> Measurement {
         serde_json::from_value(json!({
             "frames_seen": 1800, "first_frame": 100, "last_frame": 1899, "missing": [], "unreadable": 0,
-            "presented": 1800, "seconds": 60.1, "live_after_ms": 300.0, "gaps": [],
+            "presented": 1800, "seconds": 60.1, "live_after_ms": 300.0, "gaps": [], "returns": [],
             "joining": { "live_frame": 99.5, "first_frame": 60, "first_picture_ms": 90.0, "live_ms": 400.0, "gaps": [] },
             "glass_to_glass_ms": { "median": 80.0, "p95": 100.0, "worst": 140.0 },
             "sound_minus_picture": { "pairs": 28, "beeps": 30, "loudspeaker_delay_ms": 30.0, "median_ms": 12.0, "worst_ms": -31.0, "list_ms": [12.0] },

@@ -17,12 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use anyhow::Context;
 use base::{Clock, SystemClock};
+use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as TimerInstant, sleep_until};
 
+use crate::{Node, Signalling};
 use line::Direction;
 
 /// Viewers of one relay. More: their datagrams are dropped and counted as strange.
@@ -128,6 +131,34 @@ impl Relay {
         Ok(Self { detour, shared, stop: Some(stop), thread: Some(thread) })
     }
 
+    /// Stands before the media port of `node`, which must have one shard: an own look at an offer of the
+    /// stream, once it is live, says which port that is.
+    ///
+    /// # Errors
+    /// The stream is not offered within ten seconds, or as [`start`](Self::start).
+    pub async fn before(
+        node: &Node,
+        application: &str,
+        stream: &str,
+        options: RelayOptions,
+    ) -> anyhow::Result<Self> {
+        let mut signalling = Signalling::open(&node.signalling_url(application)).await?;
+        let play = json!({"command": "play", "streamId": stream});
+        signalling.send(&play).await?;
+        let offer = loop {
+            let message = signalling.receive().await?;
+            match message["definition"].as_str() {
+                _ if message["command"] == "takeConfiguration" => break message,
+                // Who asked for a stream that is not there yet is told when it is.
+                Some("streaming_started") => signalling.send(&play).await?,
+                _ => {}
+            }
+        };
+        signalling.send(&json!({"command": "stop", "streamId": stream})).await?;
+        let candidate = offer["sdp"].as_str().and_then(|sdp| sdp.lines().find_map(detour::udp_candidate));
+        Ok(Self::start(candidate.context("the offer has no UDP candidate")?, options)?)
+    }
+
     /// What leads viewers here instead of to the node.
     pub const fn detour(&self) -> Detour {
         self.detour
@@ -154,6 +185,11 @@ impl Relay {
         let mut state = self.shared.state();
         state.to_node.change(to_node);
         state.to_viewers.change(to_viewers);
+    }
+
+    /// The track of which the node sent the most packets so far, by its SSRC.
+    pub fn busiest_track(&self) -> Option<u32> {
+        self.shared.state().to_viewers.busiest_track()
     }
 
     /// The next `count` packets of the track `ssrc` that the node sends for the first time are lost for

@@ -47,6 +47,16 @@ impl Detour {
     }
 }
 
+/// The address of a UDP candidate line of an offer.
+pub(super) fn udp_candidate(line: &str) -> Option<SocketAddr> {
+    let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
+    let (transport, ip, port) = (words.get(2)?, words.get(4)?, words.get(5)?);
+    if !transport.eq_ignore_ascii_case("udp") {
+        return None;
+    }
+    Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+}
+
 const DETOUR: &str = r#"
   const line = new RegExp(`(candidate:\\S+ \\d+ udp \\d+) \\S+ ${node} typ`, "gi");
   const rewrite = (text) => text?.replace(line, `$1 ${ip} ${port} typ`);

@@ -127,6 +127,10 @@ impl Direction {
         }
     }
 
+    pub(super) fn busiest_track(&self) -> Option<u32> {
+        self.tracks.iter().max_by_key(|(_, numbers)| numbers.packets()).map(|((_, ssrc), _)| *ssrc)
+    }
+
     /// Takes a datagram from or to a viewer.
     pub(super) fn take(&mut self, datagram: &[u8], viewer: usize, now: Instant) {
         let bytes = datagram.len() as u64;

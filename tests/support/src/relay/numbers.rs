@@ -32,6 +32,7 @@ pub(super) struct Numbers {
     /// The highest number so far, with the times it wrapped.
     newest: Option<u64>,
     seen: Vec<u64>,
+    packets: u64,
     /// Packets to come that are lost for good.
     to_lose: u32,
     lost: BTreeSet<u64>,
@@ -48,7 +49,13 @@ pub(super) struct Seen {
 
 impl Numbers {
     pub(super) fn new(to_lose: u32) -> Self {
-        Self { newest: None, seen: vec![0; (REMEMBERED / BITS) as usize], to_lose, lost: BTreeSet::new() }
+        Self {
+            newest: None,
+            seen: vec![0; (REMEMBERED / BITS) as usize],
+            packets: 0,
+            to_lose,
+            lost: BTreeSet::new(),
+        }
     }
 
     /// The next so many new packets are lost for good too.
@@ -56,8 +63,14 @@ impl Numbers {
         self.to_lose = self.to_lose.saturating_add(count);
     }
 
+    /// Packets noted.
+    pub(super) const fn packets(&self) -> u64 {
+        self.packets
+    }
+
     /// Notes a packet.
     pub(super) fn take(&mut self, sequence: u16) -> Seen {
+        self.packets += 1;
         // One wrap up, so that packets before the first one have numbers too.
         let newest = *self.newest.get_or_insert(0x1_0000 + u64::from(sequence) - 1);
         let step = sequence.wrapping_sub(newest as u16).cast_signed();
