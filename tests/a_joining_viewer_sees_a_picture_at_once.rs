@@ -1,14 +1,14 @@
 //! A browser joins in the middle of a long group of pictures: it sees a picture at once, is live soon after
 //! without ever standing still, and then has sound and picture in step. With lost packets just the same.
 //!
-//! `PENSTOCK_TEST_ALL_JOINS=1` tries more places to join at, as the long proofs do.
+//! In full (`PENSTOCK_TEST_IN_FULL=1`, as the long proofs do) it joins in more places.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use test_support::{
     Browser, BrowserOptions, Line, Load, Marker, MarkerOptions, Measurement, Node, NodeOptions, Relay,
-    RelayOptions, Turn, Verdict, note,
+    RelayOptions, Turn, Verdict, in_full, note,
 };
 
 const FIRST_PICTURE_MAX_MS: f64 = 300.0;
@@ -106,10 +106,7 @@ fn broken(case: &Case, measured: &Measurement, place: f64, gop: u32) -> Vec<Stri
 
 /// The places to try: the hardest one, or all.
 fn places(hardest: f64) -> Vec<f64> {
-    match std::env::var_os("PENSTOCK_TEST_ALL_JOINS") {
-        Some(_) => vec![1.0, 3.0, 5.0, 7.0],
-        None => vec![hardest],
-    }
+    if in_full() { vec![1.0, 3.0, 5.0, 7.0] } else { vec![hardest] }
 }
 
 #[tokio::test(flavor = "multi_thread")]

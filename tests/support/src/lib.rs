@@ -47,4 +47,4 @@ pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayRepo
 pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
-pub use turn::{Turn, note, skipped};
+pub use turn::{Turn, in_full, note, skipped};
