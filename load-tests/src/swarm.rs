@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{Clock, SystemClock, SystemRandomness};
+use test_support::Detour;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -41,6 +42,8 @@ pub struct SwarmOptions {
     pub profile: Profile,
     /// How many of them decrypt what they get.
     pub opening: usize,
+    /// The relay their media goes over.
+    pub detour: Option<Detour>,
 }
 
 /// When frames came to the first player that had them whole, newest last.

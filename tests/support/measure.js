@@ -23,15 +23,22 @@
   const FREEZE_MS = 200;
   // A frame younger than this is not a replay.
   const LIVE_MS = 250;
+  // A frame this much older than the median is no later than others.
+  const LIVE_SPREAD_MS = 60;
   const STATS_INTERVAL_MS = 500;
   const LIST_MAX = 50;
 
   const peers = [];
+  // When the newest connection stood.
+  let connectedAt = null;
   const Original = window.RTCPeerConnection;
   window.RTCPeerConnection = class RTCPeerConnection extends Original {
     constructor(...options) {
       super(...options);
       peers.push(this);
+      this.addEventListener("connectionstatechange", () => {
+        if (this.connectionState === "connected") connectedAt = performance.now();
+      });
     }
   };
 
@@ -128,10 +135,11 @@
       this.onsets = new Onsets();
       this.soundShift = Infinity;
       this.soundProblem = null;
+      this.listening = false;
       this.stallMax = 0;
       this.running = true;
       video.requestVideoFrameCallback((now, metadata) => this.onFrame(now, metadata));
-      this.listen().catch((error) => { this.soundProblem = String(error); });
+      if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.beginToListen();
       this.statsTimer = setInterval(() => this.sampleStats(), STATS_INTERVAL_MS);
       this.lastTick = performance.now();
       this.stallTimer = setInterval(() => this.tick(), 20);
@@ -145,6 +153,7 @@
 
     onFrame(now, metadata) {
       if (!this.running) return;
+      this.beginToListen();
       this.video.requestVideoFrameCallback((next, data) => this.onFrame(next, data));
       const reading = readCode(this.video);
       this.frames.push({
@@ -155,6 +164,12 @@
         presented: metadata.presentationTime,
         count: metadata.presentedFrames,
       });
+    }
+
+    beginToListen() {
+      if (this.listening) return;
+      this.listening = true;
+      this.listen().catch((error) => { this.soundProblem = String(error); });
     }
 
     // Listens where the sound leaves the receiver for the loudspeaker: each piece is stamped when it is
@@ -190,8 +205,14 @@
 
     stop() {
       this.running = false;
+      this.endedAt = performance.now();
       clearInterval(this.statsTimer);
       clearInterval(this.stallTimer);
+    }
+
+    // Until when was measured.
+    until() {
+      return this.endedAt ?? performance.now();
     }
 
     gaps(start) {
@@ -205,10 +226,32 @@
             length_ms: round(length),
             // More than one: pictures were shown meanwhile, only this script was held up.
             presented: after.count - before.count,
+            before: before.frame,
+            after: after.frame,
           });
         }
       }
+      const last = this.frames[this.frames.length - 1];
+      const since = last ? this.until() - last.presented : 0;
+      if (since > FREEZE_MS) {
+        const at = last.presented - this.frames[0].presented;
+        gaps.push({ at_ms: round(at), length_ms: round(since), presented: 0, before: last.frame, after: null });
+      }
       return gaps;
+    }
+
+    // When an older picture was shown than before: the group of pictures began anew.
+    returns() {
+      const returns = [];
+      let before = null;
+      for (const { frame, presented } of this.frames) {
+        if (frame === null) continue;
+        if (before !== null && frame < before) {
+          returns.push({ at_ms: round(presented - this.frames[0].presented), before, after: frame });
+        }
+        before = frame;
+      }
+      return returns.slice(0, LIST_MAX);
     }
 
     // How long a piece of sound is under way from where it is listened to until the loudspeaker, by the
@@ -267,12 +310,35 @@
       const last = samples[samples.length - 1];
       if (!last) return null;
       const names = [
-        "packetsReceived", "packetsLost", "packetsDiscarded", "nackCount", "pliCount", "firCount",
+        "packetsReceived", "bytesReceived", "packetsLost", "packetsDiscarded", "nackCount", "pliCount", "firCount",
         "framesReceived", "framesDecoded", "framesDropped", "keyFramesDecoded", "freezeCount",
         "totalFreezesDuration", "concealedSamples", "silentConcealedSamples", "concealmentEvents",
         "insertedSamplesForDeceleration", "removedSamplesForAcceleration", "totalSamplesReceived", "jitter",
       ];
       return Object.fromEntries(names.filter((name) => name in last).map((name) => [name, last[name]]));
+    }
+
+    // How the connection became a live picture; `settled` are the frames read once it was one.
+    joining(settled) {
+      const first = this.frames[0];
+      const since = (time) => (connectedAt === null || time === undefined ? null : round(time - connectedAt));
+      const usual = quantile(settled.map((frame) => this.age(frame)), 0.5);
+      const live = this.frames.find(
+        (frame) => frame.frame !== null && usual !== null && this.age(frame) <= usual + LIVE_SPREAD_MS,
+      );
+      let liveFrame = null;
+      if (settled.length > 1 && connectedAt !== null) {
+        const [one, other] = [settled[0], settled[settled.length - 1]];
+        const frameTime = ((other.clock - one.clock) | 0) / (other.frame - one.frame);
+        liveFrame = one.frame + this.age({ clock: one.clock, display: connectedAt }) / frameTime;
+      }
+      return {
+        live_frame: liveFrame === null ? null : round(liveFrame),
+        first_frame: first?.frame ?? null,
+        first_picture_ms: since(first?.presented),
+        live_ms: since(live?.presented),
+        gaps: this.gaps(-Infinity),
+      };
     }
 
     summary() {
@@ -298,6 +364,8 @@
         seconds: settled.length > 0 ? round((settled[settled.length - 1].presented - settled[0].presented) / 1000) : 0,
         live_after_ms: live ? round(live.presented - frames[0].presented) : null,
         gaps: this.gaps(start),
+        returns: this.returns(),
+        joining: this.joining(read),
         glass_to_glass_ms: { median: round(quantile(ages, 0.5)), p95: round(quantile(ages, 0.95)), worst: round(quantile(ages, 1)) },
         sound_minus_picture: this.offsets(start),
         playout_difference: this.playoutDifference(start),
@@ -323,6 +391,13 @@
     begin(selector) {
       const video = document.querySelector(selector);
       if (!video || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || video.videoWidth === 0) return false;
+      this.current = new Measurement(video);
+      return true;
+    },
+    // The same for a video that has no picture yet: measures from its first one.
+    watch(selector) {
+      const video = document.querySelector(selector);
+      if (!video) return false;
       this.current = new Measurement(video);
       return true;
     },

@@ -150,6 +150,7 @@ async fn measure(
             OfferedProfile::Cm => Profile::Cm,
         },
         opening,
+        detour: None,
     };
     let scout = Swarm::start(options(1, 0), Arc::clone(identity));
     ensure!(scout.joined(JOINING_MAX).await, "not even one player got media");

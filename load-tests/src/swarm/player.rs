@@ -145,6 +145,7 @@ pub(super) async fn play(shared: &Shared, player: &RefCell<Player>, opens_media:
     player.borrow_mut().asked_at = Some(SystemClock.now());
     send(&mut signalling, &json!({"command": "play", "streamId": options.stream})).await?;
     let offer = timeout(OFFER_MAX, next_offer(&mut signalling)).await.context("the node made no offer")??;
+    let offer = options.detour.map_or_else(|| offer.clone(), |detour| detour.rewrite(&offer));
     let now = SystemClock.now();
     let receiver = Receiver::new(&shared.identity, &offer, options.profile, &shared.randomness, now)?;
     let receiver = if opens_media { receiver.open_media() } else { receiver };
@@ -222,7 +223,8 @@ async fn stream(
                     let answer = {
                         let mut player = player.borrow_mut();
                         let Some(receiver) = &mut player.receiver else { bail!("no receiver") };
-                        receiver.update(offer)?;
+                        let detour = shared.options.detour;
+                        receiver.update(&detour.map_or_else(|| offer.to_owned(), |detour| detour.rewrite(offer)))?;
                         receiver.answer()
                     };
                     send_answer(signalling, &shared.options.stream, answer).await?;

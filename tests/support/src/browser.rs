@@ -83,6 +83,15 @@ impl From<fantoccini::error::CmdError> for BrowserError {
     }
 }
 
+/// What is special about a browser; by default nothing is.
+#[derive(Clone, Debug, Default)]
+pub struct BrowserOptions {
+    /// Scripts that every page runs before its own.
+    pub scripts: Vec<String>,
+    /// A command that starts the browser, which comes behind it as its arguments; empty: none.
+    pub launcher: Vec<String>,
+}
+
 /// A browser with one page. Dropping it kills chromedriver and every process of the browser.
 pub struct Browser {
     client: Client,
@@ -108,20 +117,34 @@ impl Browser {
     /// # Errors
     /// chromedriver or chromium is not installed or does not start.
     pub async fn start() -> Result<Self, BrowserError> {
+        Self::start_with(BrowserOptions::default()).await
+    }
+
+    /// Starts a browser with a fresh profile and options.
+    ///
+    /// # Errors
+    /// chromedriver, chromium or the launcher is not installed or does not start.
+    pub async fn start_with(options: BrowserOptions) -> Result<Self, BrowserError> {
         let profile = tempfile::Builder::new().prefix("penstock-browser-").tempdir()?;
         let (driver, port) = timeout(START_MAX, start_driver())
             .await
             .map_err(|_| BrowserError::Start("chromedriver did not say its port".to_owned()))??;
         let mut arguments: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let Value::Object(options) =
-            json!({ "goog:chromeOptions": { "binary": chromium()?, "args": arguments } })
+        let mut binary = chromium()?;
+        if !options.launcher.is_empty() {
+            binary = write_launcher(profile.path(), &options.launcher, &binary)?;
+            // Where it runs, a port of it may not be reached from here.
+            arguments.push("--remote-debugging-pipe".to_owned());
+        }
+        let Value::Object(capabilities) =
+            json!({ "goog:chromeOptions": { "binary": binary, "args": arguments } })
         else {
             return Err(BrowserError::Start("the options are no object".to_owned()));
         };
         let connect = async {
             ClientBuilder::new(HttpConnector::new())
-                .capabilities(Capabilities::from_iter(options))
+                .capabilities(Capabilities::from_iter(capabilities))
                 .connect(&format!("http://127.0.0.1:{port}"))
                 .await
                 .map_err(|error| BrowserError::Start(error.to_string()))
@@ -129,7 +152,9 @@ impl Browser {
         let client = timeout(START_MAX, connect)
             .await
             .map_err(|_| BrowserError::Start("the browser was not there in time".to_owned()))??;
-        install(MEASURE, &client, port).await?;
+        for script in options.scripts.iter().map(String::as_str).chain([MEASURE]) {
+            install(script, &client, port).await?;
+        }
         Ok(Self { client, driver, _profile: profile })
     }
 
@@ -199,6 +224,27 @@ impl Browser {
         self.wait_until("a picture", patience, &script).await
     }
 
+    /// Measures the video that `selector` finds, which has no picture yet, from its first one on.
+    ///
+    /// # Errors
+    /// There is no such video.
+    pub async fn watch(&self, selector: &str) -> Result<(), BrowserError> {
+        let script = format!("return window.penstockMeasure.watch({})", Value::from(selector));
+        match self.run(&script).await? {
+            Value::Bool(true) => Ok(()),
+            _ => Err(BrowserError::Command(format!("there is no {selector} to watch"))),
+        }
+    }
+
+    /// Waits until `count` frames of the measured video were looked at.
+    ///
+    /// # Errors
+    /// They were not within `patience`.
+    pub async fn seen(&self, count: u32, patience: Duration) -> Result<(), BrowserError> {
+        let script = format!("return window.penstockMeasure.count() >= {count}");
+        self.wait_until("pictures", patience, &script).await
+    }
+
     /// What was measured so far; measuring goes on.
     ///
     /// # Errors
@@ -265,6 +311,22 @@ fn chromium() -> Result<PathBuf, BrowserError> {
         .map(|folder| folder.join(&name))
         .find(|program| program.is_file())
         .ok_or_else(|| BrowserError::Start(format!("there is no program {name}")))
+}
+
+/// A program that starts `program` by way of `launcher`: chromedriver takes the path of one program.
+fn write_launcher(folder: &Path, launcher: &[String], program: &Path) -> Result<PathBuf, BrowserError> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("launch");
+    let words: Vec<String> = launcher.iter().map(|word| quoted(word)).collect();
+    let text = format!("#!/bin/sh\nexec {} {} \"$@\"\n", words.join(" "), quoted(&program.to_string_lossy()));
+    std::fs::write(&path, text)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// A word as the shell takes it for itself.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 async fn start_driver() -> Result<(Driver, u16), BrowserError> {

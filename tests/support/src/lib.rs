@@ -9,6 +9,8 @@
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
 //! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
+//! * [`Relay`] — a UDP path between viewers and the node that loses, delays and narrows.
+//! * [`NarrowNetwork`] — a network namespace behind a narrow line, for a browser of its own.
 //! * [`Load`] — what other programs took of the machine meanwhile, so that a run can call itself invalid.
 //! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and a page around it.
 
@@ -18,14 +20,16 @@ mod http;
 mod load;
 mod marker;
 mod measurement;
+mod narrow_network;
 mod node;
 mod process;
+mod relay;
 pub mod rtmp_client;
 mod sample_page;
 mod signalling;
 mod turn;
 
-pub use browser::{Browser, BrowserError};
+pub use browser::{Browser, BrowserError, BrowserOptions};
 pub use files::FileServer;
 pub use http::{HttpError, Response, request};
 pub use load::{Load, LoadReport};
@@ -33,10 +37,14 @@ pub use marker::{
     CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, Pace, Picture,
     Reading, Sound, Target,
 };
-pub use measurement::{Gap, Measurement, Offsets, PlayoutDifference, Spread, Verdict, ViewerPromise};
+pub use measurement::{
+    Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
+};
+pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
 pub use node::{Endpoints, Node, NodeError, NodeOptions};
 pub use process::{descendants, end_tree, terminate};
+pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayReport};
 pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
-pub use turn::{Turn, note, skipped};
+pub use turn::{Turn, in_full, note, skipped};

@@ -25,8 +25,12 @@ pub struct Measurement {
     pub seconds: f64,
     /// From the first picture to the first one younger than 250 ms; `None` when there was none.
     pub live_after_ms: Option<f64>,
-    /// Times longer than 200 ms without a new frame.
+    /// Times longer than 200 ms without a new frame; the last one may still go on.
     pub gaps: Vec<Gap>,
+    /// When an older frame was shown than before, the first 50.
+    pub returns: Vec<Return>,
+    /// How it began.
+    pub joining: Joining,
     /// Age of a frame when it is shown.
     pub glass_to_glass_ms: Spread,
     /// When a beep was heard less when its flash was shown: positive is sound late.
@@ -47,6 +51,22 @@ pub struct Measurement {
     pub audio_stats: Value,
 }
 
+/// How a viewer's connection became a live picture. Times are counted from the moment the page is told that
+/// it is connected; `None` without a connection or a picture.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Joining {
+    /// The frame that was made when the connection stood, by the clock in the frames.
+    pub live_frame: Option<f64>,
+    /// The first frame that was shown.
+    pub first_frame: Option<u32>,
+    /// When the first picture was shown, ms.
+    pub first_picture_ms: Option<f64>,
+    /// When a frame no older than frames are afterwards, and 60 ms, was shown, ms.
+    pub live_ms: Option<f64>,
+    /// As [`Measurement::gaps`], but from the first picture on.
+    pub gaps: Vec<Gap>,
+}
+
 /// A time without a new frame.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Gap {
@@ -56,6 +76,21 @@ pub struct Gap {
     pub length_ms: f64,
     /// Frames the browser showed by its end; more than one: it was the script that was held up.
     pub presented: u32,
+    /// The last frame seen before it.
+    pub before: Option<u32>,
+    /// The first frame seen after it; `None` while it goes on.
+    pub after: Option<u32>,
+}
+
+/// An older frame after a newer one: a group of pictures begins anew.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Return {
+    /// When the older one was shown, in ms from the first picture.
+    pub at_ms: f64,
+    /// The newer frame.
+    pub before: u32,
+    /// The older frame.
+    pub after: u32,
 }
 
 /// How a quantity is spread, in ms; `None` without any value.
@@ -147,14 +182,7 @@ impl Measurement {
 
     /// Judges what was seen.
     pub fn judge(&self, promise: ViewerPromise, load: &LoadReport) -> Verdict {
-        let broken = self.broken(promise);
-        if broken.is_empty() {
-            return Verdict::Held;
-        }
-        match load.excuse() {
-            Some(excuse) => Verdict::Invalid { excuse, broken },
-            None => Verdict::Broken(broken),
-        }
+        Verdict::new(self.broken(promise), load)
     }
 
     fn broken(&self, promise: ViewerPromise) -> Vec<String> {
@@ -208,6 +236,17 @@ impl Measurement {
 }
 
 impl Verdict {
+    /// Judges by what was broken.
+    pub fn new(broken: Vec<String>, load: &LoadReport) -> Self {
+        if broken.is_empty() {
+            return Self::Held;
+        }
+        match load.excuse() {
+            Some(excuse) => Self::Invalid { excuse, broken },
+            None => Self::Broken(broken),
+        }
+    }
+
     /// `Ok` when the promise held; else words that say whether it was broken or the run was invalid.
     ///
     /// # Errors
@@ -239,7 +278,8 @@ mod tests {
     fn good() -> Measurement {
         serde_json::from_value(json!({
             "frames_seen": 1800, "first_frame": 100, "last_frame": 1899, "missing": [], "unreadable": 0,
-            "presented": 1800, "seconds": 60.1, "live_after_ms": 300.0, "gaps": [],
+            "presented": 1800, "seconds": 60.1, "live_after_ms": 300.0, "gaps": [], "returns": [],
+            "joining": { "live_frame": 99.5, "first_frame": 60, "first_picture_ms": 90.0, "live_ms": 400.0, "gaps": [] },
             "glass_to_glass_ms": { "median": 80.0, "p95": 100.0, "worst": 140.0 },
             "sound_minus_picture": { "pairs": 28, "beeps": 30, "loudspeaker_delay_ms": 30.0, "median_ms": 12.0, "worst_ms": -31.0, "list_ms": [12.0] },
             "playout_difference": { "samples": 100, "median_ms": 10.0 },
@@ -265,7 +305,10 @@ mod tests {
         assert!(broken(|m| m.first_frame = None)[0].contains("0.00 %"));
         assert!(broken(|m| m.seconds = 30.0)[0].contains("30 s"));
         assert!(
-            broken(|m| m.gaps = vec![Gap { at_ms: 9.0, length_ms: 201.0, presented: 1 }])[0].contains("201")
+            broken(|m| m.gaps =
+                vec![Gap { at_ms: 9.0, length_ms: 201.0, presented: 1, before: Some(9), after: Some(15) }])
+                [0]
+            .contains("201")
         );
         assert!(broken(|m| m.glass_to_glass_ms.median = Some(151.0))[0].contains("151"));
         assert!(broken(|m| m.glass_to_glass_ms.median = None)[0].contains("glass"));

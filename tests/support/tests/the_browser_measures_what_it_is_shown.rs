@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use penstock_test_support::{
     Browser, FileServer, Load, Marker, MarkerOptions, Measurement, Pace, Target, Turn, note,
 };
@@ -59,10 +59,12 @@ async fn a_sound_file_is_seen_whole_and_in_step() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_sound_and_a_freeze_are_found() -> Result<()> {
+async fn a_late_sound_a_freeze_and_an_end_are_found() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    // Sound 300 ms late; nothing shown from second 6.0 to 6.5.
+    // Sound 300 ms late; nothing shown from second 6.0 to 6.5, and from second 8 on.
     let faults = [
+        "-t",
+        "8",
         "-vf",
         "select='not(between(t,6.0,6.5))'",
         "-fps_mode",
@@ -79,8 +81,15 @@ async fn a_late_sound_and_a_freeze_are_found() -> Result<()> {
     let measured = watch(folder.path(), &faults).await?;
     let offset = measured.sound_minus_picture.median_ms.context("no flash with a beep")?;
     ensure!((200.0..330.0).contains(&offset), "{measured:?}");
-    ensure!(measured.gaps.len() == 1, "{measured:?}");
-    ensure!((480.0..650.0).contains(&measured.gaps[0].length_ms), "{measured:?}");
+    let [freeze, end] = measured.gaps[..] else { bail!("{measured:?}") };
+    ensure!((480.0..650.0).contains(&freeze.length_ms), "{measured:?}");
+    let near = |frame: Option<u32>, range: std::ops::RangeInclusive<u32>| {
+        frame.is_some_and(|frame| range.contains(&frame))
+    };
+    ensure!(near(freeze.before, 174..=179) && near(freeze.after, 195..=200), "{measured:?}");
+    ensure!(end.length_ms > 1_500.0 && end.after.is_none(), "{measured:?}");
+    ensure!(measured.returns.is_empty(), "{measured:?}");
+    ensure!(measured.joining.live_ms.is_none() && measured.joining.gaps.len() == 2, "{measured:?}");
     ensure!((180..=194).all(|frame| measured.missing.contains(&frame)), "{measured:?}");
     Ok(())
 }

@@ -11,13 +11,14 @@ use penstock_test_support::{Marker, MarkerError, MarkerOptions, Pace, Picture, T
 const SECONDS: u64 = 4;
 
 fn encode(path: &Path, sample_rate: u32, channels: u16) -> Result<()> {
-    let options = MarkerOptions {
-        sample_rate,
-        channels,
-        duration: Some(Duration::from_secs(SECONDS)),
-        pace: Pace::Unpaced,
-        ..MarkerOptions::new(Target::File(path.to_owned()))
-    };
+    let options =
+        MarkerOptions { sample_rate, channels, ..MarkerOptions::new(Target::File(path.to_owned())) };
+    encode_with(options)
+}
+
+fn encode_with(options: MarkerOptions) -> Result<()> {
+    let options =
+        MarkerOptions { duration: Some(Duration::from_secs(SECONDS)), pace: Pace::Unpaced, ..options };
     let report = Marker::start(options)?.finish(Duration::from_secs(120))?;
     ensure!(u64::from(report.frames) == SECONDS * 30, "{report:?}");
     Ok(())
@@ -58,19 +59,36 @@ fn start_time(input: &Path, stream: &str) -> Result<f64> {
     String::from_utf8(result.stdout)?.trim().parse().context("no start time")
 }
 
+fn all_frames_read_back(file: &Path, (width, height): (usize, usize)) -> Result<()> {
+    let pictures = pictures(file, width, height)?;
+    let numbers: Vec<Option<u32>> =
+        pictures.iter().map(|p| Picture::read(width, p).map(|r| r.frame)).collect();
+    let expected: Vec<Option<u32>> = (0..SECONDS as u32 * 30).map(Some).collect();
+    ensure!(numbers == expected, "{width} x {height}: {numbers:?}");
+    Ok(())
+}
+
 #[test]
 fn every_frame_reads_back_in_both_sizes() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("marker.flv");
     encode(&file, 48_000, 2)?;
-    for (width, height) in [(1280, 720), (640, 360)] {
-        let pictures = pictures(&file, width, height)?;
-        let numbers: Vec<Option<u32>> =
-            pictures.iter().map(|p| Picture::read(width, p).map(|r| r.frame)).collect();
-        let expected: Vec<Option<u32>> = (0..SECONDS as u32 * 30).map(Some).collect();
-        ensure!(numbers == expected, "{width} x {height}: {numbers:?}");
-    }
-    Ok(())
+    all_frames_read_back(&file, (1280, 720))?;
+    all_frames_read_back(&file, (640, 360))
+}
+
+#[test]
+fn noise_takes_the_whole_rate_and_every_frame_reads_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("marker.flv");
+    let options = MarkerOptions::long_groups_to_rtmp("");
+    let rate = u64::from(options.video_bitrate);
+    encode_with(MarkerOptions { target: Target::File(file.clone()), ..options })?;
+    let video = folder.path().join("video.h264");
+    ffmpeg(&file, &["-c", "copy", "-an", "-f", "h264", &video.to_string_lossy()])?;
+    let bits = std::fs::metadata(&video)?.len() * 8;
+    ensure!((rate * 8 / 10..rate * 13 / 10).contains(&(bits / SECONDS)), "{} bit/s", bits / SECONDS);
+    all_frames_read_back(&file, (1280, 720))
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use base::{Clock, SystemClock};
+use tokio::sync::watch;
 
 use super::{Picture, Sound};
 
@@ -59,8 +60,10 @@ pub struct MarkerOptions {
     pub fps: u32,
     /// Frames from one key frame to the next.
     pub gop: u32,
-    /// Bits per second of the picture.
+    /// Bits per second of the picture; without noise it needs a tenth of the default.
     pub video_bitrate: u32,
+    /// Strength of the noise in the picture, levels of brightness; 0: none.
+    pub noise: u8,
     /// Samples per second of the sound.
     pub sample_rate: u32,
     /// 1 or 2.
@@ -81,6 +84,7 @@ impl MarkerOptions {
             fps: 30,
             gop: 60,
             video_bitrate: 2_000_000,
+            noise: 0,
             sample_rate: 48_000,
             channels: 2,
             duration: None,
@@ -91,6 +95,17 @@ impl MarkerOptions {
     /// The same, published to an `rtmp://` address.
     pub fn to_rtmp(url: impl Into<String>) -> Self {
         Self::new(Target::Rtmp(url.into()))
+    }
+
+    /// Published to an `rtmp://` address with a key frame every 8.3 s, as some encoders do by default, and
+    /// noise that takes the whole bit rate: what a viewer who joins late has to be given is 2 MB.
+    pub fn long_groups_to_rtmp(url: impl Into<String>) -> Self {
+        Self { gop: 249, noise: 32, ..Self::to_rtmp(url) }
+    }
+
+    /// The frame of its group of pictures that is made this long after the group's first.
+    pub fn frame_in_group(&self, time: Duration) -> u32 {
+        (time.as_secs_f64() * f64::from(self.fps)).round() as u32 % self.gop
     }
 }
 
@@ -147,6 +162,9 @@ pub struct MarkerReport {
 /// A running picture. Dropping it ends ffmpeg.
 pub struct Marker {
     child: Child,
+    gop: u32,
+    /// Frames handed to the encoder; closed when there will be no more.
+    frames: watch::Receiver<u32>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     ended: Option<ExitStatus>,
@@ -155,7 +173,6 @@ pub struct Marker {
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
-    frames: AtomicU32,
     late_max_us: AtomicU64,
     /// When the encoder took its first sample: time zero of the schedule.
     origin: OnceLock<Instant>,
@@ -170,12 +187,15 @@ impl Marker {
     /// The size is unfit, or ffmpeg cannot be started.
     pub fn start(options: MarkerOptions) -> Result<Self, MarkerError> {
         let picture = Picture::new(options.width, options.height, options.fps)
-            .ok_or(MarkerError::Size { width: options.width, height: options.height })?;
+            .ok_or(MarkerError::Size { width: options.width, height: options.height })?
+            .with_noise(options.noise);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(MarkerError::Start)?;
         listener.set_nonblocking(true).map_err(MarkerError::Start)?;
         let sound_port = listener.local_addr().map_err(MarkerError::Start)?.port();
+        let gop = options.gop;
         let mut child = command(&options, sound_port).spawn().map_err(MarkerError::Start)?;
         let shared = Arc::new(Shared::default());
+        let (count, frames) = watch::channel(0);
         let mut threads = Vec::with_capacity(3);
         if let Some(stderr) = child.stderr.take() {
             let shared = Arc::clone(&shared);
@@ -187,14 +207,24 @@ impl Marker {
         }
         if let Some(stdin) = child.stdin.take() {
             let shared = Arc::clone(&shared);
-            threads.push(thread::spawn(move || feed_picture(stdin, picture, &options, &shared)));
+            threads.push(thread::spawn(move || feed_picture(stdin, picture, &options, &shared, &count)));
         }
-        Ok(Self { child, shared, threads, ended: None })
+        Ok(Self { child, gop, frames, shared, threads, ended: None })
     }
 
     /// How many frames were handed to the encoder: their numbers are 0 up to this, exclusive.
     pub fn published_frames(&self) -> u32 {
-        self.shared.frames.load(Ordering::Acquire)
+        *self.frames.borrow()
+    }
+
+    /// Waits until the frame that stands at `place` in its group of pictures (0: the key frame) is handed to
+    /// the encoder; its number. `None`: ffmpeg ends before.
+    pub async fn reach(&self, place: u32) -> Option<u32> {
+        let mut frames = self.frames.clone();
+        let gop = self.gop.max(1);
+        let now = *frames.borrow_and_update();
+        let wanted = now + (place % gop + gop - now % gop) % gop;
+        frames.wait_for(|count| *count > wanted).await.is_ok().then_some(wanted)
     }
 
     /// The most a frame was made later than it was due, from the third second on.
@@ -330,7 +360,13 @@ fn keep_lines(stderr: impl Read, shared: &Shared) {
     }
 }
 
-fn feed_picture(mut stdin: impl Write, mut picture: Picture, options: &MarkerOptions, shared: &Shared) {
+fn feed_picture(
+    mut stdin: impl Write,
+    mut picture: Picture,
+    options: &MarkerOptions,
+    shared: &Shared,
+    frames: &watch::Sender<u32>,
+) {
     let frame_time = Duration::from_secs(1) / options.fps;
     let count =
         options.duration.map(|d| u32::try_from(d.as_nanos() / frame_time.as_nanos()).unwrap_or(u32::MAX));
@@ -352,7 +388,7 @@ fn feed_picture(mut stdin: impl Write, mut picture: Picture, options: &MarkerOpt
             return;
         }
         number += 1;
-        shared.frames.store(number, Ordering::Release);
+        frames.send_replace(number);
     }
 }
 

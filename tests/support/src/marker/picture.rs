@@ -1,11 +1,15 @@
 //! Draws the frames: code, digits, a ball, running colour bars and the flash.
 
+use base::{Randomness, SeededRandomness};
+
 use super::code::{self, CODE_CELLS, CODE_ROWS, Reading};
 use super::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
 use super::{FLASH_LENGTH, FLASH_PERIOD};
 
 /// Cells across the picture: every place below is given in cells.
 const CELLS_ACROSS: usize = 40;
+/// Rows of cells that the colour bars and their noise fill.
+const NOISE_ROWS: usize = 5;
 
 #[derive(Clone, Copy)]
 struct Colour(u8, u8, u8);
@@ -35,6 +39,8 @@ pub struct Picture {
     cell: usize,
     background: Vec<u8>,
     frame: Vec<u8>,
+    /// What is added to the brightness of the bars, a different part of it each frame; empty: nothing.
+    noise: Vec<u8>,
 }
 
 impl Picture {
@@ -50,18 +56,37 @@ impl Picture {
         {
             return None;
         }
-        let mut picture =
-            Self { width, height, fps, cell, background: Vec::new(), frame: vec![0; width * height * 3 / 2] };
+        let mut picture = Self {
+            width,
+            height,
+            fps,
+            cell,
+            background: Vec::new(),
+            frame: vec![0; width * height * 3 / 2],
+            noise: Vec::new(),
+        };
         picture.rectangle(0, 0, width, height, NIGHT);
         picture.rectangle(0, 0, width, (CODE_ROWS + 2) * cell, BLACK);
         picture.background = picture.frame.clone();
         Some(picture)
     }
 
+    /// The same with noise in the colour bars, up to `strength` levels of brightness: an encoder then needs
+    /// the rate it may have.
+    #[must_use]
+    pub fn with_noise(mut self, strength: u8) -> Self {
+        let mut noise = vec![0; if strength == 0 { 0 } else { 2 * NOISE_ROWS * self.cell * self.width }];
+        SeededRandomness::new(1).fill(&mut noise);
+        noise.iter_mut().for_each(|level| *level = (u16::from(*level) * u16::from(strength) / 255) as u8);
+        self.noise = noise;
+        self
+    }
+
     /// The bytes of frame `number`, made at `wall_ms` (milliseconds since 1970).
     pub fn draw(&mut self, number: u32, wall_ms: u64) -> &[u8] {
         self.frame.copy_from_slice(&self.background);
         self.bars(number);
+        self.noise(number);
         self.ball(number);
         self.digits(number, wall_ms);
         if self.flashes(number) {
@@ -120,6 +145,20 @@ impl Picture {
             let first = bar.min(width - x);
             self.rectangle(x, 17 * cell, first, 5 * cell, colour);
             self.rectangle(0, 17 * cell, bar - first, 5 * cell, colour);
+        }
+    }
+
+    fn noise(&mut self, number: u32) {
+        let length = self.noise.len() / 2;
+        if length == 0 {
+            return;
+        }
+        // A prime: the noise comes back after many frames only.
+        let from = number as usize * 7_919 % length;
+        let start = 17 * self.cell * self.width;
+        for (level, more) in self.frame.iter_mut().skip(start).take(length).zip(self.noise.iter().skip(from))
+        {
+            *level = level.saturating_add(*more);
         }
     }
 

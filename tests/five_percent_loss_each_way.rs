@@ -1,0 +1,81 @@
+//! Five of a hundred datagrams are lost on each way, whatever they are: players have their frames all the same,
+//! and what is sent again stays a small part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use load_tests::{Identity, Profile, Recording, Swarm, SwarmOptions};
+use test_support::{Line, Load, Node, NodeOptions, Relay, RelayOptions, Turn, Verdict, note};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+const LOSS: f64 = 0.05;
+const WHOLE_SHARE_MIN: f64 = 0.999;
+const AGAIN_SHARE_MAX: f64 = 0.15;
+
+const PLAYERS: usize = 8;
+/// Time for all to have media: a lost flight of a handshake takes half a second.
+const JOINING_MAX: Duration = Duration::from_secs(30);
+/// Replays of joins are over then.
+const SETTLING: Duration = Duration::from_secs(3);
+const MEASURED: Duration = Duration::from_secs(20);
+/// Share of the frames due that came within the time, whole: what is under way at its ends does not count.
+const IN_TIME_SHARE_MIN: f64 = 0.99;
+
+#[tokio::test]
+async fn costs_no_frames() -> Result<()> {
+    LocalSet::new().run_until(play()).await
+}
+
+async fn play() -> Result<()> {
+    let recording = Recording::make(2_000_000).await?;
+    let _turn = Turn::take().await?;
+    // A relay stands before one port: one shard.
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_WEBRTC_SHARDS", "1");
+    let node = Node::start(options).await?;
+    let mut publisher = recording.publish(&node.rtmp_url("LiveApp", "stream1"))?;
+    let line = Line { loss: LOSS, ..Line::default() };
+    let options = RelayOptions { to_node: line, to_viewers: line, seed: 5 };
+    let relay = Relay::before(&node, "LiveApp", "stream1", options).await?;
+    let options = SwarmOptions {
+        url: node.signalling_url("LiveApp"),
+        stream: "stream1".to_owned(),
+        players: PLAYERS,
+        joins_per_second: 20.0,
+        profile: Profile::Gcm,
+        opening: PLAYERS,
+        detour: Some(relay.detour()),
+    };
+    let mut swarm = Swarm::start(options, Arc::new(Identity::new()?));
+    let joined = swarm.joined(JOINING_MAX).await;
+    sleep(SETTLING).await;
+    let (before, load) = (relay.report().to_viewers, Load::watch());
+    swarm.open_window();
+    sleep(MEASURED).await;
+    let summary = swarm.close_window(recording.fps());
+    let (sent, load) = (relay.report().to_viewers.since(&before), load.report());
+    publisher.check()?;
+    let Some(summary) = summary else { anyhow::bail!("no window was open") };
+    note(&format!(
+        "{summary:?}\nrelay, to viewers: {sent:?}\n{:?}\n{:?}\nmachine: {load}",
+        node.metric_lines("penstock_nacks_total").await?,
+        node.metric_lines("penstock_replays_total").await?,
+    ));
+    ensure!(sent.lost * 30 > sent.passed, "nothing was lost: {sent:?}");
+    let frames = summary.video.frames as f64;
+    let whole = frames / (frames + summary.video.broken_frames as f64).max(1.0);
+    let again = sent.again_bytes as f64 / sent.bytes.max(1) as f64;
+    let promises = [
+        (!joined || summary.joined < PLAYERS, format!("{} of {PLAYERS} joined", summary.joined)),
+        (!summary.ended.is_empty(), format!("players ended: {:?}", summary.ended)),
+        (whole < WHOLE_SHARE_MIN, format!("{:.3} % of the frames were whole", whole * 100.0)),
+        (
+            summary.frames_share < IN_TIME_SHARE_MIN,
+            format!("{:.2} % of the frames came", summary.frames_share * 100.0),
+        ),
+        (again > AGAIN_SHARE_MAX, format!("{:.1} % of the bytes were sent again", again * 100.0)),
+    ];
+    let broken = promises.into_iter().filter(|(broken, _)| *broken).map(|(_, what)| what).collect();
+    Verdict::new(broken, &load).into_result()
+}
