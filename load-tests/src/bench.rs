@@ -31,8 +31,19 @@ pub struct BenchOptions {
     pub cores: Cores,
     /// Players that may be there at once; they all come from one address.
     pub players: usize,
+    /// Whether a busy node refuses players.
+    pub admission: Admission,
     /// Further environment variables of the node.
     pub environment: Vec<(String, String)>,
+}
+
+/// Whether a busy node refuses players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// As it does unless told otherwise.
+    On,
+    /// Never for that: to see what becomes of those who play.
+    Off,
 }
 
 /// A running node.
@@ -63,7 +74,7 @@ impl Bench {
     /// # Errors
     /// The node did not start.
     pub async fn start(options: &BenchOptions) -> anyhow::Result<Self> {
-        let BenchOptions { node, cores, players, environment } = options;
+        let BenchOptions { node, cores, players, admission, environment } = options;
         let allowed = (players + 16).to_string();
         let mut node = NodeOptions::new(node)
             .environment("PENSTOCK_HTTP_BIND_ADDRESSES", "127.0.0.1")
@@ -71,8 +82,11 @@ impl Bench {
             .environment("PENSTOCK_WEBRTC_SHARDS", &cores.node.len().to_string())
             .environment("PENSTOCK_HTTP_WORKERS", "1")
             .environment("PENSTOCK_LOG_LEVEL", "warn");
-        for limit in ["SIGNALLING_SOCKETS_PER_ADDRESS", "PLAYERS_PER_ADDRESS"] {
-            node = node.environment(&format!("PENSTOCK_LIMITS_{limit}"), &allowed);
+        for limit in ["SIGNALLING_SOCKETS", "PLAYERS", "JOINS"] {
+            node = node.environment(&format!("PENSTOCK_LIMITS_{limit}_PER_ADDRESS"), &allowed);
+        }
+        if *admission == Admission::Off {
+            node = node.environment("PENSTOCK_LIMITS_SHARD_BUSY_PERCENT", "100");
         }
         for (name, value) in environment {
             node = node.environment(name, value);
@@ -104,6 +118,17 @@ impl Bench {
         publisher.check()?;
         began.context("the stream did not begin")?;
         Ok(publisher)
+    }
+
+    /// Options for players that come evenly and stay, and where eight of them open media.
+    pub fn crowd(stream: &str, players: usize, joins_per_second: f64, profile: Profile) -> Crowd {
+        Crowd {
+            stream: stream.to_owned(),
+            players,
+            pace: Pace::PerSecond(joins_per_second),
+            profile,
+            opening: Opening { count: 8, turn: 0 },
+        }
     }
 
     /// Lets players join. To be called within a `LocalSet`.

@@ -19,10 +19,11 @@ pub mod machine;
 mod receiver;
 pub mod report;
 mod row;
+pub mod scenario;
 mod source;
 mod swarm;
 
-pub use bench::{Bench, BenchOptions, Crowd};
+pub use bench::{Admission, Bench, BenchOptions, Crowd};
 pub use receiver::{
     Arrival, Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame,
 };

@@ -9,7 +9,7 @@ use test_support::{Load, note};
 use tokio::time::sleep;
 
 use crate::bare::{self, Bare, Pattern, Sealing};
-use crate::bench::{Bench, BenchOptions, Crowd};
+use crate::bench::{Admission, Bench, BenchOptions, Crowd};
 use crate::machine::{Cores, FOREIGN_SHARE_MAX, Noise, Syscalls, Used};
 use crate::receiver::Profile;
 use crate::source::Recording;
@@ -95,6 +95,7 @@ impl Row {
             node: options.node.clone(),
             cores: options.cores.clone(),
             players: case.players,
+            admission: Admission::Off,
             environment: options.environment.clone(),
         })
         .await?;

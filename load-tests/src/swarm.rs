@@ -164,6 +164,8 @@ pub struct Summary {
     /// From the keys to the first frame that was sent less than 100 ms before, of the players that open media,
     /// milliseconds.
     pub live_ms: Option<Percentiles>,
+    /// Players that had such a frame.
+    pub live_players: usize,
     /// Feedback since the players began.
     pub feedback: Feedback,
     /// Packets that were decrypted and found authentic, by the players that do so.
@@ -300,6 +302,7 @@ struct Sum {
     gaps: Spread,
     first_frames: Spread,
     lives: Spread,
+    live_players: usize,
     feedback: Feedback,
     opened: u64,
     frames_known: u64,
@@ -326,6 +329,7 @@ impl Sum {
         self.handshakes.extend(player.handshake_time());
         self.first_frames.extend(player.first_frame_time());
         self.lives.extend(player.live_time());
+        self.live_players += usize::from(player.live_time().is_some());
         let join = player.join_time();
         self.joined += usize::from(join.is_some());
         self.joins.extend(join);
@@ -368,6 +372,7 @@ impl Sum {
             sound_delay_ms: sound_delays(&self.sounds).percentiles_ms(),
             first_frame_ms: self.first_frames.percentiles_ms(),
             live_ms: self.lives.percentiles_ms(),
+            live_players: self.live_players,
             gap_ms: self.gaps.percentiles_ms(),
             feedback: self.feedback,
             opened: self.opened,

@@ -12,6 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use penstock_load_tests::bare::Pattern;
 use penstock_load_tests::machine::{self, Cores};
 use penstock_load_tests::report::{median_table, medians, row_lines, write_plots};
+use penstock_load_tests::scenario::{
+    self, BurstsOptions, JoinsOptions, OverloadOptions, RejoinOptions, Stage,
+};
 use penstock_load_tests::{Case, Profile, Recording, RecordingOptions, Row, RowOptions};
 use serde_json::json;
 use tokio::task::LocalSet;
@@ -43,8 +46,83 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Rows of players that play one stream.
+    /// Rows of players that play one stream, admission off.
     Rows(RowsArguments),
+    /// Joins one after the other on an idle node, then as many as it takes.
+    Joins(JoinsArguments),
+    /// Admission on, and more come than the node can carry.
+    Overload(OverloadArguments),
+    /// Key frames of 300 KB for a full shard, and an ordinary stream beside.
+    Bursts(BurstsArguments),
+    /// Many come at once, 7 s into a group of pictures of 8.3 s.
+    Rejoin(RejoinArguments),
+}
+
+#[derive(Args)]
+struct JoinsArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Joins one after the other.
+    #[arg(long, default_value_t = 50)]
+    single: usize,
+    /// Joins at full speed.
+    #[arg(long, default_value_t = 600)]
+    many: usize,
+    /// How many of those at a time.
+    #[arg(long, default_value_t = 64)]
+    at_once: usize,
+}
+
+#[derive(Args)]
+struct OverloadArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Players that are there.
+    #[arg(long, default_value_t = 600)]
+    existing: usize,
+    /// Players that come: twice what the node can carry.
+    #[arg(long, default_value_t = 1_800)]
+    joiners: usize,
+    /// Within which time, seconds.
+    #[arg(long, default_value_t = 10)]
+    within: u64,
+}
+
+#[derive(Args)]
+struct BurstsArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Players of the stream with large key frames.
+    #[arg(long, default_value_t = 600)]
+    players: usize,
+    /// Players of the other stream.
+    #[arg(long, default_value_t = 8)]
+    others: usize,
+    /// How long is measured, seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
+#[derive(Args)]
+struct RejoinArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Players that are there.
+    #[arg(long, default_value_t = 500)]
+    existing: usize,
+    /// Players that come.
+    #[arg(long, default_value_t = 50)]
+    joiners: usize,
+}
+
+#[derive(Args)]
+struct Offer {
+    /// What players offer: GCM as browsers do, or CM alone.
+    #[arg(long, value_enum, default_value = "gcm")]
+    profile: OfferedProfile,
+    /// Joins begun per second before it begins.
+    #[arg(long, default_value_t = 50.0)]
+    joins: f64,
 }
 
 #[derive(Args)]
@@ -122,9 +200,39 @@ async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<ExitCod
     if let Some(folder) = &common.results {
         fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     }
-    match command {
-        Command::Rows(arguments) => rows(&common, cores, &arguments).await,
+    let stage = |offer: &Offer| Stage {
+        node: common.node.clone(),
+        cores: cores.clone(),
+        profile: offer.profile.into(),
+        joins: offer.joins,
+        environment: common.settings.clone(),
+    };
+    let outcome = match command {
+        Command::Rows(arguments) => return rows(&common, cores, &arguments).await,
+        Command::Joins(JoinsArguments { offer, single, many, at_once }) => {
+            scenario::joins(&stage(&offer), JoinsOptions { single, many, at_once }).await?
+        }
+        Command::Overload(OverloadArguments { offer, existing, joiners, within }) => {
+            let within = Duration::from_secs(within);
+            scenario::overload(&stage(&offer), OverloadOptions { existing, joiners, within }).await?
+        }
+        Command::Bursts(BurstsArguments { offer, players, others, seconds }) => {
+            let window = Duration::from_secs(seconds);
+            scenario::bursts(&stage(&offer), BurstsOptions { players, others, window }).await?
+        }
+        Command::Rejoin(RejoinArguments { offer, existing, joiners }) => {
+            scenario::rejoin(&stage(&offer), RejoinOptions { existing, joiners }).await?
+        }
+    };
+    print!("{outcome}");
+    if let Some(folder) = &common.results {
+        let all = json!({"machine": machine::describe(), "cores": cores, "outcome": outcome});
+        fs::write(
+            folder.join(format!("{}.json", outcome.scenario)),
+            serde_json::to_string_pretty(&all)? + "\n",
+        )?;
     }
+    Ok(if outcome.is_missed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn rows(common: &Common, cores: Cores, arguments: &RowsArguments) -> anyhow::Result<ExitCode> {
