@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use load_tests::{Identity, Profile, Recording, Swarm, SwarmOptions};
+use load_tests::{Identity, Opening, Publisher, Recording, RecordingOptions, Swarm, SwarmOptions};
 use test_support::{Line, Load, Node, NodeOptions, Relay, RelayOptions, Turn, Verdict, note};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
@@ -29,23 +29,19 @@ async fn costs_no_frames() -> Result<()> {
 }
 
 async fn play() -> Result<()> {
-    let recording = Recording::make(2_000_000).await?;
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let _turn = Turn::take().await?;
     // A relay stands before one port: one shard.
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_WEBRTC_SHARDS", "1");
     let node = Node::start(options).await?;
-    let mut publisher = recording.publish(&node.rtmp_url("LiveApp", "stream1"))?;
+    let mut publisher = Publisher::start(&recording, node.rtmp_address(), "LiveApp", "stream1")?;
     let line = Line { loss: LOSS, ..Line::default() };
     let options = RelayOptions { to_node: line, to_viewers: line, seed: 5 };
     let relay = Relay::before(&node, "LiveApp", "stream1", options).await?;
     let options = SwarmOptions {
-        url: node.signalling_url("LiveApp"),
-        stream: "stream1".to_owned(),
-        players: PLAYERS,
-        joins_per_second: 20.0,
-        profile: Profile::Gcm,
-        opening: PLAYERS,
+        opening: Opening { count: PLAYERS, turn: 0 },
         detour: Some(relay.detour()),
+        ..SwarmOptions::new(node.signalling_url("LiveApp"), "stream1", PLAYERS)
     };
     let mut swarm = Swarm::start(options, Arc::new(Identity::new()?));
     let joined = swarm.joined(JOINING_MAX).await;
@@ -53,7 +49,7 @@ async fn play() -> Result<()> {
     let (before, load) = (relay.report().to_viewers, Load::watch());
     swarm.open_window();
     sleep(MEASURED).await;
-    let summary = swarm.close_window(recording.fps());
+    let summary = swarm.close_window();
     let (sent, load) = (relay.report().to_viewers.since(&before), load.report());
     publisher.check()?;
     let Some(summary) = summary else { anyhow::bail!("no window was open") };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use load_tests::{Identity, Profile, Recording, Swarm, SwarmOptions, machine};
+use load_tests::{FPS, Identity, Publisher, Recording, RecordingOptions, Swarm, SwarmOptions, machine};
 use test_support::rtmp_client::{header, message};
 use test_support::{Load, Node, NodeOptions, RtmpClient, Turn, note};
 use tokio::task::{JoinSet, LocalSet};
@@ -104,21 +104,15 @@ async fn floods_stay_within_the_budget() -> Result<()> {
 
 async fn flooded() -> Result<()> {
     let _turn = Turn::take().await?;
-    let recording = Recording::make(500_000).await?;
+    let options = RecordingOptions { bitrate: 500_000, ..RecordingOptions::default() };
+    let recording = Arc::new(Recording::make(options).await?);
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
         .environment("PENSTOCK_LIMITS_MEDIA_MEMORY_MB", &BUDGET_MIB.to_string());
     let node = Node::start(options).await?;
-    let _encoder = recording.publish(&node.rtmp_url("LiveApp", "modest"))?;
-    pictures_are(&node, recording.fps()).await.context("the stream did not begin")?;
+    let _encoder = Publisher::start(&recording, node.rtmp_address(), "LiveApp", "modest")?;
+    pictures_are(&node, f64::from(FPS)).await.context("the stream did not begin")?;
     let mut viewers = Swarm::start(
-        SwarmOptions {
-            url: node.signalling_url("LiveApp"),
-            stream: "modest".to_owned(),
-            players: 3,
-            joins_per_second: 10.0,
-            profile: Profile::Gcm,
-            opening: 0,
-        },
+        SwarmOptions::new(node.signalling_url("LiveApp"), "modest", 3),
         Arc::new(Identity::new()?),
     );
     ensure!(viewers.joined(PATIENCE).await, "the viewers did not join");
@@ -185,7 +179,7 @@ async fn flooded() -> Result<()> {
     .context("no hoarder was ended")?;
 
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let seen = viewers.close_window(recording.fps()).context("the window was not open")?;
+    let seen = viewers.close_window().context("the window was not open")?;
     let (most_resident, most_held) = most.get();
     let load = load.report();
     note(&format!(

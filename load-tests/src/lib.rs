@@ -13,11 +13,20 @@
 //! Invariants: a player sends what a browser would send and no more; a frame counts only when every packet
 //! of it came; a figure that was not measured is absent, never zero.
 
+pub mod bare;
+mod bench;
 pub mod machine;
 mod receiver;
+pub mod report;
+mod row;
+pub mod scenario;
 mod source;
 mod swarm;
 
-pub use receiver::{Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame};
-pub use source::{Publisher, Recording};
-pub use swarm::{Percentiles, Spread, Summary, Swarm, SwarmOptions};
+pub use bench::{Admission, Bench, BenchOptions, Crowd};
+pub use receiver::{
+    Arrival, Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame,
+};
+pub use row::{Case, Row, RowOptions};
+pub use source::{FPS, Ledger, Publisher, Recording, RecordingOptions, fingerprint};
+pub use swarm::{Opening, Pace, Percentiles, Spread, Summary, Swarm, SwarmOptions};

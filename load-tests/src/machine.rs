@@ -1,15 +1,19 @@
 //! What a process used, which core a thread runs on, and how even the machine is.
 
+mod gauge;
+mod noise;
+mod syscalls;
+
+pub use gauge::{FOREIGN_SHARE_MAX, Gauge, PLAYERS_CPU_PERCENT_MAX, Used};
+pub use noise::{Noise, computing, sending};
+pub use syscalls::Syscalls;
+
 use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
-use base::{Clock, SystemClock};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
-/// Rounds of the fixed loop: about 100 ms.
-const ROUNDS: u64 = 100_000_000;
 
 /// What a process has used so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +55,64 @@ fn parse(stat: &str, status: &str, ticks_per_second: u64) -> Option<Usage> {
     Some(Usage { user: time(11)?, system: time(12)?, resident_bytes: kilobytes * 1024 })
 }
 
+/// Which cores do what.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Cores {
+    /// The node's, one per shard.
+    pub node: Vec<usize>,
+    /// The players' and the publishers'.
+    pub players: usize,
+}
+
+impl Cores {
+    /// The first allowed cores for a node of `shards`, the last one for the rest. Where there are too few, one
+    /// core has both.
+    ///
+    /// # Errors
+    /// The kernel does not say which may be used.
+    pub fn choose(shards: usize) -> anyhow::Result<Self> {
+        let cores = cores()?;
+        let players = *cores.last().context("no core")?;
+        Ok(Self { node: cores.into_iter().take(shards.max(1)).collect(), players })
+    }
+
+    /// Whether the players keep off the node's cores.
+    pub fn are_apart(&self) -> bool {
+        !self.node.contains(&self.players)
+    }
+
+    /// The core that stands for the node in loops that are measured beside it.
+    pub fn first(&self) -> usize {
+        self.node.first().copied().unwrap_or(self.players)
+    }
+}
+
 /// Lets this thread, and the threads and processes it starts from now on, run on one core only.
 ///
 /// # Errors
 /// There is no such core, or it may not be used.
 pub fn pin(core: usize) -> anyhow::Result<()> {
+    pin_to(&[core])
+}
+
+/// As [`pin`], on any of some cores.
+///
+/// # Errors
+/// As [`pin`].
+pub fn pin_to(cores: &[usize]) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("core {core}"))
+    cores.iter().for_each(|core| set.set(*core));
+    sched_setaffinity(None, &set).with_context(|| format!("cores {cores:?}"))
+}
+
+/// What machine this is, for those who read the figures elsewhere.
+pub fn describe() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
+    let count = cpu.lines().filter(|line| line.starts_with("processor")).count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{count} cores of {}, Linux {}", model.trim_start_matches([' ', '\t', ':']), kernel.trim())
 }
 
 /// Lets this process open as many files as it may: a player takes two.
@@ -80,24 +134,6 @@ pub fn cores() -> anyhow::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
 }
 
-/// How long a fixed piece of computing takes on `core` now. The same work took longer a minute later:
-/// then so did the node's.
-///
-/// # Errors
-/// The core cannot be used.
-pub fn fixed_loop(core: usize) -> anyhow::Result<Duration> {
-    let looped = std::thread::spawn(move || {
-        pin(core)?;
-        let start = SystemClock.now();
-        let mut work = 1u64;
-        for round in 0..ROUNDS {
-            work = std::hint::black_box(work.wrapping_mul(31).wrapping_add(round));
-        }
-        Ok(SystemClock.now() - start)
-    });
-    looped.join().map_err(|_| anyhow::anyhow!("the fixed loop ended early"))?
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,16 +146,6 @@ mod tests {
         assert_eq!(usage.system, Duration::from_millis(250));
         assert_eq!(usage.resident_bytes, 2 * 1024 * 1024);
         assert!(parse(stat, "Name:\ta\n", 100).is_none());
-    }
-
-    #[test]
-    fn the_fixed_loop_is_seen_as_time_on_a_processor() {
-        let before = usage(std::process::id()).unwrap();
-        let core = cores().unwrap()[0];
-        assert!(fixed_loop(core).unwrap() > Duration::ZERO);
-        let after = usage(std::process::id()).unwrap();
-        assert!(after.cpu_since(&before) >= Duration::from_millis(20), "{before:?} {after:?}");
-        assert!(after.resident_bytes > 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod checks;
 mod offer;
+mod picture;
 mod track;
 
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 
 use checks::Checks;
 use offer::{Local, Offer};
+use picture::Assembler;
 use track::Header;
 
 pub use offer::TrackKind;
@@ -44,12 +46,22 @@ const KEY_FRAME_REST: Duration = Duration::from_secs(1);
 const FLIGHT: Duration = Duration::from_millis(500);
 
 /// Which SRTP profiles a player offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// CM first, then GCM, as Chromium does: a node that wants GCM gets it.
     Gcm,
     /// AES_CM_128_HMAC_SHA1_80 alone.
     Cm,
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Gcm => "GCM",
+            Self::Cm => "CM",
+        })
+    }
 }
 
 impl Profile {
@@ -111,6 +123,20 @@ pub struct WholeFrame {
     /// When it was taken, by the node's clock, in ticks of the RTP clock modulo 2^32: the same for all players.
     /// `None` before the first sender report.
     pub wall_ticks: Option<u32>,
+    /// Its marker ([`fingerprint`](crate::fingerprint)), for players that open media.
+    pub fingerprint: Option<u64>,
+}
+
+/// What a datagram brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The rest of a frame of video.
+    Frame(WholeFrame),
+    /// A packet of sound that had not come yet.
+    Sound {
+        /// As [`WholeFrame::wall_ticks`], in ticks of the sound's RTP clock.
+        wall_ticks: Option<u32>,
+    },
 }
 
 struct Keys {
@@ -127,8 +153,8 @@ pub struct Receiver {
     password: String,
     /// The name its feedback comes from.
     ssrc: u32,
-    /// Whether media is decrypted, and so known to be authentic.
-    opens_media: bool,
+    /// Puts pictures together; only where media is decrypted, and so known to be authentic.
+    assembler: Option<Assembler>,
     opened: u64,
     checks: Checks,
     endpoint: Endpoint,
@@ -185,7 +211,7 @@ impl Receiver {
             ufrag,
             password,
             ssrc: randomness.next_u64() as u32,
-            opens_media: false,
+            assembler: None,
             opened: 0,
             checks,
             endpoint: Endpoint::new(local, TransportProtocol::UDP, None),
@@ -203,10 +229,10 @@ impl Receiver {
         })
     }
 
-    /// Decrypts media too: costs as much as all the rest, so only a few players do.
+    /// Decrypts media too and puts pictures together: costs as much as all the rest, so only a few players do.
     #[must_use]
-    pub const fn open_media(mut self) -> Self {
-        self.opens_media = true;
+    pub fn open_media(mut self) -> Self {
+        self.assembler = Some(Assembler::default());
         self
     }
 
@@ -273,8 +299,8 @@ impl Receiver {
         self.first_media_at
     }
 
-    /// Takes a datagram of the node; the frame of video that it made whole.
-    pub fn handle(&mut self, datagram: &[u8], now: Instant) -> Option<WholeFrame> {
+    /// Takes a datagram of the node; what of the media is there by it.
+    pub fn handle(&mut self, datagram: &[u8], now: Instant) -> Option<Arrival> {
         match datagram.first()? {
             0..=3 => self.handle_stun(datagram, now),
             20..=63 => self.handle_dtls(datagram, now),
@@ -384,14 +410,18 @@ impl Receiver {
         }
     }
 
-    fn handle_rtp(&mut self, datagram: &[u8], now: Instant) -> Option<WholeFrame> {
+    fn handle_rtp(&mut self, datagram: &[u8], now: Instant) -> Option<Arrival> {
         let &[_, kind, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3] = datagram.first_chunk::<12>()?;
         let ssrc = u32::from_be_bytes([c0, c1, c2, c3]);
         let keys = self.keys.as_mut()?;
-        if self.opens_media {
-            if let Err(error) = keys.incoming.decrypt_rtp(datagram) {
-                self.close_with(format!("RTP of the node: {error}"));
-                return None;
+        let mut opened = None;
+        if self.assembler.is_some() {
+            match keys.incoming.decrypt_rtp(datagram) {
+                Ok(packet) => opened = Some(packet),
+                Err(error) => {
+                    self.close_with(format!("RTP of the node: {error}"));
+                    return None;
+                }
             }
             self.opened += 1;
         }
@@ -401,13 +431,19 @@ impl Receiver {
         };
         self.first_media_at.get_or_insert(now);
         let timestamp = u32::from_be_bytes([t0, t1, t2, t3]);
-        let header = Header {
-            sequence: u16::from_be_bytes([s0, s1]),
-            timestamp,
-            marker: kind & 0x80 != 0,
-            bytes: datagram.len(),
-        };
-        track.packet(header, now).then(|| WholeFrame { wall_ticks: track.wall_ticks(timestamp) })
+        let marker = kind & 0x80 != 0;
+        let sequence = u16::from_be_bytes([s0, s1]);
+        let came = track.packet(Header { sequence, timestamp, marker, bytes: datagram.len() }, now)?;
+        let wall_ticks = track.wall_ticks(timestamp);
+        if track.kind == TrackKind::Audio {
+            return Some(Arrival::Sound { wall_ticks });
+        }
+        let mut fingerprint = None;
+        if let (Some(assembler), Some(opened)) = (&mut self.assembler, opened) {
+            assembler.packet(came.sequence, marker, opened.freeze());
+            fingerprint = assembler.advance(track.cursor());
+        }
+        came.frame.then_some(Arrival::Frame(WholeFrame { wall_ticks, fingerprint }))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.

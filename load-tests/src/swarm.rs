@@ -3,7 +3,7 @@
 mod player;
 mod spread;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, SystemClock, SystemRandomness};
 use test_support::Detour;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::receiver::{Counts, Feedback, Identity, Profile};
+use crate::source::{FPS, Ledger};
 
 use player::{Player, play};
 pub use spread::{Percentiles, Spread};
@@ -24,6 +25,8 @@ pub use spread::{Percentiles, Spread};
 const FULL_RATE: f64 = 0.97;
 /// Frames whose first arrival is remembered: a second and more of 30 a second.
 const FRAMES_REMEMBERED_MAX: usize = 64;
+/// Ticks per second of the sound's clock: Opus (RFC 7587 4.1).
+const SOUND_RATE: u32 = 48_000;
 /// Two times less apart than half a frame at 30 a second are of one frame.
 const SAME_FRAME_TICKS_MAX: u32 = 90_000 / 60;
 
@@ -36,14 +39,57 @@ pub struct SwarmOptions {
     pub stream: String,
     /// How many players.
     pub players: usize,
-    /// How many begin to join in a second.
-    pub joins_per_second: f64,
+    /// How they come.
+    pub pace: Pace,
     /// What they offer.
     pub profile: Profile,
-    /// How many of them decrypt what they get.
-    pub opening: usize,
     /// The relay their media goes over.
     pub detour: Option<Detour>,
+    /// Which of them decrypt what they get.
+    pub opening: Opening,
+    /// What was sent when: with it, players that open media know how late they are.
+    pub ledger: Option<Arc<Ledger>>,
+}
+
+/// How players come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// So many begin to join in a second, and stay.
+    PerSecond(f64),
+    /// So many are joining at any time; each leaves when it has media, and the next one comes.
+    Turns(usize),
+}
+
+/// Which players decrypt what they get: so many, at even distances over all that join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// How many.
+    pub count: usize,
+    /// By how many places all of them are moved, so that not every run asks the same ones.
+    pub turn: usize,
+}
+
+impl SwarmOptions {
+    /// Players that come 20 a second, offer what browsers offer, and read headers only.
+    pub fn new(url: String, stream: &str, players: usize) -> Self {
+        Self {
+            url,
+            stream: stream.to_owned(),
+            players,
+            pace: Pace::PerSecond(20.0),
+            profile: Profile::Gcm,
+            detour: None,
+            opening: Opening { count: 0, turn: 0 },
+            ledger: None,
+        }
+    }
+}
+
+impl Opening {
+    fn holds(self, index: usize, players: usize) -> bool {
+        let place = |nth| (nth * players + players / 2) / self.count + self.turn;
+        self.count >= players || (0..self.count).any(|nth| place(nth) % players == index)
+    }
 }
 
 /// When frames came to the first player that had them whole, newest last.
@@ -74,6 +120,9 @@ pub(crate) struct Shared {
     pub(crate) identity: Arc<Identity>,
     pub(crate) randomness: SystemRandomness,
     pub(crate) arrivals: RefCell<FirstArrivals>,
+    /// The moment from which sound is timed, and how late the first packet of it was then.
+    pub(crate) start: Instant,
+    pub(crate) first_sound: Cell<Option<u32>>,
     /// Where datagrams are read into, one after the other.
     pub(crate) buffer: RefCell<Vec<u8>>,
     /// Told when a player has its first media or has ended.
@@ -121,14 +170,36 @@ pub struct Summary {
     pub handshake_ms: Option<Percentiles>,
     /// From `play` to the first RTP packet, milliseconds.
     pub join_ms: Option<Percentiles>,
-    /// How much later than to the first player a frame came, milliseconds.
+    /// How much later than it was sent a frame came whole to the players that open media, milliseconds.
     pub lag_ms: Option<Percentiles>,
+    /// How much later than to the first player a frame came, milliseconds.
+    pub fanout_ms: Option<Percentiles>,
+    /// How much later sound came than the least late packet of the window, milliseconds.
+    pub sound_delay_ms: Option<Percentiles>,
     /// The longest time without a whole frame, of each player, milliseconds.
     pub gap_ms: Option<Percentiles>,
+    /// From the keys to the first whole frame, milliseconds.
+    pub first_frame_ms: Option<Percentiles>,
+    /// From the keys to the first frame that was sent less than 100 ms before, of the players that open media,
+    /// milliseconds.
+    pub live_ms: Option<Percentiles>,
+    /// Players that had such a frame.
+    pub live_players: usize,
     /// Feedback since the players began.
     pub feedback: Feedback,
     /// Packets that were decrypted and found authentic, by the players that do so.
     pub opened: u64,
+    /// Frames in the window that were put together and known again.
+    pub frames_known: u64,
+    /// Frames in the window that were put together and never sent like that.
+    pub frames_unknown: u64,
+}
+
+impl Summary {
+    /// Frames that did not come, of those sent to players that were there: broken or left out.
+    pub const fn frames_lost(&self) -> u64 {
+        self.video.broken_frames + self.video.skipped_frames
+    }
 }
 
 impl Swarm {
@@ -140,6 +211,8 @@ impl Swarm {
             identity,
             randomness: SystemRandomness,
             arrivals: RefCell::default(),
+            start: SystemClock.now(),
+            first_sound: Cell::new(None),
             buffer: RefCell::new(vec![0; player::BUFFER_BYTES]),
             news: Notify::new(),
             options,
@@ -163,6 +236,11 @@ impl Swarm {
         timeout(patience, all).await.is_ok()
     }
 
+    /// Whether every player has had media.
+    pub fn has_media(&self) -> bool {
+        self.players.iter().all(|player| player.borrow().join_time().is_some())
+    }
+
     /// Begins to measure.
     pub fn open_window(&mut self) {
         let now = SystemClock.now();
@@ -172,12 +250,12 @@ impl Swarm {
         }
     }
 
-    /// Ends measuring: what came since [`open_window`](Self::open_window) of a stream of `fps` frames per
-    /// second. Players go on; `None` when no window was open.
-    pub fn close_window(&mut self, fps: f64) -> Option<Summary> {
+    /// Ends measuring: what came since [`open_window`](Self::open_window). Players go on; `None` when no window
+    /// was open.
+    pub fn close_window(&mut self) -> Option<Summary> {
         let now = SystemClock.now();
         let seconds = (now - self.window.take()?).as_secs_f64();
-        let due = fps * seconds;
+        let due = f64::from(FPS) * seconds;
         let mut sum = Sum::default();
         for player in &self.players {
             sum.add(&mut player.borrow_mut(), now, due);
@@ -198,16 +276,29 @@ async fn let_join(
     tasks: std::rc::Weak<RefCell<JoinSet<()>>>,
 ) {
     let start = SystemClock.now();
+    let turns = match shared.options.pace {
+        Pace::PerSecond(_) => None,
+        Pace::Turns(count) => Some(Arc::new(Semaphore::new(count))),
+    };
     for (index, player) in players.into_iter().enumerate() {
-        let due = start + Duration::from_secs_f64(index as f64 / shared.options.joins_per_second);
-        sleep(due.saturating_duration_since(SystemClock.now())).await;
+        let turn = match (&turns, shared.options.pace) {
+            (Some(turns), _) => Arc::clone(turns).acquire_owned().await.ok(),
+            (None, Pace::PerSecond(rate)) => {
+                let due = start + Duration::from_secs_f64(index as f64 / rate);
+                sleep(due.saturating_duration_since(SystemClock.now())).await;
+                None
+            }
+            (None, Pace::Turns(_)) => return,
+        };
         let Some(tasks) = tasks.upgrade() else { return };
         let shared = Rc::clone(&shared);
         tasks.borrow_mut().spawn_local(async move {
-            let ended = play(&shared, &player, index < shared.options.opening).await;
+            let opens = shared.options.opening.holds(index, shared.options.players);
+            let ended = play(&shared, &player, opens).await;
             if let Err(error) = ended {
                 player.borrow_mut().end(format!("{error:#}"));
             }
+            drop(turn);
             shared.news.notify_waiters();
         });
     }
@@ -225,9 +316,16 @@ struct Sum {
     handshakes: Spread,
     joins: Spread,
     lags: Spread,
+    fanouts: Spread,
+    sounds: Vec<i32>,
     gaps: Spread,
+    first_frames: Spread,
+    lives: Spread,
+    live_players: usize,
     feedback: Feedback,
     opened: u64,
+    frames_known: u64,
+    frames_unknown: u64,
 }
 
 impl Sum {
@@ -236,14 +334,21 @@ impl Sum {
         let share = if due > 0.0 { seen.video.frames as f64 / due } else { 0.0 };
         self.worst = Some(self.worst.map_or(share, |worst| worst.min(share)));
         self.at_full_rate += usize::from(share >= FULL_RATE);
-        add(&mut self.video, &seen.video);
-        add(&mut self.audio, &seen.audio);
+        self.video.add(&seen.video);
+        self.audio.add(&seen.audio);
         self.lags.merge(&seen.lags);
+        self.fanouts.merge(&seen.fanouts);
+        self.sounds.extend(seen.sounds);
+        self.frames_known += seen.known;
+        self.frames_unknown += seen.unknown;
         if let Some(gap) = seen.gap {
             self.gaps.add(gap);
         }
         self.connects.extend(player.connect_time());
         self.handshakes.extend(player.handshake_time());
+        self.first_frames.extend(player.first_frame_time());
+        self.lives.extend(player.live_time());
+        self.live_players += usize::from(player.live_time().is_some());
         let join = player.join_time();
         self.joined += usize::from(join.is_some());
         self.joins.extend(join);
@@ -282,27 +387,53 @@ impl Sum {
             handshake_ms: self.handshakes.percentiles_ms(),
             join_ms: self.joins.percentiles_ms(),
             lag_ms: self.lags.percentiles_ms(),
+            fanout_ms: self.fanouts.percentiles_ms(),
+            sound_delay_ms: sound_delays(&self.sounds).percentiles_ms(),
+            first_frame_ms: self.first_frames.percentiles_ms(),
+            live_ms: self.lives.percentiles_ms(),
+            live_players: self.live_players,
             gap_ms: self.gaps.percentiles_ms(),
             feedback: self.feedback,
             opened: self.opened,
+            frames_known: self.frames_known,
+            frames_unknown: self.frames_unknown,
         }
     }
 }
 
-fn add(sum: &mut Counts, more: &Counts) {
-    sum.packets += more.packets;
-    sum.bytes += more.bytes;
-    sum.duplicates += more.duplicates;
-    sum.missed += more.missed;
-    sum.recovered += more.recovered;
-    sum.lost += more.lost;
-    sum.frames += more.frames;
-    sum.broken_frames += more.broken_frames;
+/// How much later than the least late packet each one came; ticks of the sound's clock.
+fn sound_delays(ticks: &[i32]) -> Spread {
+    let least = ticks.iter().min().copied().unwrap_or_default();
+    let mut spread = Spread::default();
+    spread
+        .extend(ticks.iter().map(|ticks| Duration::from_secs(u64::from(ticks.abs_diff(least))) / SOUND_RATE));
+    spread
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_open_media_stand_at_even_distances_and_move() {
+        let places = |count, turn, players| {
+            let opening = Opening { count, turn };
+            (0..players).filter(|index| opening.holds(*index, players)).collect::<Vec<usize>>()
+        };
+        assert_eq!(places(4, 0, 100), [12, 37, 62, 87]);
+        assert_eq!(places(4, 50, 100), [12, 37, 62, 87]);
+        assert_eq!(places(4, 20, 100), [7, 32, 57, 82]);
+        assert_eq!(places(0, 3, 100), [] as [usize; 0]);
+        assert_eq!(places(8, 0, 3), [0, 1, 2]);
+        assert_eq!(places(8, 5, 10).len(), 8);
+    }
+
+    #[test]
+    fn sound_is_late_behind_the_least_late_packet() {
+        let delays = sound_delays(&[-480, 0, 480, -480]);
+        assert_eq!(delays.percentiles_ms().unwrap().max, 20.0);
+        assert_eq!(sound_delays(&[]).percentiles_ms(), None);
+    }
 
     #[test]
     fn lag_is_measured_from_the_first_player_that_had_the_frame() {

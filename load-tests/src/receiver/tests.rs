@@ -37,7 +37,10 @@ struct World {
 impl World {
     fn new(profile: Profile) -> Self {
         let now = SystemClock.now();
-        let config = ShardConfig { addresses: vec![SERVER.parse().unwrap()] };
+        let config = ShardConfig {
+            addresses: vec![SERVER.parse().unwrap()],
+            late: Duration::from_millis(limits::SHARD_LATE_MS_MAX.into()),
+        };
         let mut shard = Shard::new(config, Arc::new(SeededRandomness::new(1)), Bell::new()).unwrap();
         let stream = StreamMedia::new(&MediaBudget::unlimited());
         let h264 =
@@ -86,6 +89,7 @@ impl World {
         for _ in 0..100 {
             let mut quiet = true;
             self.shard.handle_media(self.now);
+            while self.shard.handle_handshake(self.now) {}
             if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
                 let wall = WallTime(1_700_000_000_000).plus(self.now - self.start);
                 self.shard.handle_timeout(self.now, wall);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rtc_rtcp::reception_report::ReceptionReport;
 
 use super::offer::{OfferedTrack, TrackKind};
+use crate::source::FPS;
 
 /// Between two requests for the same packet: Chromium's guess of a round trip.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -13,6 +14,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 const ASKS_MAX: u8 = 10;
 /// A larger jump of sequence numbers is a new beginning (Chromium: 1,000 requests at most).
 const HOLE_MAX: u64 = 1_000;
+
+/// From one frame to the next, in ticks of the video clock.
+const FRAME_TICKS: i32 = (90_000 / FPS).cast_signed();
 
 /// What was counted of a track since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -33,6 +37,8 @@ pub struct Counts {
     pub frames: u64,
     /// Frames of video that ended with a packet missing for good.
     pub broken_frames: u64,
+    /// Frames of video that the node left out, whose packets nobody misses: seen from the timestamps.
+    pub skipped_frames: u64,
 }
 
 impl Counts {
@@ -48,14 +54,37 @@ impl Counts {
             lost: self.lost - before.lost,
             frames: self.frames - before.frames,
             broken_frames: self.broken_frames - before.broken_frames,
+            skipped_frames: self.skipped_frames - before.skipped_frames,
         }
+    }
+
+    /// Adds what another track counted.
+    pub const fn add(&mut self, more: &Self) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+        self.duplicates += more.duplicates;
+        self.missed += more.missed;
+        self.recovered += more.recovered;
+        self.lost += more.lost;
+        self.frames += more.frames;
+        self.broken_frames += more.broken_frames;
+        self.skipped_frames += more.skipped_frames;
     }
 }
 
 #[derive(Clone, Copy)]
 enum Slot {
-    Came { marker: bool },
+    Came { marker: bool, timestamp: u32 },
     Lost,
+}
+
+/// What a packet brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Came {
+    /// Its extended number.
+    pub(super) sequence: u64,
+    /// Whether it made a frame of video whole.
+    pub(super) frame: bool,
 }
 
 struct Missing {
@@ -95,6 +124,8 @@ pub struct Track {
     /// Expected and received at the last report (RFC 3550 A.3).
     reported: (u64, u64),
     sender_report: Option<(u32, Instant)>,
+    /// Of the last frame that ended, whole or not.
+    last_frame: Option<u32>,
     /// RTP time less the sender's wall clock, ticks modulo 2^32.
     clock_offset: Option<u32>,
     picture_lost: bool,
@@ -117,6 +148,7 @@ impl Track {
             transit: None,
             reported: (0, 0),
             sender_report: None,
+            last_frame: None,
             clock_offset: None,
             picture_lost: false,
         }
@@ -127,12 +159,17 @@ impl Track {
         &self.counts
     }
 
-    /// Counts a packet; whether it made a frame of video whole.
-    pub(super) fn packet(&mut self, header: Header, now: Instant) -> bool {
+    /// The extended number before which everything has come or was given up.
+    pub(super) const fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Counts a packet; `None` for one that had come already.
+    pub(super) fn packet(&mut self, header: Header, now: Instant) -> Option<Came> {
         let sequence = self.extend(header.sequence, now);
         if sequence < self.cursor || self.ahead.contains_key(&sequence) {
             self.counts.duplicates += 1;
-            return false;
+            return None;
         }
         self.counts.packets += 1;
         self.counts.bytes += header.bytes as u64;
@@ -145,13 +182,14 @@ impl Track {
             self.counts.recovered += 1;
         }
         let before = self.counts.frames;
+        let slot = Slot::Came { marker: header.marker, timestamp: header.timestamp };
         if sequence == self.cursor && self.ahead.is_empty() {
-            self.pass(Slot::Came { marker: header.marker });
+            self.pass(slot);
         } else {
-            self.ahead.insert(sequence, Slot::Came { marker: header.marker });
+            self.ahead.insert(sequence, slot);
             self.advance();
         }
-        self.counts.frames > before
+        Some(Came { sequence, frame: self.counts.frames > before })
     }
 
     /// The 64-bit number next to the highest one that ends in `sequence`.
@@ -193,7 +231,8 @@ impl Track {
         self.cursor += 1;
         match slot {
             Slot::Lost => self.frame_broken = true,
-            Slot::Came { marker: true } if self.kind == TrackKind::Video => {
+            Slot::Came { marker: true, timestamp } if self.kind == TrackKind::Video => {
+                self.count_skipped(timestamp);
                 if std::mem::take(&mut self.frame_broken) {
                     self.counts.broken_frames += 1;
                 } else {
@@ -202,6 +241,14 @@ impl Track {
             }
             Slot::Came { .. } => {}
         }
+    }
+
+    /// A node that leaves frames out leaves no hole in the numbers, but one in the times.
+    fn count_skipped(&mut self, timestamp: u32) {
+        let Some(last) = self.last_frame.replace(timestamp) else { return };
+        let ticks = timestamp.wrapping_sub(last).cast_signed();
+        let frames = (ticks + FRAME_TICKS / 2) / FRAME_TICKS;
+        self.counts.skipped_frames += u64::try_from(frames - 1).unwrap_or(0);
     }
 
     fn count_jitter(&mut self, timestamp: u32, now: Instant) {
@@ -316,7 +363,8 @@ mod tests {
 
         fn packet(&mut self, sequence: u16, marker: bool) -> bool {
             self.now += Duration::from_millis(1);
-            self.track.packet(Header { sequence, timestamp: 0, marker, bytes: 100 }, self.now)
+            let header = Header { sequence, timestamp: 0, marker, bytes: 100 };
+            self.track.packet(header, self.now).is_some_and(|came| came.frame)
         }
     }
 
@@ -376,6 +424,19 @@ mod tests {
         assert!(line.packet(2_001, true));
         assert_eq!(line.track.counts().lost, 1_998);
         assert!(line.track.asks(line.now).is_empty());
+    }
+
+    #[test]
+    fn frames_left_out_are_seen_from_the_times() {
+        let mut line = Line::new();
+        // Milliseconds of 30 frames a second, one frame left out, then three; then a replay's small steps.
+        let times = [0, 33, 67, 133, 167, 300, 301, 302, 333];
+        for (sequence, ms) in times.into_iter().enumerate() {
+            let timestamp = 4_294_960_000u32.wrapping_add(ms * 90);
+            let header = Header { sequence: sequence as u16, timestamp, marker: true, bytes: 100 };
+            line.track.packet(header, line.now);
+        }
+        assert_eq!((line.track.counts().skipped_frames, line.track.counts().frames), (4, 9));
     }
 
     #[test]

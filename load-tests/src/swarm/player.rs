@@ -16,8 +16,8 @@ use tokio::time::{Instant as TimerInstant, MissedTickBehavior, interval, sleep_u
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::{Shared, Spread};
-use crate::receiver::{Counts, Receiver, Stage, TrackKind};
+use super::{Pace, SOUND_RATE, Shared, Spread};
+use crate::receiver::{Arrival, Counts, Receiver, Stage, TrackKind, WholeFrame};
 
 /// Room for one read: the largest run that GRO puts together.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
@@ -30,11 +30,16 @@ const PING: Duration = Duration::from_secs(3);
 /// Without media for this long after the answer a player has failed.
 const MEDIA_MAX: Duration = Duration::from_secs(15);
 
+/// A frame sent less than this before it came is live.
+const LIVE: Duration = Duration::from_millis(100);
+
 /// What is known of one player.
 #[derive(Default)]
 pub(crate) struct Player {
     receiver: Option<Receiver>,
     asked_at: Option<Instant>,
+    first_frame_at: Option<Instant>,
+    live_at: Option<Instant>,
     ended: Option<String>,
     window: Option<Window>,
 }
@@ -44,15 +49,22 @@ pub(crate) struct Player {
 pub(super) struct Seen {
     pub(super) video: Counts,
     pub(super) audio: Counts,
+    /// Behind the publisher.
     pub(super) lags: Spread,
+    /// Behind the first player.
+    pub(super) fanouts: Spread,
+    /// How late each packet of sound was, behind the first one of all; ticks.
+    pub(super) sounds: Vec<i32>,
+    /// Frames put together that were sent, and that never were.
+    pub(super) known: u64,
+    pub(super) unknown: u64,
     /// The longest time without a whole frame; `None` for one that was not connected.
     pub(super) gap: Option<Duration>,
 }
 
 struct Window {
-    video_before: Counts,
-    audio_before: Counts,
-    lags: Spread,
+    /// Counts are those before it.
+    seen: Seen,
     last_frame: Instant,
     gap: Duration,
 }
@@ -91,45 +103,83 @@ impl Player {
         Some(self.receiver.as_ref()?.first_media_at()? - self.asked_at?)
     }
 
+    /// From the keys to the first whole frame.
+    pub(super) fn first_frame_time(&self) -> Option<Duration> {
+        Some(self.first_frame_at? - self.receiver.as_ref()?.connected_at()?)
+    }
+
+    /// From the keys to the first live frame.
+    pub(super) fn live_time(&self) -> Option<Duration> {
+        Some(self.live_at? - self.receiver.as_ref()?.connected_at()?)
+    }
+
     fn counts(&self, kind: TrackKind) -> Counts {
         let mut sum = Counts::default();
         let tracks = self.receiver.iter().flat_map(|receiver| receiver.tracks());
-        tracks.filter(|track| track.kind == kind).for_each(|track| super::add(&mut sum, track.counts()));
+        tracks.filter(|track| track.kind == kind).for_each(|track| sum.add(track.counts()));
         sum
     }
 
     pub(super) fn open_window(&mut self, now: Instant) {
-        self.window = Some(Window {
-            video_before: self.counts(TrackKind::Video),
-            audio_before: self.counts(TrackKind::Audio),
-            lags: Spread::default(),
-            last_frame: now,
-            gap: Duration::ZERO,
-        });
+        let seen = Seen {
+            video: self.counts(TrackKind::Video),
+            audio: self.counts(TrackKind::Audio),
+            ..Seen::default()
+        };
+        self.window = Some(Window { seen, last_frame: now, gap: Duration::ZERO });
     }
 
     pub(super) fn close_window(&mut self, now: Instant) -> Seen {
         let Some(window) = self.window.take() else { return Seen::default() };
-        Seen {
-            video: self.counts(TrackKind::Video).since(&window.video_before),
-            audio: self.counts(TrackKind::Audio).since(&window.audio_before),
-            lags: window.lags,
-            gap: self.join_time().map(|_| window.gap.max(now - window.last_frame)),
-        }
+        let mut seen = window.seen;
+        seen.video = self.counts(TrackKind::Video).since(&seen.video);
+        seen.audio = self.counts(TrackKind::Audio).since(&seen.audio);
+        seen.gap = self.join_time().map(|_| window.gap.max(now - window.last_frame));
+        seen
     }
 
     fn handle(&mut self, datagram: &[u8], now: Instant, shared: &Shared) {
         let Some(receiver) = &mut self.receiver else { return };
         let had_media = receiver.first_media_at().is_some();
-        let frame = receiver.handle(datagram, now);
+        let arrival = receiver.handle(datagram, now);
         if !had_media && receiver.first_media_at().is_some() {
             shared.news.notify_waiters();
         }
-        if let (Some(frame), Some(window)) = (frame, &mut self.window) {
-            window.lags.extend(frame.wall_ticks.map(|ticks| shared.arrivals.borrow_mut().lag(ticks, now)));
-            window.gap = window.gap.max(now - window.last_frame);
-            window.last_frame = now;
+        match arrival {
+            Some(Arrival::Frame(frame)) => self.frame(frame, now, shared),
+            Some(Arrival::Sound { wall_ticks: Some(ticks) }) => self.sound(ticks, now, shared),
+            Some(Arrival::Sound { wall_ticks: None }) | None => {}
         }
+    }
+
+    fn frame(&mut self, frame: WholeFrame, now: Instant, shared: &Shared) {
+        self.first_frame_at.get_or_insert(now);
+        let ledger = shared.options.ledger.as_ref();
+        let sent = frame.fingerprint.zip(ledger).map(|(fingerprint, ledger)| ledger.sent_at(fingerprint));
+        let lag = sent.flatten().map(|sent| now.saturating_duration_since(sent));
+        if self.live_at.is_none() && lag.is_some_and(|lag| lag < LIVE) {
+            self.live_at = Some(now);
+            shared.news.notify_waiters();
+        }
+        let Some(window) = &mut self.window else { return };
+        window.seen.lags.extend(lag);
+        window.seen.known += u64::from(lag.is_some());
+        window.seen.unknown += u64::from(sent == Some(None));
+        window
+            .seen
+            .fanouts
+            .extend(frame.wall_ticks.map(|ticks| shared.arrivals.borrow_mut().lag(ticks, now)));
+        window.gap = window.gap.max(now - window.last_frame);
+        window.last_frame = now;
+    }
+
+    fn sound(&mut self, ticks: u32, now: Instant, shared: &Shared) {
+        let Some(window) = &mut self.window else { return };
+        let elapsed = (now - shared.start).as_micros() * u128::from(SOUND_RATE) / 1_000_000;
+        let late = (elapsed as u32).wrapping_sub(ticks);
+        let first = shared.first_sound.get().unwrap_or(late);
+        shared.first_sound.set(Some(first));
+        window.seen.sounds.push(late.wrapping_sub(first).cast_signed());
     }
 }
 
@@ -202,6 +252,9 @@ async fn stream(
             }
             if had_none && now >= media_by {
                 bail!("no media within {MEDIA_MAX:?}; {:?}", receiver.stage());
+            }
+            if matches!(shared.options.pace, Pace::Turns(_)) && receiver.first_media_at().is_some() {
+                return Ok(());
             }
             let due = receiver.poll_timeout();
             if had_none { Some(due.map_or(media_by, |due| due.min(media_by))) } else { due }

@@ -65,6 +65,16 @@ pub fn message(chunk_stream: u8, kind: u8, stream: u32, payload: &[u8]) -> Vec<u
     bytes
 }
 
+/// The bytes of a message at a time, in one chunk: for a connection whose chunk size was set above it. The
+/// time ends at 4 h 39 min, where RTMP would need another header.
+pub fn timed_message(chunk_stream: u8, kind: u8, stream: u32, time_ms: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = header(chunk_stream, kind, stream, u32::try_from(payload.len()).unwrap_or(u32::MAX));
+    let [_, t0, t1, t2] = time_ms.min(0xff_fffe).to_be_bytes();
+    bytes[1..4].copy_from_slice(&[t0, t1, t2]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
 /// A type 0 chunk header that claims `length` bytes (cut to 24 bits).
 pub fn header(chunk_stream: u8, kind: u8, stream: u32, length: u32) -> Vec<u8> {
     let [_, l0, l1, l2] = length.to_be_bytes();
@@ -145,6 +155,11 @@ impl RtmpClient {
     /// The server closed.
     pub async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write_all(bytes).await
+    }
+
+    /// The connection itself, for a test that goes on by itself.
+    pub fn into_stream(self) -> TcpStream {
+        self.0
     }
 
     /// Reads until the server closes, at most 15 s, and takes apart what it sent since the handshake.

@@ -1,0 +1,46 @@
+//! Situations that a node must survive, each with what is asked of it.
+
+mod bursts;
+mod joins;
+mod outcome;
+mod overload;
+mod rejoin;
+
+use std::path::PathBuf;
+
+use crate::bench::{Admission, BenchOptions};
+use crate::machine::Cores;
+use crate::receiver::Profile;
+
+pub use bursts::{BurstsOptions, bursts};
+pub use joins::{JoinsOptions, joins};
+pub use outcome::{Bound, Goal, Outcome};
+pub use overload::{OverloadOptions, overload};
+pub use rejoin::{RejoinOptions, rejoin};
+
+/// What all of them need.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The penstock program.
+    pub node: PathBuf,
+    /// Who runs where.
+    pub cores: Cores,
+    /// What players offer.
+    pub profile: Profile,
+    /// Joins begun per second, of players that are there before it begins.
+    pub joins: f64,
+    /// Further environment variables of the node.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Stage {
+    fn bench(&self, players: usize, admission: Admission) -> BenchOptions {
+        BenchOptions {
+            node: self.node.clone(),
+            cores: self.cores.clone(),
+            players,
+            admission,
+            environment: self.environment.clone(),
+        }
+    }
+}
