@@ -171,12 +171,13 @@ impl PlayTrack {
     ) -> Batch {
         let start = out.len();
         let mut batch = Batch { packets: 0, bytes: 0, segment_size: None };
+        let timestamp = self.timestamp_of(run);
         let Some(size) = run.packets.get(first).map(|packet| packet.payload.len()) else { return batch };
         let mut sealed = 0;
         for (offset, packet) in run.packets.iter().enumerate().skip(first).take(max) {
             let bytes = packet.payload.len();
             let before = out.len();
-            if bytes > size || !self.seal(sealer, run, offset, out) {
+            if bytes > size || !self.seal(sealer, run, offset, timestamp, out) {
                 break;
             }
             if batch.packets == 0 {
@@ -197,14 +198,26 @@ impl PlayTrack {
         batch
     }
 
+    /// The RTP timestamp of a frame that has begun: the same for all its packets.
+    fn timestamp_of(&self, run: &PacketRun) -> u32 {
+        self.timestamp(self.stamps.of(run, self.clock_rate()))
+    }
+
     /// Seals one packet of a frame that has begun.
-    fn seal(&self, sealer: &mut RtpSealer, run: &PacketRun, offset: usize, out: &mut Vec<u8>) -> bool {
+    fn seal(
+        &self,
+        sealer: &mut RtpSealer,
+        run: &PacketRun,
+        offset: usize,
+        timestamp: u32,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let (Some(packet), Some(payload_type)) = (run.packets.get(offset), self.payload_type) else {
             return false;
         };
         let header = RtpHeader {
             index: (run.first_packet + offset as u64).wrapping_add(self.shift),
-            timestamp: self.timestamp(self.stamps.of(run, self.clock_rate())),
+            timestamp,
             ssrc: self.ssrc,
             payload_type,
             marker: packet.marker,
@@ -223,7 +236,8 @@ impl PlayTrack {
         out: &mut Vec<u8>,
     ) -> bool {
         let offset = packet.checked_sub(run.first_packet).and_then(|offset| usize::try_from(offset).ok());
-        offset.is_some_and(|offset| self.seal(sealer, run, offset, out))
+        let timestamp = self.timestamp_of(run);
+        offset.is_some_and(|offset| self.seal(sealer, run, offset, timestamp, out))
     }
 
     /// Forgets the stamps of a replay that ended long enough ago, and refuses its packets from then
