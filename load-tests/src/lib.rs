@@ -7,14 +7,16 @@
 //! * [`Receiver`] — one player without I/O: ICE (RFC 8445, controlling side of a lite agent), DTLS-SRTP
 //!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1).
 //! * [`Swarm`] — many of them on one thread, with signalling and sockets; [`Summary`] — what they saw.
+//! * [`Hostile`] — a player that does what no browser does.
 //! * [`Recording`], [`Publisher`] — the stream they play.
 //! * [`machine`] — what the node's process used, and how even the machine ran.
 //!
-//! Invariants: a player sends what a browser would send and no more; a frame counts only when every packet
-//! of it came; a figure that was not measured is absent, never zero.
+//! Invariants: a player, but for a hostile one, sends what a browser would send and no more; a frame counts
+//! only when every packet of it came; a figure that was not measured is absent, never zero.
 
 pub mod bare;
 mod bench;
+mod hostile;
 pub mod machine;
 mod receiver;
 pub mod report;
@@ -24,6 +26,7 @@ mod source;
 mod swarm;
 
 pub use bench::{Admission, Bench, BenchOptions, Crowd};
+pub use hostile::{Hostile, Refused};
 pub use receiver::{
     Arrival, Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame,
 };

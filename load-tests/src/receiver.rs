@@ -509,10 +509,45 @@ impl Receiver {
     }
 
     fn send_feedback(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<()> {
-        let Some(keys) = &mut self.keys else { return Ok(()) };
-        let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
-        self.out.push_back(keys.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec());
+        if self.keys.is_some() {
+            let sealed = self.seal(packet)?;
+            self.out.push_back(sealed);
+        }
         Ok(())
+    }
+
+    fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
+        let keys = self.keys.as_mut().context("there are no keys yet")?;
+        let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
+        Ok(keys.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec())
+    }
+
+    /// An authentic request for a key frame that nobody needs, for the caller to send: what a browser
+    /// would never do.
+    ///
+    /// # Errors
+    /// It has no keys or no video yet.
+    pub fn needless_key_frame_request(&mut self) -> anyhow::Result<Vec<u8>> {
+        let (media_ssrc, _) = self.video()?;
+        self.seal(Box::new(PictureLossIndication { sender_ssrc: self.ssrc, media_ssrc }))
+    }
+
+    /// An authentic request for the newest `count` packets of video, all of which may have come, for the
+    /// caller to send.
+    ///
+    /// # Errors
+    /// It has no keys or no video yet.
+    pub fn needless_nack(&mut self, count: u16) -> anyhow::Result<Vec<u8>> {
+        let (media_ssrc, newest) = self.video()?;
+        let asked: Vec<u16> = (0..count).rev().map(|back| newest.wrapping_sub(back)).collect();
+        let nacks = nack_pairs_from_sequence_numbers(&asked);
+        self.seal(Box::new(TransportLayerNack { sender_ssrc: self.ssrc, media_ssrc, nacks }))
+    }
+
+    /// The video track and its newest packet.
+    fn video(&self) -> anyhow::Result<(u32, u16)> {
+        let mut video = self.tracks.iter().filter(|track| track.kind == TrackKind::Video);
+        video.find_map(|track| Some((track.ssrc, track.newest()?))).context("no video has come")
     }
 
     /// The next datagram to send.

@@ -294,6 +294,11 @@ impl Track {
         asked
     }
 
+    /// The newest sequence number; `None` before the first packet.
+    pub(super) fn newest(&self) -> Option<u16> {
+        self.first.map(|_| self.highest as u16)
+    }
+
     /// Whether a picture was lost for good since the last call.
     pub(super) fn take_picture_lost(&mut self) -> bool {
         std::mem::take(&mut self.picture_lost)

@@ -1,0 +1,255 @@
+//! A player that does what no browser does, through real signalling, keys and sockets.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use base::{Clock, SystemClock, SystemRandomness};
+use serde_json::json;
+use test_support::Signalling;
+use tokio::net::UdpSocket;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::receiver::{Identity, Profile, Receiver, Stage};
+
+/// Time for the node to end a play.
+const END_MAX: Duration = Duration::from_secs(20);
+/// How often it sends what is due.
+const TURN: Duration = Duration::from_millis(2);
+/// Time for each step of a connection.
+const STEP_MAX: Duration = Duration::from_secs(10);
+
+/// The node did not let it play, by the name it gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+/// One player that was offered a stream. Whatever it does next is the caller's choice; dropped, its
+/// sockets close.
+pub struct Hostile {
+    signalling: Signalling,
+    stream: String,
+    offer: String,
+    socket: UdpSocket,
+    receiver: Receiver,
+}
+
+impl Hostile {
+    /// Opens a signalling socket and asks to play; no more than that.
+    ///
+    /// # Errors
+    /// The socket failed, or the answer is neither an offer nor a refusal.
+    pub async fn ask(
+        url: &str,
+        stream: &str,
+        identity: &Arc<Identity>,
+    ) -> anyhow::Result<Result<Self, Refused>> {
+        let mut signalling = Signalling::open(url).await?;
+        signalling.send(&json!({"command": "play", "streamId": stream})).await?;
+        let answer = signalling.receive_until(|message| {
+            message["command"] == "error" || message["command"] == "takeConfiguration"
+        });
+        let answer = answer.await?;
+        if let Some(name) = answer["definition"].as_str() {
+            return Ok(Err(Refused(name.to_owned())));
+        }
+        let offer = answer["sdp"].as_str().context("an offer without SDP")?.to_owned();
+        let receiver = Receiver::new(identity, &offer, Profile::Gcm, &SystemRandomness, SystemClock.now())?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.context("no UDP port")?;
+        socket.connect(receiver.server()).await.context("no way to the node's UDP port")?;
+        socket.writable().await.context("UDP")?;
+        Ok(Ok(Self { signalling, stream: stream.to_owned(), offer, socket, receiver }))
+    }
+
+    /// Asks, answers, and plays until it has media.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask); it was refused; media did not come.
+    pub async fn connect(url: &str, stream: &str, identity: &Arc<Identity>) -> anyhow::Result<Self> {
+        let mut hostile = match Self::ask(url, stream, identity).await? {
+            Ok(hostile) => hostile,
+            Err(Refused(name)) => bail!("refused: {name}"),
+        };
+        hostile.answer().await?;
+        hostile.behave_until(|receiver| receiver.first_media_at().is_some()).await?;
+        Ok(hostile)
+    }
+
+    /// Takes what it was offered.
+    ///
+    /// # Errors
+    /// The signalling socket failed.
+    pub async fn answer(&mut self) -> anyhow::Result<()> {
+        let sdp = self.receiver.answer();
+        let message =
+            json!({"command": "takeConfiguration", "streamId": self.stream, "type": "answer", "sdp": sdp});
+        Ok(self.signalling.send(&message).await?)
+    }
+
+    /// Does what an ordinary player does until `enough`.
+    ///
+    /// # Errors
+    /// It was not within 10 s, or the player ended.
+    pub async fn behave_until(&mut self, enough: impl Fn(&Receiver) -> bool) -> anyhow::Result<()> {
+        let behave = async {
+            let mut turn = interval(TURN);
+            while !enough(&self.receiver) {
+                turn.tick().await;
+                self.behave()?;
+            }
+            anyhow::Ok(())
+        };
+        timeout(STEP_MAX, behave).await.context("a hostile player came no further")?
+    }
+
+    /// Has its address checked, and keeps back the first flight of DTLS, which is given to the caller.
+    ///
+    /// # Errors
+    /// Nobody answered the checks within 10 s, or the player ended.
+    pub async fn be_checked(&mut self) -> anyhow::Result<Vec<u8>> {
+        let be_checked = async {
+            let mut turn = interval(TURN);
+            loop {
+                turn.tick().await;
+                self.take();
+                while let Some(datagram) = self.receiver.poll_transmit() {
+                    // RFC 7983 7: what begins with 20 to 63 is DTLS.
+                    if matches!(datagram.first(), Some(20..=63)) {
+                        return anyhow::Ok(datagram);
+                    }
+                    self.send(&datagram);
+                }
+                self.go_on()?;
+            }
+        };
+        timeout(STEP_MAX, be_checked).await.context("no check was answered")?
+    }
+
+    /// Sends `per_second` datagrams that `make` makes for so long, and otherwise does what an ordinary
+    /// player does; how many were sent.
+    ///
+    /// # Errors
+    /// The player ended, or `make` failed.
+    pub async fn storm(
+        &mut self,
+        length: Duration,
+        per_second: f64,
+        mut make: impl FnMut(&mut Receiver) -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<u64> {
+        let mut sending = Sending::new(length, per_second);
+        while let Some(due) = sending.turn().await {
+            self.behave()?;
+            for _ in 0..due {
+                let datagram = make(&mut self.receiver)?;
+                self.send(&datagram);
+            }
+        }
+        Ok(sending.sent)
+    }
+
+    /// Sends datagrams as they are for so long, in turn, and does nothing else; how many were sent.
+    pub async fn pour(&mut self, length: Duration, per_second: f64, datagrams: &[Vec<u8>]) -> u64 {
+        let mut datagrams = datagrams.iter().cycle();
+        let mut sending = Sending::new(length, per_second);
+        while let Some(due) = sending.turn().await {
+            for datagram in datagrams.by_ref().take(due) {
+                self.send(datagram);
+            }
+        }
+        sending.sent
+    }
+
+    /// Sends one datagram as it is; a full socket loses it, as the network may.
+    pub fn send(&self, datagram: &[u8]) {
+        let _lost = self.socket.try_send(datagram);
+    }
+
+    /// Waits, at most 20 s, until the node says that this play is over.
+    ///
+    /// # Errors
+    /// It did not, or not in time.
+    pub async fn is_told_the_end(&mut self) -> anyhow::Result<()> {
+        let over = async {
+            loop {
+                let message = self.signalling.receive_within(END_MAX).await?;
+                let finished = message["definition"] == "play_finished";
+                if finished || message["command"] == "error" {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        timeout(END_MAX, over).await.context("nobody said that the play is over")?
+    }
+
+    /// The player's ordinary half.
+    pub const fn receiver(&mut self) -> &mut Receiver {
+        &mut self.receiver
+    }
+
+    /// The name the node gave itself for this player's checks.
+    pub fn ufrag(&self) -> Option<&str> {
+        self.offer.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"))
+    }
+
+    /// Where the node takes datagrams.
+    pub const fn server(&self) -> SocketAddr {
+        self.receiver.server()
+    }
+
+    /// Takes what came, and sends what is due.
+    fn behave(&mut self) -> anyhow::Result<()> {
+        self.take();
+        while let Some(datagram) = self.receiver.poll_transmit() {
+            self.send(&datagram);
+        }
+        self.go_on()
+    }
+
+    fn take(&mut self) {
+        let mut buffer = [0; 2_048];
+        let now = SystemClock.now();
+        while let Ok(length) = self.socket.try_recv(&mut buffer) {
+            self.receiver.handle(buffer.get(..length).unwrap_or_default(), now);
+        }
+        if self.receiver.poll_timeout().is_some_and(|at| at <= now) {
+            self.receiver.handle_timeout(now);
+        }
+    }
+
+    fn go_on(&self) -> anyhow::Result<()> {
+        if let Stage::Closed(reason) = self.receiver.stage() {
+            bail!("{reason}");
+        }
+        Ok(())
+    }
+}
+
+/// An even rate, turn by turn.
+struct Sending {
+    began: Instant,
+    length: Duration,
+    per_second: f64,
+    sent: u64,
+    turn: tokio::time::Interval,
+}
+
+impl Sending {
+    fn new(length: Duration, per_second: f64) -> Self {
+        let mut turn = interval(TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { began: SystemClock.now(), length, per_second, sent: 0, turn }
+    }
+
+    /// Waits for the next turn; how many are due in it, `None` at the end.
+    async fn turn(&mut self) -> Option<usize> {
+        self.turn.tick().await;
+        let elapsed = SystemClock.now() - self.began;
+        if elapsed >= self.length {
+            return None;
+        }
+        let due = (elapsed.as_secs_f64() * self.per_second) as u64;
+        let now = due.saturating_sub(self.sent);
+        self.sent += now;
+        usize::try_from(now).ok()
+    }
+}
