@@ -48,6 +48,8 @@ struct Scene {
     identity: Arc<Identity>,
     /// The node's time per second without an attack.
     quiet_cpu: f64,
+    /// Whole frames of all viewers, and frames due to them, in all windows so far.
+    frames: (f64, f64),
 }
 
 /// What was measured while something went on.
@@ -89,7 +91,7 @@ impl Scene {
         };
         let viewers = Swarm::start(options, Arc::clone(&identity));
         ensure!(viewers.joined(PATIENCE).await, "the viewers did not join");
-        let mut scene = Self { node, viewers, url, identity, quiet_cpu: 0.0 };
+        let mut scene = Self { node, viewers, url, identity, quiet_cpu: 0.0, frames: (0.0, 0.0) };
         // The viewers have caught up with the stream before anything is compared.
         sleep(Duration::from_secs(2)).await;
         let quiet = scene.watch(sleep(ATTACK)).await?.1;
@@ -106,6 +108,8 @@ impl Scene {
         self.viewers.open_window();
         let came = what.await;
         let summary = self.viewers.close_window().context("the window was not open")?;
+        self.frames.0 += summary.video.frames as f64;
+        self.frames.1 += summary.frames_due * VIEWERS as f64;
         let seconds = (SystemClock.now() - began).as_secs_f64();
         let usage = machine::usage(self.node.pid())?;
         let after = metrics(&self.node).await?;
@@ -466,6 +470,9 @@ async fn attacked() -> Result<()> {
     Node::eventually(PATIENCE, alone).await.context("an attacker stayed")?;
     let (_, after) = scene.watch(sleep(ATTACK)).await?;
     scene.undisturbed("nothing, afterwards", &after)?;
+    let (frames, due) = scene.frames;
+    note(&format!("in all {:.2} % of frames", frames / due * 100.0));
+    ensure!(frames >= 0.995 * due || after.load.excuse().is_some(), "{frames} frames came of {due}");
     let cpu = after.cpu - scene.quiet_cpu;
     ensure!(cpu <= 0.1 || after.load.excuse().is_some(), "the node takes {cpu} of a core more than before");
     let grown = (machine::usage(scene.node.pid())?.resident_bytes as f64 - before) / MIB;

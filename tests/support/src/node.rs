@@ -306,6 +306,8 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
     let mut command = Command::new(&options.binary);
     command
         .current_dir(folder)
+        // A node refuses to start with variables that it does not know.
+        .env_remove("PENSTOCK_TEST_IN_FULL")
         .env("PENSTOCK_HTTP_PORT", "0")
         .env("PENSTOCK_HTTP_HTTPS_PORT", "0")
         .env("PENSTOCK_RTMP_PORT", "0")
