@@ -17,7 +17,7 @@ use load_tests::{
 };
 use test_support::{Load, Node, NodeOptions, Turn, in_full, note};
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const STREAM: &str = "stream1";
@@ -265,7 +265,7 @@ async fn packets_that_came(scene: &mut Scene) -> Result<()> {
 /// How long one who says nothing after it has begun to play stays.
 async fn silence(target: Target, metrics: String) -> Result<Duration> {
     let hostile = target.connect().await?;
-    let began = Instant::now();
+    let began = SystemClock.now();
     let timed_out = || async {
         let text = test_support::request("GET", &metrics, None).await.ok()?.text();
         let line = text.lines().find(|line| line.starts_with(PLAYER_TIMED_OUT))?;
@@ -273,7 +273,7 @@ async fn silence(target: Target, metrics: String) -> Result<Duration> {
     };
     Node::eventually(PATIENCE, timed_out).await.context("the silent viewer stayed")?;
     drop(hostile);
-    Ok(began.elapsed())
+    Ok(SystemClock.now() - began)
 }
 
 const PLAYER_TIMED_OUT: &str = "penstock_player_ended_total{reason=\"timed out\"}";
@@ -329,10 +329,10 @@ async fn handshakes_never_finished(scene: &mut Scene, attempts: usize) -> Result
             }
         }
         // Those that were let in stay where they are until the node has had enough of them.
-        let began = Instant::now();
+        let began = SystemClock.now();
         let names: Vec<_> = left.iter_mut().map(|hostile| hostile.is_told_the_end()).collect();
         futures_util::future::try_join_all(names).await.context("an unfinished handshake stayed")?;
-        Ok((left.len(), refused, began.elapsed()))
+        Ok((left.len(), refused, SystemClock.now() - began))
     };
     let name = format!("{attempts} unfinished handshakes");
     let ((kept, refused, last), seen) = scene.under(&name, &bounds, attack).await?;
