@@ -1,7 +1,7 @@
 //! A browser joins in the middle of a long group of pictures: it sees a picture at once, is live soon after
 //! without ever standing still, and then has sound and picture in step. With lost packets just the same.
 //!
-//! In full (`PENSTOCK_TEST_IN_FULL=1`, as the long proofs do) it joins in more places.
+//! In full (`TESTS_IN_FULL=1`, as the long proofs do) it joins in more places.
 
 use std::time::Duration;
 

@@ -60,7 +60,8 @@ async fn play() -> Result<()> {
     ));
     ensure!(sent.lost * 30 > sent.passed, "nothing was lost: {sent:?}");
     let frames = summary.video.frames as f64;
-    let whole = frames / (frames + summary.video.broken_frames as f64).max(1.0);
+    let not_whole = summary.video.broken_frames + summary.video.skipped_frames;
+    let whole = frames / (frames + not_whole as f64).max(1.0);
     let again = sent.again_bytes as f64 / sent.bytes.max(1) as f64;
     let promises = [
         (!joined || summary.joined < PLAYERS, format!("{} of {PLAYERS} joined", summary.joined)),

@@ -41,10 +41,10 @@ fn lock_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether tests are to try everything they know, as the long proofs do (`PENSTOCK_TEST_IN_FULL=1`), or what
+/// Whether tests are to try everything they know, as the long proofs do (`TESTS_IN_FULL=1`), or what
 /// is hardest.
 pub fn in_full() -> bool {
-    std::env::var_os("PENSTOCK_TEST_IN_FULL").is_some_and(|value| value == "1")
+    std::env::var_os("TESTS_IN_FULL").is_some_and(|value| value == "1")
 }
 
 /// Says what was measured, on the real standard error: also of a test that passes.
