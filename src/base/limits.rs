@@ -28,6 +28,8 @@ pub const MEDIA_BUDGET_ROOM_DIVISOR: usize = 16;
 /// Share of the media budget that messages not whole yet may hold, in percent. Beyond: sessions that hold
 /// more than their part of it and want more are ended.
 pub const MEDIA_UNFINISHED_PERCENT_MAX: usize = 25;
+/// The same for sessions that nobody let in yet. More: as there.
+pub const MEDIA_STRANGERS_PERCENT_MAX: usize = 5;
 /// Tracks of one stream. More are refused.
 pub const TRACKS_PER_STREAM_MAX: usize = 16;
 /// One unit (an access unit or an audio frame). Larger: the publisher is ended.
@@ -162,12 +164,14 @@ pub const REPLAY_PROBE: Duration = Duration::from_millis(250);
 pub const REPLAY_REST_MIN: Duration = Duration::from_millis(500);
 /// A replay that goes on for this long may begin anew when packets of it are lost for good. Earlier: ignored.
 pub const REPLAY_RESTART_MIN: Duration = Duration::from_secs(1);
+/// How long it has to go on at most for that; each time doubles what it has to.
+pub const REPLAY_RESTART_MAX: Duration = Duration::from_secs(16);
 /// The slowest pace of any track, bits per second.
 pub const PACE_BITRATE_MIN: u64 = 1_000_000;
 /// What a track may send at once before its pace counts, in bytes: 32 packets.
 pub const PACE_BURST_BYTES: u64 = 32 * 1_200;
 /// How long a frame waits for its pace and the socket. Longer: whole frames are dropped for that player.
-pub const PLAY_BACKLOG_MAX: Duration = Duration::from_millis(500);
+pub const PLAY_BACKLOG_MAX: Duration = Duration::from_secs(1);
 /// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
 pub const DTLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 /// DTLS datagrams that may bring [`DTLS_HANDSHAKE_BYTES_MAX`]. More: as there.
@@ -178,12 +182,20 @@ pub const DTLS_FRAGMENT_BYTES_MIN: usize = 64;
 pub const SRTCP_SENDERS_MAX: usize = 8;
 /// STUN answers, DTLS flights and RTCP waiting for a shard's socket. More: dropped, the peer asks again.
 pub const SHARD_CONTROL_DATAGRAMS_MAX: usize = 4_096;
-/// Datagrams taken from a shard's socket before media has its turn.
+/// Datagrams taken from a shard's socket in a turn that media does not wait for.
 pub const SHARD_DATAGRAMS_PER_TURN_MAX: usize = 256;
+/// Datagrams taken in one turn while media waits: a flood has a part of the time, not half.
+pub const SHARD_DATAGRAMS_PER_BUSY_TURN_MAX: usize = 64;
 /// Sends of a shard before it looks at its socket and for new frames again.
 pub const SHARD_SENDS_PER_TURN_MAX: usize = 64;
-/// DTLS datagrams of handshakes that wait for a shard. More: dropped, the peer repeats its flight.
-pub const SHARD_HANDSHAKE_DATAGRAMS_MAX: usize = 2_048;
+/// DTLS datagrams of one player's handshake that wait for its shard. More: dropped, the peer repeats its flight.
+pub const PLAYER_HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
+/// The largest datagram a play shard looks at; whoever sends more does not speak WebRTC. Larger: dropped.
+pub const SHARD_DATAGRAM_BYTES_MAX: usize = 2_048;
+/// Packets that one datagram of feedback may ask for. More: not looked at.
+pub const NACK_PACKETS_PER_DATAGRAM_MAX: usize = 512;
+/// Players of a shard that are ended in one turn; the rest have the next one.
+pub const SHARD_ENDS_PER_TURN_MAX: usize = 64;
 /// Share of its time that a shard spends on joins while media waits, in percent. The rest waits.
 pub const SHARD_JOIN_SHARE_PERCENT_MAX: u32 = 20;
 /// Time a join waits for its shard. Longer: `highResourceUsage`.

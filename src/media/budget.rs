@@ -20,22 +20,30 @@ pub(crate) trait Holder: Send + Sync {
 ///   they are cut to one level, the highest at which all fit with room to spare
 ///   ([`limits::MEDIA_BUDGET_ROOM_DIVISOR`]). A ring below the level loses nothing, and the level is
 ///   never below the budget for rings divided by their number: who floods loses their own history first.
-/// * **Unfinished messages** may hold a share ([`limits::MEDIA_UNFINISHED_PERCENT_MAX`]) of it. When
-///   that is spent, those that hold more than their part of it and want more are told so
-///   ([`BudgetSpent`]) and are to be ended.
+/// * **Unfinished messages** may hold a share of it: those of publishers
+///   [`limits::MEDIA_UNFINISHED_PERCENT_MAX`], those of sessions that nobody let in yet
+///   [`limits::MEDIA_STRANGERS_PERCENT_MAX`]. When a share is spent, who holds more than their part of it
+///   and wants more is told so ([`BudgetSpent`]) and is to be ended: no stranger ends a publisher.
 /// * **Admission**: [`MediaBudget::has_room`] is asked before a publisher is let in.
 ///
 /// Bound: after every write the sum is within the budget; during writes it is over it by what they bring,
-/// one unit per writing thread. What readers still hold of entries that went is not counted, and lives
-/// as long as one send.
+/// one unit per writing thread. What readers still hold of entries that went is not counted: a play
+/// shard holds what it may still have to send ([`limits::PLAY_BACKLOG_MAX`]).
 #[derive(Debug)]
 pub struct MediaBudget {
     bytes_max: usize,
     held: AtomicUsize,
-    unfinished: AtomicUsize,
-    unfinished_holders: AtomicUsize,
+    strangers: Unfinished,
+    publishers: Unfinished,
     shed: AtomicU64,
     rings: Mutex<Vec<Weak<dyn Holder>>>,
+}
+
+/// What sessions of one kind hold unfinished.
+#[derive(Debug, Default)]
+struct Unfinished {
+    bytes: AtomicUsize,
+    holders: AtomicUsize,
 }
 
 /// The share of unfinished messages is spent, and the asker holds more than its part of it.
@@ -49,8 +57,8 @@ impl MediaBudget {
         Arc::new(Self {
             bytes_max,
             held: AtomicUsize::new(0),
-            unfinished: AtomicUsize::new(0),
-            unfinished_holders: AtomicUsize::new(0),
+            strangers: Unfinished::default(),
+            publishers: Unfinished::default(),
             shed: AtomicU64::new(0),
             rings: Mutex::new(Vec::new()),
         })
@@ -83,7 +91,7 @@ impl MediaBudget {
 
     /// The account of a session's unfinished messages; dropped, it gives back what it holds.
     pub fn unfinished(self: &Arc<Self>) -> UnfinishedMessages {
-        UnfinishedMessages { charge: Charge::new(Arc::clone(self)) }
+        UnfinishedMessages { charge: Charge::new(Arc::clone(self)), publishes: false }
     }
 
     /// Counts `ring` among those that can be cut.
@@ -177,35 +185,50 @@ impl Drop for Charge {
 #[derive(Debug)]
 pub struct UnfinishedMessages {
     charge: Charge,
+    publishes: bool,
 }
 
 impl UnfinishedMessages {
+    /// The session was let in as a publisher: it counts among those from now on.
+    pub fn let_in(&mut self) {
+        let bytes = self.charge.bytes;
+        // Giving back cannot fail, and what it held was within a stranger's part.
+        let _ = self.hold(0);
+        self.publishes = true;
+        let _ = self.hold(bytes);
+    }
+
     /// Says what the session holds now, in bytes.
     ///
     /// # Errors
-    /// It grew, all sessions together hold more than their share of the budget, and this one more than its
-    /// part of that: it is to be ended.
+    /// It grew, all sessions of its kind together hold more than their share of the budget, and this one
+    /// more than its part of that: it is to be ended.
     pub fn hold(&mut self, bytes: usize) -> Result<(), BudgetSpent> {
         let before = self.charge.bytes;
         if bytes == before {
             return Ok(());
         }
         let budget = Arc::clone(&self.charge.budget);
+        let (of_kind, share) = if self.publishes {
+            (&budget.publishers, limits::MEDIA_UNFINISHED_PERCENT_MAX)
+        } else {
+            (&budget.strangers, limits::MEDIA_STRANGERS_PERCENT_MAX)
+        };
         if before == 0 {
-            budget.unfinished_holders.fetch_add(1, Ordering::Relaxed);
+            of_kind.holders.fetch_add(1, Ordering::Relaxed);
         } else if bytes == 0 {
-            budget.unfinished_holders.fetch_sub(1, Ordering::Relaxed);
+            of_kind.holders.fetch_sub(1, Ordering::Relaxed);
         }
         if bytes < before {
             self.charge.give_back(before - bytes);
-            budget.unfinished.fetch_sub(before - bytes, Ordering::Relaxed);
+            of_kind.bytes.fetch_sub(before - bytes, Ordering::Relaxed);
             return Ok(());
         }
         self.charge.add(bytes - before);
-        let all = budget.unfinished.fetch_add(bytes - before, Ordering::Relaxed) + (bytes - before);
+        let all = of_kind.bytes.fetch_add(bytes - before, Ordering::Relaxed) + (bytes - before);
         budget.keep();
-        let share = percent(budget.bytes_max, limits::MEDIA_UNFINISHED_PERCENT_MAX);
-        let holders = budget.unfinished_holders.load(Ordering::Relaxed).max(1);
+        let share = percent(budget.bytes_max, share);
+        let holders = of_kind.holders.load(Ordering::Relaxed).max(1);
         if all > share && bytes > share / holders { Err(BudgetSpent) } else { Ok(()) }
     }
 }

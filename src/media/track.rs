@@ -30,6 +30,8 @@ struct Mirror {
     packetizer: Packetizer,
     /// Index of the next frame to convert.
     next_frame: u64,
+    /// Frames went before they were converted: what follows needs the next key frame.
+    waits_for_key: bool,
 }
 
 /// One track of a stream.
@@ -56,7 +58,11 @@ impl Track {
             packets: Ring::new(budget),
             writer: Mutex::new(0),
             packet_readers: AtomicUsize::new(0),
-            mirror: Mutex::new(Mirror { packetizer: Packetizer::new(&config), next_frame: 0 }),
+            mirror: Mutex::new(Mirror {
+                packetizer: Packetizer::new(&config),
+                next_frame: 0,
+                waits_for_key: false,
+            }),
             config: Mutex::new((config, 1)),
         })
     }
@@ -126,14 +132,25 @@ impl Track {
     }
 
     fn fill(&self, mirror: &mut Mirror) {
-        while let Some(unit) = self.frames.get(mirror.next_frame) {
+        loop {
+            let Some(unit) = self.frames.get(mirror.next_frame) else {
+                let tail = self.frames.tail();
+                if mirror.next_frame >= tail {
+                    return;
+                }
+                // Packet numbers go on without a hole, so no viewer could tell that frames are missing.
+                mirror.next_frame = tail;
+                mirror.waits_for_key = true;
+                continue;
+            };
             mirror.next_frame += 1;
-            if let Some(run) = mirror.packetizer.packetize(&unit) {
+            mirror.waits_for_key &= !unit.key;
+            if !mirror.waits_for_key
+                && let Some(run) = mirror.packetizer.packetize(&unit)
+            {
                 self.packets.push(Arc::new(run));
             }
         }
-        // What the ring no longer holds is skipped.
-        mirror.next_frame = mirror.next_frame.max(self.frames.tail());
     }
 }
 

@@ -118,9 +118,9 @@ metrics_table! {
     gauge shard_players(shard) = "penstock_shard_players", "players",
         "Players attached to a play shard now.";
     gauge shard_busy(shard) = "penstock_shard_busy_ratio", "share",
-        "Share of its time that a play shard was busy over the last 2 s, 0 to 1; beyond the limit players are refused.";
-    counter shard_frames_shed() = "penstock_shard_frames_shed_total", "frames",
-        "Frames not sent to a player because its play shard was late, summed over players.";
+        "Share of its time that a play shard is busy with the players it has, by the last 2 s; beyond the limit players are refused.";
+    counter shard_sheds() = "penstock_shard_sheds_total", "sheds",
+        "Times a player was taken off the live frames because its play shard was late; it goes on with a replay.";
     counter shard_sends() = "penstock_shard_sends_total", "calls",
         "Send calls of play shards; a segmented send carries up to 16 packets.";
     counter shard_packets_sent() = "penstock_shard_packets_sent_total", "packets",

@@ -2,6 +2,7 @@
 //!
 //! The compound packet is walked here; only the packets acted on are handed to `rtc-rtcp`.
 
+use base::limits;
 use bytes::{Bytes, BytesMut};
 use rtc_rtcp::goodbye::Goodbye;
 use rtc_rtcp::packet::{Packet, marshal};
@@ -50,6 +51,7 @@ pub enum Feedback {
 /// Reads a decrypted compound packet up to the first malformed part.
 pub fn read_feedback(mut compound: &[u8]) -> Vec<Feedback> {
     let mut feedback = Vec::new();
+    let mut numbers = limits::NACK_PACKETS_PER_DATAGRAM_MAX;
     for _ in 0..PACKETS_MAX {
         let Some(&[first, kind, l0, l1]) = compound.first_chunk::<4>() else { break };
         let length = 4 * (usize::from(u16::from_be_bytes([l0, l1])) + 1);
@@ -71,7 +73,8 @@ pub fn read_feedback(mut compound: &[u8]) -> Vec<Feedback> {
             }
             (TRANSPORT_FEEDBACK, GENERIC_NACK) => {
                 if let Ok(nack) = TransportLayerNack::unmarshal(&mut packet) {
-                    let lost = nack.nacks.into_iter().flatten().collect();
+                    let lost: Vec<u16> = nack.nacks.into_iter().flatten().take(numbers).collect();
+                    numbers -= lost.len();
                     feedback.push(Feedback::Nack { ssrc: nack.media_ssrc, lost });
                 }
             }

@@ -5,6 +5,7 @@
 
 mod counters;
 mod fanout;
+mod lateness;
 mod outbox;
 mod pacer;
 mod path;
@@ -37,6 +38,7 @@ use crate::sdp::{
 };
 use crate::srtp::PlayoutDelay;
 use fanout::Fanout;
+use lateness::Lateness;
 use outbox::{Outbox, Ready};
 use play_track::PlayTrack;
 use player::{Player, Route, peer_key, ssrcs};
@@ -76,7 +78,7 @@ pub enum ShardError {
 /// are in step; without a start near the end, lips are off by up to 130 ms for the first 8 s. It
 /// has to be this near: Chromium leaves a difference below about 30 ms on average as it is, and
 /// with 80 ms sound was measured 40 to 50 ms late for 24 s.
-const PLAYOUT_DELAY: PlayoutDelay = PlayoutDelay { id: PLAYOUT_DELAY_ID, least: 10, most: 1_000 };
+const PLAYOUT_DELAY: PlayoutDelay = PlayoutDelay { id: PLAYOUT_DELAY_ID, least: 12, most: 1_000 };
 
 /// What a player wants to play.
 #[derive(Clone, Debug)]
@@ -144,6 +146,9 @@ pub struct Shard {
     fanouts: Slab<Fanout>,
     by_ufrag: HashMap<String, PlayerId>,
     by_address: HashMap<SocketAddr, PlayerId>,
+    lateness: Lateness,
+    /// Players of streams that have ended, until their turn.
+    ending: VecDeque<PlayerId>,
     /// DTLS of handshakes, until the caller has time for it.
     handshakes: VecDeque<(PlayerId, Route, Vec<u8>)>,
     outbox: Outbox,
@@ -168,6 +173,8 @@ impl Shard {
             fanouts: Slab::default(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            lateness: Lateness::default(),
+            ending: VecDeque::new(),
             handshakes: VecDeque::new(),
             outbox: Outbox::default(),
             ready: Ready::default(),
@@ -187,6 +194,8 @@ impl Shard {
         if self.counters.handshakes >= limits::HANDSHAKES_PER_SHARD_MAX as u64 {
             return Err(AddError::TooManyHandshakes);
         }
+        // Before anything is read of it: what changes from here on is followed.
+        let seen = spec.stream.changes();
         let catalogue = spec.stream.catalogue();
         let mut wanted = Vec::new();
         if spec.video {
@@ -199,7 +208,7 @@ impl Shard {
             return Err(AddError::NothingToPlay);
         }
 
-        let stream = self.stream_of(&spec.stream);
+        let stream = self.stream_of(&spec.stream, seen);
         let kinds: Vec<Kind> = wanted.iter().map(|(kind, _)| *kind).collect();
         let ssrcs = ssrcs(&kinds, &*self.randomness);
         // The key is not known before the player is there.

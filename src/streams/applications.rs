@@ -105,15 +105,21 @@ impl Applications {
         &self.0.services.media
     }
 
+    /// Whether the node's memory has room for another publisher. To be asked before the gate: what
+    /// lets in once must not be spent on a node that has none.
+    pub fn has_room_for_publisher(&self) -> bool {
+        let room = self.media_budget().has_room();
+        if !room {
+            let (held, max) = (self.media_budget().held(), self.media_budget().bytes_max());
+            tracing::warn!(held, max, "a publisher is refused: the media budget is nearly spent");
+            metric::admissions_refused("publish", "media budget").increment(1);
+        }
+        room
+    }
+
     /// Begins the stream of a publisher that passed the gate.
     pub async fn publish(&self, permit: Permit, facts: PublisherFacts) -> Result<PublishGrant, PublishError> {
         let app = self.app(permit.app()).ok_or(PublishError::NoSuchApplication)?;
-        if !self.media_budget().has_room() {
-            let (held, max) = (self.media_budget().held(), self.media_budget().bytes_max());
-            tracing::warn!(app = %permit.app(), session = %permit.session(), held, max, "a publisher was refused: the media budget is nearly spent");
-            metric::admissions_refused("publish", "media budget").increment(1);
-            return Err(PublishError::Overloaded);
-        }
         let _under_way = self.request().ok_or(PublishError::Overloaded)?;
         app.send(Publish { permit, facts }).await.unwrap_or(Err(PublishError::Overloaded))
     }

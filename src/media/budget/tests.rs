@@ -133,9 +133,14 @@ fn publishers_are_let_in_below_eighty_percent() {
 #[test]
 fn the_session_with_most_unfinished_is_told_when_their_share_is_spent() {
     let budget = MediaBudget::new(64 * MIB);
-    let mut ordinary = budget.unfinished();
+    let publisher = || {
+        let mut session = budget.unfinished();
+        session.let_in();
+        session
+    };
+    let mut ordinary = publisher();
     ordinary.hold(100_000).unwrap();
-    let mut hoarders: Vec<_> = (0..30).map(|_| budget.unfinished()).collect();
+    let mut hoarders: Vec<_> = (0..30).map(|_| publisher()).collect();
     let mut told = 0;
     for step in 1..=12 {
         hoarders.retain_mut(|hoarder| {
@@ -152,8 +157,26 @@ fn the_session_with_most_unfinished_is_told_when_their_share_is_spent() {
     ordinary.hold(300_000).unwrap();
     drop((ordinary, hoarders));
     assert_eq!(budget.held(), 0);
-    assert_eq!(budget.unfinished.load(Ordering::Relaxed), 0);
-    assert_eq!(budget.unfinished_holders.load(Ordering::Relaxed), 0);
+    assert_eq!(budget.publishers.bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(budget.publishers.holders.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn no_stranger_ends_a_publisher() {
+    let budget = MediaBudget::new(64 * MIB);
+    let mut publisher = budget.unfinished();
+    publisher.hold(20_000).unwrap();
+    publisher.let_in();
+    // More of them than their share has room for, each below its part.
+    let mut strangers: Vec<_> = (0..1_000).map(|_| budget.unfinished()).collect();
+    let ended = strangers.iter_mut().filter_map(|stranger| stranger.hold(62_000).err()).count();
+    assert!(ended > 0, "their share is bounded");
+    for bytes in [0, 300_000, 2 * MIB] {
+        publisher.hold(bytes).unwrap();
+    }
+    drop(strangers);
+    assert_eq!(budget.strangers.bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(budget.held(), 2 * MIB);
 }
 
 #[test]

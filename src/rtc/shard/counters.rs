@@ -53,10 +53,8 @@ pub struct Counters {
     pub replays: u64,
     /// Times a player fell so far behind that frames were dropped for it.
     pub fell_behind: u64,
-    /// Times frames of a player were dropped because the shard was late.
+    /// Times a player was taken off the live frames because the shard was late, to go on with a replay.
     pub shed: u64,
-    /// Frames dropped because the shard was late, summed over players.
-    pub frames_shed: u64,
     /// Times packets did not come however often they were sent again, and a replay was wanted.
     pub resends_in_vain: u64,
     /// DTLS datagrams that found the queue of handshakes full: dropped.
@@ -84,8 +82,8 @@ pub struct PlayerStats {
     pub replays: u64,
     /// Times it fell so far behind that frames were dropped for it.
     pub fell_behind: u64,
-    /// Frames of it that a late shard dropped.
-    pub frames_shed: u64,
+    /// Times a late shard took it off the live frames.
+    pub shed: u64,
     /// Share of packets lost since its report before the last, of the worse track: 0 to 1.
     pub loss: f32,
     /// Packets lost so far, over all tracks, as its last reports count them.

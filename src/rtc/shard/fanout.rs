@@ -129,12 +129,6 @@ impl Fanout {
         (runs, missed)
     }
 
-    /// Frames that begin at that packet or later.
-    pub(super) fn frames_from(&self, next: u64) -> usize {
-        let at = self.window.partition_point(|held| held.run.first_packet < next);
-        self.window.iter().skip(at).filter(|held| held.run.starts_frame).count()
-    }
-
     fn take(&mut self, run: &Arc<PacketRun>, now: Instant) {
         self.clock = Some(FrameClock::after(self.clock, run, self.clock_rate));
         self.end = run.end_packet();

@@ -10,6 +10,8 @@ use base::limits;
 
 /// A round trip longer than the shortest by more than this stands in a queue.
 const QUEUE_MAX: Duration = Duration::from_millis(80);
+/// How long the shortest round trip counts as such.
+const SHORTEST_HOLDS: Duration = Duration::from_secs(30);
 /// A larger share of lost packets is the path's limit, not its noise.
 const LOSS_MAX: f32 = 0.12;
 /// Packets newly missing within [`LOSS_WINDOW`] that are no noise either.
@@ -34,7 +36,8 @@ enum Condition {
 #[derive(Debug)]
 pub(super) struct Path {
     condition: Condition,
-    shortest: Option<Duration>,
+    /// The shortest round trip of late, and when it was.
+    shortest: Option<(Duration, Instant)>,
     /// The middle of the NTP time of the sender report that went behind a fast piece.
     probe: Option<u32>,
     stepped: Option<Instant>,
@@ -91,12 +94,16 @@ impl Path {
     /// A report: which sender report it answers, the round trip it tells, the share it lost.
     pub(super) fn report(&mut self, answers: u32, round_trip: Option<Duration>, loss: f32, now: Instant) {
         let queued = match (round_trip, self.shortest) {
-            (Some(took), Some(shortest)) => took > shortest + QUEUE_MAX,
+            (Some(took), Some((shortest, _))) => took > shortest + QUEUE_MAX,
             (Some(took), None) => took > 2 * QUEUE_MAX,
             (None, _) => false,
         };
         if let Some(took) = round_trip {
-            self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
+            // A route that became longer must not look like a queue for ever.
+            let held = self.shortest.filter(|(shortest, at)| {
+                *shortest <= took && now.saturating_duration_since(*at) < SHORTEST_HOLDS
+            });
+            self.shortest = held.or(Some((took, now)));
         }
         if queued || loss > LOSS_MAX {
             self.step_down(now);

@@ -22,6 +22,8 @@ pub(super) struct Replay {
     pub(super) run: Option<Arc<PacketRun>>,
     /// When it began.
     pub(super) began: Instant,
+    /// How long it goes on at least before it may begin anew.
+    pub(super) lasts: Duration,
 }
 
 /// Where a track stands.
@@ -69,8 +71,8 @@ pub(super) struct PlayTrack {
     pub(super) pacer: Pacer,
     /// It stands in no queue until then: its pace does not allow more.
     pub(super) paced_until: Option<Instant>,
-    /// How long its pace has held it since it last had everything.
-    pub(super) paced_for: Duration,
+    /// When its pace last held it up.
+    pub(super) held_at: Option<Instant>,
     pub(super) replay_ended: Option<Instant>,
     pub(super) stamps: Stamps,
     pub(super) resends: Resends,
@@ -108,7 +110,7 @@ impl PlayTrack {
             resends_queued: false,
             pacer: Pacer::default(),
             paced_until: None,
-            paced_for: Duration::ZERO,
+            held_at: None,
             replay_ended: None,
             stamps: Stamps::default(),
             resends: Resends::default(),
@@ -249,9 +251,8 @@ impl PlayTrack {
     }
 
     /// The SRTP index that a sequence number of a sent packet means; `None` when it was not sent, or
-    /// is not to be sent again.
-    pub(super) fn sent_index(&mut self, sequence_number: u16, now: Instant) -> Option<u64> {
-        self.expire_stamps(now);
+    /// is not to be sent again. [`PlayTrack::expire_stamps`] goes before.
+    pub(super) fn sent_index(&self, sequence_number: u16) -> Option<u64> {
         let last = self.next_index.checked_sub(1)?;
         let back = u64::from((last as u16).wrapping_sub(sequence_number));
         last.checked_sub(back).filter(|index| *index >= self.floor)

@@ -52,6 +52,8 @@ pub(super) struct Player {
     pub(super) offered: Vec<OfferedMedia>,
     pub(super) answer: Option<Answer>,
     pub(super) dtls: DtlsPeer,
+    /// Datagrams of its handshake that wait in the shard.
+    pub(super) handshakes_waiting: u8,
     pub(super) handshaken: Option<Handshaken>,
     /// The certificate was the right one.
     pub(super) session: Option<Session>,
@@ -93,6 +95,7 @@ impl Player {
             offered: Vec::new(),
             answer: None,
             dtls,
+            handshakes_waiting: 0,
             handshaken: None,
             session: None,
             started: false,

@@ -16,6 +16,8 @@ use crate::ice::answer_check;
 use crate::rtcp::{Feedback, read_feedback};
 use crate::srtp::{Profile, RtpSealer, Srtcp, SrtpKeys};
 
+/// Packets asked for a third time at once: no accident.
+const RESENDS_IN_VAIN: u32 = 8;
 /// A report that claims more is not believed.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,10 @@ impl Shard {
         datagram: &mut [u8],
         now: Instant,
     ) {
+        if datagram.len() > limits::SHARD_DATAGRAM_BYTES_MAX {
+            self.counters.datagrams_unknown += 1;
+            return;
+        }
         let route = Route { to: from, from: to };
         match demux(datagram) {
             Datagram::Stun { local_ufrag: Some(ufrag) } => match self.by_ufrag.get(ufrag) {
@@ -88,21 +94,29 @@ impl Shard {
     /// The key exchange costs as much as half a second of media: it waits for
     /// [`Shard::handle_handshake`]. What comes after it is cheap.
     fn sort_dtls(&mut self, id: PlayerId, route: Route, datagram: &[u8], now: Instant) {
-        let done = self.players.get(id.0).is_none_or(|player| player.dtls.is_established());
-        if done {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        if player.dtls.is_established() {
             self.handle_dtls(id, route, datagram, now);
-        } else if self.handshakes.len() < limits::SHARD_HANDSHAKE_DATAGRAMS_MAX {
+        } else if player.handshakes_waiting < limits::PLAYER_HANDSHAKE_DATAGRAMS_MAX {
+            // Each player has room of its own: nobody keeps others from theirs.
+            player.handshakes_waiting += 1;
             self.handshakes.push_back((id, route, datagram.to_vec()));
         } else {
             self.counters.handshakes_dropped += 1;
         }
     }
 
-    /// Takes one step of one handshake, below a millisecond of work; `false` when none waits.
+    /// Takes one step of one handshake, about a millisecond of work; `false` when none waits.
     pub fn handle_handshake(&mut self, now: Instant) -> bool {
-        let Some((id, route, datagram)) = self.handshakes.pop_front() else { return false };
-        self.handle_dtls(id, route, &datagram, now);
-        true
+        while let Some((id, route, datagram)) = self.handshakes.pop_front() {
+            // Those of players that are gone cost nothing.
+            if let Some(player) = self.players.get_mut(id.0) {
+                player.handshakes_waiting -= 1;
+                self.handle_dtls(id, route, &datagram, now);
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether a step of a handshake waits.
@@ -204,15 +218,19 @@ impl Shard {
                 player.stats.nacks += lost.len() as u64;
                 self.counters.nacks += lost.len() as u64;
                 let Some(state) = player.tracks.get_mut(track) else { return };
-                let (mut fresh, mut in_vain) = (0, false);
+                state.expire_stamps(now);
+                let (mut fresh, mut last, mut in_vain) = (0, 0, false);
                 for sequence_number in lost {
-                    let Some(index) = state.sent_index(sequence_number, now) else { continue };
+                    let Some(index) = state.sent_index(sequence_number) else { continue };
                     match state.resends.ask(index, round_trip, now) {
                         Asked::First => fresh += 1,
+                        Asked::Last => last += 1,
                         Asked::InVain => in_vain = true,
                         Asked::Again | Asked::NotNow => {}
                     }
                 }
+                // So many that did not come twice will not come the third time.
+                in_vain |= last >= RESENDS_IN_VAIN;
                 let viewer = TrackRef { player: id, track };
                 if !state.resends.is_empty() && !state.resends_queued {
                     state.resends_queued = true;

@@ -19,6 +19,8 @@ pub(super) enum Asked {
     First,
     /// It will be sent once more.
     Again,
+    /// It will be sent once more, for the last time.
+    Last,
     /// It will not: asked for within a round trip, or nobody knows how often before.
     NotNow,
     /// It was sent as often as one may be and still did not come: resends do not help.
@@ -74,7 +76,11 @@ impl Resends {
         if times.count >= limits::NACK_RESENDS_MAX {
             return Asked::InVain;
         }
-        let asked = if times.count == 0 { Asked::First } else { Asked::Again };
+        let asked = match times.count {
+            0 => Asked::First,
+            count if count + 1 == limits::NACK_RESENDS_MAX => Asked::Last,
+            _ => Asked::Again,
+        };
         *times = Times { count: times.count + 1, last: now };
         self.waiting.push_back(index);
         while self.times.len() > limits::NACK_PACKETS_COUNTED_MAX {
@@ -121,7 +127,7 @@ mod tests {
         }
         assert_eq!(
             answers,
-            [(0, Asked::First), (50, Asked::Again), (100, Asked::Again), (150, Asked::InVain)]
+            [(0, Asked::First), (50, Asked::Again), (100, Asked::Last), (150, Asked::InVain)]
         );
         assert_eq!(
             [resends.next(), resends.next(), resends.next(), resends.next()],

@@ -19,12 +19,6 @@ const PACKETS_PER_REPLAY_SEND: usize = 4;
 /// How much of its pace a replay may make good when it was served late.
 const REPLAY_SLACK: Duration = Duration::from_millis(5);
 
-/// How late a frame of that player may be begun: from once to twice the limit, another for each of 64
-/// players, so that an overloaded shard drops the frames of some and is in time for the rest.
-fn patience(late: Duration, viewer: TrackRef) -> Duration {
-    late + late * (viewer.player.0.slot() % 64) / 64
-}
-
 /// What a replay does next.
 enum Step {
     Send(Arc<PacketRun>),
@@ -55,7 +49,7 @@ impl Shard {
 
     /// Whether nothing is to be sent now.
     pub fn is_idle(&self) -> bool {
-        !self.outbox.has_any() && self.ready.is_empty()
+        !self.outbox.has_any() && self.ready.is_empty() && self.ending.is_empty()
     }
 
     /// The send last polled is done: taken by the socket, or given up.
@@ -94,16 +88,16 @@ impl Shard {
             let ready = track.pacer.ready_at(time_of(limits::PACE_BURST_BYTES, pace));
             if let Some(at) = ready.filter(|at| *at > now) {
                 track.paced_until = Some(at);
-                track.paced_for += at.saturating_duration_since(now);
+                track.held_at = Some(now);
                 self.timers.wake(viewer.player, &mut player.wake, at);
                 return;
             }
-            // What it waited for its own pace is not the shard's doing.
-            let late = now.saturating_duration_since(read).saturating_sub(track.paced_for);
-            if next == run.first_packet && late > patience(self.config.late, viewer) {
-                let frames = fanout.frames_from(next) as u64;
-                player.stats.frames_shed += frames;
-                self.counters.frames_shed += frames;
+            // Who was held up by its own pace is late for that.
+            let held =
+                track.held_at.is_some_and(|at| now.saturating_duration_since(at) < limits::PLAY_BACKLOG_MAX);
+            let late = now.saturating_duration_since(read);
+            if next == run.first_packet && !held && self.lateness.sheds(late, self.config.late, now) {
+                player.stats.shed += 1;
                 self.counters.shed += 1;
                 self.start_replay(viewer, now);
                 return;
@@ -122,9 +116,7 @@ impl Shard {
         track.pacer.spend(batch.bytes, pace, now);
         let next = next + batch.packets as u64;
         track.position = Position::Live { next };
-        if next == fanout.end {
-            track.paced_for = Duration::ZERO;
-        } else {
+        if next != fanout.end {
             self.ready.push(track, viewer);
         }
         player.stats.count(&batch);
@@ -144,7 +136,7 @@ impl Shard {
             self.ready.push(track, viewer);
             return;
         };
-        let (next, began, under_way) = (replay.next, replay.began, replay.run.clone());
+        let (next, began, lasts, under_way) = (replay.next, replay.began, replay.lasts, replay.run.clone());
         let since = now.saturating_duration_since(began);
         if let Some(ntp) = ntp.filter(|_| player.path.wants_probe(since)) {
             player.path.probed(ntp);
@@ -206,7 +198,7 @@ impl Shard {
         }
         track.pacer.spend(batch.bytes, player.path.replay_pace(fanout.rate, since), now);
         track.position =
-            Position::Replaying(Replay { next: next + batch.packets as u64, run: Some(run), began });
+            Position::Replaying(Replay { next: next + batch.packets as u64, run: Some(run), began, lasts });
         self.ready.push(track, viewer);
         player.stats.count(&batch);
         self.counters.count(&batch);
@@ -234,17 +226,17 @@ impl Shard {
             self.request_replay(viewer, now);
             return;
         };
-        self.outbox.buffer.clear();
-        if !track.seal_again(&mut session.sealer, &run, packet, &mut self.outbox.buffer) {
-            return;
-        }
-        let bytes = self.outbox.buffer.len();
-        if !track.resends.pay(bytes) {
+        if !track.resends.pay(limits::RTP_PACKET_BYTES_MAX) {
             // More is missing than may be sent again: a fresh start costs less than it all.
             self.counters.resends_refused += 1;
             self.request_replay(viewer, now);
             return;
         }
+        self.outbox.buffer.clear();
+        if !track.seal_again(&mut session.sealer, &run, packet, &mut self.outbox.buffer) {
+            return;
+        }
+        let bytes = self.outbox.buffer.len();
         player.stats.packets += 1;
         player.stats.bytes += bytes as u64;
         player.stats.resent += 1;

@@ -39,7 +39,10 @@ impl Shard {
     /// Reads what the rings have that is new, and acts on streams that changed. To be called when
     /// the bell rang, before sending.
     pub fn handle_media(&mut self, now: Instant) {
-        // Few have news at a time, and a turn must not cost what all of them would.
+        for _ in 0..limits::SHARD_ENDS_PER_TURN_MAX {
+            let Some(player) = self.ending.pop_front() else { break };
+            self.end_and_tell(player, ExitReason::StreamEnded, now);
+        }
         let changed: Vec<Key> = self
             .streams
             .iter()
@@ -57,14 +60,14 @@ impl Shard {
     }
 
     /// The state of a stream, made when its first player comes.
-    pub(super) fn stream_of(&mut self, media: &Arc<StreamMedia>) -> Key {
+    pub(super) fn stream_of(&mut self, media: &Arc<StreamMedia>, seen: u64) -> Key {
         if let Some((key, _)) = self.streams.iter().find(|(_, stream)| Arc::ptr_eq(&stream.media, media)) {
             return key;
         }
         media.hang(&self.bell);
         self.streams.insert(Stream {
             media: Arc::clone(media),
-            seen: media.changes(),
+            seen,
             fanouts: Vec::new(),
             players: Vec::new(),
             anchor: None,
@@ -75,13 +78,18 @@ impl Shard {
     fn follow(&mut self, key: Key, now: Instant) {
         let Some(stream) = self.streams.get_mut(key) else { return };
         stream.seen = stream.media.changes();
-        let ended = stream.media.is_closed();
-        for player in stream.players.clone() {
-            if ended {
-                self.end_and_tell(player, ExitReason::StreamEnded, now);
-            } else {
-                self.attach_tracks(player, now);
+        if stream.media.is_closed() {
+            // Nobody is sent anything more, and nobody has to be looked for in a list of all.
+            self.ending.extend(&stream.players);
+            for fanout in stream.fanouts.clone() {
+                if let Some(fanout) = self.fanouts.get_mut(fanout) {
+                    fanout.viewers = Vec::new();
+                }
             }
+            return;
+        }
+        for player in stream.players.clone() {
+            self.attach_tracks(player, now);
         }
     }
 
@@ -207,7 +215,11 @@ impl Shard {
             return;
         };
         track.jump_to(key);
-        track.position = Position::Replaying(Replay { next: key, run: None, began: now });
+        let again = match &track.position {
+            Position::Replaying(replay) => (replay.lasts * 2).min(limits::REPLAY_RESTART_MAX),
+            _ => limits::REPLAY_RESTART_MIN,
+        };
+        track.position = Position::Replaying(Replay { next: key, run: None, began: now, lasts: again });
         self.ready.push(track, viewer);
         player.stats.replays += 1;
         self.counters.replays += 1;
@@ -223,7 +235,7 @@ impl Shard {
         };
         let due = match &track.position {
             Position::Live { .. } => track.replay_ended.map(|ended| ended + limits::REPLAY_REST_MIN),
-            Position::Replaying(replay) => Some(replay.began + limits::REPLAY_RESTART_MIN),
+            Position::Replaying(replay) => Some(replay.began + replay.lasts),
             Position::Stopped | Position::Waiting => return,
         };
         if track.kind == Kind::Video && due.is_none_or(|due| due <= now) {

@@ -62,7 +62,7 @@ fn a_shard_that_is_too_slow_for_all_is_in_time_for_most() {
         world.run(Duration::from_millis(1));
     }
     let counters = world.shard.counters();
-    assert!(counters.shed > 0 && counters.frames_shed >= counters.shed, "{counters:?}");
+    assert!(counters.shed > 0, "{counters:?}");
     let written: HashSet<Vec<u8>> = world.written.iter().cloned().collect();
     let whole = world
         .clients

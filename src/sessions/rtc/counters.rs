@@ -38,7 +38,7 @@ impl ShardMetrics {
                 (dropped("SRTP not authentic"), |c| c.srtp_rejected),
                 (dropped("send queue full"), |c| c.control_dropped),
                 (dropped("handshakes waiting"), |c| c.handshakes_dropped),
-                (metric::shard_frames_shed(), |c| c.frames_shed),
+                (metric::shard_sheds(), |c| c.shed),
                 (metric::nacks("in vain"), |c| c.resends_in_vain),
                 (metric::nacks("resent"), |c| c.resent),
                 (metric::nacks("not held"), |c| c.nack_misses),

@@ -42,9 +42,13 @@ struct Driver {
     joining: Option<Joining>,
     /// Before this, joins wait as long as media does: they have had their share.
     joins_rest_until: Instant,
-    /// Frames dropped for being late, as last told to the log, and when.
+    /// Players taken off live frames for being late, as last told to the log, and when.
     shed_told: (u64, Instant),
     busy_told: Instant,
+    /// Whether the next step of joining is a handshake's.
+    handshake_next: bool,
+    /// When the last turn was over.
+    turned: Instant,
 }
 
 /// Runs a shard until the node stops.
@@ -79,6 +83,8 @@ pub(super) async fn run(
         joins_rest_until: now,
         shed_told: (0, now),
         busy_told: now,
+        handshake_next: false,
+        turned: now,
     };
     let bell = driver.shared.bell.clone();
     loop {
@@ -149,17 +155,15 @@ impl Driver {
     /// fan-out.
     fn turn(&mut self, command: Option<Command>, queues: &mut Queues) {
         let now = self.clock.now();
+        // While the socket takes nothing the shard has no time for more players either.
+        let waited = self.blocked.map_or(Duration::ZERO, |_| now.saturating_duration_since(self.turned));
         self.shard.handle_media(now);
         self.flush(now);
         let more = std::iter::from_fn(|| queues.commands.try_recv().ok());
         for command in command.into_iter().chain(more).take(limits::SHARD_COMMANDS_PER_TURN_MAX) {
             self.command(command, now);
         }
-        let detached = std::mem::take(&mut *self.shared.detached.lock());
-        for (player, reason) in detached {
-            self.shard.remove(player, reason, now);
-            self.forget(player, reason);
-        }
+        self.detach(now);
         self.receive(now);
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now, self.clock.wall());
@@ -179,14 +183,18 @@ impl Driver {
                 PlayerEvent::Ended(reason) => self.forget(player, reason),
             }
         }
-        self.tell(media.saturating_duration_since(now), done.saturating_duration_since(media), done);
+        self.turned = done;
+        let spent = waited + media.saturating_duration_since(now);
+        self.tell(spent, done.saturating_duration_since(media), done);
     }
 
     /// Tells the meter, the metrics and the log of a turn.
     fn tell(&mut self, media: Duration, joins: Duration, now: Instant) {
         let players = self.players.len();
         let mut busy = self.shared.busy.lock();
-        busy.record(media, joins, players, now);
+        // Those that are not connected yet get no media.
+        let handshakes = usize::try_from(self.shard.counters().handshakes).unwrap_or(0);
+        busy.record(media, joins, players.saturating_sub(handshakes), now);
         if now.saturating_duration_since(self.busy_told) >= TOLD_INTERVAL || players == 0 {
             self.busy_told = now;
             // Without players nothing wakes the shard, and the last figure would stay.
@@ -197,18 +205,32 @@ impl Driver {
         self.tell_shed(now);
     }
 
+    /// Takes off players whose attachment was dropped; the rest of many has the next turn.
+    fn detach(&mut self, now: Instant) {
+        let mut detached = self.shared.detached.lock();
+        let count = detached.len().min(limits::SHARD_ENDS_PER_TURN_MAX);
+        let gone: Vec<_> = detached.drain(..count).collect();
+        if !detached.is_empty() {
+            self.shared.bell.ring();
+        }
+        drop(detached);
+        for (player, reason) in gone {
+            self.shard.remove(player, reason, now);
+            self.forget(player, reason);
+        }
+    }
+
     /// One step of a join or a handshake: when media has nothing to send, or when joins have had less
     /// than their share while it had. Returns when it was done.
     fn join_step(&mut self, queues: &mut Queues, now: Instant) -> Instant {
         if !self.shard.is_idle() && now < self.joins_rest_until {
             return now;
         }
-        if !self.shard.handle_handshake(now) {
-            let Some(joining) = self.joining.take().or_else(|| queues.joins.try_recv().ok()) else {
-                return now;
-            };
-            // Whoever asked may be gone: then the attachment is dropped, and detaches.
-            let _ = joining.reply.send(self.add(joining.join, joining.demand, now));
+        // In turns, so that neither keeps the other waiting.
+        self.handshake_next = !self.handshake_next;
+        let first = self.handshake_next && self.shard.handle_handshake(now);
+        if !(first || self.join(queues, now) || self.shard.handle_handshake(now)) {
+            return now;
         }
         let done = self.clock.now();
         let rest = 100 / limits::SHARD_JOIN_SHARE_PERCENT_MAX - 1;
@@ -216,16 +238,28 @@ impl Driver {
         done
     }
 
-    /// Says in the log that frames were dropped, at most once a second.
+    /// Adds the next player that somebody still waits for; `false` when there is none.
+    fn join(&mut self, queues: &mut Queues, now: Instant) -> bool {
+        while let Some(joining) = self.joining.take().or_else(|| queues.joins.try_recv().ok()) {
+            if !joining.reply.is_closed() {
+                // Whoever asked may be gone by then: the attachment is dropped, and detaches.
+                let _ = joining.reply.send(self.add(joining.join, joining.demand, now));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Says in the log that the shard was late, at most once a second.
     fn tell_shed(&mut self, now: Instant) {
-        let shed = self.shard.counters().frames_shed;
+        let shed = self.shard.counters().shed;
         let (told, at) = self.shed_told;
         if shed > told && now.saturating_duration_since(at) >= TOLD_INTERVAL {
             tracing::warn!(
                 shard = self.shared.index,
-                frames = shed - told,
+                dropped = shed - told,
                 players = self.players.len(),
-                "a play shard was late and dropped frames of some players: it has too much to do"
+                "a play shard is late and dropped frames of some players: it has too much to do"
             );
             self.shed_told = (shed, now);
         }
@@ -270,7 +304,12 @@ impl Driver {
 
     fn receive(&mut self, now: Instant) {
         let shard = &mut self.shard;
-        let received = self.socket.receive(limits::SHARD_DATAGRAMS_PER_TURN_MAX, |from, to, datagram| {
+        let max = if shard.is_idle() {
+            limits::SHARD_DATAGRAMS_PER_TURN_MAX
+        } else {
+            limits::SHARD_DATAGRAMS_PER_BUSY_TURN_MAX
+        };
+        let received = self.socket.receive(max, |from, to, datagram| {
             shard.handle_datagram(from, to, datagram, now);
         });
         if let Err(error) = received {

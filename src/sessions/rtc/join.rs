@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use base::{ExitReason, limits};
+use base::{ExitReason, StreamId, limits};
 use media::Catalogue;
 use rtc::AddError;
 use security::Access;
@@ -35,7 +35,10 @@ pub(super) async fn join(
 ) -> Result<Joined, Refusal> {
     let peer = access.peer;
     // Before the gate: what lets in once must not be spent on a node that has no room.
-    let shard = context.shards.admit().map_err(|error| no_room(&error))?;
+    let shard = match context.shards.admit() {
+        Ok(shard) => shard,
+        Err(error) => return Err(no_room_or_not_live(&context, &access, &error).await),
+    };
     let permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial))?;
     let stream = permit.stream().clone();
     let settings =
@@ -95,7 +98,18 @@ pub(super) async fn join(
 /// A limit of the shards was reached.
 fn no_room(error: &JoinError) -> Refusal {
     tracing::debug!(%error, "no room for a player");
-    Refusal::no_room(error.limit().unwrap_or("shard failed"))
+    Refusal::no_room(error.limit())
+}
+
+/// Whoever comes before the stream does needs no room yet, and waits as on an idle node. Nothing is
+/// told of streams that is not told to everybody who asks what is live.
+async fn no_room_or_not_live(context: &SignallingContext, access: &Access, error: &JoinError) -> Refusal {
+    let live = match StreamId::new(&access.stream) {
+        Ok(stream) => context.applications.find(&access.app, &stream).await.is_some(),
+        // The gate would have refused it by its name.
+        Err(_) => return Refusal::new("invalidStreamName"),
+    };
+    if live { no_room(error) } else { Refusal::not_live() }
 }
 
 /// A late track, or one that became something a browser cannot show: until there are re-offers the

@@ -38,17 +38,18 @@ pub enum JoinError {
 }
 
 impl JoinError {
-    /// The name of the limit that was reached, for the metric; `None` where it was no limit.
-    pub(super) const fn limit(&self) -> Option<&'static str> {
-        Some(match self {
+    /// The name of the limit that was reached, for the metric.
+    pub(super) const fn limit(&self) -> &'static str {
+        match self {
             Self::Busy => "shard busy",
             Self::NoShard => "no shard",
             Self::QueueFull => "joins waiting",
             Self::WaitedTooLong => "join waited too long",
             Self::Refused(AddError::TooManyPlayers) => "players of the shard",
             Self::Refused(AddError::TooManyHandshakes) => "handshakes of the shard",
-            Self::Refused(AddError::NothingToPlay | AddError::Codec) => return None,
-        })
+            Self::Refused(AddError::NothingToPlay) => "nothing to play",
+            Self::Refused(AddError::Codec) => "codec",
+        }
     }
 }
 
@@ -95,6 +96,25 @@ pub(super) struct Joining {
     pub join: Join,
     pub demand: Option<DemandGuard>,
     pub reply: oneshot::Sender<Result<Added, AddError>>,
+    /// Its place; given back when it is a player, or is not to be one.
+    pub _place: Place,
+}
+
+/// A place on a shard for a player on its way: those that come together are not all let in by one
+/// reading of the meter.
+pub(super) struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Self {
+        shared.coming.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) enum Command {
@@ -120,6 +140,8 @@ pub(super) struct Shared {
     pub detached: Mutex<Vec<(PlayerId, ExitReason)>>,
     pub bell: Bell,
     pub players: AtomicUsize,
+    /// Players that were admitted and are not there yet.
+    pub coming: AtomicUsize,
     pub players_max: usize,
     arbiter: ArbiterHandle,
 }
@@ -168,6 +190,7 @@ impl Shards {
                 detached: Mutex::new(Vec::new()),
                 bell: Bell::new(),
                 players: AtomicUsize::new(0),
+                coming: AtomicUsize::new(0),
                 players_max: config.players_per_shard_max,
                 arbiter: arbiter.handle(),
             });
@@ -190,7 +213,7 @@ impl Shards {
         let mut refusal = JoinError::NoShard;
         let mut best: Option<(usize, &Arc<Shared>)> = None;
         for shard in self.shards.iter().filter(|shard| !shard.commands.is_closed()) {
-            let players = shard.players.load(Ordering::Relaxed);
+            let players = shard.players.load(Ordering::Relaxed) + shard.coming.load(Ordering::Relaxed);
             let is_busy =
                 || self.busy_max.is_some_and(|max| shard.busy.lock().projected(players + 1, now) > max);
             if players >= shard.players_max {
@@ -201,25 +224,27 @@ impl Shards {
                 best = Some((players, shard));
             }
         }
-        best.map(|(_, shard)| ShardHandle(Arc::clone(shard))).ok_or(refusal)
+        best.map(|(_, shard)| ShardHandle { place: Place::take(shard) }).ok_or(refusal)
     }
 }
 
-/// One shard, for adding players.
-#[derive(Clone)]
-pub struct ShardHandle(Arc<Shared>);
+/// A place on one shard, for adding a player.
+pub struct ShardHandle {
+    place: Place,
+}
 
 impl ShardHandle {
     /// Where this shard's players have their actors.
     pub fn arbiter(&self) -> ArbiterHandle {
-        self.0.arbiter.clone()
+        self.place.0.arbiter.clone()
     }
 
     /// Adds a player: its offer, the hand on it, and what keeps it (dropped, the player goes).
-    pub async fn join(&self, join: Join) -> Result<(Offer, PlayerControl, PlayerAttachment), JoinError> {
+    pub async fn join(self, join: Join) -> Result<(Offer, PlayerControl, PlayerAttachment), JoinError> {
         let demand = join.audio.then(|| join.media.want(Codec::Opus));
         let (reply, answer) = oneshot::channel();
-        self.0.joins.try_send(Joining { join, demand, reply }).map_err(|error| match error {
+        let joins = self.place.0.joins.clone();
+        joins.try_send(Joining { join, demand, reply, _place: self.place }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => JoinError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => JoinError::NoShard,
         })?;

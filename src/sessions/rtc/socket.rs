@@ -83,6 +83,13 @@ fn family(socket: std::net::UdpSocket) -> io::Result<Family> {
     Ok(Family { io: UdpSocket::from_std(socket)?, state })
 }
 
+/// Whether an answer may come from that address: what was sent to everybody is answered from the
+/// machine's own. (To send from such an address is an error that switches segmentation off.)
+fn is_one_of_ours(address: &IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    !(broadcast || address.is_multicast() || address.is_unspecified())
+}
+
 impl ShardSocket {
     /// Takes a bound port into the current runtime.
     pub fn new(bound: BoundPort) -> io::Result<Self> {
@@ -149,10 +156,11 @@ impl ShardSocket {
                 };
                 for (meta, buffer) in metas.iter().zip(&mut self.buffers).take(filled) {
                     let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                    let to = meta.dst_ip.filter(is_one_of_ours);
                     let bytes = buffer.get_mut(..meta.len).unwrap_or_default();
                     for datagram in bytes.chunks_mut(meta.stride.max(1)) {
                         count += 1;
-                        each(from, meta.dst_ip, datagram);
+                        each(from, to, datagram);
                     }
                 }
             }

@@ -153,6 +153,7 @@ impl Connection {
                 Output::Publish(request) => match self.publish(*request).await {
                     Ok(live) => {
                         self.live = Some(live);
+                        self.unfinished.let_in();
                         self.session.accept(self.context.clock.now());
                     }
                     Err(refusal) => {
@@ -215,6 +216,9 @@ impl Connection {
             subscriber_code: request.subscriber_code,
             main_track: request.main_track,
         };
+        if !self.context.applications.has_room_for_publisher() {
+            return Err(Refusal::Overloaded);
+        }
         let permit = self.admit(access).await.map_err(refusal)?;
         let facts = PublisherFacts {
             publish_type: "RTMP",
