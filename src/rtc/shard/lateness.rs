@@ -4,14 +4,20 @@ use std::time::{Duration, Instant};
 
 /// A standstill is made good within this; who is late for longer has too much to do.
 const MADE_GOOD_WITHIN: Duration = Duration::from_millis(300);
+/// How long it is looked at whether lateness grows.
+const WINDOW: Duration = Duration::from_millis(100);
 /// Of so many late sends one is dropped: the load goes down by steps, and not for all at once.
-const SHED_EVERY: u32 = 8;
+const SHED_EVERY: u32 = 16;
 
 /// How late the sends of a shard have been.
 #[derive(Debug, Default)]
 pub(super) struct Lateness {
     /// Since when no frame was begun in time.
     since: Option<Instant>,
+    window: Option<Instant>,
+    worst: Duration,
+    worst_before: Duration,
+    grows: bool,
     late_sends: u32,
 }
 
@@ -20,15 +26,22 @@ impl Lateness {
     /// all up to a replay.
     ///
     /// A late shard first tries to make good: dropping a frame costs a replay of the group of pictures.
-    /// Only one that stays late drops, and of some players.
+    /// Only one that stays late, and becomes later, drops, and of some players.
     pub(super) fn sheds(&mut self, late: Duration, late_max: Duration, now: Instant) -> bool {
         if late <= late_max {
-            self.since = None;
-            self.late_sends = 0;
+            *self = Self::default();
             return false;
         }
         let since = *self.since.get_or_insert(now);
-        if now.saturating_duration_since(since) < MADE_GOOD_WITHIN {
+        let window = *self.window.get_or_insert(now);
+        if now.saturating_duration_since(window) >= WINDOW {
+            self.grows = self.worst > self.worst_before;
+            self.worst_before = self.worst;
+            self.worst = Duration::ZERO;
+            self.window = Some(now);
+        }
+        self.worst = self.worst.max(late);
+        if !self.grows || now.saturating_duration_since(since) < MADE_GOOD_WITHIN {
             return false;
         }
         self.late_sends += 1;
@@ -45,19 +58,17 @@ mod tests {
     const MAX: Duration = Duration::from_millis(200);
 
     #[test]
-    fn only_who_stays_late_drops_and_not_everything() {
+    fn only_who_becomes_later_and_later_drops_and_not_everything() {
         let start = SystemClock.now();
         let ms = Duration::from_millis;
-        let mut lateness = Lateness::default();
-        let mut shed = Vec::new();
-        for at in 0..500 {
-            if lateness.sheds(ms(250), MAX, start + ms(at)) {
-                shed.push(at);
-            }
-        }
-        assert_eq!(shed.len(), 200 / SHED_EVERY as usize);
-        assert!(shed.iter().all(|at| *at >= 300));
-        assert!(!lateness.sheds(ms(10), MAX, start + ms(501)), "in time");
-        assert!(!lateness.sheds(ms(250), MAX, start + ms(502)), "late anew");
+        let mut shed = |late: fn(u64) -> u64| {
+            let mut lateness = Lateness::default();
+            (0..1_000).filter(|at| lateness.sheds(ms(late(*at)), MAX, start + ms(*at))).collect::<Vec<_>>()
+        };
+        let growing = shed(|at| 201 + at / 10);
+        assert!((40..=44).contains(&growing.len()), "{growing:?}");
+        assert!(growing.iter().all(|at| *at >= 300));
+        assert_eq!(shed(|at| 700 - at / 2), [0; 0], "it makes good");
+        assert_eq!(shed(|at| if at % 50 == 0 { 10 } else { 300 + at }), [0; 0], "some are in time");
     }
 }

@@ -39,10 +39,6 @@ impl Shard {
     /// Reads what the rings have that is new, and acts on streams that changed. To be called when
     /// the bell rang, before sending.
     pub fn handle_media(&mut self, now: Instant) {
-        for _ in 0..limits::SHARD_ENDS_PER_TURN_MAX {
-            let Some(player) = self.ending.pop_front() else { break };
-            self.end_and_tell(player, ExitReason::StreamEnded, now);
-        }
         let changed: Vec<Key> = self
             .streams
             .iter()
@@ -51,6 +47,10 @@ impl Shard {
             .collect();
         for key in changed {
             self.follow(key, now);
+        }
+        for _ in 0..limits::SHARD_ENDS_PER_TURN_MAX {
+            let Some(player) = self.ending.pop_front() else { break };
+            self.end_and_tell(player, ExitReason::StreamEnded, now);
         }
         let news: Vec<Key> =
             self.fanouts.iter().filter(|(_, fanout)| fanout.has_news()).map(|(key, _)| key).collect();

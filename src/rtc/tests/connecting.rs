@@ -34,10 +34,10 @@ fn a_player_sees_and_hears_what_is_written() {
     let heard: Vec<_> = client.audio.iter().map(|packet| packet.payload.clone()).collect();
     assert_eq!(heard, world.audio_written);
     assert!(client.video.iter().all(|packet| packet.payload_type == 96));
-    // Key frames ask the browser to wait for the sound: 100 ms to 10 s, as element 1.
+    // Key frames ask the browser to wait for the sound: 120 ms to 10 s, as element 1.
     let asked: Vec<_> = client.video.iter().filter_map(|packet| packet.playout_delay).collect();
     assert!(!asked.is_empty() && asked.len() < client.video.len());
-    assert!(asked.iter().all(|element| *element == 0x1200_a3e8), "{asked:x?}");
+    assert!(asked.iter().all(|element| *element == 0x1200_c3e8), "{asked:x?}");
     assert!(client.audio.iter().all(|packet| packet.payload_type == 111));
 }
 

@@ -239,8 +239,8 @@ fn a_socket_that_was_full_for_long_drops_whole_frames_and_replays() {
     world.play(Manner::default());
     world.run(Duration::from_secs(1));
     let before = world.clients[0].video.len();
-    // Nobody polls for a second: the socket would block.
-    for step in 0..1000 {
+    // Nobody polls for so long: the socket would block.
+    for step in 0..1_300 {
         world.now += Duration::from_millis(1);
         if step % 33 == 0 {
             world.write_video(false, 5_000);
