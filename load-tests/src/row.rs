@@ -16,6 +16,8 @@ use crate::source::Recording;
 use crate::swarm::{Opening, Pace, Summary};
 
 const STREAM: &str = "load";
+/// By how many places those who open media move with each repeat.
+const TURN: usize = 37;
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -106,7 +108,7 @@ impl Row {
             players: case.players,
             pace: Pace::PerSecond(options.joins),
             profile: case.profile,
-            opening: Opening { count: options.opening, turn: repeat },
+            opening: Opening { count: options.opening, turn: repeat * TURN },
         };
         let mut swarm = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
         let gauge = bench.gauge()?;
