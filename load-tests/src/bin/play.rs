@@ -153,7 +153,7 @@ struct RowsArguments {
     /// How long is measured, seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How long each bare loop sends, seconds of its core's time.
+    /// How long each bare loop sends, seconds.
     #[arg(long, default_value_t = 2.0)]
     bare_seconds: f64,
     /// Joins begun per second.
