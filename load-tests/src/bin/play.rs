@@ -80,7 +80,7 @@ struct JoinsArguments {
     #[arg(long, default_value_t = 50)]
     single: usize,
     /// Joins at full speed.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 2_000)]
     many: usize,
     /// How many of those at a time.
     #[arg(long, default_value_t = 64)]
