@@ -52,7 +52,11 @@ async fn watch(profile: Profile) -> Result<()> {
     ensure!(saw.frames_lost() == 0, "{} frames lost", saw.frames_lost());
     // One may come just before the window and one just after it.
     ensure!(saw.frames_known as f64 >= (saw.frames_due - 2.0) * OPENING, "{} known", saw.frames_known);
-    ensure!(saw.video.frames_filled() >= (saw.frames_due - 2.0) * PLAYERS as f64, "{} whole", saw.video.frames);
+    ensure!(
+        saw.video.frames_filled() >= (saw.frames_due - 2.0) * PLAYERS as f64,
+        "{} whole",
+        saw.video.frames
+    );
     let lag = saw.lag_ms.context("no lag was measured")?;
     ensure!(lag.p99 <= LAG_P99_MS_MAX, "{lag:?}");
     Ok(())
