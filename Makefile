@@ -43,12 +43,9 @@ fix: ## rewrite what verify only checks: format and generated files
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-config --quiet
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test documents --quiet
 
-load: ## what one core carries: rows of WebRTC players against a release node
-	@scripts/setup demo
-	$(CARGO) build --release --locked --bin penstock
-	$(CARGO) run --release --locked --package penstock-load-tests --bin play -- \
-	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock" \
-	  --players 100,300 --seconds 10
+load: ## what one core carries, in 35 minutes: figures, plots and hard cases, to load-tests/results
+	@scripts/setup load
+	scripts/load
 
 fuzz: ## run every fuzz target for a minute (nightly, cargo-fuzz)
 	fuzz/run

@@ -5,11 +5,15 @@
 //! SRTP keys are real, through the sockets of the machine.
 //!
 //! * [`Receiver`] — one player without I/O: ICE (RFC 8445, controlling side of a lite agent), DTLS-SRTP
-//!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1).
+//!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1), and for the few that
+//!   decrypt, pictures out of packets (RFC 6184).
 //! * [`Swarm`] — many of them on one thread, with signalling and sockets; [`Summary`] — what they saw.
 //! * [`Hostile`] — a player that does what no browser does.
-//! * [`Recording`], [`Publisher`] — the stream they play.
-//! * [`machine`] — what the node's process used, and how even the machine ran.
+//! * [`Recording`], [`Publisher`], [`Ledger`] — the stream they play, and when each picture of it was sent.
+//! * [`machine`] — what the node's process used, how even the machine ran, where time went.
+//! * [`bare`] — the same packets sent by a loop that does nothing else.
+//! * [`Bench`] — a node on its cores; [`Row`] — it under N players; [`scenario`] — it in trouble.
+//! * [`report`] — rows, medians and plots for people.
 //!
 //! Invariants: a player, but for a hostile one, sends what a browser would send and no more; a frame counts
 //! only when every packet of it came; a figure that was not measured is absent, never zero.

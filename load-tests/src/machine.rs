@@ -2,10 +2,12 @@
 
 mod gauge;
 mod noise;
+mod samples;
 mod syscalls;
 
 pub use gauge::{FOREIGN_SHARE_MAX, Gauge, PLAYERS_CPU_PERCENT_MAX, Used};
 pub use noise::{Noise, computing, sending};
+pub use samples::{Part, Samples};
 pub use syscalls::Syscalls;
 
 use std::fs;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use test_support::{Load, note};
 use tokio::time::sleep;
 
-use crate::bare::{self, Bare, Pattern, Sealing};
+use crate::bare::{self, Bare, Pattern, Rhythm, Sealing};
 use crate::bench::{Admission, Bench, BenchOptions, Crowd};
 use crate::machine::{Cores, FOREIGN_SHARE_MAX, Noise, Syscalls, Used};
 use crate::receiver::Profile;
@@ -16,6 +16,8 @@ use crate::source::Recording;
 use crate::swarm::{Opening, Pace, Summary};
 
 const STREAM: &str = "load";
+/// By how many places those who open media move with each repeat.
+const TURN: usize = 37;
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -35,7 +37,7 @@ pub struct RowOptions {
     pub cores: Cores,
     /// How long is measured.
     pub window: Duration,
-    /// How long each bare loop sends, of its core's time.
+    /// How long each bare loop sends.
     pub bare: Duration,
     /// Joins begun per second.
     pub joins: f64,
@@ -70,6 +72,8 @@ pub struct Row {
     pub plain: Bare,
     /// The bare loop with the row's cipher.
     pub sealed: Bare,
+    /// The same in the rhythm of the frames.
+    pub live: Bare,
     /// The node's system calls, in the second after the window; `None` where they cannot be counted.
     pub syscalls: Option<Syscalls>,
     /// The fixed loops before and after.
@@ -106,7 +110,7 @@ impl Row {
             players: case.players,
             pace: Pace::PerSecond(options.joins),
             profile: case.profile,
-            opening: Opening { count: options.opening, turn: repeat },
+            opening: Opening { count: options.opening, turn: repeat * TURN },
         };
         let mut swarm = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
         let gauge = bench.gauge()?;
@@ -123,12 +127,15 @@ impl Row {
         bench.stop().await?;
 
         let beside = Load::watch();
-        let bare = |sealing| bare::run(pattern, case.players, sealing, &options.cores, options.bare);
-        let plain = bare(Sealing::Plain)?;
-        let sealed = bare(match case.profile {
+        let bare =
+            |sealing, rhythm| bare::run(pattern, case.players, sealing, rhythm, &options.cores, options.bare);
+        let sealing = match case.profile {
             Profile::Gcm => Sealing::Gcm,
             Profile::Cm => Sealing::Cm,
-        })?;
+        };
+        let plain = bare(Sealing::Plain, Rhythm::Fast)?;
+        let sealed = bare(sealing, Rhythm::Fast)?;
+        let live = bare(sealing, Rhythm::Live)?;
         let after = Noise::measure(&options.cores)?;
         let beside = beside.report().foreign_mean;
 
@@ -149,6 +156,7 @@ impl Row {
             us_per_packet: (packets > 0).then(|| used.server_cpu_seconds() * 1e6 / packets as f64),
             plain,
             sealed,
+            live,
             syscalls,
             noise: [before, after],
             used,
@@ -164,5 +172,10 @@ impl Row {
     /// The sealed bare loop's time per packet against the node's (0 to 1).
     pub fn sealed_ratio(&self) -> Option<f64> {
         Some(self.sealed.us_per_packet / self.us_per_packet?)
+    }
+
+    /// The live bare loop's time per packet against the node's (0 to 1).
+    pub fn live_ratio(&self) -> Option<f64> {
+        Some(self.live.us_per_packet / self.us_per_packet?)
     }
 }

@@ -1,9 +1,10 @@
-//! Situations that a node must survive, each with what is asked of it.
+//! Situations that a node must survive, each with what is asked of it; and where its time goes.
 
 mod bursts;
 mod joins;
 mod outcome;
 mod overload;
+mod profile;
 mod rejoin;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use bursts::{BurstsOptions, bursts};
 pub use joins::{JoinsOptions, joins};
 pub use outcome::{Bound, Goal, Outcome};
 pub use overload::{OverloadOptions, overload};
+pub use profile::{TimeProfile, profile};
 pub use rejoin::{RejoinOptions, rejoin};
 
 /// What all of them need.

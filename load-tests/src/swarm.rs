@@ -152,7 +152,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Frames due to one player in the window.
     pub frames_due: f64,
-    /// Whole frames of all players against frames due to all players asked to join.
+    /// Whole frames of all players against frames due to all players asked to join; of what is replayed in fast
+    /// motion only the time it fills counts.
     pub frames_share: f64,
     /// The same of the worst player; absent without players.
     pub frames_share_worst: Option<f64>,
@@ -331,7 +332,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, player: &mut Player, now: Instant, due: f64) {
         let seen = player.close_window(now);
-        let share = if due > 0.0 { seen.video.frames as f64 / due } else { 0.0 };
+        let share = if due > 0.0 { seen.video.frames_filled() / due } else { 0.0 };
         self.worst = Some(self.worst.map_or(share, |worst| worst.min(share)));
         self.at_full_rate += usize::from(share >= FULL_RATE);
         self.video.add(&seen.video);
@@ -377,7 +378,7 @@ impl Sum {
             ended: self.ended,
             seconds,
             frames_due: due,
-            frames_share: if all_due > 0.0 { self.video.frames as f64 / all_due } else { 0.0 },
+            frames_share: if all_due > 0.0 { self.video.frames_filled() / all_due } else { 0.0 },
             frames_share_worst: self.worst,
             loss_share: of_packets(self.video.missed + self.audio.missed),
             lost_share: of_packets(self.video.lost + self.audio.lost),

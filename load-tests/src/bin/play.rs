@@ -16,7 +16,7 @@ use penstock_load_tests::scenario::{
     self, BurstsOptions, JoinsOptions, OverloadOptions, RejoinOptions, Stage,
 };
 use penstock_load_tests::{Case, Profile, Recording, RecordingOptions, Row, RowOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::LocalSet;
 
 /// Starts nodes and publishers, lets players join, and says what they got and what they cost.
@@ -56,6 +56,20 @@ enum Command {
     Bursts(BurstsArguments),
     /// Many come at once, 7 s into a group of pictures of 8.3 s.
     Rejoin(RejoinArguments),
+    /// Where the node's time goes under players, sampled by perf.
+    Profile(ProfileArguments),
+}
+
+#[derive(Args)]
+struct ProfileArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// How many players.
+    #[arg(long, default_value_t = 900)]
+    players: usize,
+    /// How long is sampled, seconds.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
 }
 
 #[derive(Args)]
@@ -66,7 +80,7 @@ struct JoinsArguments {
     #[arg(long, default_value_t = 50)]
     single: usize,
     /// Joins at full speed.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 2_000)]
     many: usize,
     /// How many of those at a time.
     #[arg(long, default_value_t = 64)]
@@ -139,7 +153,7 @@ struct RowsArguments {
     /// How long is measured, seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How long each bare loop sends, seconds of its core's time.
+    /// How long each bare loop sends, seconds.
     #[arg(long, default_value_t = 2.0)]
     bare_seconds: f64,
     /// Joins begun per second.
@@ -208,6 +222,11 @@ async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<ExitCod
         environment: common.settings.clone(),
     };
     let outcome = match command {
+        Command::Profile(ProfileArguments { offer, players, seconds }) => {
+            let profile = scenario::profile(&stage(&offer), players, seconds).await?;
+            print!("{profile}");
+            return keep(&common, "profile", &json!({"cores": cores, "profile": profile}));
+        }
         Command::Rows(arguments) => return rows(&common, cores, &arguments).await,
         Command::Joins(JoinsArguments { offer, single, many, at_once }) => {
             scenario::joins(&stage(&offer), JoinsOptions { single, many, at_once }).await?
@@ -225,14 +244,17 @@ async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<ExitCod
         }
     };
     print!("{outcome}");
+    let kept = keep(&common, outcome.scenario, &json!({"cores": cores, "outcome": outcome}))?;
+    Ok(if outcome.is_missed() { ExitCode::FAILURE } else { kept })
+}
+
+/// Writes what was measured, and on which machine, where that was asked for.
+fn keep(common: &Common, name: &str, measured: &Value) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &common.results {
-        let all = json!({"machine": machine::describe(), "cores": cores, "outcome": outcome});
-        fs::write(
-            folder.join(format!("{}.json", outcome.scenario)),
-            serde_json::to_string_pretty(&all)? + "\n",
-        )?;
+        let all = json!({"machine": machine::describe(), name: measured});
+        fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(&all)? + "\n")?;
     }
-    Ok(if outcome.is_missed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn rows(common: &Common, cores: Cores, arguments: &RowsArguments) -> anyhow::Result<ExitCode> {
@@ -267,10 +289,7 @@ async fn rows(common: &Common, cores: Cores, arguments: &RowsArguments) -> anyho
     let medians = medians(&rows);
     println!("\n{}", median_table(&medians));
     if let Some(folder) = &common.results {
-        let all =
-            json!({"machine": machine::describe(), "cores": options.cores, "medians": medians, "rows": rows});
-        fs::write(folder.join("rows.json"), serde_json::to_string_pretty(&all)? + "\n")?;
         write_plots(&medians, folder)?;
     }
-    Ok(ExitCode::SUCCESS)
+    keep(common, "rows", &json!({"cores": options.cores, "medians": medians, "rows": rows}))
 }

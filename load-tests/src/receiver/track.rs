@@ -16,7 +16,9 @@ const ASKS_MAX: u8 = 10;
 const HOLE_MAX: u64 = 1_000;
 
 /// From one frame to the next, in ticks of the video clock.
-const FRAME_TICKS: i32 = (90_000 / FPS).cast_signed();
+const FRAME_TICKS: u32 = 90_000 / FPS;
+/// From one frame to the next in fast motion, at most; RTMP's milliseconds make steps uneven by 60 ticks.
+const FAST_TICKS: u32 = FRAME_TICKS * 9 / 10;
 
 /// What was counted of a track since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -37,6 +39,11 @@ pub struct Counts {
     pub frames: u64,
     /// Frames of video that ended with a packet missing for good.
     pub broken_frames: u64,
+    /// Of the whole ones, those that came in fast motion, as the node replays what was missed.
+    pub fast_frames: u64,
+    /// How long whole frames were there to be shown, in frames: one in fast motion fills only a part of its time.
+    /// In thousandths.
+    pub frames_filled_milli: u64,
     /// Frames of video that the node left out, whose packets nobody misses: seen from the timestamps.
     pub skipped_frames: u64,
 }
@@ -54,6 +61,8 @@ impl Counts {
             lost: self.lost - before.lost,
             frames: self.frames - before.frames,
             broken_frames: self.broken_frames - before.broken_frames,
+            fast_frames: self.fast_frames - before.fast_frames,
+            frames_filled_milli: self.frames_filled_milli - before.frames_filled_milli,
             skipped_frames: self.skipped_frames - before.skipped_frames,
         }
     }
@@ -68,7 +77,14 @@ impl Counts {
         self.lost += more.lost;
         self.frames += more.frames;
         self.broken_frames += more.broken_frames;
+        self.fast_frames += more.fast_frames;
+        self.frames_filled_milli += more.frames_filled_milli;
         self.skipped_frames += more.skipped_frames;
+    }
+
+    /// The frames whose time was filled: whole ones, but what is replayed in fast motion counts by its time.
+    pub const fn frames_filled(&self) -> f64 {
+        self.frames_filled_milli as f64 / 1_000.0
     }
 }
 
@@ -232,23 +248,31 @@ impl Track {
         match slot {
             Slot::Lost => self.frame_broken = true,
             Slot::Came { marker: true, timestamp } if self.kind == TrackKind::Video => {
-                self.count_skipped(timestamp);
+                let ticks = self.count_skipped(timestamp);
                 if std::mem::take(&mut self.frame_broken) {
                     self.counts.broken_frames += 1;
+                    return;
+                }
+                self.counts.frames += 1;
+                if ticks < FAST_TICKS {
+                    self.counts.fast_frames += 1;
+                    self.counts.frames_filled_milli += u64::from(ticks * 1_000 / FRAME_TICKS);
                 } else {
-                    self.counts.frames += 1;
+                    self.counts.frames_filled_milli += 1_000;
                 }
             }
             Slot::Came { .. } => {}
         }
     }
 
-    /// A node that leaves frames out leaves no hole in the numbers, but one in the times.
-    fn count_skipped(&mut self, timestamp: u32) {
-        let Some(last) = self.last_frame.replace(timestamp) else { return };
-        let ticks = timestamp.wrapping_sub(last).cast_signed();
+    /// A node that leaves frames out leaves no hole in the numbers, but one in the times. From the last frame to
+    /// this one, in ticks.
+    fn count_skipped(&mut self, timestamp: u32) -> u32 {
+        let Some(last) = self.last_frame.replace(timestamp) else { return FRAME_TICKS };
+        let ticks = u32::try_from(timestamp.wrapping_sub(last).cast_signed()).unwrap_or(0);
         let frames = (ticks + FRAME_TICKS / 2) / FRAME_TICKS;
-        self.counts.skipped_frames += u64::try_from(frames - 1).unwrap_or(0);
+        self.counts.skipped_frames += u64::from(frames.saturating_sub(1));
+        ticks
     }
 
     fn count_jitter(&mut self, timestamp: u32, now: Instant) {
@@ -441,7 +465,10 @@ mod tests {
             let header = Header { sequence: sequence as u16, timestamp, marker: true, bytes: 100 };
             line.track.packet(header, line.now);
         }
-        assert_eq!((line.track.counts().skipped_frames, line.track.counts().frames), (4, 9));
+        let counts = line.track.counts();
+        assert_eq!((counts.skipped_frames, counts.frames, counts.fast_frames), (4, 9, 2));
+        // Seven in time, two of a millisecond.
+        assert_eq!(counts.frames_filled_milli, 7 * 1_000 + 2 * 30);
     }
 
     #[test]

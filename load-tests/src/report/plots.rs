@@ -16,6 +16,8 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(213, 94, 0);
 const SKY: RGBColor = RGBColor(86, 180, 233);
 const YELLOW: RGBColor = RGBColor(204, 142, 0);
+const GREEN: RGBColor = RGBColor(0, 158, 115);
+const PURPLE: RGBColor = RGBColor(204, 121, 167);
 const GREY: RGBColor = RGBColor(120, 120, 120);
 
 struct Line {
@@ -61,6 +63,7 @@ const PLOTS: &[Plot] = &[
         metrics: &[
             ("us_per_packet", "node"),
             ("sealed_us_per_packet", "bare loop, sealed"),
+            ("live_us_per_packet", "bare loop, live"),
             ("plain_us_per_packet", "bare loop, plain"),
         ],
         goal: None,
@@ -94,7 +97,9 @@ pub fn write_plots(medians: &[Median], folder: &Path) -> anyhow::Result<()> {
 
 fn lines_of(plot: &Plot, medians: &[Median]) -> Vec<Line> {
     let mut lines = Vec::new();
-    for (profile, colours) in [(Profile::Gcm, [BLUE, SKY, GREY]), (Profile::Cm, [ORANGE, YELLOW, BLACK])] {
+    for (profile, colours) in
+        [(Profile::Gcm, [BLUE, SKY, GREEN, GREY]), (Profile::Cm, [ORANGE, YELLOW, PURPLE, BLACK])]
+    {
         for ((name, label), colour) in plot.metrics.iter().zip(colours) {
             let of_profile = medians.iter().filter(|median| median.case.profile == profile);
             let mut points: Vec<(f64, Middle)> = of_profile

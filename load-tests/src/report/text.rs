@@ -46,14 +46,16 @@ pub fn row_lines(row: &Row) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "     node {:.1} % (kernel {:.1})  {} us/packet  bare {:.2} plain {:.2} sealed  ratio {} {}  syscalls/s {}  {} KB/player  {:.0} Mbit/s",
+        "     node {:.1} % (kernel {:.1})  {} us/packet  bare {:.2} plain {:.2} sealed {:.2} live  ratio {} {} {}  syscalls/s {}  {} KB/player  {:.0} Mbit/s",
         used.server_cpu_percent,
         used.server_kernel_percent,
         number(row.us_per_packet, 2),
         row.plain.us_per_packet,
         row.sealed.us_per_packet,
+        row.live.us_per_packet,
         number(row.plain_ratio(), 2),
         number(row.sealed_ratio(), 2),
+        number(row.live_ratio(), 2),
         calls,
         number(row.bytes_per_player.map(|bytes| bytes / 1024.0), 0),
         row.bits_per_second / 1e6,

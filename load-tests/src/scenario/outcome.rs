@@ -110,10 +110,11 @@ impl fmt::Display for Outcome {
                 writeln!(f, "  {name}: {value}")?;
             }
         }
-        match excuse {
-            Some(excuse) => writeln!(f, "  INVALID: {excuse}"),
-            None if self.is_missed() => writeln!(f, "  MISSED"),
-            None => writeln!(f, "  kept"),
+        match (excuse, goals.iter().all(|goal| goal.kept)) {
+            (None, true) => writeln!(f, "  kept"),
+            (None, false) => writeln!(f, "  MISSED"),
+            (Some(excuse), true) => writeln!(f, "  kept, although {excuse}"),
+            (Some(excuse), false) => writeln!(f, "  INVALID: {excuse}"),
         }
     }
 }
