@@ -35,7 +35,7 @@ pub struct JoinsOptions {
 /// Node or publisher failed.
 pub async fn joins(stage: &Stage, options: JoinsOptions) -> anyhow::Result<Outcome> {
     let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
-    let mut bench = Bench::start(&stage.bench(options.single + options.many, Admission::On)).await?;
+    let mut bench = Bench::start(&stage.bench(options.single + options.many, Admission::Off)).await?;
     let mut publisher = bench.publish(&recording, STREAM).await?;
     // The first player's cost for all is paid before.
     bench.usage_of_one(STREAM, stage.profile).await?;
