@@ -2,7 +2,7 @@
 //! end, packets asked for that came, silence, handshakes that are never finished, strangers' checks, reports
 //! sent again. Each costs a bounded amount, and the ordinary viewers miss nothing.
 //!
-//! In full (`PENSTOCK_TEST_IN_FULL=1`, as the long proofs do) ten thousand handshakes are begun.
+//! In full (`TESTS_IN_FULL=1`, as the long proofs do) ten thousand handshakes are begun.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -14,15 +14,20 @@ use super::stamps::FrameClock;
 /// Runs read from the ring at once.
 const RUNS_PER_READ: usize = 64;
 
-struct Held {
-    run: Arc<PacketRun>,
-    read: Instant,
+/// A frame as the players of a shard share it.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) run: Arc<PacketRun>,
+    /// When it was read.
+    pub(super) read: Instant,
+    /// Its time on the RTP clock: reckoned once, not per viewer.
+    pub(super) ticks: i64,
 }
 
 /// What a live player finds at its position.
 pub(super) enum Found {
-    /// The frame with its next packet, or the next frame where the source has a hole; when it was read.
-    Run(Arc<PacketRun>, Instant),
+    /// The frame with its next packet, or the next frame where the source has a hole.
+    Run(Held),
     /// It has everything.
     UpToDate,
     /// Its frames are gone.
@@ -136,7 +141,8 @@ impl Fanout {
             self.newest_key = Some(run.first_packet);
         }
         self.newest = Some(Arc::clone(run));
-        self.window.push_back(Held { run: Arc::clone(run), read: now });
+        let ticks = run.pts.as_ticks(self.clock_rate);
+        self.window.push_back(Held { run: Arc::clone(run), read: now, ticks });
     }
 
     /// What a live player whose next packet is `next` finds.
@@ -148,7 +154,7 @@ impl Fanout {
             return Found::Behind;
         }
         let at = self.window.partition_point(|held| held.run.end_packet() <= next);
-        self.window.get(at).map_or(Found::UpToDate, |held| Found::Run(Arc::clone(&held.run), held.read))
+        self.window.get(at).map_or(Found::UpToDate, |held| Found::Run(held.clone()))
     }
 
     /// The run of a packet, as long as the ring holds it.

@@ -61,7 +61,7 @@ mod tests {
     fn only_who_becomes_later_and_later_drops_and_not_everything() {
         let start = SystemClock.now();
         let ms = Duration::from_millis;
-        let mut shed = |late: fn(u64) -> u64| {
+        let shed = |late: fn(u64) -> u64| {
             let mut lateness = Lateness::default();
             (0..1_000).filter(|at| lateness.sheds(ms(late(*at)), MAX, start + ms(*at))).collect::<Vec<_>>()
         };

@@ -147,9 +147,9 @@ impl PlayTrack {
         self.resends.clear();
     }
 
-    /// Begins a live frame.
-    pub(super) fn begin_live(&mut self, run: &PacketRun) {
-        self.stamps.live(run, self.clock_rate());
+    /// Begins a live frame, whose own time is `ticks`.
+    pub(super) fn begin_live(&mut self, run: &PacketRun, ticks: i64) {
+        self.stamps.live(run, ticks);
     }
 
     /// Begins a replayed frame.
@@ -162,18 +162,20 @@ impl PlayTrack {
         self.stamp_base.wrapping_add(ticks as u32)
     }
 
-    /// Seals packets of a frame that has begun, from the `first`-th on, while they have one size.
+    /// Seals packets of a frame that has begun and whose own time is `ticks`, from the `first`-th on,
+    /// while they have one size.
     pub(super) fn seal_batch(
         &mut self,
         sealer: &mut RtpSealer,
         run: &PacketRun,
+        ticks: i64,
         first: usize,
         max: usize,
         out: &mut Vec<u8>,
     ) -> Batch {
         let start = out.len();
         let mut batch = Batch { packets: 0, bytes: 0, segment_size: None };
-        let timestamp = self.timestamp_of(run);
+        let timestamp = self.timestamp(self.stamps.of(run, ticks));
         let Some(size) = run.packets.get(first).map(|packet| packet.payload.len()) else { return batch };
         let mut sealed = 0;
         for (offset, packet) in run.packets.iter().enumerate().skip(first).take(max) {
@@ -198,11 +200,6 @@ impl PlayTrack {
         batch.segment_size = (batch.packets > 1).then_some(sealed);
         self.resends.sent(batch.bytes);
         batch
-    }
-
-    /// The RTP timestamp of a frame that has begun: the same for all its packets.
-    fn timestamp_of(&self, run: &PacketRun) -> u32 {
-        self.timestamp(self.stamps.of(run, self.clock_rate()))
     }
 
     /// Seals one packet of a frame that has begun.
@@ -238,7 +235,7 @@ impl PlayTrack {
         out: &mut Vec<u8>,
     ) -> bool {
         let offset = packet.checked_sub(run.first_packet).and_then(|offset| usize::try_from(offset).ok());
-        let timestamp = self.timestamp_of(run);
+        let timestamp = self.timestamp(self.stamps.of(run, run.pts.as_ticks(self.clock_rate())));
         offset.is_some_and(|offset| self.seal(sealer, run, offset, timestamp, out))
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base::limits;
 use media::{Kind, PacketRun};
 
-use super::fanout::Found;
+use super::fanout::{Found, Held};
 use super::outbox::Transmit;
 use super::pacer::time_of;
 use super::play_track::{Position, Replay};
@@ -68,8 +68,8 @@ impl Shard {
         };
         let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
         let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
-        let (run, read) = match fanout.find(next) {
-            Found::Run(run, read) => (run, read),
+        let Held { run, read, ticks } = match fanout.find(next) {
+            Found::Run(held) => held,
             Found::UpToDate => return,
             Found::Behind => {
                 player.stats.fell_behind += 1;
@@ -104,12 +104,18 @@ impl Shard {
             }
         }
         if next == run.first_packet {
-            track.begin_live(&run);
+            track.begin_live(&run, ticks);
         }
         let first = usize::try_from(next - run.first_packet).unwrap_or(usize::MAX);
         self.outbox.buffer.clear();
-        let batch =
-            track.seal_batch(&mut session.sealer, &run, first, PACKETS_PER_SEND, &mut self.outbox.buffer);
+        let batch = track.seal_batch(
+            &mut session.sealer,
+            &run,
+            ticks,
+            first,
+            PACKETS_PER_SEND,
+            &mut self.outbox.buffer,
+        );
         if batch.packets == 0 {
             return;
         }
@@ -189,6 +195,7 @@ impl Shard {
         let batch = track.seal_batch(
             &mut session.sealer,
             &run,
+            run.pts.as_ticks(track.clock_rate()),
             first,
             PACKETS_PER_REPLAY_SEND,
             &mut self.outbox.buffer,

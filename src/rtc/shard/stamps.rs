@@ -73,8 +73,7 @@ impl Stamps {
     }
 
     /// Stamps a live frame: its own time, unless a replay went past it.
-    pub(super) fn live(&mut self, run: &PacketRun, rate: u32) {
-        let own = run.pts.as_ticks(rate);
+    pub(super) fn live(&mut self, run: &PacketRun, own: i64) {
         match self.last_replayed {
             Some(replayed) if own <= replayed => {
                 self.last_replayed = Some(replayed + 1);
@@ -89,12 +88,12 @@ impl Stamps {
         self.moved.push_back(Stamp { packets: (run.first_packet, run.end_packet()), ticks });
     }
 
-    /// The time of a frame that was stamped, in ticks.
-    pub(super) fn of(&self, run: &PacketRun, rate: u32) -> i64 {
+    /// What a frame was stamped with, in ticks: `own` is its own time.
+    pub(super) fn of(&self, run: &PacketRun, own: i64) -> i64 {
         let at = self.moved.partition_point(|stamp| stamp.packets.1 <= run.first_packet);
         match self.moved.get(at) {
             Some(stamp) if stamp.packets.0 <= run.first_packet => stamp.ticks,
-            _ => run.pts.as_ticks(rate),
+            _ => own,
         }
     }
 

@@ -304,10 +304,14 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
         _ => {}
     }
     let mut command = Command::new(&options.binary);
+    // What the caller's own environment says of nodes is not meant for this one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PENSTOCK_") {
+            command.env_remove(name);
+        }
+    }
     command
         .current_dir(folder)
-        // A node refuses to start with variables that it does not know.
-        .env_remove("PENSTOCK_TEST_IN_FULL")
         .env("PENSTOCK_HTTP_PORT", "0")
         .env("PENSTOCK_HTTP_HTTPS_PORT", "0")
         .env("PENSTOCK_RTMP_PORT", "0")

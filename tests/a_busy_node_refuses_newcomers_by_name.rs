@@ -1,0 +1,86 @@
+//! A node that has as much to do as it may lets nobody more in and says so by name; who plays loses
+//! nothing, who asks for a stream that is not there waits as on an idle node, and once there is room
+//! again the next one gets in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use load_tests::machine::Cores;
+use load_tests::{Admission, Bench, BenchOptions, Profile, Recording, RecordingOptions, Swarm};
+use serde_json::json;
+use test_support::{Node, Signalling, Turn, note};
+use tokio::task::LocalSet;
+
+const STREAM: &str = "busy";
+/// Percent of a shard's time, so low that a few dozen players of a debug build reach it.
+const BUSY: &str = "5";
+const AT_A_TIME: usize = 20;
+/// Joins cost more than playing: slowly, so that it is the players who are too many.
+const JOINS_PER_SECOND: f64 = 20.0;
+const PLAYERS_MAX: usize = 200;
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn and_those_who_play_lose_nothing() -> Result<()> {
+    LocalSet::new().run_until(crowd()).await
+}
+
+async fn crowd() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
+    let mut bench = Bench::start(&BenchOptions {
+        node: env!("CARGO_BIN_EXE_penstock").into(),
+        cores: Cores::choose(1)?,
+        players: PLAYERS_MAX,
+        admission: Admission::On,
+        environment: vec![("PENSTOCK_LIMITS_SHARD_BUSY_PERCENT".to_owned(), BUSY.to_owned())],
+    })
+    .await?;
+    let mut publisher = bench.publish(&recording, STREAM).await?;
+    let come = async |bench: &Bench| {
+        bench.settle_crowd(Bench::crowd(STREAM, AT_A_TIME, JOINS_PER_SECOND, Profile::Gcm), None).await
+    };
+
+    let mut first = come(&bench).await;
+    first.open_window();
+    let mut others: Vec<Swarm> = Vec::new();
+    let refused = loop {
+        let mut more = come(&bench).await;
+        more.open_window();
+        let saw = more.close_window().context("the window was not open")?;
+        others.push(more);
+        if !saw.ended.is_empty() {
+            break saw.ended;
+        }
+        ensure!(others.len() * AT_A_TIME < PLAYERS_MAX, "{PLAYERS_MAX} players are not {BUSY} % of a core");
+    };
+    ensure!(refused.keys().all(|why| why == "refused: highResourceUsage"), "{refused:?}");
+    let labels = ["kind=\"play\"", "reason=\"shard busy\""];
+    let counted = bench.node().metric("penstock_admissions_refused_total", &labels).await?;
+    ensure!(counted == refused.values().sum::<usize>() as f64, "{counted} counted, {refused:?}");
+
+    // No room, and no need of any: it is told when the stream begins.
+    let mut early = Signalling::open(&bench.node().signalling_url("LiveApp")).await?;
+    let answer = early.ask(&json!({ "command": "play", "streamId": "later" })).await?;
+    ensure!(answer["definition"] == "no_stream_exist", "{answer}");
+
+    let saw = first.close_window().context("the window was not open")?;
+    note(&format!("{} joined, {refused:?}; the first {AT_A_TIME}: {saw:?}", (others.len() + 1) * AT_A_TIME));
+    ensure!(saw.joined == AT_A_TIME && saw.ended.is_empty(), "{:?}", saw.ended);
+    ensure!(saw.video.lost == 0 && saw.frames_lost() == 0, "{} frames lost", saw.frames_lost());
+
+    drop(others);
+    let let_in = Node::eventually(SOON, async || {
+        let mut next =
+            bench.settle_crowd(Bench::crowd(STREAM, 1, JOINS_PER_SECOND, Profile::Gcm), None).await;
+        next.open_window();
+        next.close_window().filter(|saw| saw.joined == 1)
+    });
+    if let_in.await.is_none() {
+        bail!("nobody got in after most had left");
+    }
+    publisher.check()?;
+    drop((first, publisher));
+    bench.stop().await
+}
