@@ -107,7 +107,7 @@ struct BurstsArguments {
     #[command(flatten)]
     offer: Offer,
     /// Players of the stream with large key frames.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 900)]
     players: usize,
     /// Players of the other stream.
     #[arg(long, default_value_t = 8)]

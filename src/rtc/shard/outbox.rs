@@ -9,6 +9,7 @@ use media::Kind;
 use super::TrackRef;
 use super::play_track::{PlayTrack, Position};
 use super::player::Route;
+use super::slab::Key;
 
 /// One send: a datagram, or several of one size for a segmented send (the last may be shorter).
 #[derive(Debug, PartialEq, Eq)]
@@ -28,28 +29,68 @@ pub struct Transmit<'a> {
 pub(super) struct Ready {
     pub(super) audio: VecDeque<TrackRef>,
     pub(super) resends: VecDeque<TrackRef>,
-    pub(super) video: VecDeque<TrackRef>,
+    pub(super) video: FairQueue,
     pub(super) replays: VecDeque<TrackRef>,
+}
+
+/// Tracks by the stream they are of: streams take turns, one send each, so that a large picture for
+/// many keeps nobody of another stream waiting.
+#[derive(Debug, Default)]
+pub(super) struct FairQueue {
+    /// By the place of the fan-out. What a fan-out leaves behind is for its successor to skip.
+    queues: Vec<VecDeque<TrackRef>>,
+    turns: VecDeque<usize>,
+}
+
+impl FairQueue {
+    fn push(&mut self, fanout: Key, viewer: TrackRef) {
+        let place = fanout.slot();
+        if self.queues.len() <= place {
+            self.queues.resize_with(place + 1, VecDeque::new);
+        }
+        if let Some(queue) = self.queues.get_mut(place) {
+            if queue.is_empty() {
+                self.turns.push_back(place);
+            }
+            queue.push_back(viewer);
+        }
+    }
+
+    /// The next of the stream whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<TrackRef> {
+        let place = self.turns.pop_front()?;
+        let queue = self.queues.get_mut(place)?;
+        let viewer = queue.pop_front();
+        if !queue.is_empty() {
+            self.turns.push_back(place);
+        }
+        viewer
+    }
 }
 
 impl Ready {
     /// Queues a track by what it sends next, if it does not stand in a queue.
     pub(super) fn push(&mut self, track: &mut PlayTrack, viewer: TrackRef) {
         track.paced_until = None;
-        let queue = match (&track.position, track.kind) {
-            (Position::Live { .. }, Kind::Audio) => &mut self.audio,
-            (Position::Live { .. }, Kind::Video) => &mut self.video,
-            (Position::Replaying(_), _) => &mut self.replays,
-            (Position::Stopped | Position::Waiting, _) => return,
-        };
-        if !std::mem::replace(&mut track.queued, true) {
-            queue.push_back(viewer);
+        let Some(fanout) = track.fanout else { return };
+        if matches!(track.position, Position::Stopped | Position::Waiting)
+            || std::mem::replace(&mut track.queued, true)
+        {
+            return;
+        }
+        match (&track.position, track.kind) {
+            (Position::Replaying(_), _) => self.replays.push_back(viewer),
+            (_, Kind::Audio) => self.audio.push_back(viewer),
+            (_, Kind::Video) => self.video.push(fanout, viewer),
         }
     }
 
     /// Whether no track has anything to send.
     pub(super) fn is_empty(&self) -> bool {
-        self.audio.is_empty() && self.resends.is_empty() && self.video.is_empty() && self.replays.is_empty()
+        self.audio.is_empty()
+            && self.resends.is_empty()
+            && self.video.turns.is_empty()
+            && self.replays.is_empty()
     }
 }
 
@@ -111,5 +152,26 @@ impl Outbox {
     /// The send under way is done.
     pub(super) fn done(&mut self) {
         self.current = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PlayerId;
+    use super::*;
+
+    #[test]
+    fn streams_take_turns_and_players_of_a_stream_too() {
+        let mut queue = FairQueue::default();
+        let key = |slot: u64| Key::from_number(slot << 32);
+        let viewer = |slot| TrackRef { player: PlayerId(key(slot)), track: 0 };
+        for player in 0..4 {
+            queue.push(key(0), viewer(player));
+        }
+        queue.push(key(3), viewer(10));
+        queue.push(key(3), viewer(11));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [0, 10, 1, 11, 2, 3].map(viewer));
+        assert!(queue.turns.is_empty());
     }
 }

@@ -36,7 +36,7 @@ impl Shard {
                 self.send_live(viewer, now);
             } else if let Some(viewer) = self.ready.resends.pop_front() {
                 self.send_again(viewer, now);
-            } else if let Some(viewer) = self.ready.video.pop_front() {
+            } else if let Some(viewer) = self.ready.video.pop() {
                 self.send_live(viewer, now);
             } else if let Some(viewer) = self.ready.replays.pop_front() {
                 self.send_replay(viewer, now);

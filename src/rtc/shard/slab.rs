@@ -8,6 +8,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Its place, which a later one may have too.
+    pub(super) const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
     /// One number for the key.
     pub(super) const fn number(self) -> u64 {
         (self.slot as u64) << 32 | self.generation as u64
