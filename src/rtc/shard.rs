@@ -38,7 +38,6 @@ use crate::sdp::{
 };
 use crate::srtp::PlayoutDelay;
 use fanout::Fanout;
-use lateness::Lateness;
 use outbox::{Outbox, Ready};
 use play_track::PlayTrack;
 use player::{Player, Route, peer_key, ssrcs};
@@ -146,7 +145,6 @@ pub struct Shard {
     fanouts: Slab<Fanout>,
     by_ufrag: HashMap<String, PlayerId>,
     by_address: HashMap<SocketAddr, PlayerId>,
-    lateness: Lateness,
     /// Players of streams that have ended, until their turn.
     ending: VecDeque<PlayerId>,
     /// DTLS of handshakes, until the caller has time for it.
@@ -173,7 +171,6 @@ impl Shard {
             fanouts: Slab::default(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
-            lateness: Lateness::default(),
             ending: VecDeque::new(),
             handshakes: VecDeque::new(),
             outbox: Outbox::default(),

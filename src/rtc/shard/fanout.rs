@@ -8,6 +8,7 @@ use base::limits;
 use media::{Bell, Cursor, PacketReader, PacketRun, Track};
 
 use super::TrackRef;
+use super::lateness::Lateness;
 use super::slab::Key;
 use super::stamps::FrameClock;
 
@@ -55,6 +56,8 @@ pub(super) struct Fanout {
     pub(super) newest: Option<Arc<PacketRun>>,
     /// The tracks being sent.
     pub(super) viewers: Vec<TrackRef>,
+    /// How late its frames have been: of this stream alone, because others have turns of their own.
+    pub(super) lateness: Lateness,
     /// Which viewer is served first next time.
     pub(super) turn: usize,
     /// Tracks of players that use this, sent or not.
@@ -87,6 +90,7 @@ impl Fanout {
             clock,
             newest,
             viewers: Vec::new(),
+            lateness: Lateness::default(),
             turn: 0,
             users: 0,
             bell: bell.clone(),

@@ -1,4 +1,4 @@
-//! Whether a shard is too late for all its players, and whose frames it drops then.
+//! Whether a shard is too late for all players of a stream, and whose frames it drops then.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// Of so many late sends one is dropped: the load goes down by steps, and not for all at once.
 const SHED_EVERY: u32 = 16;
 
-/// How late the sends of a shard have been.
+/// How late the frames of one stream have been begun.
 #[derive(Debug, Default)]
 pub(super) struct Lateness {
     /// Since when no frame was begun in time.
@@ -25,8 +25,8 @@ impl Lateness {
     /// A frame is about to be begun so long after it came: whether its player is to be spared it, and
     /// all up to a replay.
     ///
-    /// A late shard first tries to make good: dropping a frame costs a replay of the group of pictures.
-    /// Only one that stays late, and becomes later, drops, and of some players.
+    /// Who is late first tries to make good: dropping a frame costs a replay of the group of pictures.
+    /// Only who stays late, and becomes later, drops, and of some players.
     pub(super) fn sheds(&mut self, late: Duration, late_max: Duration, now: Instant) -> bool {
         if late <= late_max {
             *self = Self::default();

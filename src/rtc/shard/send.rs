@@ -67,7 +67,7 @@ impl Shard {
             return;
         };
         let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
-        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
+        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get_mut(key)) else { return };
         let Held { run, read, ticks } = match fanout.find(next) {
             Found::Run(held) => held,
             Found::UpToDate => return,
@@ -96,7 +96,7 @@ impl Shard {
             let held =
                 track.held_at.is_some_and(|at| now.saturating_duration_since(at) < limits::PLAY_BACKLOG_MAX);
             let late = now.saturating_duration_since(read);
-            if next == run.first_packet && !held && self.lateness.sheds(late, self.config.late, now) {
+            if next == run.first_packet && !held && fanout.lateness.sheds(late, self.config.late, now) {
                 player.stats.shed += 1;
                 self.counters.shed += 1;
                 self.start_replay(viewer, now);

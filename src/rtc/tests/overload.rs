@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use media::{MediaBudget, StreamMedia};
+
 use super::client::{Manner, Received, frames};
-use super::world::World;
+use super::world::{World, h264, id, opus};
 
 /// Plays `count` clients, one after the other.
 fn play_many(world: &mut World, count: usize) {
@@ -83,6 +85,34 @@ fn a_shard_that_is_too_slow_for_all_is_in_time_for_most() {
     for client in &world.clients {
         assert_eq!(frames(&client.video).last().unwrap().1.last(), world.written.last());
     }
+}
+
+#[test]
+fn another_stream_on_the_same_shard_loses_nothing() {
+    let mut world = World::new();
+    world.audio = None;
+    let other = StreamMedia::new(&MediaBudget::unlimited());
+    let video = other.write_track(&id("video"), &h264(), None).unwrap();
+    let _sound = other.write_track(&id("audio"), &opus(), None).unwrap();
+    play_many(&mut world, 60);
+    let crowded = std::mem::replace(&mut world.media, other);
+    world.play(Manner { address: "198.51.100.8:1", ..Manner::default() });
+    world.media = crowded;
+    world.run(Duration::from_secs(1));
+    let mut written = Vec::new();
+    for ms in 0..4_000_usize {
+        if ms % 33 == 0 {
+            written.push(world.write_picture(&video, written.len(), written.is_empty(), 4_000));
+        }
+        // Time for 45 of the 61.
+        world.packets_per_step = if ms % 33 < 27 { 7 } else { 6 };
+        world.run(Duration::from_millis(1));
+    }
+    assert!(world.shard.counters().shed > 0);
+    let seen = frames(&world.clients[60].video);
+    let seen: Vec<_> = seen.iter().filter_map(|(_, nals)| nals.last()).collect();
+    assert_eq!(seen, written.iter().collect::<Vec<_>>());
+    assert!(gap_max(&world.clients[60].video) <= Duration::from_millis(50));
 }
 
 #[test]

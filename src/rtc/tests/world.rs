@@ -212,14 +212,19 @@ impl World {
     }
 
     pub fn write_video(&mut self, key: bool, bytes: usize) {
-        let number = self.written.len();
+        let writer = self.video.as_ref().unwrap();
+        let nal = self.write_picture(writer, self.written.len(), key, bytes);
+        self.written.push(nal);
+    }
+
+    /// Writes a picture to any track; its NAL unit.
+    pub fn write_picture(&self, writer: &TrackWriter, number: usize, key: bool, bytes: usize) -> Vec<u8> {
         let mut nal = vec![if key { 0x65 } else { 0x41 }];
         nal.extend((1..bytes).map(|i| (i * 31 + number * 7) as u8));
         let mut payload = BytesMut::new();
         payload.put_u32(nal.len() as u32);
         payload.put_slice(&nal);
         let time = MediaTime::from_nanos(self.elapsed().as_nanos() as i64);
-        let writer = self.video.as_ref().unwrap();
         let unit = Unit {
             dts: time,
             pts: time,
@@ -229,7 +234,7 @@ impl World {
             payload: payload.freeze(),
         };
         writer.write(unit).unwrap();
-        self.written.push(nal);
+        nal
     }
 
     pub fn write_audio(&mut self) {
