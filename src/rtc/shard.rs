@@ -75,8 +75,9 @@ pub enum ShardError {
 /// Pictures are shown no sooner than sound can be. Chromium (156) starts with 80 ms of audio buffer
 /// and 30 ms of loudspeaker, ends near 95 ms in all, and moves pictures by 16 ms steps until both
 /// are in step; without a start near the end, lips are off by up to 130 ms for the first 8 s. It
-/// has to be this near: Chromium leaves a difference below about 30 ms on average as it is, and
-/// with 80 ms sound was measured 40 to 50 ms late for 24 s.
+/// has to be this near: Chromium leaves a difference below about 30 ms on average as it is; with
+/// 80 ms sound was measured 40 to 50 ms late for 24 s, and with 100 ms up to 52 ms late for viewers
+/// who join in the middle of a group of pictures.
 const PLAYOUT_DELAY: PlayoutDelay = PlayoutDelay { id: PLAYOUT_DELAY_ID, least: 12, most: 1_000 };
 
 /// What a player wants to play.

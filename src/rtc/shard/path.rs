@@ -22,9 +22,10 @@ const GOOD_REPORTS: u8 = 3;
 /// Between two steps down: what a step brings shows only a round trip later.
 const STEP_REST: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Condition {
     /// No report has passed behind a fast piece yet.
+    #[default]
     Unknown,
     /// Reports found it empty.
     Clear,
@@ -33,7 +34,7 @@ enum Condition {
 }
 
 /// What is known of the way to a player.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Path {
     condition: Condition,
     /// The shortest round trip of late, and when it was.
@@ -43,19 +44,6 @@ pub(super) struct Path {
     stepped: Option<Instant>,
     lost: u32,
     lost_since: Option<Instant>,
-}
-
-impl Default for Path {
-    fn default() -> Self {
-        Self {
-            condition: Condition::Unknown,
-            shortest: None,
-            probe: None,
-            stepped: None,
-            lost: 0,
-            lost_since: None,
-        }
-    }
 }
 
 impl Path {

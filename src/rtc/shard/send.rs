@@ -9,7 +9,7 @@ use media::{Kind, PacketRun};
 use super::fanout::{Found, Held};
 use super::outbox::Transmit;
 use super::pacer::time_of;
-use super::play_track::{Position, Replay};
+use super::play_track::{Batch, Position, Replay};
 use super::{Shard, TrackRef};
 
 /// Packets of one player in one send.
@@ -233,22 +233,20 @@ impl Shard {
             self.request_replay(viewer, now);
             return;
         };
-        if !track.resends.pay(limits::RTP_PACKET_BYTES_MAX) {
+        self.outbox.buffer.clear();
+        if !track.seal_again(&mut session.sealer, &run, packet, &mut self.outbox.buffer) {
+            return;
+        }
+        let again = Batch { packets: 1, bytes: self.outbox.buffer.len(), segment_size: None };
+        if !track.resends.pay(again.bytes) {
             // More is missing than may be sent again: a fresh start costs less than it all.
             self.counters.resends_refused += 1;
             self.request_replay(viewer, now);
             return;
         }
-        self.outbox.buffer.clear();
-        if !track.seal_again(&mut session.sealer, &run, packet, &mut self.outbox.buffer) {
-            return;
-        }
-        let bytes = self.outbox.buffer.len();
-        player.stats.packets += 1;
-        player.stats.bytes += bytes as u64;
+        player.stats.count(&again);
         player.stats.resent += 1;
-        self.counters.packets += 1;
-        self.counters.bytes += bytes as u64;
+        self.counters.count(&again);
         self.counters.resent += 1;
         self.outbox.set_current(route, None);
     }

@@ -17,7 +17,10 @@ use super::client::{Manner, Received, frames};
 use super::world::World;
 
 fn nack(world: &mut World, lost: &[u16]) {
-    let ssrc = world.clients[0].video_ssrc;
+    nack_of(world, world.clients[0].video_ssrc, lost);
+}
+
+fn nack_of(world: &mut World, ssrc: u32, lost: &[u16]) {
     let packet = TransportLayerNack {
         sender_ssrc: 1,
         media_ssrc: ssrc,
@@ -335,4 +338,21 @@ fn packets_that_never_come_are_made_good_by_a_replay_before_the_browser_asks() {
     let counters = world.shard.counters();
     assert!(counters.resends_in_vain + counters.resends_refused > 0);
     assert!(tapped.borrow().len() > 100, "they were sent again first");
+}
+
+#[test]
+fn a_twentieth_of_the_sound_is_sent_again_for_as_long_as_it_is_lost() {
+    let mut world = World::new();
+    world.video = None;
+    world.play(Manner::default());
+    let ssrc = world.clients[0].audio_ssrc;
+    // Longer than what may be sent again at once would last.
+    for _ in 0..200 {
+        world.run(Duration::from_millis(400));
+        let newest = world.clients[0].audio.last().unwrap().sequence;
+        nack_of(&mut world, ssrc, &[newest]);
+        world.settle();
+    }
+    let counters = world.shard.counters();
+    assert_eq!((counters.resent, counters.resends_refused), (200, 0));
 }
