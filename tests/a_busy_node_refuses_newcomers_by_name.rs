@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use load_tests::machine::Cores;
 use load_tests::{Admission, Bench, BenchOptions, Profile, Recording, RecordingOptions, Swarm};
 use serde_json::json;
@@ -42,19 +42,24 @@ async fn crowd() -> Result<()> {
         bench.settle_crowd(Bench::crowd(STREAM, AT_A_TIME, JOINS_PER_SECOND, Profile::Gcm), None).await
     };
 
-    let mut first = come(&bench).await;
-    first.open_window();
-    let mut others: Vec<Swarm> = Vec::new();
-    let refused = loop {
-        let mut more = come(&bench).await;
-        more.open_window();
-        let saw = more.close_window().context("the window was not open")?;
-        others.push(more);
-        if !saw.ended.is_empty() {
-            break saw.ended;
+    let first = come(&bench).await;
+    let until_refused = async {
+        let mut others: Vec<Swarm> = Vec::new();
+        loop {
+            let more = come(&bench).await;
+            let ended = more.so_far().await.ended;
+            others.push(more);
+            if !ended.is_empty() {
+                return Ok((others, ended));
+            }
+            ensure!(
+                others.len() * AT_A_TIME < PLAYERS_MAX,
+                "{PLAYERS_MAX} players are not {BUSY} % of a core"
+            );
         }
-        ensure!(others.len() * AT_A_TIME < PLAYERS_MAX, "{PLAYERS_MAX} players are not {BUSY} % of a core");
     };
+    let (came, saw) = first.measure(until_refused).await;
+    let (others, refused) = came?;
     ensure!(refused.keys().all(|why| why == "refused: highResourceUsage"), "{refused:?}");
     let labels = ["kind=\"play\"", "reason=\"shard busy\""];
     let counted = bench.node().metric("penstock_admissions_refused_total", &labels).await?;
@@ -65,17 +70,14 @@ async fn crowd() -> Result<()> {
     let answer = early.ask(&json!({ "command": "play", "streamId": "later" })).await?;
     ensure!(answer["definition"] == "no_stream_exist", "{answer}");
 
-    let saw = first.close_window().context("the window was not open")?;
     note(&format!("{} joined, {refused:?}; the first {AT_A_TIME}: {saw:?}", (others.len() + 1) * AT_A_TIME));
     ensure!(saw.joined == AT_A_TIME && saw.ended.is_empty(), "{:?}", saw.ended);
     ensure!(saw.video.lost == 0 && saw.frames_lost() == 0, "{} frames lost", saw.frames_lost());
 
     drop(others);
     let let_in = Node::eventually(SOON, async || {
-        let mut next =
-            bench.settle_crowd(Bench::crowd(STREAM, 1, JOINS_PER_SECOND, Profile::Gcm), None).await;
-        next.open_window();
-        next.close_window().filter(|saw| saw.joined == 1)
+        let next = bench.settle_crowd(Bench::crowd(STREAM, 1, JOINS_PER_SECOND, Profile::Gcm), None).await;
+        next.has_media().then_some(())
     });
     if let_in.await.is_none() {
         bail!("nobody got in after most had left");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use test_support::{
-    Browser, BrowserOptions, Line, Load, Marker, MarkerOptions, Measurement, Node, NodeOptions, Relay,
-    RelayOptions, Turn, Verdict, in_full, note,
+    Browser, BrowserOptions, Line, Load, LoadReport, Marker, MarkerOptions, Measurement, Node, NodeOptions,
+    Relay, RelayOptions, Turn, Verdict, in_full, note,
 };
 
 const FIRST_PICTURE_MAX_MS: f64 = 300.0;
@@ -23,7 +23,6 @@ const SOUND_OFFSET_WITH_LOSS_MAX_MS: f64 = 90.0;
 const CONNECTING: Duration = Duration::from_millis(200);
 /// How far from the wanted place in the group a viewer may have joined, seconds.
 const PLACE_OFF_MAX_S: f64 = 0.6;
-const FIRST_PICTURE_PATIENCE: Duration = Duration::from_secs(20);
 /// From the first picture on: five flashes or more.
 const WATCHED: Duration = Duration::from_millis(13_500);
 const PAIRS_MIN: u32 = 4;
@@ -55,14 +54,11 @@ async fn join(case: &Case) -> Result<()> {
     };
     let scripts = relay.iter().map(|relay| relay.detour().script()).collect();
     let browser = Browser::start_with(BrowserOptions { scripts, ..BrowserOptions::default() }).await?;
-    browser.open(&node.http_url("/LiveApp/play.html?id=stream1&autoplay=false")).await?;
-    browser.watch("video").await?;
+    browser.open_player(&node.http_url("/LiveApp/play.html?id=stream1&autoplay=false")).await?;
     marker.reach(click_at).await.context("the encoder ended")?;
     let load = Load::watch();
-    browser.run("document.getElementById('toggle').click()").await?;
-    browser.seen(1, FIRST_PICTURE_PATIENCE).await?;
-    tokio::time::sleep(WATCHED).await;
-    let measured = browser.end_measuring().await?;
+    browser.press_play().await?;
+    let measured = browser.measured_after(WATCHED).await?;
     let load = load.report();
     browser.close().await?;
     let published = marker.stop()?;
@@ -73,10 +69,10 @@ async fn join(case: &Case) -> Result<()> {
         case.loss * 100.0,
         relay.as_ref().map(Relay::report),
     ));
-    Verdict::new(broken(case, &measured, place, gop), &load).into_result()
+    judge(case, &measured, place, gop, &load).into_result()
 }
 
-fn broken(case: &Case, measured: &Measurement, place: f64, gop: u32) -> Vec<String> {
+fn judge(case: &Case, measured: &Measurement, place: f64, gop: u32, load: &LoadReport) -> Verdict {
     let joining = &measured.joining;
     let sound = &measured.sound_minus_picture;
     let sound_max = if case.loss > 0.0 { SOUND_OFFSET_WITH_LOSS_MAX_MS } else { SOUND_OFFSET_MAX_MS };
@@ -97,11 +93,7 @@ fn broken(case: &Case, measured: &Measurement, place: f64, gop: u32) -> Vec<Stri
         ),
         ((place - case.at_s).abs() > PLACE_OFF_MAX_S, "it did not join where it should have"),
     ];
-    promises
-        .into_iter()
-        .filter(|(broken, _)| *broken)
-        .map(|(_, what)| format!("{what} ({joining:?}, {sound:?}, place {place:.2} s)"))
-        .collect()
+    Verdict::of(promises, &format!(" ({joining:?}, {sound:?}, place {place:.2} s)"), load)
 }
 
 /// Joins in the hardest place, or in all.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use test_support::{
-    Bottleneck, Browser, BrowserOptions, Load, Marker, MarkerOptions, Measurement, NarrowNetwork, Node,
-    NodeOptions, Turn, Verdict, in_full, note, skipped,
+    Bottleneck, Browser, BrowserOptions, Load, LoadReport, Marker, MarkerOptions, Measurement, NarrowNetwork,
+    Node, NodeOptions, Turn, Verdict, in_full, note, skipped,
 };
 
 const FIRST_PICTURE_MAX_MS: f64 = 1_000.0;
@@ -16,7 +16,6 @@ const FREEZE_MAX_MS: f64 = 2_000.0;
 const BOTTLENECK: Bottleneck<'static> = Bottleneck { rate: "5mbit", burst: "16kb", limit: "256kb" };
 /// Between the click that asks for the stream and the connection, more or less.
 const CONNECTING: Duration = Duration::from_millis(200);
-const FIRST_PICTURE_PATIENCE: Duration = Duration::from_secs(20);
 const WATCHED: Duration = Duration::from_secs(20);
 /// Pictures a second that are worth the name, over all that was watched.
 const PICTURES_MIN: u32 = 10 * 20;
@@ -54,14 +53,11 @@ async fn join(at_s: f64) -> Result<()> {
     let options = BrowserOptions { launcher: network.launcher(), ..BrowserOptions::default() };
     let browser = Browser::start_with(options).await?;
     let page = node.http_url("/LiveApp/play.html?id=stream1&autoplay=false");
-    browser.open(&page.replacen("127.0.0.1", &address, 1)).await?;
-    browser.watch("video").await?;
+    browser.open_player(&page.replacen("127.0.0.1", &address, 1)).await?;
     marker.reach(asked_at).await.context("the encoder ended")?;
     let load = Load::watch();
-    browser.run("document.getElementById('toggle').click()").await?;
-    browser.seen(1, FIRST_PICTURE_PATIENCE).await?;
-    tokio::time::sleep(WATCHED).await;
-    let measured = browser.end_measuring().await?;
+    browser.press_play().await?;
+    let measured = browser.measured_after(WATCHED).await?;
     let load = load.report();
     browser.close().await?;
     marker.stop()?;
@@ -72,10 +68,10 @@ async fn join(at_s: f64) -> Result<()> {
         node.metric_lines("penstock_nack").await?,
     ));
     ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
-    Verdict::new(broken(&measured), &load).into_result()
+    judge(&measured, &load).into_result()
 }
 
-fn broken(measured: &Measurement) -> Vec<String> {
+fn judge(measured: &Measurement, load: &LoadReport) -> Verdict {
     let joining = &measured.joining;
     let freezes: Vec<_> = joining.gaps.iter().filter(|gap| gap.length_ms > FREEZE_MAX_MS).collect();
     let promises = [
@@ -84,6 +80,5 @@ fn broken(measured: &Measurement) -> Vec<String> {
         (measured.presented < PICTURES_MIN, "there were few pictures"),
         (measured.unreadable > 0, "pictures were damaged"),
     ];
-    let told = promises.into_iter().filter(|(broken, _)| *broken);
-    told.map(|(_, what)| format!("{what} ({} pictures, {joining:?})", measured.presented)).collect()
+    Verdict::of(promises, &format!(" ({} pictures, {joining:?})", measured.presented), load)
 }

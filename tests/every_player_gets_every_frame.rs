@@ -30,11 +30,9 @@ async fn watch(profile: Profile) -> Result<()> {
     .await?;
     let mut publisher = bench.publish(&recording, "crowd").await?;
     let crowd = Bench::crowd("crowd", PLAYERS, 50.0, profile);
-    let mut players = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
+    let players = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
     let gauge = bench.gauge()?;
-    players.open_window();
-    sleep(WATCHED).await;
-    let saw = players.close_window().context("the window was not open")?;
+    let (_, saw) = players.measure(sleep(WATCHED)).await;
     let used = gauge.stop()?;
     publisher.check()?;
     drop((players, publisher));

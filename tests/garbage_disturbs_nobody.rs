@@ -105,6 +105,7 @@ async fn slow_sender(node: &Node) -> Result<()> {
             if stranger.send(&[byte]).await.is_err() {
                 break;
             }
+            // The slowness is the attack.
             sleep(Duration::from_millis(50)).await;
         }
     };

@@ -92,7 +92,7 @@ impl Scene {
         let viewers = Swarm::start(options, Arc::clone(&identity));
         ensure!(viewers.joined(PATIENCE).await, "the viewers did not join");
         let mut scene = Self { node, viewers, url, identity, quiet_cpu: 0.0, frames: (0.0, 0.0) };
-        // The viewers have caught up with the stream before anything is compared.
+        // The viewers have caught up with the stream before anything is compared; nothing tells when.
         sleep(Duration::from_secs(2)).await;
         let quiet = scene.watch(sleep(ATTACK)).await?.1;
         scene.undisturbed("nothing", &quiet)?;
@@ -105,9 +105,7 @@ impl Scene {
         let load = Load::watch();
         let (before, usage_before) = (metrics(&self.node).await?, machine::usage(self.node.pid())?);
         let began = SystemClock.now();
-        self.viewers.open_window();
-        let came = what.await;
-        let summary = self.viewers.close_window().context("the window was not open")?;
+        let (came, summary) = self.viewers.measure(what).await;
         self.frames.0 += summary.video.frames as f64;
         self.frames.1 += summary.frames_due * VIEWERS as f64;
         let seconds = (SystemClock.now() - began).as_secs_f64();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use test_support::{
-    Browser, BrowserOptions, Load, Marker, MarkerOptions, Measurement, Node, NodeOptions, Relay,
+    Browser, BrowserOptions, Load, LoadReport, Marker, MarkerOptions, Measurement, Node, NodeOptions, Relay,
     RelayOptions, Turn, Verdict, note,
 };
 
@@ -14,7 +14,6 @@ const HEALED_MAX_MS: f64 = 500.0;
 
 /// Where in the group of pictures the packets are lost: the replay then has 4 s to show.
 const LOST_AT: Duration = Duration::from_secs(4);
-const FIRST_PICTURE_PATIENCE: Duration = Duration::from_secs(20);
 /// From the first picture to the loss at least: the viewer is live by then.
 const SETTLING: Duration = Duration::from_secs(3);
 /// From the loss on: more than a browser waits until it asks for a key frame by itself (3 s).
@@ -36,17 +35,15 @@ async fn within_half_a_second() -> Result<()> {
     let relay = Relay::before(&node, "LiveApp", "stream1", RelayOptions::default()).await?;
     let scripts = vec![relay.detour().script()];
     let browser = Browser::start_with(BrowserOptions { scripts, ..BrowserOptions::default() }).await?;
-    browser.open(&node.http_url("/LiveApp/play.html?id=stream1&autoplay=false")).await?;
-    browser.watch("video").await?;
-    browser.run("document.getElementById('toggle').click()").await?;
-    browser.seen(1, FIRST_PICTURE_PATIENCE).await?;
+    browser.open_player(&node.http_url("/LiveApp/play.html?id=stream1&autoplay=false")).await?;
+    browser.press_play().await?;
+    // Nothing tells that what it joined with is over.
     tokio::time::sleep(SETTLING).await;
     let ssrc = relay.busiest_track().context("the relay saw no media")?;
     let begun = marker.reach(lost_at).await.context("the encoder ended")?;
     let load = Load::watch();
     relay.lose_for_good(ssrc, LOST);
-    tokio::time::sleep(WATCHED).await;
-    let measured = browser.end_measuring().await?;
+    let measured = browser.measured_after(WATCHED).await?;
     let load = load.report();
     browser.close().await?;
     let replays = node.metric_lines("penstock_replays_total").await?;
@@ -56,10 +53,10 @@ async fn within_half_a_second() -> Result<()> {
         "lost from frame {begun} on: {measured:?}\nrelay: {report:?}\n{replays:?}\nmachine: {load}"
     ));
     ensure!(report.to_viewers.lost_for_good >= u64::from(LOST), "the packets were not lost: {report:?}");
-    Verdict::new(broken(&measured, begun, gop), &load).into_result()
+    judge(&measured, begun, gop, &load).into_result()
 }
 
-fn broken(measured: &Measurement, begun: u32, gop: u32) -> Vec<String> {
+fn judge(measured: &Measurement, begun: u32, gop: u32, load: &LoadReport) -> Verdict {
     let gaps: Vec<_> = measured.joining.gaps.iter().filter(|gap| gap.before >= Some(begun - NEAR)).collect();
     let longest = gaps.iter().map(|gap| gap.length_ms).fold(0.0, f64::max);
     // Only a key frame and what follows it is whole, so the group begins anew, and before it does nothing is
@@ -71,6 +68,5 @@ fn broken(measured: &Measurement, begun: u32, gop: u32) -> Vec<String> {
         (torn, "it did not begin anew with the group"),
         (measured.unreadable > 0, "pictures were damaged"),
     ];
-    let told = promises.into_iter().filter(|(broken, _)| *broken);
-    told.map(|(_, what)| format!("{what} ({gaps:?}, {:?})", measured.returns)).collect()
+    Verdict::of(promises, &format!(" ({gaps:?}, {:?})", measured.returns), load)
 }

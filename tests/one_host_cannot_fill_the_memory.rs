@@ -111,7 +111,7 @@ async fn flooded() -> Result<()> {
     let node = Node::start(options).await?;
     let _encoder = Publisher::start(&recording, node.rtmp_address(), "LiveApp", "modest")?;
     pictures_are(&node, f64::from(FPS)).await.context("the stream did not begin")?;
-    let mut viewers = Swarm::start(
+    let viewers = Swarm::start(
         SwarmOptions::new(node.signalling_url("LiveApp"), "modest", 3),
         Arc::new(Identity::new()?),
     );
@@ -130,56 +130,60 @@ async fn flooded() -> Result<()> {
     let load = Load::watch();
     let before = machine::usage(node.pid())?.resident_bytes;
     let most = std::cell::Cell::new((0, 0.0));
-    viewers.open_window();
-    let floods = async {
-        let mut floods = JoinSet::new();
-        let frame: Arc<[u8]> = whole(&picture(PICTURE_BYTES)).into();
-        for mut flooder in flooders {
-            let frame = Arc::clone(&frame);
-            floods.spawn(async move {
-                for _ in 0..PICTURES {
-                    flooder.send(&frame).await.context("a flooder was ended")?;
-                }
-                anyhow::Ok(Some(flooder))
-            });
-        }
-        let unfinished: Arc<[u8]> = whole(&picture(7 * MIB as usize)).into();
-        for mut hoarder in hoarders {
-            let unfinished = Arc::clone(&unfinished);
-            floods.spawn(async move {
-                // The node may end it meanwhile; that is counted below.
-                let sent = hoarder.send(&unfinished[..unfinished.len() - 1]).await;
-                anyhow::Ok(sent.is_ok().then_some(hoarder))
-            });
-        }
-        floods.join_all().await.into_iter().collect::<Result<Vec<_>>>()
-    };
-    let survivors = tokio::select! {
-        failed = highest(&node, &most) => failed.map(|()| Vec::new())?,
-        survivors = floods => survivors?,
-    };
-
-    // Everything sent was taken, but what the hoarders keep back.
     let pictures = (FLOODERS * PICTURES) as f64;
-    pictures_are(&node, pictures).await.context("the flood was not taken")?;
-    // The rings are full: a new publisher is refused, and told why.
-    let refused = publisher(&node, "late").await?.await_end().await;
-    ensure!(refused.closed && refused.said("current system resources not enough"), "{refused:?}");
-    let labels = ["kind=\"publish\"", "reason=\"media budget\""];
-    let counted = node.metric("penstock_admissions_refused_total", &labels).await?;
-    ensure!(counted == 1.0, "{counted} refusals were counted");
-    let held = node.metric("penstock_media_held_bytes", &[]).await?;
-    let shed = node.metric("penstock_media_shed_total", &[]).await?;
-    let ended = Node::eventually(PATIENCE, async || {
-        let reason = ["reason=\"media budget\""];
-        let ended = node.metric("penstock_rtmp_connections_ended_total", &reason).await.ok()?;
-        (ended >= 1.0).then_some(ended)
-    })
-    .await
-    .context("no hoarder was ended")?;
+    let flood = async {
+        let floods = async {
+            let mut floods = JoinSet::new();
+            let frame: Arc<[u8]> = whole(&picture(PICTURE_BYTES)).into();
+            for mut flooder in flooders {
+                let frame = Arc::clone(&frame);
+                floods.spawn(async move {
+                    for _ in 0..PICTURES {
+                        flooder.send(&frame).await.context("a flooder was ended")?;
+                    }
+                    anyhow::Ok(Some(flooder))
+                });
+            }
+            let unfinished: Arc<[u8]> = whole(&picture(7 * MIB as usize)).into();
+            for mut hoarder in hoarders {
+                let unfinished = Arc::clone(&unfinished);
+                floods.spawn(async move {
+                    // The node may end it meanwhile; that is counted below.
+                    let sent = hoarder.send(&unfinished[..unfinished.len() - 1]).await;
+                    anyhow::Ok(sent.is_ok().then_some(hoarder))
+                });
+            }
+            floods.join_all().await.into_iter().collect::<Result<Vec<_>>>()
+        };
+        let survivors = tokio::select! {
+            failed = highest(&node, &most) => failed.map(|()| Vec::new())?,
+            survivors = floods => survivors?,
+        };
 
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let seen = viewers.close_window().context("the window was not open")?;
+        // Everything sent was taken, but what the hoarders keep back.
+        pictures_are(&node, pictures).await.context("the flood was not taken")?;
+        // The rings are full: a new publisher is refused, and told why.
+        let refused = publisher(&node, "late").await?.await_end().await;
+        ensure!(refused.closed && refused.said("current system resources not enough"), "{refused:?}");
+        let labels = ["kind=\"publish\"", "reason=\"media budget\""];
+        let counted = node.metric("penstock_admissions_refused_total", &labels).await?;
+        ensure!(counted == 1.0, "{counted} refusals were counted");
+        let held = node.metric("penstock_media_held_bytes", &[]).await?;
+        let shed = node.metric("penstock_media_shed_total", &[]).await?;
+        let ended = Node::eventually(PATIENCE, async || {
+            let reason = ["reason=\"media budget\""];
+            let ended = node.metric("penstock_rtmp_connections_ended_total", &reason).await.ok()?;
+            (ended >= 1.0).then_some(ended)
+        })
+        .await
+        .context("no hoarder was ended")?;
+
+        // What the flood did to the viewers may show only now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        anyhow::Ok((survivors, held, shed, ended))
+    };
+    let (flooded, seen) = viewers.measure(flood).await;
+    let (survivors, held, shed, ended) = flooded?;
     let (most_resident, most_held) = most.get();
     let load = load.report();
     note(&format!(

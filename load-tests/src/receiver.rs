@@ -1,6 +1,8 @@
 //! One player without I/O: datagrams and the time come in, datagrams and counts go out.
 
 mod checks;
+mod identity;
+mod needless;
 mod offer;
 mod picture;
 mod track;
@@ -13,9 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use base::Randomness;
 use bytes::BytesMut;
-use rtc_crypto::{HashAlgorithm, RTCCryptoProvider};
 use rtc_dtls::config::{ConfigBuilder, ExtendedMasterSecretType};
-use rtc_dtls::crypto::Certificate;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_rtcp::packet::Packet;
@@ -31,10 +31,12 @@ use rtc_srtp::context::Context;
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 use checks::Checks;
+use identity::fingerprint;
 use offer::{Local, Offer};
 use picture::Assembler;
 use track::Header;
 
+pub use identity::{Identity, Profile};
 pub use offer::TrackKind;
 pub use track::{Counts, Track};
 
@@ -44,65 +46,6 @@ const REPORT: Duration = Duration::from_secs(1);
 const KEY_FRAME_REST: Duration = Duration::from_secs(1);
 /// Between two flights of the handshake that got no answer.
 const FLIGHT: Duration = Duration::from_millis(500);
-
-/// Which SRTP profiles a player offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Profile {
-    /// CM first, then GCM, as Chromium does: a node that wants GCM gets it.
-    Gcm,
-    /// AES_CM_128_HMAC_SHA1_80 alone.
-    Cm,
-}
-
-impl std::fmt::Display for Profile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Gcm => "GCM",
-            Self::Cm => "CM",
-        })
-    }
-}
-
-impl Profile {
-    fn offered(self) -> Vec<SrtpProtectionProfile> {
-        match self {
-            Self::Gcm => vec![
-                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-                SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-            ],
-            Self::Cm => vec![SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80],
-        }
-    }
-}
-
-/// The certificate that all players of a process show: a key pair each would cost more than it says.
-pub struct Identity {
-    provider: Arc<dyn RTCCryptoProvider>,
-    certificate: Certificate,
-    fingerprint: String,
-}
-
-impl Identity {
-    /// Makes a certificate.
-    ///
-    /// # Errors
-    /// The crypto provider refused.
-    pub fn new() -> anyhow::Result<Self> {
-        let provider = rtc_crypto::default_provider().context("no crypto provider")?;
-        let certificate = Certificate::generate_self_signed(vec!["player".to_owned()], provider.crypto())
-            .context("no certificate")?;
-        let bytes = certificate.certificate.first().context("the certificate is empty")?;
-        let fingerprint = fingerprint(&*provider, bytes.as_ref())?;
-        Ok(Self { provider, certificate, fingerprint })
-    }
-}
-
-/// SHA-256 in SDP's form (RFC 8122 5).
-fn fingerprint(provider: &dyn RTCCryptoProvider, certificate: &[u8]) -> anyhow::Result<String> {
-    let digest = provider.crypto().hash(HashAlgorithm::Sha256, certificate).context("no digest")?;
-    Ok(digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
-}
 
 /// How far a player has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -520,34 +463,6 @@ impl Receiver {
         let keys = self.keys.as_mut().context("there are no keys yet")?;
         let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
         Ok(keys.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec())
-    }
-
-    /// An authentic request for a key frame that nobody needs, for the caller to send: what a browser
-    /// would never do.
-    ///
-    /// # Errors
-    /// It has no keys or no video yet.
-    pub fn needless_key_frame_request(&mut self) -> anyhow::Result<Vec<u8>> {
-        let (media_ssrc, _) = self.video()?;
-        self.seal(Box::new(PictureLossIndication { sender_ssrc: self.ssrc, media_ssrc }))
-    }
-
-    /// An authentic request for the newest `count` packets of video, all of which may have come, for the
-    /// caller to send.
-    ///
-    /// # Errors
-    /// It has no keys or no video yet.
-    pub fn needless_nack(&mut self, count: u16) -> anyhow::Result<Vec<u8>> {
-        let (media_ssrc, newest) = self.video()?;
-        let asked: Vec<u16> = (0..count).rev().map(|back| newest.wrapping_sub(back)).collect();
-        let nacks = nack_pairs_from_sequence_numbers(&asked);
-        self.seal(Box::new(TransportLayerNack { sender_ssrc: self.ssrc, media_ssrc, nacks }))
-    }
-
-    /// The video track and its newest packet.
-    fn video(&self) -> anyhow::Result<(u32, u16)> {
-        let mut video = self.tracks.iter().filter(|track| track.kind == TrackKind::Video);
-        video.find_map(|track| Some((track.ssrc, track.newest()?))).context("no video has come")
     }
 
     /// The next datagram to send.

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use test_support::{Load, note};
 use tokio::time::sleep;
 
@@ -112,11 +111,9 @@ impl Row {
             profile: case.profile,
             opening: Opening { count: options.opening, turn: repeat * TURN },
         };
-        let mut swarm = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
+        let swarm = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
         let gauge = bench.gauge()?;
-        swarm.open_window();
-        sleep(options.window).await;
-        let summary = swarm.close_window().context("the window was not open")?;
+        let (_, summary) = swarm.measure(sleep(options.window)).await;
         let used = gauge.stop()?;
         let syscalls = Syscalls::count(bench.node().pid()).await;
         let syscalls =

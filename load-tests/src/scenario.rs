@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use crate::bench::{Admission, BenchOptions};
 use crate::machine::Cores;
 use crate::receiver::Profile;
+use crate::swarm::Summary;
 
 pub use bursts::{BurstsOptions, bursts};
 pub use joins::{JoinsOptions, joins};
@@ -45,4 +46,13 @@ impl Stage {
             environment: self.environment.clone(),
         }
     }
+}
+
+/// What is asked whoever comes: those who were there had media and still have.
+fn existing_stay(saw: &Summary, existing: usize) -> Vec<Goal> {
+    let ended = saw.ended.values().sum::<usize>();
+    vec![
+        Goal::at_least("players that were there and had media", saw.joined as f64, existing as f64),
+        Goal::at_most("players that were there and ended", ended as f64, 0.0),
+    ]
 }

@@ -134,7 +134,6 @@ pub struct Swarm {
     shared: Rc<Shared>,
     players: Vec<Rc<RefCell<Player>>>,
     tasks: Rc<RefCell<JoinSet<()>>>,
-    window: Option<Instant>,
 }
 
 /// What all players saw between the opening and the closing of the window, and how they joined.
@@ -220,7 +219,7 @@ impl Swarm {
         });
         let tasks = Rc::new(RefCell::new(JoinSet::new()));
         tasks.borrow_mut().spawn_local(let_join(Rc::clone(&shared), players.clone(), Rc::downgrade(&tasks)));
-        Self { shared, players, tasks, window: None }
+        Self { shared, players, tasks }
     }
 
     /// Waits until every player has media or has ended; `false` when some have not within `patience`.
@@ -242,26 +241,26 @@ impl Swarm {
         self.players.iter().all(|player| player.borrow().join_time().is_some())
     }
 
-    /// Begins to measure.
-    pub fn open_window(&mut self) {
-        let now = SystemClock.now();
-        self.window = Some(now);
+    /// What all players see while `what` goes on; they go on afterwards. One measurement at a time.
+    pub async fn measure<T>(&self, what: impl Future<Output = T>) -> (T, Summary) {
+        let start = SystemClock.now();
         for player in &self.players {
-            player.borrow_mut().open_window(now);
+            player.borrow_mut().open_window(start);
         }
-    }
-
-    /// Ends measuring: what came since [`open_window`](Self::open_window). Players go on; `None` when no window
-    /// was open.
-    pub fn close_window(&mut self) -> Option<Summary> {
+        let came = what.await;
         let now = SystemClock.now();
-        let seconds = (now - self.window.take()?).as_secs_f64();
+        let seconds = (now - start).as_secs_f64();
         let due = f64::from(FPS) * seconds;
         let mut sum = Sum::default();
         for player in &self.players {
             sum.add(&mut player.borrow_mut(), now, due);
         }
-        Some(sum.summary(self.players.len(), seconds, due))
+        (came, sum.summary(self.players.len(), seconds, due))
+    }
+
+    /// How many players have had media, and why others have ended: what [`Swarm::measure`] says of no time.
+    pub async fn so_far(&self) -> Summary {
+        self.measure(std::future::ready(())).await.1
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -50,17 +49,13 @@ pub async fn bursts(stage: &Stage, options: BurstsOptions) -> anyhow::Result<Out
     let mut large = bench.publish(&large, BURSTS).await?;
     let mut ordinary = bench.publish(&ordinary, OTHER).await?;
     let crowd = Bench::crowd(BURSTS, players, stage.joins, stage.profile);
-    let mut crowd = bench.settle_crowd(crowd, Some(large.ledger())).await;
+    let crowd = bench.settle_crowd(crowd, Some(large.ledger())).await;
     let mut few = Bench::crowd(OTHER, others, stage.joins, stage.profile);
     few.opening = Opening { count: others, turn: 0 };
-    let mut few = bench.settle_crowd(few, Some(ordinary.ledger())).await;
+    let few = bench.settle_crowd(few, Some(ordinary.ledger())).await;
 
     let gauge = bench.gauge()?;
-    crowd.open_window();
-    few.open_window();
-    sleep(window).await;
-    let bursts_saw = crowd.close_window().context("the window was not open")?;
-    let others_saw = few.close_window().context("the window was not open")?;
+    let ((_, others_saw), bursts_saw) = crowd.measure(few.measure(sleep(window))).await;
     let used = gauge.stop()?;
     large.check()?;
     ordinary.check()?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use base::{Clock, SystemClock};
 use serde_json::json;
 
@@ -48,19 +47,15 @@ pub async fn joins(stage: &Stage, options: JoinsOptions) -> anyhow::Result<Outco
     };
 
     let gauge = bench.gauge()?;
-    let mut single = bench.start_crowd(crowd(options.single, 1), None);
-    single.open_window();
-    single.joined(PATIENCE).await;
-    let single = single.close_window().context("the window was not open")?;
+    let single = bench.start_crowd(crowd(options.single, 1), None);
+    let (_, single) = single.measure(single.joined(PATIENCE)).await;
     let idle = gauge.stop()?;
 
     let gauge = bench.gauge()?;
     let start = SystemClock.now();
-    let mut many = bench.start_crowd(crowd(options.many, options.at_once), None);
-    many.open_window();
-    many.joined(PATIENCE).await;
+    let many = bench.start_crowd(crowd(options.many, options.at_once), None);
+    let (_, many) = many.measure(many.joined(PATIENCE)).await;
     let seconds = (SystemClock.now() - start).as_secs_f64();
-    let many = many.close_window().context("the window was not open")?;
     let used = gauge.stop()?;
     publisher.check()?;
     drop(publisher);

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Goal, Outcome, Stage};
+use super::{Goal, Outcome, Stage, existing_stay};
 use crate::bench::{Admission, Bench};
 use crate::source::{Recording, RecordingOptions};
 
@@ -40,30 +39,25 @@ pub async fn overload(stage: &Stage, options: OverloadOptions) -> anyhow::Result
     let mut bench = Bench::start(&stage.bench(existing + joiners, Admission::On)).await?;
     let mut publisher = bench.publish(&recording, STREAM).await?;
     let crowd = Bench::crowd(STREAM, existing, stage.joins, stage.profile);
-    let mut players = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
+    let players = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
 
     let gauge = bench.gauge()?;
-    players.open_window();
     let rate = joiners as f64 / within.as_secs_f64();
-    let mut crowd =
-        bench.start_crowd(Bench::crowd(STREAM, joiners, rate, stage.profile), Some(publisher.ledger()));
-    crowd.open_window();
-    sleep(within + AFTERWARDS).await;
-    let existing_saw = players.close_window().context("the window was not open")?;
-    let joiners_saw = crowd.close_window().context("the window was not open")?;
+    let come = async {
+        let crowd = Bench::crowd(STREAM, joiners, rate, stage.profile);
+        let crowd = bench.start_crowd(crowd, Some(publisher.ledger()));
+        let (_, saw) = crowd.measure(sleep(within + AFTERWARDS)).await;
+        (crowd, saw)
+    };
+    let ((crowd, joiners_saw), existing_saw) = players.measure(come).await;
     let used = gauge.stop()?;
     publisher.check()?;
     drop((players, crowd, publisher));
     bench.stop().await?;
 
     let refused = joiners_saw.ended.get(REFUSED).copied().unwrap_or(0);
-    let goals = vec![
-        Goal::at_least("players that were there and had media", existing_saw.joined as f64, existing as f64),
-        Goal::at_most(
-            "players that were there and ended",
-            existing_saw.ended.values().sum::<usize>() as f64,
-            0.0,
-        ),
+    let mut goals = existing_stay(&existing_saw, existing);
+    goals.extend([
         Goal::at_least(
             "frames of those who were there, %",
             existing_saw.frames_share * 100.0,
@@ -74,7 +68,7 @@ pub async fn overload(stage: &Stage, options: OverloadOptions) -> anyhow::Result
             joiners.saturating_sub(joiners_saw.joined + refused) as f64,
             0.0,
         ),
-    ];
+    ]);
     let nobody = (refused == 0).then(|| "nobody was refused: the limit was not reached".to_owned());
     Ok(Outcome {
         scenario: "overload",

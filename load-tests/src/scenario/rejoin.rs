@@ -8,10 +8,10 @@ use base::{Clock, SystemClock};
 use serde_json::json;
 use tokio::time::{Instant as TimerInstant, sleep, sleep_until};
 
-use super::{Goal, Outcome, Stage};
+use super::{Goal, Outcome, Stage, existing_stay};
 use crate::bench::{Admission, Bench};
 use crate::source::{FPS, Ledger, Recording, RecordingOptions};
-use crate::swarm::{Opening, Pace};
+use crate::swarm::Opening;
 
 const STREAM: &str = "rejoin";
 /// 8.3 s: a common setting of encoders, 250 frames, and the nearest that goes on without a step in the sound.
@@ -43,36 +43,30 @@ pub async fn rejoin(stage: &Stage, options: RejoinOptions) -> anyhow::Result<Out
     let mut bench = Bench::start(&stage.bench(existing + joiners, Admission::Off)).await?;
     let mut publisher = bench.publish(&recording, STREAM).await?;
     let crowd = Bench::crowd(STREAM, existing, stage.joins, stage.profile);
-    let mut players = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
+    let players = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
     // The last ones to come may be replayed a whole group.
     sleep(Duration::from_secs(u64::from(GOP_FRAMES / FPS) / 2)).await;
 
     let joined_at = wait_into_gop(publisher.ledger()).await?;
     let gauge = bench.gauge()?;
-    players.open_window();
-    let mut crowd = Bench::crowd(STREAM, joiners, 1.0, stage.profile);
-    crowd.pace = Pace::PerSecond(AT_ONCE);
-    crowd.opening = Opening { count: joiners, turn: 0 };
-    let mut crowd = bench.start_crowd(crowd, Some(publisher.ledger()));
-    crowd.open_window();
-    sleep(WINDOW).await;
-    let existing_saw = players.close_window().context("the window was not open")?;
-    let joiners_saw = crowd.close_window().context("the window was not open")?;
+    let come = async {
+        let mut crowd = Bench::crowd(STREAM, joiners, AT_ONCE, stage.profile);
+        crowd.opening = Opening { count: joiners, turn: 0 };
+        let crowd = bench.start_crowd(crowd, Some(publisher.ledger()));
+        let (_, saw) = crowd.measure(sleep(WINDOW)).await;
+        (crowd, saw)
+    };
+    let ((crowd, joiners_saw), existing_saw) = players.measure(come).await;
     let used = gauge.stop()?;
     publisher.check()?;
     drop((players, crowd, publisher));
     bench.stop().await?;
 
-    let goals = vec![
-        Goal::at_least("players that were there and had media", existing_saw.joined as f64, existing as f64),
-        Goal::at_most(
-            "players that were there and ended",
-            existing_saw.ended.values().sum::<usize>() as f64,
-            0.0,
-        ),
+    let mut goals = existing_stay(&existing_saw, existing);
+    goals.extend([
         Goal::at_most("frames lost by those who were there", existing_saw.frames_lost() as f64, 0.0),
         Goal::at_least("players that came and are live", joiners_saw.live_players as f64, joiners as f64),
-    ];
+    ]);
     Ok(Outcome {
         scenario: "rejoin",
         goals,

@@ -20,10 +20,10 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Bytes that are no text.
-    #[error("is not UTF-8; save it as UTF-8, or write such characters as \\uXXXX")]
+    #[error("is not UTF-8; save it as UTF-8, or write such characters as \\u and four hexadecimal digits")]
     NotUtf8,
     /// A `\u` without four hexadecimal digits, or half of a character.
-    #[error("has a malformed \\uXXXX; write \\\\ for a backslash")]
+    #[error("has a \\u without four hexadecimal digits; write \\\\ for a backslash")]
     Escape,
 }
 

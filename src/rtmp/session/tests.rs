@@ -1,3 +1,6 @@
+mod bounds;
+mod recorded;
+
 use std::time::Duration;
 
 use base::{Clock, ExitReason, SystemClock};
@@ -7,8 +10,6 @@ use rml_rtmp::handshake::HandshakeProcessResult;
 use super::*;
 use crate::amf0::{Reader as Amf, Value};
 use crate::testing::{chunks, command, connect, create_stream, message, publish};
-
-const CAPTURE: &[u8] = include_bytes!("../testdata/b-frames.rtmp");
 
 fn now() -> Instant {
     SystemClock.now()
@@ -387,117 +388,11 @@ fn pings_are_answered_and_bytes_acknowledged_in_total() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_too_slow() {
-    let mut peer = Peer::publishing();
-    let pings = message(0, 4, &[0, 6, 1, 2, 3, 4]).repeat(100);
-    for _ in 0..200 {
-        peer.session.handle(&pings, peer.start);
-    }
-    peer.drain();
-    assert_eq!(peer.reason(), Some(&CloseReason::TooSlow));
-}
-
-#[test]
-fn messages_out_of_order_end_the_connection() {
-    for (bytes, reason) in [
-        (create_stream("s"), "a command came before connect"),
-        (publish("s"), "a command came before connect"),
-        ([connect("LiveApp"), publish("s")].concat(), "publish came before createStream"),
-        ([connect("LiveApp"), connect("LiveApp")].concat(), "connect came twice"),
-    ] {
-        let mut peer = Peer::new();
-        peer.send(&bytes);
-        assert_eq!(peer.reason().unwrap().to_string(), reason);
-    }
-    let mut peer = Peer::publishing();
-    peer.send(&message(1, 22, &[0; 20]));
-    assert_eq!(peer.reason().unwrap().to_string(), "aggregate messages are not supported");
-}
-
-#[test]
 fn a_second_publish_does_not_harm_the_first() {
     let mut peer = Peer::publishing();
     peer.send(&publish("other"));
     assert!(peer.commands()[0].starts_with("onStatus 0 on 1: error NetStream.Publish.BadName"));
     assert_eq!(peer.outputs, []);
-}
-
-#[test]
-fn floods_before_the_stream_end_the_connection() {
-    let mut peer = Peer::new();
-    peer.send(&connect("LiveApp"));
-    peer.send(&command(0, Writer::command("x", 0.0)).repeat(limits::RTMP_COMMANDS_BEFORE_PUBLISH_MAX + 1));
-    assert_eq!(peer.reason(), Some(&CloseReason::TooManyCommands));
-
-    for (mut peer, flood) in [(Peer::new(), true), (Peer::new(), false)] {
-        if !flood {
-            peer.send(&connect("LiveApp"));
-        }
-        for _ in 0..3 {
-            peer.send(&message(0, 18, &[0; 60_000]));
-        }
-        assert_eq!(peer.reason(), Some(&CloseReason::TooManyBytes));
-    }
-
-    let mut peer = Peer::publishing();
-    peer.send(&message(1, 9, &[]).repeat(limits::RTMP_MESSAGES_PER_SECOND_MAX as usize));
-    assert_eq!(peer.reason(), Some(&CloseReason::TooManyMessages));
-    assert_eq!(peer.reason().unwrap().exit_reason(), ExitReason::LimitExceeded);
-    assert!(peer.outputs.len() <= limits::RTMP_MESSAGES_PER_SECOND_MAX as usize);
-}
-
-#[test]
-fn a_stranger_cannot_send_large_messages_and_a_publisher_can() {
-    let large = chunks(4, 0, 9, &vec![0x27; 3_000_000], 128);
-    let mut peer = Peer::publishing();
-    peer.send(&large);
-    assert!(matches!(&peer.outputs[..], [Output::Video { body, .. }] if body.len() == 3_000_000));
-    peer.send(&command(1, Writer::command("closeStream", 0.0).null()));
-    peer.send(&large);
-    assert_eq!(peer.reason().unwrap().label(), "chunk limit");
-}
-
-#[test]
-fn garbage_is_no_handshake() {
-    let start = now();
-    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\0", b"\x06"] {
-        let mut session = Session::new(knows, start);
-        session.handle(garbage, start);
-        assert_eq!(session.poll(), Some(Output::Close(CloseReason::BadHandshake)));
-        assert_eq!(session.poll(), None);
-        session.handle(garbage, start);
-        assert_eq!((session.poll(), session.poll_timeout()), (None, None));
-    }
-}
-
-#[test]
-fn every_wait_has_its_deadline() {
-    let start = now();
-    let mut session = Session::new(knows, start);
-    let late = start + limits::RTMP_HANDSHAKE_MAX;
-    session.handle(&[3; 100], start + Duration::from_secs(1));
-    assert!(matches!(session.poll(), Some(Output::Send(_))));
-    session.handle_timeout(late - Duration::from_millis(1));
-    assert_eq!((session.poll(), session.poll_timeout()), (None, Some(late)));
-    session.handle_timeout(late);
-    assert_eq!(session.poll(), Some(Output::Close(CloseReason::HandshakeTimeout)));
-
-    // One byte now and then does not make the wait for `publish` longer.
-    let mut peer = Peer::new();
-    peer.send(&connect("LiveApp"));
-    peer.session.handle(&create_stream("s"), peer.start + Duration::from_secs(9));
-    peer.session.handle_timeout(peer.start + limits::RTMP_PUBLISH_WAIT_MAX);
-    peer.drain();
-    assert_eq!(peer.reason(), Some(&CloseReason::PublishTimeout));
-    assert_eq!(peer.reason().unwrap().exit_reason(), ExitReason::TimedOut);
-
-    let mut peer = Peer::publishing();
-    let spoke = peer.start + Duration::from_secs(30);
-    peer.session.handle(&message(1, 9, &[0x27]), spoke);
-    assert_eq!(peer.session.poll_timeout(), Some(spoke + limits::RTMP_SILENCE_MAX));
-    peer.session.handle_timeout(spoke + limits::RTMP_SILENCE_MAX);
-    peer.drain();
-    assert_eq!(peer.reason(), Some(&CloseReason::Silent));
 }
 
 #[test]
@@ -511,97 +406,4 @@ fn the_node_can_end_a_stream_and_says_why() {
             .replace("stopped by an operator", ExitReason::Kicked.label())]
     );
     assert_eq!(peer.reason().unwrap().exit_reason(), ExitReason::Kicked);
-}
-
-/// Runs the recorded publish in pieces of `size` bytes; what came out, without the handshake's
-/// random bytes.
-fn replay(size: usize) -> Vec<Output> {
-    let start = now();
-    let mut session = Session::new(knows, start);
-    let mut outputs = Vec::new();
-    for piece in CAPTURE.chunks(size) {
-        session.handle(piece, start);
-        while let Some(output) = session.poll() {
-            match output {
-                Output::Send(_) => {}
-                Output::Publish(_) => {
-                    outputs.push(output);
-                    session.accept(start);
-                }
-                other => outputs.push(other),
-            }
-        }
-    }
-    session.handle_end();
-    outputs.extend(std::iter::from_fn(|| session.poll()));
-    outputs
-}
-
-#[test]
-fn a_recorded_publish_replays_the_same_however_it_is_cut() {
-    let whole = replay(usize::MAX);
-    let Output::Publish(request) = &whole[0] else { panic!("{:?}", whole[0]) };
-    assert_eq!(request.stream, "stream1");
-    assert!(request.flash_ver.starts_with("FMLE/3.0 (compatible; Lavf"));
-    let Output::Metadata(metadata) = &whole[1] else { panic!("{:?}", whole[1]) };
-    assert_eq!((metadata.width, metadata.height, metadata.frame_rate), (Some(160), Some(90), Some(15.0)));
-    let count = |wanted: fn(&Output) -> bool| whole.iter().filter(|output| wanted(output)).count();
-    // 30 pictures, a sequence header and an end of sequence.
-    assert_eq!(count(|output| matches!(output, Output::Video { .. })), 32);
-    assert_eq!(count(|output| matches!(output, Output::Audio { .. })), 89);
-    assert!(matches!(whole[whole.len() - 2..], [Output::Unpublish, Output::Close(CloseReason::Finished)]));
-    for size in [1, 7, 128, 1_000, 4_096] {
-        assert!(replay(size) == whole, "in pieces of {size}");
-    }
-}
-
-#[test]
-fn a_recorded_publish_cut_off_anywhere_ends_with_a_reason() {
-    for cut in (0..CAPTURE.len()).step_by(97) {
-        let start = now();
-        let mut session = Session::new(knows, start);
-        session.handle(&CAPTURE[..cut], start);
-        let mut last = None;
-        session.handle_end();
-        while let Some(output) = session.poll() {
-            last = Some(output);
-        }
-        assert!(matches!(last, Some(Output::Close(_))), "cut at {cut}");
-    }
-}
-
-#[test]
-fn rmls_client_handshakes_with_us() {
-    let start = now();
-    let mut client = Handshake::new(PeerType::Client);
-    let mut session = Session::new(knows, start);
-    session.handle(&client.generate_outbound_p0_and_p1().unwrap(), start);
-    let Some(Output::Send(answer)) = session.poll() else { panic!("no answer") };
-    assert_eq!(answer.len(), 1 + 2 * 1_536);
-    let Ok(HandshakeProcessResult::Completed { response_bytes, .. }) = client.process_bytes(&answer) else {
-        panic!("not completed")
-    };
-    session.handle(&[response_bytes, connect("LiveApp")].concat(), start);
-    assert!(matches!(session.poll(), Some(Output::Send(_))));
-    assert!(matches!(session.phase, Phase::Idle));
-}
-
-proptest! {
-    #[test]
-    fn no_bytes_make_the_session_panic_or_forget_its_reason(
-        garbage in prop::collection::vec(any::<u8>(), 0..600),
-        at in 0..CAPTURE.len(),
-        publishing in any::<bool>(),
-    ) {
-        let mut peer = if publishing { Peer::publishing() } else { Peer::new() };
-        // From inside the recording, so that most of it looks like chunks.
-        peer.send(&CAPTURE[at..(at + 2_000).min(CAPTURE.len())]);
-        peer.session.accept(peer.start);
-        peer.send(&garbage);
-        peer.session.accept(peer.start);
-        peer.session.handle_end();
-        peer.drain();
-        prop_assert!(peer.reason().is_some());
-        prop_assert!(peer.session.poll().is_none());
-    }
 }

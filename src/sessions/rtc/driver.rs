@@ -18,6 +18,7 @@ use super::counters::ShardMetrics;
 use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
 
+/// Between two words on how busy a shard is.
 const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the loop keeps of a player beside the shard's own state.
@@ -42,9 +43,10 @@ struct Driver {
     joining: Option<Joining>,
     /// Before this, joins wait as long as media does: they have had their share.
     joins_rest_until: Instant,
-    /// Players taken off live frames for being late, as last told to the log, and when.
-    shed_told: (u64, Instant),
-    busy_told: Instant,
+    /// When the busy share and the log were told last, and how many players had been taken off live
+    /// frames for being late then.
+    told: Instant,
+    shed_told: u64,
     /// Whether the next step of joining is a handshake's.
     handshake_next: bool,
     /// When the last turn was over.
@@ -81,8 +83,8 @@ pub(super) async fn run(
         sent: 0,
         joining: None,
         joins_rest_until: now,
-        shed_told: (0, now),
-        busy_told: now,
+        told: now,
+        shed_told: 0,
         handshake_next: false,
         turned: now,
     };
@@ -191,18 +193,27 @@ impl Driver {
     /// Tells the meter, the metrics and the log of a turn.
     fn tell(&mut self, media: Duration, joins: Duration, now: Instant) {
         let players = self.players.len();
+        let counters = self.shard.counters();
+        self.metrics.update(&counters);
         let mut busy = self.shared.busy.lock();
         // Those that are not connected yet get no media.
-        let handshakes = usize::try_from(self.shard.counters().handshakes).unwrap_or(0);
+        let handshakes = usize::try_from(counters.handshakes).unwrap_or(0);
         busy.record(media, joins, players.saturating_sub(handshakes), now);
-        if now.saturating_duration_since(self.busy_told) >= TOLD_INTERVAL || players == 0 {
-            self.busy_told = now;
-            // Without players nothing wakes the shard, and the last figure would stay.
-            self.metrics.busy(if players == 0 { 0.0 } else { busy.projected(players, now) });
+        if players > 0 && now.saturating_duration_since(self.told) < TOLD_INTERVAL {
+            return;
         }
-        drop(busy);
-        self.metrics.update(&self.shard.counters());
-        self.tell_shed(now);
+        self.told = now;
+        // Without players nothing wakes the shard, and the last figure would stay.
+        self.metrics.busy(if players == 0 { 0.0 } else { busy.projected(players, now) });
+        if counters.shed > self.shed_told {
+            tracing::warn!(
+                shard = self.shared.index,
+                dropped = counters.shed - self.shed_told,
+                players,
+                "a play shard is late and dropped frames of some players: it has too much to do"
+            );
+            self.shed_told = counters.shed;
+        }
     }
 
     /// Takes off players whose attachment was dropped; the rest of many has the next turn.
@@ -248,21 +259,6 @@ impl Driver {
             }
         }
         false
-    }
-
-    /// Says in the log that the shard was late, at most once a second.
-    fn tell_shed(&mut self, now: Instant) {
-        let shed = self.shard.counters().shed;
-        let (told, at) = self.shed_told;
-        if shed > told && now.saturating_duration_since(at) >= TOLD_INTERVAL {
-            tracing::warn!(
-                shard = self.shared.index,
-                dropped = shed - told,
-                players = self.players.len(),
-                "a play shard is late and dropped frames of some players: it has too much to do"
-            );
-            self.shed_told = (shed, now);
-        }
     }
 
     fn command(&mut self, command: Command, now: Instant) {

@@ -101,6 +101,7 @@ async fn the_track_goes_when_nobody_has_wanted_it_for_a_while() {
     read(&opus, 2).await;
     drop(wanted);
     let again = stage.media.want(Codec::Opus);
+    // On the paused clock: no time passes.
     tokio::time::sleep(limits::TRANSCODER_IDLE_MAX * 2).await;
     assert!(!opus.frames().is_closed(), "somebody came back in time");
     drop(again);

@@ -17,6 +17,8 @@ use crate::http;
 use crate::measurement::Measurement;
 use crate::process::end_tree;
 
+/// Time for a first picture after the button was pressed.
+const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
 /// Time for chromedriver and the browser to start.
 const START_MAX: Duration = Duration::from_secs(30);
 /// The nap between two looks at a page.
@@ -211,8 +213,7 @@ impl Browser {
         duration: Duration,
     ) -> Result<Measurement, BrowserError> {
         self.begin_to_measure(selector, patience).await?;
-        sleep(duration).await;
-        self.end_measuring().await
+        self.measured_after(duration).await
     }
 
     /// Waits for the first picture of the video that `selector` finds and measures from then on.
@@ -234,6 +235,33 @@ impl Browser {
             Value::Bool(true) => Ok(()),
             _ => Err(BrowserError::Command(format!("there is no {selector} to watch"))),
         }
+    }
+
+    /// Opens a play page that waits for its button, ready to measure from the first picture on.
+    ///
+    /// # Errors
+    /// The page did not load, or has no video.
+    pub async fn open_player(&self, url: &str) -> Result<(), BrowserError> {
+        self.open(url).await?;
+        self.watch("video").await
+    }
+
+    /// Presses the button of a play page and waits for the first picture.
+    ///
+    /// # Errors
+    /// No picture within 20 s.
+    pub async fn press_play(&self) -> Result<(), BrowserError> {
+        self.run("document.getElementById('toggle').click()").await?;
+        self.seen(1, FIRST_PICTURE_MAX).await
+    }
+
+    /// Goes on measuring for `duration`, and ends the measurement.
+    ///
+    /// # Errors
+    /// Nothing is being measured.
+    pub async fn measured_after(&self, duration: Duration) -> Result<Measurement, BrowserError> {
+        sleep(duration).await;
+        self.end_measuring().await
     }
 
     /// Waits until `count` frames of the measured video were looked at.

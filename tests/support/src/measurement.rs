@@ -247,6 +247,16 @@ impl Verdict {
         }
     }
 
+    /// Judges by promises, each with whether it is broken; `facts` stand behind each that is.
+    pub fn of<S: std::fmt::Display>(
+        promises: impl IntoIterator<Item = (bool, S)>,
+        facts: &str,
+        load: &LoadReport,
+    ) -> Self {
+        let broken = promises.into_iter().filter(|(broken, _)| *broken);
+        Self::new(broken.map(|(_, what)| format!("{what}{facts}")).collect(), load)
+    }
+
     /// `Ok` when the promise held; else words that say whether it was broken or the run was invalid.
     ///
     /// # Errors

@@ -1,5 +1,8 @@
 //! A real penstock process on free ports, with its own data folder and its own applications.
 
+mod error;
+mod options;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
@@ -19,6 +22,9 @@ use tokio::time::{sleep, timeout};
 use crate::http::{self, HttpError, Response};
 use crate::process;
 
+pub use error::NodeError;
+pub use options::NodeOptions;
+
 /// Time for a node to be ready.
 const START_MAX: Duration = Duration::from_secs(20);
 /// Time for a node to end after SIGTERM.
@@ -27,37 +33,6 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 const NAP: Duration = Duration::from_millis(10);
 /// Log lines that are kept.
 const LINES_MAX: usize = 20_000;
-
-/// How to start a node.
-#[derive(Clone, Debug)]
-pub struct NodeOptions {
-    binary: PathBuf,
-    webapps: PathBuf,
-    environment: Vec<(String, String)>,
-    settings: Vec<(String, String, String)>,
-}
-
-impl NodeOptions {
-    /// A node with every default: `binary` is `env!("CARGO_BIN_EXE_penstock")`.
-    pub fn new(binary: impl Into<PathBuf>) -> Self {
-        let webapps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../webapps");
-        Self { binary: binary.into(), webapps, environment: Vec::new(), settings: Vec::new() }
-    }
-
-    /// Sets an environment variable, a key of `penstock.toml` under its `PENSTOCK_…` name.
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Sets a setting of an application in its `red5-web.properties` before the first start.
-    #[must_use]
-    pub fn setting(mut self, application: &str, key: &str, value: &str) -> Self {
-        self.settings.push((application.to_owned(), key.to_owned(), value.to_owned()));
-        self
-    }
-}
 
 /// Where a node listens, as it says in `endpoints.json`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -70,53 +45,6 @@ pub struct Endpoints {
     pub rtmp: String,
     /// The process that listens there.
     pub pid: u32,
-}
-
-/// Why there is no node.
-#[derive(Debug)]
-pub enum NodeError {
-    /// A file or the process could not be handled.
-    Io(io::Error),
-    /// The process ended before it was ready.
-    Died {
-        /// How it ended.
-        status: ExitStatus,
-        /// What it logged last.
-        last_lines: Vec<String>,
-    },
-    /// The process neither became ready nor ended.
-    NotReady {
-        /// What it logged last.
-        last_lines: Vec<String>,
-    },
-    /// It did not end in time after SIGTERM, and was killed.
-    NotEnded,
-}
-
-impl std::fmt::Display for NodeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lines = match self {
-            Self::Io(error) => return write!(f, "the node could not be handled: {error}"),
-            Self::NotEnded => return write!(f, "the node did not end within {STOP_MAX:?} of SIGTERM"),
-            Self::Died { status, last_lines } => {
-                write!(f, "the node ended with {status} before it was ready")?;
-                last_lines
-            }
-            Self::NotReady { last_lines } => {
-                write!(f, "the node was not ready within {START_MAX:?}")?;
-                last_lines
-            }
-        };
-        lines.iter().try_for_each(|line| write!(f, "\n  node: {line}"))
-    }
-}
-
-impl std::error::Error for NodeError {}
-
-impl From<io::Error> for NodeError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 /// A running node. Dropping it kills the process and removes its folder.

@@ -1,0 +1,34 @@
+//! How a node is started.
+
+use std::path::{Path, PathBuf};
+
+/// How to start a node.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    pub(super) binary: PathBuf,
+    pub(super) webapps: PathBuf,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) settings: Vec<(String, String, String)>,
+}
+
+impl NodeOptions {
+    /// A node with every default: `binary` is `env!("CARGO_BIN_EXE_penstock")`.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let webapps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../webapps");
+        Self { binary: binary.into(), webapps, environment: Vec::new(), settings: Vec::new() }
+    }
+
+    /// Sets an environment variable, a key of `penstock.toml` under its `PENSTOCK_…` name.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets a setting of an application in its `red5-web.properties` before the first start.
+    #[must_use]
+    pub fn setting(mut self, application: &str, key: &str, value: &str) -> Self {
+        self.settings.push((application.to_owned(), key.to_owned(), value.to_owned()));
+        self
+    }
+}
