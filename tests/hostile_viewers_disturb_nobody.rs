@@ -263,7 +263,7 @@ async fn packets_that_came(scene: &mut Scene) -> Result<()> {
 /// How long one who says nothing after it has begun to play stays.
 async fn silence(target: Target, metrics: String) -> Result<Duration> {
     let hostile = target.connect().await?;
-    let began = SystemClock.now();
+    let began = hostile.spoke_at().context("it never sent anything")?;
     let timed_out = || async {
         let text = test_support::request("GET", &metrics, None).await.ok()?.text();
         let line = text.lines().find(|line| line.starts_with(PLAYER_TIMED_OUT))?;

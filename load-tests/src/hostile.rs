@@ -32,6 +32,7 @@ pub struct Hostile {
     offer: String,
     socket: UdpSocket,
     receiver: Receiver,
+    spoke_at: Option<Instant>,
 }
 
 impl Hostile {
@@ -58,7 +59,7 @@ impl Hostile {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.context("no UDP port")?;
         socket.connect(receiver.server()).await.context("no way to the node's UDP port")?;
         socket.writable().await.context("UDP")?;
-        Ok(Ok(Self { signalling, stream: stream.to_owned(), offer, socket, receiver }))
+        Ok(Ok(Self { signalling, stream: stream.to_owned(), offer, socket, receiver, spoke_at: None }))
     }
 
     /// Asks, answers, and plays until it has media.
@@ -160,7 +161,8 @@ impl Hostile {
     }
 
     /// Sends one datagram as it is; a full socket loses it, as the network may.
-    pub fn send(&self, datagram: &[u8]) {
+    pub fn send(&mut self, datagram: &[u8]) {
+        self.spoke_at = Some(SystemClock.now());
         let _lost = self.socket.try_send(datagram);
     }
 
@@ -179,6 +181,11 @@ impl Hostile {
             }
         };
         timeout(END_MAX, over).await.context("nobody said that the play is over")?
+    }
+
+    /// When it last sent a datagram; the node heard of it no sooner.
+    pub const fn spoke_at(&self) -> Option<Instant> {
+        self.spoke_at
     }
 
     /// The player's ordinary half.
