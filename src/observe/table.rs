@@ -122,7 +122,7 @@ metrics_table! {
     counter shard_sheds() = "penstock_shard_sheds_total", "sheds",
         "Times a player was taken off the live frames because its play shard was late; it goes on with a replay.";
     counter shard_sends() = "penstock_shard_sends_total", "calls",
-        "Send calls of play shards; a segmented send carries up to 16 packets.";
+        "System calls that play shards send with; one carries up to 16 sends of up to 16 packets.";
     counter shard_packets_sent() = "penstock_shard_packets_sent_total", "packets",
         "RTP packets sent to WebRTC players, resent ones included.";
     counter shard_bytes_sent() = "penstock_shard_bytes_sent_total", "bytes",

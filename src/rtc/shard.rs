@@ -38,7 +38,7 @@ use crate::sdp::{
 };
 use crate::srtp::PlayoutDelay;
 use fanout::Fanout;
-use outbox::{Outbox, Ready};
+use outbox::{Control, Ready};
 use play_track::PlayTrack;
 use player::{Player, Route, peer_key, ssrcs};
 use slab::{Key, Slab};
@@ -150,7 +150,7 @@ pub struct Shard {
     ending: VecDeque<PlayerId>,
     /// DTLS of handshakes, until the caller has time for it.
     handshakes: VecDeque<(PlayerId, Route, Vec<u8>)>,
-    outbox: Outbox,
+    control: Control,
     ready: Ready,
     timers: Timers,
     /// The wall clock, told once; from then on the monotonic clock is followed.
@@ -174,7 +174,7 @@ impl Shard {
             by_address: HashMap::new(),
             ending: VecDeque::new(),
             handshakes: VecDeque::new(),
-            outbox: Outbox::default(),
+            control: Control::default(),
             ready: Ready::default(),
             timers: Timers::default(),
             wall: None,

@@ -1,6 +1,8 @@
 //! WebRTC sessions: the signalling WebSocket, and the play shards with their sockets.
 
 mod addresses;
+mod batch;
+mod bulk;
 mod busy;
 mod context;
 mod counters;

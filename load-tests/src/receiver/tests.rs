@@ -94,16 +94,17 @@ impl World {
                 let wall = WallTime(1_700_000_000_000).plus(self.now - self.start);
                 self.shard.handle_timeout(self.now, wall);
             }
-            while let Some(transmit) = self.shard.poll_transmit(self.now) {
+            let mut contents = Vec::new();
+            while let Some(transmit) = self.shard.poll_transmit(self.now, &mut contents) {
                 quiet = false;
                 let size = transmit.segment_size.unwrap_or(usize::MAX);
-                for datagram in transmit.contents.chunks(size) {
+                for datagram in contents.chunks(size) {
                     self.packets_sent += 1;
                     if !(self.lose)(self.packets_sent, datagram) {
                         self.receiver.handle(datagram, self.now);
                     }
                 }
-                self.shard.transmitted();
+                contents.clear();
             }
             if self.receiver.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.receiver.handle_timeout(self.now);

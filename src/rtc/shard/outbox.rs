@@ -1,4 +1,4 @@
-//! What leaves the shard: one send at a time, kept until the socket has taken it.
+//! What leaves the shard, and who is next.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -11,17 +11,25 @@ use super::play_track::{PlayTrack, Position};
 use super::player::Route;
 use super::slab::Key;
 
-/// One send: a datagram, or several of one size for a segmented send (the last may be shorter).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Transmit<'a> {
+/// Sends of a stream before the next stream's: some 0.1 ms.
+const SENDS_PER_TURN: usize = 8;
+
+/// How to send what was appended to the caller's buffer: a datagram, or several of one size for a
+/// segmented send (the last may be shorter).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
     /// Where to.
     pub to: SocketAddr,
     /// From which of our addresses, where several could be taken.
     pub from: Option<IpAddr>,
-    /// The datagrams, one behind the other.
-    pub contents: &'a [u8],
     /// Size of all datagrams but the last, when there are several.
     pub segment_size: Option<usize>,
+}
+
+impl Transmit {
+    pub(super) const fn new(route: Route, segment_size: Option<usize>) -> Self {
+        Self { to: route.to, from: route.from, segment_size }
+    }
 }
 
 /// Which tracks have something to send, by urgency.
@@ -33,13 +41,15 @@ pub(super) struct Ready {
     pub(super) replays: VecDeque<TrackRef>,
 }
 
-/// Tracks by the stream they are of: streams take turns, one send each, so that a large picture for
-/// many keeps nobody of another stream waiting.
+/// Tracks by the stream they are of: streams take turns of some sends each, so that a large picture for
+/// many keeps nobody of another stream waiting. Not of one: sends of one frame go into one system call.
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
     /// By the place of the fan-out. What a fan-out leaves behind is for its successor to skip.
     queues: Vec<VecDeque<TrackRef>>,
     turns: VecDeque<usize>,
+    /// Sends that the first of them has had.
+    served: usize,
 }
 
 impl FairQueue {
@@ -58,11 +68,16 @@ impl FairQueue {
 
     /// The next of the stream whose turn it is.
     pub(super) fn pop(&mut self) -> Option<TrackRef> {
-        let place = self.turns.pop_front()?;
+        let place = *self.turns.front()?;
         let queue = self.queues.get_mut(place)?;
         let viewer = queue.pop_front();
-        if !queue.is_empty() {
-            self.turns.push_back(place);
+        self.served += 1;
+        if queue.is_empty() || self.served >= SENDS_PER_TURN {
+            self.turns.pop_front();
+            self.served = 0;
+            if !queue.is_empty() {
+                self.turns.push_back(place);
+            }
         }
         viewer
     }
@@ -94,64 +109,30 @@ impl Ready {
     }
 }
 
-#[derive(Debug)]
-struct Control {
-    route: Route,
-    bytes: Vec<u8>,
-}
-
-/// The send under way, and the small datagrams waiting before all media.
+/// The small datagrams that wait before all media: STUN answers, DTLS flights, RTCP.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
-    control: VecDeque<Control>,
-    /// Contents of the send under way.
-    pub(super) buffer: Vec<u8>,
-    current: Option<(Route, Option<usize>)>,
-}
+pub(super) struct Control(VecDeque<(Route, Vec<u8>)>);
 
-impl Outbox {
-    /// Queues a STUN answer, a DTLS flight or RTCP. `false` when the queue is full: it is dropped.
-    pub(super) fn push_control(&mut self, route: Route, bytes: Vec<u8>) -> bool {
-        let fits = self.control.len() < limits::SHARD_CONTROL_DATAGRAMS_MAX;
+impl Control {
+    /// Queues a datagram. `false` when the queue is full: it is dropped.
+    pub(super) fn push(&mut self, route: Route, bytes: Vec<u8>) -> bool {
+        let fits = self.0.len() < limits::SHARD_CONTROL_DATAGRAMS_MAX;
         if fits {
-            self.control.push_back(Control { route, bytes });
+            self.0.push_back((route, bytes));
         }
         fits
     }
 
-    /// Makes the next control datagram the send under way, if there is one.
-    pub(super) fn take_control(&mut self) -> bool {
-        let Some(Control { route, bytes }) = self.control.pop_front() else { return false };
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&bytes);
-        self.current = Some((route, None));
-        true
+    /// Takes the next, appending it to `out`.
+    pub(super) fn take(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
+        let (route, bytes) = self.0.pop_front()?;
+        out.extend_from_slice(&bytes);
+        Some(Transmit::new(route, None))
     }
 
-    /// Makes what was sealed into the emptied buffer the send under way.
-    pub(super) fn set_current(&mut self, route: Route, segment_size: Option<usize>) {
-        self.current = Some((route, segment_size));
-    }
-
-    /// The send under way.
-    pub(super) fn current(&self) -> Option<Transmit<'_>> {
-        let (route, segment_size) = self.current?;
-        Some(Transmit { to: route.to, from: route.from, contents: &self.buffer, segment_size })
-    }
-
-    /// Whether a send is under way.
-    pub(super) const fn is_busy(&self) -> bool {
-        self.current.is_some()
-    }
-
-    /// Whether a send is under way or a control datagram waits.
-    pub(super) fn has_any(&self) -> bool {
-        self.is_busy() || !self.control.is_empty()
-    }
-
-    /// The send under way is done.
-    pub(super) fn done(&mut self) {
-        self.current = None;
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -165,13 +146,14 @@ mod tests {
         let mut queue = FairQueue::default();
         let key = |slot: u64| Key::from_number(slot << 32);
         let viewer = |slot| TrackRef { player: PlayerId(key(slot)), track: 0 };
-        for player in 0..4 {
+        for player in 0..20 {
             queue.push(key(0), viewer(player));
         }
-        queue.push(key(3), viewer(10));
-        queue.push(key(3), viewer(11));
+        queue.push(key(3), viewer(30));
+        queue.push(key(3), viewer(31));
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(order, [0, 10, 1, 11, 2, 3].map(viewer));
+        let expected: Vec<_> = (0..8).chain(30..32).chain(8..20).map(viewer).collect();
+        assert_eq!(order, expected);
         assert!(queue.turns.is_empty());
     }
 }

@@ -168,7 +168,7 @@ impl Shard {
     }
 
     pub(super) fn push_control(&mut self, route: Route, bytes: Vec<u8>) {
-        if !self.outbox.push_control(route, bytes) {
+        if !self.control.push(route, bytes) {
             self.counters.control_dropped += 1;
         }
     }

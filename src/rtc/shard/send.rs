@@ -28,49 +28,48 @@ enum Step {
 }
 
 impl Shard {
-    /// The next send. The same one comes again until [`Shard::transmitted`] says that it is done.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        while !self.outbox.is_busy() {
-            if self.outbox.take_control() {
+    /// The next send, whose datagrams are appended to `out`. It is the caller's from here on: the
+    /// shard counts it as sent.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        loop {
+            let sent = if let Some(control) = self.control.take(out) {
+                Some(control)
             } else if let Some(viewer) = self.ready.audio.pop_front() {
-                self.send_live(viewer, now);
+                self.send_live(viewer, now, out)
             } else if let Some(viewer) = self.ready.resends.pop_front() {
-                self.send_again(viewer, now);
+                self.send_again(viewer, now, out)
             } else if let Some(viewer) = self.ready.video.pop() {
-                self.send_live(viewer, now);
+                self.send_live(viewer, now, out)
             } else if let Some(viewer) = self.ready.replays.pop_front() {
-                self.send_replay(viewer, now);
+                self.send_replay(viewer, now, out)
             } else {
                 return None;
+            };
+            if sent.is_some() {
+                return sent;
             }
         }
-        self.outbox.current()
     }
 
     /// Whether nothing is to be sent now.
     pub fn is_idle(&self) -> bool {
-        !self.outbox.has_any() && self.ready.is_empty() && self.ending.is_empty()
+        self.control.is_empty() && self.ready.is_empty() && self.ending.is_empty()
     }
 
-    /// The send last polled is done: taken by the socket, or given up.
-    pub fn transmitted(&mut self) {
-        self.outbox.done();
-    }
-
-    fn send_live(&mut self, viewer: TrackRef, now: Instant) {
-        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
-        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+    fn send_live(&mut self, viewer: TrackRef, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        let player = self.players.get_mut(viewer.player.0)?;
+        let track = player.tracks.get_mut(viewer.track)?;
         track.queued = false;
         let Position::Live { next } = track.position else {
             // A replay began while it stood here.
             self.ready.push(track, viewer);
-            return;
+            return None;
         };
-        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
-        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get_mut(key)) else { return };
+        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return None };
+        let fanout = track.fanout.and_then(|key| self.fanouts.get_mut(key))?;
         let Held { run, read, ticks } = match fanout.find(next) {
             Found::Run(held) => held,
-            Found::UpToDate => return,
+            Found::UpToDate => return None,
             Found::Behind => {
                 player.stats.fell_behind += 1;
                 self.counters.fell_behind += 1;
@@ -78,7 +77,7 @@ impl Shard {
                 if track.kind == Kind::Video {
                     self.start_replay(viewer, now);
                 }
-                return;
+                return None;
             }
         };
         // Behind a hole of the source the numbers go on as the source has them.
@@ -90,7 +89,7 @@ impl Shard {
                 track.paced_until = Some(at);
                 track.held_at = Some(now);
                 self.timers.wake(viewer.player, &mut player.wake, at);
-                return;
+                return None;
             }
             // Who was held up by its own pace is late for that.
             let held =
@@ -100,24 +99,16 @@ impl Shard {
                 player.stats.shed += 1;
                 self.counters.shed += 1;
                 self.start_replay(viewer, now);
-                return;
+                return None;
             }
         }
         if next == run.first_packet {
             track.begin_live(&run, ticks);
         }
         let first = usize::try_from(next - run.first_packet).unwrap_or(usize::MAX);
-        self.outbox.buffer.clear();
-        let batch = track.seal_batch(
-            &mut session.sealer,
-            &run,
-            ticks,
-            first,
-            PACKETS_PER_SEND,
-            &mut self.outbox.buffer,
-        );
+        let batch = track.seal_batch(&mut session.sealer, &run, ticks, first, PACKETS_PER_SEND, out);
         if batch.packets == 0 {
-            return;
+            return None;
         }
         track.pacer.spend(batch.bytes, pace, now);
         let next = next + batch.packets as u64;
@@ -127,20 +118,20 @@ impl Shard {
         }
         player.stats.count(&batch);
         self.counters.count(&batch);
-        self.outbox.set_current(route, batch.segment_size);
+        Some(Transmit::new(route, batch.segment_size))
     }
 
-    fn send_replay(&mut self, viewer: TrackRef, now: Instant) {
+    fn send_replay(&mut self, viewer: TrackRef, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
         let ntp = self.ntp(now);
-        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
-        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+        let player = self.players.get_mut(viewer.player.0)?;
+        let track = player.tracks.get_mut(viewer.track)?;
         track.queued = false;
-        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
-        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
+        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return None };
+        let fanout = track.fanout.and_then(|key| self.fanouts.get(key))?;
         let Position::Replaying(replay) = &track.position else {
             // It was stopped and went live while it stood here.
             self.ready.push(track, viewer);
-            return;
+            return None;
         };
         let (next, began, lasts, under_way) = (replay.next, replay.began, replay.lasts, replay.run.clone());
         let since = now.saturating_duration_since(began);
@@ -152,7 +143,7 @@ impl Shard {
         if let Some(at) = track.pacer.ready_at(REPLAY_SLACK).filter(|at| *at > now) {
             track.paced_until = Some(at);
             self.timers.wake(viewer.player, &mut player.wake, at);
-            return;
+            return None;
         }
         let (next, step) = match under_way.filter(|run| next < run.end_packet()) {
             Some(run) => (next, Step::Send(run)),
@@ -176,13 +167,13 @@ impl Shard {
                 track.stamps.replay_ended(now);
                 track.replay_ended = Some(now);
                 track.position = Position::Live { next };
-                return;
+                return None;
             }
             Step::Lost => {
                 track.stamps.replay_ended(now);
                 track.replay_ended = Some(now);
                 track.position = Position::Waiting;
-                return;
+                return None;
             }
         };
         if next == run.first_packet
@@ -191,17 +182,16 @@ impl Shard {
             track.begin_replayed(&run, clock, now);
         }
         let first = usize::try_from(next - run.first_packet).unwrap_or(usize::MAX);
-        self.outbox.buffer.clear();
         let batch = track.seal_batch(
             &mut session.sealer,
             &run,
             run.pts.as_ticks(track.clock_rate()),
             first,
             PACKETS_PER_REPLAY_SEND,
-            &mut self.outbox.buffer,
+            out,
         );
         if batch.packets == 0 {
-            return;
+            return None;
         }
         track.pacer.spend(batch.bytes, player.path.replay_pace(fanout.rate, since), now);
         track.position =
@@ -209,45 +199,46 @@ impl Shard {
         self.ready.push(track, viewer);
         player.stats.count(&batch);
         self.counters.count(&batch);
-        self.outbox.set_current(route, batch.segment_size);
+        Some(Transmit::new(route, batch.segment_size))
     }
 
-    fn send_again(&mut self, viewer: TrackRef, now: Instant) {
-        let Some(player) = self.players.get_mut(viewer.player.0) else { return };
-        let Some(track) = player.tracks.get_mut(viewer.track) else { return };
+    fn send_again(&mut self, viewer: TrackRef, now: Instant, out: &mut Vec<u8>) -> Option<Transmit> {
+        let player = self.players.get_mut(viewer.player.0)?;
+        let track = player.tracks.get_mut(viewer.track)?;
         track.resends_queued = false;
-        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return };
-        let Some(fanout) = track.fanout.and_then(|key| self.fanouts.get(key)) else { return };
-        let Some(index) = track.resends.next() else { return };
+        let (Some(route), Some(session)) = (player.nominated, &mut player.session) else { return None };
+        let fanout = track.fanout.and_then(|key| self.fanouts.get(key))?;
+        let index = track.resends.next()?;
         if !track.resends.is_empty() {
             track.resends_queued = true;
             self.ready.resends.push_back(viewer);
         }
         track.expire_stamps(now);
         if !track.may_resend(index) {
-            return;
+            return None;
         }
         let packet = track.packet_at(index);
         let Some(run) = fanout.run_of(packet) else {
             self.counters.nack_misses += 1;
             self.request_replay(viewer, now);
-            return;
+            return None;
         };
-        self.outbox.buffer.clear();
-        if !track.seal_again(&mut session.sealer, &run, packet, &mut self.outbox.buffer) {
-            return;
+        let start = out.len();
+        if !track.seal_again(&mut session.sealer, &run, packet, out) {
+            return None;
         }
-        let again = Batch { packets: 1, bytes: self.outbox.buffer.len(), segment_size: None };
+        let again = Batch { packets: 1, bytes: out.len() - start, segment_size: None };
         if !track.resends.pay(again.bytes) {
             // More is missing than may be sent again: a fresh start costs less than it all.
+            out.truncate(start);
             self.counters.resends_refused += 1;
             self.request_replay(viewer, now);
-            return;
+            return None;
         }
         player.stats.count(&again);
         player.stats.resent += 1;
         self.counters.count(&again);
         self.counters.resent += 1;
-        self.outbox.set_current(route, None);
+        Some(Transmit::new(route, None))
     }
 }

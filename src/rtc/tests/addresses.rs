@@ -8,7 +8,7 @@ use base::{ExitReason, limits};
 use rtc_rtcp::receiver_report::ReceiverReport;
 
 use super::client::Manner;
-use super::world::World;
+use super::world::{World, next_send};
 use crate::{Datagram, PlayerEvent, demux};
 
 const THEIRS: &str = "198.51.100.8:5555";
@@ -26,11 +26,10 @@ fn media_goes_to(world: &mut World) -> BTreeSet<SocketAddr> {
     world.write_video(true, 1_000);
     world.shard.handle_media(world.now);
     let mut to = BTreeSet::new();
-    while let Some(transmit) = world.shard.poll_transmit(world.now) {
-        if matches!(demux(transmit.contents), Datagram::SrtpOrSrtcp) {
+    while let Some((transmit, contents)) = next_send(&mut world.shard, world.now) {
+        if matches!(demux(&contents), Datagram::SrtpOrSrtcp) {
             to.insert(transmit.to);
         }
-        world.shard.transmitted();
     }
     to
 }
@@ -161,9 +160,7 @@ fn until_it_has_started_a_player_may_choose_again_and_again() {
         world.check(0);
     }
     // The answers to `elsewhere` are for nobody here.
-    while world.shard.poll_transmit(world.now).is_some() {
-        world.shard.transmitted();
-    }
+    while next_send(&mut world.shard, world.now).is_some() {}
     let now = world.now;
     world.clients[0].connect(now);
     world.settle();

@@ -10,7 +10,7 @@ use media::h264::H264Config;
 use media::{Bell, CodecConfig, MediaBudget, OpusConfig, StreamMedia, TrackWriter, Unit};
 
 use super::client::{Client, Manner};
-use crate::{Offer, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig};
+use crate::{Offer, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit};
 
 pub const SERVER: &str = "192.0.2.1:50000";
 pub const STEP: Duration = Duration::from_millis(1);
@@ -174,16 +174,15 @@ impl World {
             }
             let mut out = Vec::new();
             while self.packets_left > 0
-                && let Some(transmit) = self.shard.poll_transmit(self.now)
+                && let Some((transmit, contents)) = next_send(&mut self.shard, self.now)
             {
                 let size = transmit.segment_size.unwrap_or(usize::MAX);
-                assert!(size > transmit.contents.len() / 17, "at most 16 packets in a send");
-                for datagram in transmit.contents.chunks(size) {
+                assert!(size > contents.len() / 17, "at most 16 packets in a send");
+                for datagram in contents.chunks(size) {
                     self.packets_left -= 1;
                     out.push((transmit.to, datagram.to_vec()));
                 }
                 self.sends += 1;
-                self.shard.transmitted();
             }
             for (to, datagram) in out {
                 quiet = false;
@@ -287,4 +286,11 @@ impl World {
             self.settle();
         }
     }
+}
+
+/// The next send of a shard with what it sends.
+pub fn next_send(shard: &mut Shard, now: Instant) -> Option<(Transmit, Vec<u8>)> {
+    let mut contents = Vec::new();
+    let transmit = shard.poll_transmit(now, &mut contents)?;
+    Some((transmit, contents))
 }

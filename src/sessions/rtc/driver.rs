@@ -14,6 +14,7 @@ use rtc::{AddError, PlayerEvent, PlayerId, PlayerSpec, Shard};
 use streams::Ending;
 use tokio::sync::oneshot;
 
+use super::batch::SendBatch;
 use super::counters::ShardMetrics;
 use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
@@ -35,10 +36,10 @@ struct Driver {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     metrics: ShardMetrics,
-    /// Where the send under way goes, while the socket would not take it.
+    /// Sends on their way; none is left between turns unless the socket would not take it.
+    batch: SendBatch,
+    /// Where the next of them goes, while it would not.
     blocked: Option<SocketAddr>,
-    /// Bytes of the send under way that it has taken.
-    sent: usize,
     /// A join that has come and waits for its step.
     joining: Option<Joining>,
     /// Before this, joins wait as long as media does: they have had their share.
@@ -79,8 +80,8 @@ pub(super) async fn run(
         shared,
         clock,
         metrics,
+        batch: SendBatch::default(),
         blocked: None,
-        sent: 0,
         joining: None,
         joins_rest_until: now,
         told: now,
@@ -317,29 +318,29 @@ impl Driver {
     /// had its share.
     fn flush(&mut self, now: Instant) {
         self.blocked = None;
-        let mut sends = 0;
-        while sends < limits::SHARD_SENDS_PER_TURN_MAX as u64 {
-            let Some(transmit) = self.shard.poll_transmit(now) else { break };
-            match self.socket.send(
-                transmit.to,
-                transmit.from,
-                transmit.contents,
-                transmit.segment_size,
-                &mut self.sent,
-            ) {
+        let mut room = limits::SHARD_SENDS_PER_TURN_MAX;
+        let mut calls = 0;
+        loop {
+            let Some(to) = self.batch.to() else {
+                room -= self.batch.fill(&mut self.shard, now, room);
+                if self.batch.to().is_none() {
+                    break;
+                }
+                continue;
+            };
+            calls += 1;
+            match self.socket.send(&mut self.batch) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked = Some(transmit.to);
+                    self.blocked = Some(to);
                     break;
                 }
                 Err(_) => {
                     metric::shard_datagrams_dropped("not sendable").increment(1);
+                    self.batch.done(1);
                 }
             }
-            sends += 1;
-            self.sent = 0;
-            self.shard.transmitted();
         }
-        self.metrics.sends(sends);
+        self.metrics.sends(calls);
     }
 }

@@ -200,7 +200,10 @@ impl Shards {
             let shard = rtc::Shard::new(settings, Arc::clone(randomness), shared.bell.clone())?;
             let of_loop = Arc::clone(&shared);
             let clock = Arc::clone(clock);
-            arbiter.spawn(async move { driver::run(shard, port, queues, of_loop, clock).await });
+            // The loop keeps headers for the kernel that stay on the thread that made them.
+            arbiter.spawn_fn(move || {
+                actix_rt::spawn(driver::run(shard, port, queues, of_loop, clock));
+            });
             shards.push(shared);
         }
         let busy_max = (config.busy_percent_max < 100).then(|| f64::from(config.busy_percent_max) / 100.0);

@@ -8,6 +8,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::batch::SendBatch;
+use super::bulk::Bulk;
+
 /// What the kernel is asked to hold for us; `net.core.rmem_max` and `wmem_max` may cap it.
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
@@ -26,6 +29,7 @@ pub struct ShardSocket {
     v4: Family,
     v6: Option<Family>,
     buffers: Vec<Vec<u8>>,
+    bulk: Bulk,
 }
 
 /// A bound port that is not yet part of a runtime: binding happens before any thread starts, so
@@ -97,6 +101,7 @@ impl ShardSocket {
             v4: family(bound.v4)?,
             v6: bound.v6.map(family).transpose()?,
             buffers: vec![vec![0; RECEIVE_BYTES]; BATCH],
+            bulk: Bulk::default(),
         })
     }
 
@@ -169,47 +174,72 @@ impl ShardSocket {
         failed.map_or(Ok(all), Err)
     }
 
-    /// Sends `contents` from byte `sent` on to one address, as one datagram or as segments of
-    /// `segment_size`, and moves `sent` along. `WouldBlock`: try again with the same `sent` when
-    /// [`ShardSocket::writable`]. Other errors concern this address only (no route, say) and are
-    /// the caller's to count.
-    pub fn send(
-        &self,
-        to: SocketAddr,
-        from: Option<IpAddr>,
-        contents: &[u8],
-        segment_size: Option<usize>,
-        sent: &mut usize,
-    ) -> io::Result<()> {
-        let Some(family) = self.family_of(to) else {
-            return Err(io::ErrorKind::AddrNotAvailable.into());
-        };
-        while let Some(left) = contents.get(*sent..).filter(|left| !left.is_empty()) {
-            // What one call may carry: the kernel's segment limit, and 64 KiB less headers.
-            let segments_max = family.state.max_gso_segments();
-            let per_call = match segment_size {
-                Some(size) if segments_max > 1 => (65_000 / size.max(1)).clamp(1, segments_max) * size,
-                Some(size) => size,
-                None => left.len(),
-            };
+    /// Sends the first of the batch, and those behind it that leave the same way, with one system call
+    /// where the kernel can. `WouldBlock`: try again when [`ShardSocket::writable`]; what was not sent
+    /// is still in the batch. Other errors concern the first send only (no route, say) and are the
+    /// caller's to count and skip.
+    pub fn send(&mut self, batch: &mut SendBatch) -> io::Result<()> {
+        let Some((transmit, contents)) = batch.first() else { return Ok(()) };
+        let family = if transmit.to.is_ipv4() { Some(&self.v4) } else { self.v6.as_ref() };
+        let family = family.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let per_call = family.bytes_per_call(transmit.segment_size, contents.len());
+        if contents.len() <= per_call && batch.alike().nth(1).is_some() {
+            let size = transmit.segment_size.and_then(|size| u16::try_from(size).ok());
+            let bulk = &mut self.bulk;
+            let sent = family
+                .io
+                .try_io(Interest::WRITABLE, || bulk.send(&family.io, transmit.from, size, batch.alike()));
+            match sent {
+                Ok(sends) => {
+                    batch.done(sends);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                // What is wrong with the first is learned by sending it alone.
+                Err(_) => {}
+            }
+        }
+        family.send_first(batch)
+    }
+}
+
+impl Family {
+    /// What one call may carry: the kernel's segment limit, and 64 KiB less headers.
+    fn bytes_per_call(&self, segment_size: Option<usize>, bytes: usize) -> usize {
+        let segments_max = self.state.max_gso_segments();
+        match segment_size {
+            Some(size) if segments_max > 1 => (65_000 / size.max(1)).clamp(1, segments_max) * size,
+            Some(size) => size,
+            None => bytes,
+        }
+    }
+
+    /// Sends the first of the batch alone.
+    fn send_first(&self, batch: &mut SendBatch) -> io::Result<()> {
+        let Some(to) = batch.to() else { return Ok(()) };
+        while let Some((transmit, left)) = batch.first().filter(|(transmit, _)| transmit.to == to) {
+            let per_call = self.bytes_per_call(transmit.segment_size, left.len());
             let part = left.get(..per_call.max(1)).unwrap_or(left);
             let transmit = Transmit {
                 destination: to,
                 ecn: None,
                 contents: part,
-                segment_size: segment_size.filter(|size| *size < part.len()),
-                src_ip: from,
+                segment_size: transmit.segment_size.filter(|size| *size < part.len()),
+                src_ip: transmit.from,
             };
-            let result = family
-                .io
-                .try_io(Interest::WRITABLE, || family.state.try_send((&family.io).into(), &transmit));
+            let bytes = part.len();
+            let result =
+                self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit));
             match result {
-                Ok(()) => *sent += part.len(),
+                Ok(()) => batch.sent(bytes),
                 // The driver cannot segment: it was switched off just now, so one datagram a call.
-                Err(_) if transmit.segment_size.is_some() && family.state.max_gso_segments() == 1 => {}
+                Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
