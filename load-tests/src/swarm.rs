@@ -224,10 +224,19 @@ impl Swarm {
 
     /// Waits until every player has media or has ended; `false` when some have not within `patience`.
     pub async fn joined(&self, patience: Duration) -> bool {
+        self.all_are(Player::is_settled, patience).await
+    }
+
+    /// Waits until every player has ended; `false` when some have not within `patience`.
+    pub async fn gone(&self, patience: Duration) -> bool {
+        self.all_are(|player| player.ended().is_some(), patience).await
+    }
+
+    async fn all_are(&self, so: impl Fn(&Player) -> bool, patience: Duration) -> bool {
         let all = async {
             loop {
                 let news = self.shared.news.notified();
-                if self.players.iter().all(|player| player.borrow().is_settled()) {
+                if self.players.iter().all(|player| so(&player.borrow())) {
                     return;
                 }
                 news.await;

@@ -95,14 +95,19 @@ impl Node {
         self.running.child.kill().await.map_err(NodeError::Io)
     }
 
-    /// Asks the process to end (SIGTERM) and waits for it.
+    /// Asks the process to end (SIGTERM).
+    pub fn ask_to_end(&self) {
+        if let Some(pid) = self.running.child.id() {
+            process::terminate(pid);
+        }
+    }
+
+    /// Asks the process to end and waits for it.
     ///
     /// # Errors
     /// It did not end within 20 s and was killed.
     pub async fn terminate(&mut self) -> Result<ExitStatus, NodeError> {
-        if let Some(pid) = self.running.child.id() {
-            process::terminate(pid);
-        }
+        self.ask_to_end();
         match timeout(STOP_MAX, self.running.child.wait()).await {
             Ok(status) => Ok(status?),
             Err(_) => {
