@@ -34,8 +34,8 @@ pub use files::FileServer;
 pub use http::{HttpError, Response, request};
 pub use load::{Load, LoadReport};
 pub use marker::{
-    CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, Pace, Picture,
-    Reading, Sound, Target,
+    AAC, CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, Pace,
+    Picture, Reading, Sound, Target, X264,
 };
 pub use measurement::{
     Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,

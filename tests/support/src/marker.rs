@@ -6,11 +6,13 @@
 mod code;
 mod encoder;
 mod font;
+mod options;
 mod picture;
 mod sound;
 
 pub use code::{CODE_CELLS, CODE_ROWS, Reading};
-pub use encoder::{Marker, MarkerError, MarkerOptions, MarkerReport, Pace, Target};
+pub use encoder::{Marker, MarkerError, MarkerReport};
+pub use options::{AAC, MarkerOptions, Pace, Target, X264};
 pub use picture::Picture;
 pub use sound::Sound;
 

@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,7 +12,8 @@ use std::time::{Duration, Instant};
 use base::{Clock, SystemClock};
 use tokio::sync::watch;
 
-use super::{Picture, Sound};
+use super::options::{MarkerOptions, Pace, command};
+use super::{FLASH_PERIOD, Picture, Sound};
 
 /// Sound is handed over this much ahead of its time. ffmpeg's muxer holds every picture back until it has
 /// the sound that follows it, and AAC comes two frames late; without the lead each picture would leave
@@ -28,86 +27,6 @@ const GOODBYE_MAX: Duration = Duration::from_secs(5);
 const LINES_MAX: usize = 20;
 /// Frames of the first second are not asked whether they were on time: ffmpeg is still connecting.
 const SETTLING: Duration = Duration::from_secs(2);
-
-/// Where the picture goes.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// Published as FLV to an `rtmp://` address.
-    Rtmp(String),
-    /// Written to a file; the name's ending chooses the container.
-    File(PathBuf),
-}
-
-/// How fast frames are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// One frame per frame time, as a camera does.
-    RealTime,
-    /// As fast as they can be encoded; the clock in them is the time they were made at.
-    Unpaced,
-}
-
-/// What to make and where to send it.
-#[derive(Clone, Debug)]
-pub struct MarkerOptions {
-    /// Where the picture goes.
-    pub target: Target,
-    /// Width in pixels, a multiple of 80.
-    pub width: usize,
-    /// Height in pixels, even.
-    pub height: usize,
-    /// Frames per second.
-    pub fps: u32,
-    /// Frames from one key frame to the next.
-    pub gop: u32,
-    /// Bits per second of the picture; without noise it needs a tenth of the default.
-    pub video_bitrate: u32,
-    /// Strength of the noise in the picture, levels of brightness; 0: none.
-    pub noise: u8,
-    /// Samples per second of the sound.
-    pub sample_rate: u32,
-    /// 1 or 2.
-    pub channels: u16,
-    /// Ends by itself after this long; `None`: goes on until stopped.
-    pub duration: Option<Duration>,
-    /// How fast frames are made.
-    pub pace: Pace,
-}
-
-impl MarkerOptions {
-    /// 1280 x 720 at 30 frames and 2 Mbit/s per second, a key frame every 2 s, stereo at 48 kHz, endless.
-    pub const fn new(target: Target) -> Self {
-        Self {
-            target,
-            width: 1280,
-            height: 720,
-            fps: 30,
-            gop: 60,
-            video_bitrate: 2_000_000,
-            noise: 0,
-            sample_rate: 48_000,
-            channels: 2,
-            duration: None,
-            pace: Pace::RealTime,
-        }
-    }
-
-    /// The same, published to an `rtmp://` address.
-    pub fn to_rtmp(url: impl Into<String>) -> Self {
-        Self::new(Target::Rtmp(url.into()))
-    }
-
-    /// Published to an `rtmp://` address with a key frame every 8.3 s, as some encoders do by default, and
-    /// noise that takes the whole bit rate: what a viewer who joins late has to be given is 2 MB.
-    pub fn long_groups_to_rtmp(url: impl Into<String>) -> Self {
-        Self { gop: 249, noise: 32, ..Self::to_rtmp(url) }
-    }
-
-    /// The frame of its group of pictures that is made this long after the group's first.
-    pub fn frame_in_group(&self, time: Duration) -> u32 {
-        (time.as_secs_f64() * f64::from(self.fps)).round() as u32 % self.gop
-    }
-}
 
 /// Why there is no picture.
 #[derive(Debug)]
@@ -310,46 +229,6 @@ impl Drop for Marker {
     }
 }
 
-fn command(options: &MarkerOptions, sound_port: u16) -> Command {
-    let mut command = Command::new("ffmpeg");
-    let mut arguments = |list: &[&str]| {
-        command.args(list);
-    };
-    arguments(&["-hide_banner", "-nostats", "-loglevel", "warning", "-y"]);
-    arguments(&["-probesize", "32", "-analyzeduration", "0", "-f", "rawvideo", "-pixel_format", "yuv420p"]);
-    arguments(&["-video_size", &format!("{}x{}", options.width, options.height)]);
-    arguments(&["-framerate", &options.fps.to_string(), "-i", "pipe:0"]);
-    arguments(&["-probesize", "32", "-analyzeduration", "0", "-f", "s16le"]);
-    arguments(&["-ar", &options.sample_rate.to_string(), "-ac", &options.channels.to_string()]);
-    arguments(&["-i", &format!("tcp://127.0.0.1:{sound_port}")]);
-    arguments(&["-map", "0:v", "-map", "1:a", "-fps_mode", "passthrough"]);
-    arguments(&["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0"]);
-    arguments(&[
-        "-g",
-        &options.gop.to_string(),
-        "-keyint_min",
-        &options.gop.to_string(),
-        "-sc_threshold",
-        "0",
-    ]);
-    let bitrate = options.video_bitrate.to_string();
-    arguments(&["-b:v", &bitrate, "-maxrate", &bitrate, "-bufsize", &bitrate]);
-    arguments(&["-c:a", "aac", "-b:a", "128k", "-flush_packets", "1"]);
-    match &options.target {
-        Target::Rtmp(url) => {
-            arguments(&["-flvflags", "no_duration_filesize", "-f", "flv", url]);
-        }
-        Target::File(path) => {
-            arguments(&["-movflags", "+frag_keyframe+empty_moov"]);
-            command.arg(path);
-        }
-    }
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    // Ctrl-C reaches every process of the terminal's group; ffmpeg ends when its inputs do.
-    command.process_group(0);
-    command
-}
-
 fn keep_lines(stderr: impl Read, shared: &Shared) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let mut lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -367,15 +246,14 @@ fn feed_picture(
     shared: &Shared,
     frames: &watch::Sender<u32>,
 ) {
-    let frame_time = Duration::from_secs(1) / options.fps;
-    let count =
-        options.duration.map(|d| u32::try_from(d.as_nanos() / frame_time.as_nanos()).unwrap_or(u32::MAX));
     let mut number = 0;
-    while count.is_none_or(|count| number < count) && !shared.stop.load(Ordering::Acquire) {
+    while options.duration.is_none_or(|length| options.due(number + 1) <= length)
+        && !shared.stop.load(Ordering::Acquire)
+    {
         // The encoder wants one picture before it asks for sound, so the first one is due at once.
         if number > 0 && options.pace == Pace::RealTime {
             let Some(origin) = await_origin(shared) else { return };
-            let since = Duration::from_secs(1) * number / options.fps;
+            let since = options.due(number);
             sleep_until(origin + since);
             if since > SETTLING {
                 let late = SystemClock.now().saturating_duration_since(origin + since);
@@ -397,7 +275,9 @@ fn feed_sound(listener: &TcpListener, options: &MarkerOptions, shared: &Shared) 
     let origin = *shared.origin.get_or_init(|| SystemClock.now());
     let rate = u128::from(options.sample_rate);
     let samples = |time: Duration| u64::try_from(time.as_nanos() * rate / 1_000_000_000).unwrap_or(u64::MAX);
-    let mut sound = Sound::new(options.sample_rate, options.channels);
+    // To the sample as long as a flash takes, which is a whole number of frames.
+    let period = options.due(options.fps * FLASH_PERIOD.as_secs() as u32);
+    let mut sound = Sound::new(options.sample_rate, options.channels).every(period);
     let mut bytes = Vec::new();
     let end = options.duration.map(samples);
     while end.is_none_or(|end| sound.position() < end) && !shared.stop.load(Ordering::Acquire) {

@@ -1,5 +1,7 @@
 //! The sound: silence, and a beep of 1 kHz that begins with every flash.
 
+use std::time::Duration;
+
 use super::{FLASH_LENGTH, FLASH_PERIOD};
 
 const TONE_HZ: f64 = 1_000.0;
@@ -12,12 +14,22 @@ pub struct Sound {
     rate: u32,
     channels: u16,
     next: u64,
+    /// Samples from one beep to the next.
+    period: u64,
 }
 
 impl Sound {
     /// Sound of `rate` samples per second.
     pub const fn new(rate: u32, channels: u16) -> Self {
-        Self { rate, channels, next: 0 }
+        Self { rate, channels, next: 0, period: FLASH_PERIOD.as_secs() * rate as u64 }
+    }
+
+    /// The same with a beep every `period`, for flashes that come a little later than every 2 s.
+    #[must_use]
+    pub fn every(mut self, period: Duration) -> Self {
+        let samples = period.as_nanos() * u128::from(self.rate);
+        self.period = u64::try_from((samples + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX);
+        self
     }
 
     /// The number of the next sample (of each channel) from the start.
@@ -37,10 +49,8 @@ impl Sound {
     }
 
     fn level(&self, index: u64) -> f64 {
-        let rate = u64::from(self.rate);
-        let period = FLASH_PERIOD.as_secs() * rate;
-        let phase = index % period;
-        let Some(since) = phase.checked_sub(period / 2) else { return 0.0 };
+        let phase = index % self.period;
+        let Some(since) = phase.checked_sub(self.period / 2) else { return 0.0 };
         let seconds = since as f64 / f64::from(self.rate);
         let left = FLASH_LENGTH.as_secs_f64() - seconds;
         if left <= 0.0 {
