@@ -13,8 +13,8 @@ const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
 const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.99,
     freeze_max_ms: 200.0,
-    sound_offset_max_ms: 40.0,
-    glass_to_glass_median_max_ms: 150.0,
+    sound_offset_max_ms: Some(40.0),
+    glass_to_glass_median_max_ms: Some(150.0),
     seconds_min: 60.0,
 };
 

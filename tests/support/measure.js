@@ -403,6 +403,12 @@
     },
     // Frames looked at so far.
     count: () => window.penstockMeasure.current?.frames.length ?? 0,
+    // What the newest connection's sound receiver counts; null without one.
+    async sound() {
+      const reports = await peers[peers.length - 1]?.getStats();
+      const isSound = (report) => report.type === "inbound-rtp" && report.kind === "audio";
+      return [...(reports?.values() ?? [])].find(isSound) ?? null;
+    },
     summary() {
       return this.current.summary();
     },

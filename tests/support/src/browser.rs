@@ -289,6 +289,14 @@ impl Browser {
         read(self.run("return window.penstockMeasure.end()").await?)
     }
 
+    /// What the newest connection's receiver of sound counts (`RTCInboundRtpStreamStats`); null without one.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub async fn sound(&self) -> Result<Value, BrowserError> {
+        self.run("return window.penstockMeasure.sound()").await
+    }
+
     /// Writes what the page looks like to a PNG file.
     ///
     /// # Errors

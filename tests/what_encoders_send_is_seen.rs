@@ -1,0 +1,202 @@
+//! Whatever an encoder makes of its picture and its sound, a browser shows all of it, in step and without a freeze:
+//! a table of encoders and what their viewers are promised.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use test_support::{
+    Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Pace, Target, Turn, ViewerPromise, in_full, note,
+};
+
+const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
+/// The start of a measurement that does not count, and the time that may be lost at its end.
+const MARGIN: Duration = Duration::from_millis(2_500);
+/// Two reference pictures back and forth, as OBS asks x264 for by default.
+const OBS: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "2"];
+const THREE_B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "3"];
+/// 5.1 needs more than the stereo rate.
+const SURROUND: &[&str] = &["-c:a", "aac", "-b:a", "256k"];
+
+/// What viewers of pictures that pass as they are get.
+const PASSED: ViewerPromise = ViewerPromise {
+    seen_share_min: 0.99,
+    freeze_max_ms: 200.0,
+    sound_offset_max_ms: Some(40.0),
+    glass_to_glass_median_max_ms: Some(150.0),
+    seconds_min: 0.0,
+};
+/// Pictures with B-frames wait in the encoder, and are made anew.
+const MADE_ANEW: ViewerPromise = ViewerPromise { glass_to_glass_median_max_ms: Some(900.0), ..PASSED };
+
+/// How long a row is watched: `full` in the long proof.
+fn watched(full: u64) -> Duration {
+    Duration::from_secs(if in_full() { full } else { 9 })
+}
+
+async fn see(
+    name: &str,
+    of: Duration,
+    promise: ViewerPromise,
+    encoder: impl FnOnce(MarkerOptions) -> MarkerOptions,
+) -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let options = encoder(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "row")));
+    let size = (options.width as u32, options.height as u32);
+    let marker = Marker::start(options)?;
+    judge(name, &node, of, promise, size).await?;
+    marker.stop()?;
+    Ok(())
+}
+
+async fn judge(
+    name: &str,
+    node: &Node,
+    of: Duration,
+    promise: ViewerPromise,
+    size: (u32, u32),
+) -> Result<()> {
+    let browser = Browser::start().await?;
+    browser.open(&node.http_url("/LiveApp/play.html?id=row")).await?;
+    let load = Load::watch();
+    let measured = browser.measure("video", FIRST_PICTURE_MAX, of + MARGIN).await?;
+    let load = load.report();
+    browser.close().await?;
+    note(&format!("{name}: {measured:#?}\nmachine: {load}"));
+    ensure!(measured.video_size == size, "{name}: {:?}", measured.video_size);
+    let promise = ViewerPromise { seconds_min: of.as_secs_f64(), ..promise };
+    let (received, decoded) =
+        (measured.video_counter("framesReceived"), measured.video_counter("framesDecoded"));
+    // Some are always on their way through the decoder.
+    ensure!(decoded + 10 >= received && decoded > 0, "{name}: {decoded} of {received} pictures were decoded");
+    measured.judge(promise, &load).into_result().with_context(|| name.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn obs_like_with_two_b_frames_and_long_groups() -> Result<()> {
+    see("OBS-like, 2 B-frames", watched(600), MADE_ANEW, |options| MarkerOptions {
+        video: OBS,
+        gop: 250,
+        ..options
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_b_frames() -> Result<()> {
+    see("3 B-frames", watched(600), MADE_ANEW, |options| MarkerOptions {
+        video: THREE_B_FRAMES,
+        gop: 250,
+        ..options
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_frame_every_two_seconds_at_59_94_frames() -> Result<()> {
+    // A screen of 60 Hz that is not in step shows two in the time of one now and then: what counts is that all
+    // of them are decoded in time.
+    let promise = ViewerPromise { seen_share_min: 0.6, ..PASSED };
+    see("59.94 frames per second", watched(60), promise, |options| MarkerOptions {
+        width: 640,
+        height: 360,
+        fps: 60,
+        ntsc: true,
+        gop: 120,
+        ..options
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_alone() -> Result<()> {
+    let promise = ViewerPromise { sound_offset_max_ms: None, ..PASSED };
+    see("pictures alone", watched(60), promise, |options| MarkerOptions { audio: &[], ..options }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn surround_sound() -> Result<()> {
+    see("5.1", watched(60), PASSED, |options| MarkerOptions { audio: SURROUND, channels: 6, ..options }).await
+}
+
+/// An encoder of things made before. Dropping it ends it.
+struct Copier(Child);
+
+impl Copier {
+    fn start(file: &Path, url: &str) -> Result<Self> {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(file);
+        ffmpeg.args(["-c", "copy", "-f", "flv", url]).stdout(Stdio::null());
+        Ok(Self(ffmpeg.spawn().context("ffmpeg does not start")?))
+    }
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_hd_that_was_encoded_before() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    // Not a fragmented MP4: ffmpeg reads that in bursts.
+    let file = folder.path().join("made-before.mkv");
+    let of = watched(60);
+    let options = MarkerOptions {
+        width: 1920,
+        height: 1080,
+        video_bitrate: 4_000_000,
+        duration: Some(of + FIRST_PICTURE_MAX),
+        pace: Pace::Unpaced,
+        ..MarkerOptions::new(Target::File(file.clone()))
+    };
+    Marker::start(options)?.finish(Duration::from_secs(300))?;
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let _encoder = Copier::start(&file, &node.rtmp_url("LiveApp", "row"))?;
+    let promise = ViewerPromise { glass_to_glass_median_max_ms: None, ..PASSED };
+    judge("1080p30, copied", &node, of, promise, (1920, 1080)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_alone() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let options = MarkerOptions { video: &[], ..MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "row")) };
+    let marker = Marker::start(options)?;
+    let browser = Browser::start().await?;
+    browser.open(&node.http_url("/LiveApp/play.html?id=row")).await?;
+    let flows =
+        "return window.penstockMeasure.sound().then((sound) => (sound?.totalSamplesReceived ?? 0) > 48000)";
+    browser.wait_until("sound", FIRST_PICTURE_MAX, flows).await?;
+    let before = browser.sound().await?;
+    let load = Load::watch();
+    tokio::time::sleep(watched(60)).await;
+    let after = browser.sound().await?;
+    let load = load.report();
+    browser.close().await?;
+    drop(marker);
+    let grew = |name: &str| {
+        let value = |sound: &Value| sound[name].as_f64().unwrap_or(0.0);
+        value(&after) - value(&before)
+    };
+    let (packets, lost, energy) = (grew("packetsReceived"), grew("packetsLost"), grew("totalAudioEnergy"));
+    let concealed = grew("concealedSamples") / grew("totalSamplesReceived").max(1.0);
+    note(&format!("sound alone: {packets} packets, {lost} lost, {concealed:.4} concealed; machine: {load}"));
+    ensure!(lost == 0.0, "{lost} packets lost");
+    // 50 packets of 20 ms a second; a beep of 100 ms every 2 s.
+    ensure!(packets >= 48.0 * watched(60).as_secs_f64(), "{packets} packets");
+    ensure!(energy > 0.0, "nothing was heard: {after}");
+    if let Some(excuse) = load.excuse() {
+        note(&format!("how much was concealed is not judged: {excuse}"));
+        return Ok(());
+    }
+    ensure!(concealed < 0.01, "{concealed:.4} of the sound was concealed");
+    Ok(())
+}
