@@ -1,34 +1,90 @@
 //! What a request brings and what it takes: bodies, queries, media types.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::rt::time::timeout;
 use actix_web::web::{Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use base::limits::REST_BODY_BYTES_MAX;
+use base::limits::{REST_BODY_BYTES_MAX, REST_BODY_WAIT_MAX};
 use cluster_model::Unreadable;
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer;
 
+/// Until then an answer to who sent too much is on its way; what was sent is at most one buffer.
+const HELD: Duration = Duration::from_secs(1);
+
+/// A request's body, until somebody reads it. Who refuses to read all of it closes the connection: left
+/// alone, the server would go on reading a chunked body for as long as it comes.
+pub(crate) struct Body {
+    /// `None` once it was read to its end.
+    payload: Option<Payload>,
+    /// It has a length, or comes in chunks, by HTTP/1.
+    closes: bool,
+}
+
+impl Body {
+    pub(crate) fn new(request: &HttpRequest, payload: Payload) -> Self {
+        let headers = request.headers();
+        let announced = text_of(headers, &header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        let closes = announced || headers.contains_key(header::TRANSFER_ENCODING);
+        Self { payload: Some(payload), closes }
+    }
+
+    /// All of it.
+    async fn read(&mut self) -> Result<Vec<u8>, HttpResponse> {
+        let mut whole = Vec::new();
+        let Some(payload) = &mut self.payload else { return Ok(whole) };
+        let reading = async {
+            while let Some(piece) = payload.next().await {
+                let piece =
+                    piece.map_err(|_| answer::refusal(StatusCode::BAD_REQUEST, "The body broke off"))?;
+                if piece.len() > REST_BODY_BYTES_MAX.saturating_sub(whole.len()) {
+                    return Err(too_large());
+                }
+                whole.extend_from_slice(&piece);
+            }
+            Ok(())
+        };
+        match timeout(REST_BODY_WAIT_MAX, reading).await {
+            Ok(read) => read?,
+            Err(_) => return Err(answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+        }
+        self.payload = None;
+        Ok(whole)
+    }
+}
+
+impl Drop for Body {
+    /// The server closes a connection whose request body somebody still holds when the answer is sent.
+    fn drop(&mut self) {
+        if let Some(payload) = self.payload.take().filter(|_| self.closes) {
+            actix_web::rt::spawn(async move {
+                actix_web::rt::time::sleep(HELD).await;
+                drop(payload);
+            });
+        }
+    }
+}
+
+fn too_large() -> HttpResponse {
+    answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")
+}
+
 /// The body of a request that takes JSON; `None` when there is none or it is null, which is the same in
 /// AMS. The content type matters only when there is a body.
-pub(crate) async fn read_json(
-    request: &HttpRequest,
-    payload: Payload,
-) -> Result<Option<Value>, HttpResponse> {
-    let too_large = || answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large");
+pub(crate) async fn read_json(request: &HttpRequest, mut body: Body) -> Result<Option<Value>, HttpResponse> {
     // Who announces too much is refused before any of it is read.
     let announced = text_of(request.headers(), &header::CONTENT_LENGTH);
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > REST_BODY_BYTES_MAX as u64)
     {
         return Err(too_large());
     }
-    let body = match payload.to_bytes_limited(REST_BODY_BYTES_MAX).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(answer::refusal(StatusCode::BAD_REQUEST, "The body broke off")),
-        Err(_) => return Err(too_large()),
-    };
+    let body = body.read().await?;
     if body.is_empty() {
         return Ok(None);
     }

@@ -58,11 +58,12 @@ pub fn configure(server: &mut ServiceConfig) {
 }
 
 async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>) -> HttpResponse {
+    let body = body::Body::new(&request, payload);
     let Some(path) = path::Parts::new(request.path()) else {
         return answer::refusal(StatusCode::BAD_REQUEST, "The path cannot be read");
     };
     if let Some((owner, below)) = rest::below_prefix(&state, &path) {
-        return rest::serve(&request, payload, &state, owner, below).await;
+        return rest::serve(&request, body, &state, owner, below).await;
     }
     if path.as_slice() == ["node.json"] {
         return match *request.method() {

@@ -1,13 +1,12 @@
 //! REST v2: the door, the table, then the handler.
 
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use base::AppName;
 use cluster_model::Which;
 use serde_json::Value;
 
-use crate::body::{read_json, takes_json};
+use crate::body::{Body, read_json, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::{ApiState, answer, broadcasts, door, lists, management, statistics};
@@ -33,7 +32,7 @@ pub(crate) enum Owner {
 /// Answers a REST request; `below` is the path below `/rest`.
 pub(crate) async fn serve(
     request: &HttpRequest,
-    payload: Payload,
+    body: Body,
     state: &ApiState,
     owner: Owner,
     below: &[String],
@@ -63,7 +62,7 @@ pub(crate) async fn serve(
     }
     let body = match operation {
         Operation::CreateBroadcast | Operation::UpdateBroadcast | Operation::DeleteListedBroadcasts => {
-            match read_json(request, payload).await {
+            match read_json(request, body).await {
                 Ok(body) => body,
                 Err(refusal) => return refusal,
             }
