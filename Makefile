@@ -41,6 +41,7 @@ verify: ## the read-only gate: format, lints, dependencies, docs, tests
 fix: ## rewrite what verify only checks: format and generated files
 	$(CARGO) fmt --all
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-config --quiet
+	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-api --quiet
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test documents --quiet
 
 load: ## what one core carries, in 35 minutes: figures, plots and hard cases, to load-tests/results

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_rt::{Arbiter, System};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
-use api::{ApiState, StreamControl};
+use api::{ApiState, Live, StreamControl};
 use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
 use cluster_model::{Broadcasts, Meta, Settings};
 use cluster_store::LocalStore;
@@ -19,7 +19,7 @@ use sessions::Connections;
 use sessions::http::CertificateFiles;
 use sessions::rtc::{OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, signalling};
 use sessions::rtmp::RtmpContext;
-use streams::{Applications, ReaderFactory, Services};
+use streams::{Applications, LiveStatistics, ReaderFactory, Services};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders};
@@ -42,14 +42,29 @@ pub fn run(config: NodeConfig) -> anyhow::Result<()> {
     System::new().block_on(node(config))
 }
 
-/// Ends streams for REST.
-struct Control(Applications);
+/// Ends and shows streams for REST.
+struct Control {
+    applications: Applications,
+    statistics: LiveStatistics,
+}
 
 #[async_trait::async_trait]
 impl StreamControl for Control {
     async fn stop(&self, app: &AppName, id: &StreamId) -> bool {
-        let (applications, app, id) = (self.0.clone(), app.clone(), id.clone());
-        applications.stop(&app, &id, ExitReason::Kicked).await
+        self.applications.stop(app, id, ExitReason::Kicked).await
+    }
+
+    fn live(&self, app: &AppName, id: &StreamId) -> Option<Live> {
+        self.statistics.of(app, id).map(|figures| Live {
+            heartbeat: figures.heartbeat,
+            video_codec: figures.video_codec.map(media::Codec::label),
+            video_bitrate_bps: figures.video_bitrate_bps,
+            audio_bitrate_bps: figures.audio_bitrate_bps,
+        })
+    }
+
+    fn players(&self, app: &AppName) -> u64 {
+        self.statistics.players(app)
     }
 }
 
@@ -92,10 +107,15 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
     let media = MediaBudget::new(config.limits.media_memory_mb.saturating_mul(1024 * 1024));
     show_media_budget(&metrics, &media);
-    let applications = Applications::start(
-        Services { broadcasts: broadcasts.clone(), readers, media, clock: Arc::clone(&clock) },
-        &names,
-    );
+    let statistics = LiveStatistics::default();
+    let services = Services {
+        broadcasts: broadcasts.clone(),
+        readers,
+        media,
+        clock: Arc::clone(&clock),
+        statistics: statistics.clone(),
+    };
+    let applications = Applications::start(services, &names);
 
     let addresses = OfferedAddresses::new(&config.webrtc.public_addresses);
     let shards = Shards::start(
@@ -117,7 +137,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         shards,
         addresses,
         broadcasts: broadcasts.clone(),
-        settings,
+        settings: settings.clone(),
         sockets: Connections::new(
             config.limits.signalling_sockets,
             config.limits.signalling_sockets_per_address,
@@ -147,13 +167,15 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
 
     let api_state = web::Data::new(ApiState {
         broadcasts,
-        streams: Arc::new(Control(applications.clone())),
+        settings,
+        streams: Arc::new(Control { applications: applications.clone(), statistics }),
         applications: names,
         webapps: config.data.webapps.clone(),
         readiness,
         metrics,
         metrics_token: config.metrics.required_token().cloned(),
         server_name: String::new(),
+        host: host.clone(),
         rtmp_port: ports.rtmp,
         clock: Arc::clone(&clock),
     });

@@ -1,24 +1,30 @@
 //! The stream record of AMS, field by field.
 
+mod parts;
+
 use std::fmt;
 
 use base::WallTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::{Ratio, STREAM_TIMEOUT, Status};
+use crate::{Heartbeat, Ratio, STREAM_TIMEOUT, Status, Unreadable, lenient};
+
+pub use parts::{EncoderSettings, Endpoint, HlsParameters, PlayListItem};
 
 /// One stream of an application as AMS stores and shows it: same JSON names (misspellings are part
 /// of the wire), defaults and nulls. Times are Unix milliseconds unless a field says otherwise.
 ///
 /// This form is also the stored one. Clients are shown [`Broadcast::shown_at`], and what clients send
 /// is read by [`Broadcast::parse`].
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Broadcast {
     /// Unique in its application. `None` only before it is created.
     pub stream_id: Option<String>,
     /// As stored; readers want [`Broadcast::status_at`].
+    #[schema(value_type = String)]
     pub status: Status,
     /// State of a playlist.
     pub play_list_status: Option<String>,
@@ -49,6 +55,11 @@ pub struct Broadcast {
     pub public_stream: bool,
     /// A 360 degree picture.
     pub is360: bool,
+    /// Webhook of this stream.
+    #[serde(rename = "listenerHookURL")]
+    pub listener_hook_url: Option<String>,
+    /// Free text.
+    pub category: Option<String>,
     /// Address of an IP camera.
     pub ip_addr: Option<String>,
     /// User name of an IP camera.
@@ -58,6 +69,7 @@ pub struct Broadcast {
     /// Health of the ingest in a word.
     pub quality: Option<String>,
     /// Media time per wall time of the ingest; 1.0 is healthy.
+    #[schema(value_type = f64)]
     pub speed: Ratio,
     /// Source to pull.
     pub stream_url: Option<String>,
@@ -69,6 +81,8 @@ pub struct Broadcast {
     pub web_m_enabled: i32,
     /// Where a VoD source starts, in milliseconds.
     pub seek_time_in_ms: i64,
+    /// Mode of a room (AMS up to 2.17).
+    pub conference_mode: Option<String>,
     /// Sub tracks that may be live at once; -1 any number.
     pub subtracks_limit: i32,
     /// Milliseconds after `date` until which publishing is allowed; 0 for ever.
@@ -106,10 +120,11 @@ pub struct Broadcast {
     pub drop_packet_count_in_ingestion: i32,
     /// Frames an encoder dropped.
     pub drop_frame_count_in_encoding: i32,
+    /// Share of packets that did not arrive.
+    #[schema(value_type = f64)]
+    pub packet_lost_ratio: Ratio,
     /// Packets that did not arrive.
     pub packets_lost: i32,
-    /// Share of packets that did not arrive.
-    pub packet_lost_ratio: Ratio,
     /// Jitter of the ingest.
     pub jitter_ms: i32,
     /// Round trip to the publisher.
@@ -126,6 +141,8 @@ pub struct Broadcast {
     pub altitude: Option<String>,
     /// The room, when this is one of its tracks.
     pub main_track_stream_id: Option<String>,
+    /// Tracks of a room (AMS up to 2.17).
+    pub sub_track_stream_ids: Vec<String>,
     /// The publisher's own wall clock at the start.
     pub absolute_start_time_ms: i64,
     /// WebRTC viewers allowed; -1 any number.
@@ -158,15 +175,6 @@ pub struct Broadcast {
     pub is_virtual: bool,
     /// Seconds without a viewer until the idle webhook.
     pub max_idle_time: i32,
-    /// Free text.
-    pub category: Option<String>,
-    /// Webhook of this stream.
-    #[serde(rename = "listenerHookURL")]
-    pub listener_hook_url: Option<String>,
-    /// Tracks of a room (AMS up to 2.17).
-    pub sub_track_stream_ids: Vec<String>,
-    /// Mode of a room (AMS up to 2.17).
-    pub conference_mode: Option<String>,
 }
 
 impl Default for Broadcast {
@@ -188,6 +196,8 @@ impl Default for Broadcast {
             play_list_item_list: None,
             public_stream: true,
             is360: false,
+            listener_hook_url: None,
+            category: None,
             ip_addr: None,
             username: None,
             password: None,
@@ -198,6 +208,7 @@ impl Default for Broadcast {
             mp4_enabled: 0,
             web_m_enabled: 0,
             seek_time_in_ms: 0,
+            conference_mode: None,
             subtracks_limit: -1,
             expire_duration_ms: 0,
             rtmp_url: None,
@@ -215,8 +226,8 @@ impl Default for Broadcast {
             encoder_queue_size: 0,
             drop_packet_count_in_ingestion: 0,
             drop_frame_count_in_encoding: 0,
-            packets_lost: 0,
             packet_lost_ratio: Ratio::default(),
+            packets_lost: 0,
             jitter_ms: 0,
             rtt_ms: 0,
             user_agent: Some("N/A".to_owned()),
@@ -225,6 +236,7 @@ impl Default for Broadcast {
             longitude: None,
             altitude: None,
             main_track_stream_id: None,
+            sub_track_stream_ids: Vec::new(),
             absolute_start_time_ms: 0,
             web_rtc_viewer_limit: -1,
             hls_viewer_limit: -1,
@@ -240,10 +252,6 @@ impl Default for Broadcast {
             encoder_settings_list: None,
             is_virtual: false,
             max_idle_time: 0,
-            category: None,
-            listener_hook_url: None,
-            sub_track_stream_ids: Vec::new(),
-            conference_mode: None,
         }
     }
 }
@@ -252,17 +260,33 @@ impl Broadcast {
     /// Reads what a client sent. Absent and null keys take their defaults; a key that AMS does not
     /// know is refused, as it does (also `anyoneWatching` and `dbId`).
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
-        let Value::Object(mut fields) =
-            serde_json::from_slice(json).map_err(|error| Unreadable::Malformed(error.to_string()))?
-        else {
-            return Err(Unreadable::Malformed("not an object".to_owned()));
-        };
-        if let Some(unknown) = fields.keys().find(|key| !Self::knows(key)) {
-            return Err(Unreadable::UnrecognizedField(unknown.clone()));
-        }
-        fields.retain(|_, value| !value.is_null());
-        serde_json::from_value(Value::Object(fields))
-            .map_err(|error| Unreadable::Malformed(error.to_string()))
+        Self::read(serde_json::from_slice(json)?)
+    }
+
+    /// The same for what was JSON.
+    pub fn read(value: Value) -> Result<Self, Unreadable> {
+        lenient::read(value)
+    }
+
+    /// As it would be stored if its publisher reported now: what is live shows `heartbeat`, what is over
+    /// stays over.
+    #[must_use]
+    pub fn reported(&self, heartbeat: &Heartbeat, now: WallTime) -> Option<Self> {
+        let long = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        self.status.is_live().then(|| Self {
+            update_time: millis(now),
+            bitrate: long(heartbeat.bitrate_bps),
+            received_bytes: long(heartbeat.received_bytes),
+            duration: long(heartbeat.duration_ms),
+            speed: heartbeat.speed,
+            width: int(heartbeat.width),
+            height: int(heartbeat.height),
+            web_rtc_viewer_count: int(heartbeat.webrtc_viewers),
+            hls_viewer_count: int(heartbeat.hls_viewers),
+            rtmp_viewer_count: int(heartbeat.rtmp_viewers),
+            ..self.clone()
+        })
     }
 
     /// The status a reader is shown at `now`: a live one whose publisher stopped reporting is
@@ -301,18 +325,8 @@ impl Broadcast {
             self.rtmp_viewer_count,
             self.dash_viewer_count,
         ];
-        let anyone_watching = viewers.into_iter().any(|count| count > 0);
+        let anyone_watching = viewers.into_iter().any(|count| count != 0);
         Shown { broadcast: Self { status: self.status_at(now), ..self.clone() }, anyone_watching }
-    }
-
-    pub(crate) fn knows(key: &str) -> bool {
-        // The record lists its own names: there is no second table to keep in step.
-        static NAMES: std::sync::LazyLock<std::collections::BTreeSet<String>> =
-            std::sync::LazyLock::new(|| match serde_json::to_value(Broadcast::default()) {
-                Ok(Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
-                _ => std::collections::BTreeSet::new(),
-            });
-        NAMES.contains(key)
     }
 
     /// What may be shown to any viewer: without the addresses, accounts and URLs that only who runs
@@ -351,7 +365,7 @@ pub(crate) fn millis(time: WallTime) -> i64 {
 }
 
 /// A broadcast as a client is shown it: status derived, `anyoneWatching` added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     #[serde(flatten)]
@@ -359,86 +373,10 @@ pub struct Shown {
     anyone_watching: bool,
 }
 
-/// Why a client's broadcast cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// A key the record does not have; AMS answers 400 and names it.
-    #[error("unrecognized field {0:?}")]
-    UnrecognizedField(String),
-    /// Not JSON, or a value of the wrong type.
-    #[error("malformed: {0}")]
-    Malformed(String),
-}
-
-/// A restream target.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Endpoint {
-    /// `created`, `broadcasting`, `finished`, `error`, `failed`.
-    pub status: Option<String>,
-    /// `generic`.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// Where to.
-    pub endpoint_url: Option<String>,
-    /// What it is deleted by.
-    pub endpoint_service_id: Option<String>,
-}
-
-/// One item of a playlist.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct PlayListItem {
-    /// Source.
-    pub stream_url: Option<String>,
-    /// Kind of source.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// Shown name.
-    pub name: Option<String>,
-    /// Milliseconds.
-    pub duration_in_ms: i64,
-    /// Where it starts, in milliseconds.
-    pub seek_time_in_ms: i64,
-}
-
-/// HLS settings of one stream, as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct HlsParameters {
-    /// Seconds per segment.
-    pub hls_time: Option<String>,
-    /// Segments in the playlist.
-    pub hls_list_size: Option<String>,
-    /// `event`, `vod` or nothing.
-    pub hls_play_list_type: Option<String>,
-}
-
-/// One rung of a ladder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct EncoderSettings {
-    /// Pixels.
-    pub height: i32,
-    /// Bits per second.
-    pub video_bitrate: i32,
-    /// Bits per second.
-    pub audio_bitrate: i32,
-    /// Also when the source is smaller.
-    pub force_encode: bool,
-    /// Also when the source is as large.
-    pub force_same_resolution_encode: bool,
-}
-
-impl Default for EncoderSettings {
-    fn default() -> Self {
-        Self {
-            height: 0,
-            video_bitrate: 0,
-            audio_bitrate: 0,
-            force_encode: true,
-            force_same_resolution_encode: false,
-        }
+impl Shown {
+    /// The broadcast, its status derived.
+    pub const fn broadcast(&self) -> &Broadcast {
+        &self.broadcast
     }
 }
 

@@ -7,8 +7,9 @@ use base::{AppName, Clock, IdError, Randomness, StreamId, limits};
 
 use crate::broadcast::millis;
 use crate::proposer::Proposer;
+use crate::source_url::{is_camera_address, is_source_url};
 use crate::{
-    Answer, Broadcast, BroadcastPatch, Command, Consistency, Heartbeat, Meta, MetaError, Outcome,
+    Answer, Broadcast, BroadcastPatch, Command, Consistency, Heartbeat, Meta, MetaError, Order, Outcome,
     PublishFacts, Query, Status, Which,
 };
 
@@ -46,6 +47,9 @@ pub enum CreateError {
     /// The folder leads out of where recordings go.
     #[error("Subfolder is not valid. ")]
     InvalidSubFolder,
+    /// An IP camera or a pulled stream without an address that could be pulled from.
+    #[error("Stream url is not valid. ")]
+    InvalidStreamUrl,
     /// The metadata plane did not do its part.
     #[error(transparent)]
     Meta(#[from] MetaError),
@@ -83,7 +87,8 @@ impl Broadcasts {
     }
 
     /// Stores `draft` as a new broadcast and returns it as stored. As in AMS the id is trimmed and
-    /// generated when blank; status, date, origin and RTMP URL are ours whatever the draft says.
+    /// generated when blank; status, date, origin and RTMP URL are ours whatever the draft says, endpoints
+    /// begin as `created`, and items without a source are left out of a playlist.
     ///
     /// `server_name` is the name clients know the server by, if it has one.
     pub async fn create(
@@ -92,14 +97,12 @@ impl Broadcasts {
         draft: Broadcast,
         server_name: Option<&str>,
     ) -> Result<Arc<Broadcast>, CreateError> {
-        if draft.sub_folder.as_deref().is_some_and(|folder| folder.contains("..")) {
-            return Err(CreateError::InvalidSubFolder);
-        }
         let stream = match draft.stream_id.as_deref().map(str::trim) {
             None | Some("") => StreamId::new(&self.generated_id()),
             Some(wanted) => StreamId::new(wanted),
         }
         .map_err(CreateError::InvalidStreamId)?;
+        let draft = checked(draft)?;
         let broadcast = Broadcast {
             stream_id: Some(stream.as_str().to_owned()),
             status: Status::Created,
@@ -147,6 +150,36 @@ impl Broadcasts {
         let query = Query::Broadcasts { app: app.clone(), which, offset, size };
         match self.proposer.read(query, Consistency::Local).await? {
             (_, Answer::Broadcasts(page)) => Ok(page),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// A page of those in `order`, at most [`limits::BROADCASTS_PER_LIST_MAX`] of them.
+    pub async fn list_sorted(
+        &self,
+        app: &AppName,
+        which: Which,
+        order: Order,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<Arc<Broadcast>>, MetaError> {
+        let mut rows = self.every(app, which).await?;
+        order.sort(&mut rows, self.proposer.clock.wall());
+        let size = size.min(limits::BROADCASTS_PER_LIST_MAX);
+        Ok(rows.into_iter().skip(offset).take(size).collect())
+    }
+
+    /// The ids of a room's tracks.
+    pub async fn subtracks(&self, app: &AppName, room: &StreamId) -> Result<Vec<StreamId>, MetaError> {
+        let rows = self.every(app, Which::SubtracksOf(room.clone())).await?;
+        Ok(rows.iter().filter_map(|row| StreamId::new(row.stream_id.as_deref()?).ok()).collect())
+    }
+
+    /// All of them: as many as an application may have, shared and not copied.
+    async fn every(&self, app: &AppName, which: Which) -> Result<Vec<Arc<Broadcast>>, MetaError> {
+        let query = Query::Broadcasts { app: app.clone(), which, offset: 0, size: usize::MAX };
+        match self.proposer.read(query, Consistency::Local).await? {
+            (_, Answer::Broadcasts(rows)) => Ok(rows),
             _ => Err(MetaError::WrongAnswer),
         }
     }
@@ -248,6 +281,29 @@ impl Broadcasts {
         let letters = self.proposer.randomness.alphanumeric(GENERATED_LETTERS);
         format!("{letters}{}", self.proposer.clock.wall().as_millis())
     }
+}
+
+/// Puts a draft right where AMS does, and refuses what it refuses.
+fn checked(mut draft: Broadcast) -> Result<Broadcast, CreateError> {
+    let lacks = |address: &Option<String>, good: fn(&str) -> bool| !address.as_deref().is_some_and(good);
+    let bad_url = match draft.kind.as_deref() {
+        Some("ipCamera") => lacks(&draft.ip_addr, is_camera_address),
+        Some("streamSource") => lacks(&draft.stream_url, is_source_url),
+        _ => false,
+    };
+    if bad_url {
+        return Err(CreateError::InvalidStreamUrl);
+    }
+    if draft.sub_folder.as_deref().is_some_and(|folder| folder.contains("..")) {
+        return Err(CreateError::InvalidSubFolder);
+    }
+    for endpoint in draft.end_point_list.iter_mut().flatten() {
+        endpoint.status.get_or_insert_with(|| Status::Created.as_str().to_owned());
+    }
+    if let Some(items) = &mut draft.play_list_item_list {
+        items.retain(|item| item.stream_url.as_ref().is_some_and(|url| !url.is_empty()));
+    }
+    Ok(draft)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //! - Stored and sent forms carry a format version; golden files are in `schemas/golden`.
 
 mod broadcast;
+mod lenient;
 mod status;
 
 mod ratio;
@@ -29,28 +30,31 @@ mod state;
 
 mod change_log;
 mod meta;
+mod selection;
 
 mod broadcasts;
 mod meta_error;
 mod proposer;
 mod settings;
+mod source_url;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use broadcast::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown, Unreadable};
+pub use broadcast::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown};
 pub use broadcasts::{Broadcasts, CreateError, StreamStarted};
 pub use change::{Change, Filter, SettingsDocument, SettingsRecord};
 pub use change_log::{ChangeLog, Watch, WatchEvent};
 pub use command::{Command, Heartbeat, PublishFacts, Stamped};
-pub use meta::{
-    Answer, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision, Which,
-};
+pub use lenient::Unreadable;
+pub use meta::{Answer, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision};
 pub use meta_error::MetaError;
 pub use outcome::{Outcome, Refusal};
 pub use patch::BroadcastPatch;
 pub use ratio::Ratio;
 pub use request::{FormatError, RequestId};
+pub use selection::{Matching, Order, SortKey, Which};
 pub use settings::{PutSettingsError, Settings};
+pub use source_url::is_source_url;
 pub use state::{Applied, State, apply};
 pub use status::{STREAM_TIMEOUT, Status};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base::{AppName, StreamId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Broadcast, Change, Command, Filter, Outcome, RequestId, SettingsRecord, Watch};
+use crate::{Broadcast, Change, Command, Filter, Outcome, RequestId, SettingsRecord, Watch, Which};
 
 /// How many commands were applied. Grows by one per applied command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,25 +126,6 @@ pub enum Query {
     List(Filter),
 }
 
-/// Which broadcasts of an application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// All of them.
-    All,
-    /// Those with a publisher, as stored (a silent one still counts).
-    Live,
-}
-
-impl Which {
-    /// Whether `broadcast` is one of them.
-    pub const fn takes(self, broadcast: &Broadcast) -> bool {
-        match self {
-            Self::All => true,
-            Self::Live => broadcast.status.is_live(),
-        }
-    }
-}
-
 /// How fresh an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
@@ -206,7 +187,7 @@ impl crate::State {
             Query::BroadcastCount { app, which } => {
                 let count = match which {
                     Which::All => self.broadcasts_len(app),
-                    Which::Live => self.broadcasts(app).filter(|broadcast| which.takes(broadcast)).count(),
+                    which => self.broadcasts(app).filter(|broadcast| which.takes(broadcast)).count(),
                 };
                 Answer::Count(count as u64)
             }

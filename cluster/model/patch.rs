@@ -32,21 +32,41 @@ const IGNORED: [&str; 15] = [
 pub struct BroadcastPatch(Map<String, Value>);
 
 impl BroadcastPatch {
-    /// Reads what a client sent: null changes nothing, fields that AMS ignores are dropped, a key that
-    /// the record does not have or a value of the wrong type is refused.
+    /// Reads what a client sent, as [`Broadcast::parse`] does: null changes nothing, and fields that AMS
+    /// ignores are read and dropped.
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
-        let Value::Object(mut fields) =
-            serde_json::from_slice(json).map_err(|error| Unreadable::Malformed(error.to_string()))?
-        else {
+        Self::read(serde_json::from_slice(json)?)
+    }
+
+    /// The same for what was JSON.
+    pub fn read(value: Value) -> Result<Self, Unreadable> {
+        let mut named: Vec<String> = value.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        if let Value::Object(fields) = &value {
+            named.retain(|key| fields.get(key).is_some_and(|value| !value.is_null()));
+        }
+        let read = Broadcast::read(value).map_err(|error| match error {
+            Unreadable::UnrecognizedField { field, class: "Broadcast" } => {
+                Unreadable::UnrecognizedField { field, class: "BroadcastUpdate" }
+            }
+            error => error,
+        })?;
+        let Value::Object(mut fields) = serde_json::to_value(read)? else {
             return Err(Unreadable::Malformed("not an object".to_owned()));
         };
-        if let Some(unknown) = fields.keys().find(|key| !Broadcast::knows(key)) {
-            return Err(Unreadable::UnrecognizedField(unknown.clone()));
-        }
-        fields.retain(|key, value| !value.is_null() && !IGNORED.contains(&key.as_str()));
-        let patch = Self(fields);
-        patch.applied_to(&Broadcast::default())?;
-        Ok(patch)
+        fields.retain(|key, _| named.contains(key) && !IGNORED.contains(&key.as_str()));
+        Ok(Self(fields))
+    }
+
+    /// What it says of a field that is a text; `None` where the field stays.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.0.get(field)?.as_str()
+    }
+
+    /// The same patch, by which one field stays as it is.
+    #[must_use]
+    pub fn without(mut self, field: &str) -> Self {
+        self.0.remove(field);
+        self
     }
 
     /// Whether nothing would change.
@@ -55,12 +75,11 @@ impl BroadcastPatch {
     }
 
     pub(crate) fn applied_to(&self, broadcast: &Broadcast) -> Result<Broadcast, Unreadable> {
-        let malformed = |error: serde_json::Error| Unreadable::Malformed(error.to_string());
-        let Value::Object(mut fields) = serde_json::to_value(broadcast).map_err(malformed)? else {
+        let Value::Object(mut fields) = serde_json::to_value(broadcast)? else {
             return Err(Unreadable::Malformed("not an object".to_owned()));
         };
         fields.extend(self.0.clone());
-        serde_json::from_value(Value::Object(fields)).map_err(malformed)
+        Ok(serde_json::from_value(Value::Object(fields))?)
     }
 }
 
@@ -93,10 +112,22 @@ mod tests {
     }
 
     #[test]
+    fn values_are_stored_in_the_types_of_the_record() {
+        let patch =
+            BroadcastPatch::parse(br#"{"name":7,"width":"640","playlistLoopEnabled":"false"}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&patch).unwrap(),
+            r#"{"name":"7","playlistLoopEnabled":false,"width":640}"#
+        );
+        // What AMS ignores must be well-formed all the same.
+        assert!(BroadcastPatch::parse(br#"{"date":"soon"}"#).is_err());
+    }
+
+    #[test]
     fn unknown_keys_and_wrong_types_are_refused() {
         assert_eq!(
             BroadcastPatch::parse(br#"{"nmae":"n"}"#),
-            Err(Unreadable::UnrecognizedField("nmae".to_owned()))
+            Err(Unreadable::UnrecognizedField { field: "nmae".to_owned(), class: "BroadcastUpdate" })
         );
         assert!(matches!(BroadcastPatch::parse(br#"{"width":"wide"}"#), Err(Unreadable::Malformed(_))));
         assert!(matches!(BroadcastPatch::parse(b"[]"), Err(Unreadable::Malformed(_))));

@@ -267,22 +267,9 @@ impl State {
         heartbeat: &Heartbeat,
         changes: &mut Vec<Change>,
     ) -> Outcome {
-        let Some(before) = self.broadcast(&app, &stream).filter(|broadcast| broadcast.status.is_live())
-        else {
+        let before = self.broadcast(&app, &stream);
+        let Some(after) = before.and_then(|before| before.reported(heartbeat, self.now)) else {
             return Outcome::Absent;
-        };
-        let after = Broadcast {
-            update_time: millis(self.now),
-            bitrate: long(heartbeat.bitrate_bps),
-            received_bytes: long(heartbeat.received_bytes),
-            duration: long(heartbeat.duration_ms),
-            speed: heartbeat.speed,
-            width: int(heartbeat.width),
-            height: int(heartbeat.height),
-            web_rtc_viewer_count: int(heartbeat.webrtc_viewers),
-            hls_viewer_count: int(heartbeat.hls_viewers),
-            rtmp_viewer_count: int(heartbeat.rtmp_viewers),
-            ..Broadcast::clone(before)
         };
         self.change_broadcast(app, stream, Some(after), changes);
         Outcome::Done
@@ -409,14 +396,6 @@ fn needs_reset(broadcast: &Broadcast) -> bool {
 
 fn json_len(value: &impl serde::Serialize) -> Option<usize> {
     serde_json::to_vec(value).ok().map(|bytes| bytes.len())
-}
-
-fn int(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
-}
-
-fn long(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

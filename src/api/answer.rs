@@ -2,13 +2,16 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use cluster_model::{MetaError, Unreadable};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// AMS's `Result`. All four keys are always there; absent texts are `""`.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, PartialEq, Eq, ToSchema)]
+#[schema(as = Result)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Outcome {
-    success: bool,
+    pub(crate) success: bool,
     message: String,
     data_id: String,
     error_id: i32,
@@ -25,7 +28,7 @@ impl Outcome {
 }
 
 /// AMS's `SimpleStat`.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct SimpleStat {
     pub(crate) number: u64,
 }
@@ -33,6 +36,35 @@ pub(crate) struct SimpleStat {
 /// 200 with a JSON body.
 pub(crate) fn ok(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header(NO_STORE).insert_header(NO_SNIFF).json(body)
+}
+
+/// 200 with what is JSON already.
+pub(crate) fn json_text(text: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(NO_STORE)
+        .insert_header(NO_SNIFF)
+        .content_type(header::ContentType::json())
+        .body(text)
+}
+
+/// 400 for a body that cannot be read: as in AMS a plain text that says why.
+pub(crate) fn unreadable(why: &Unreadable) -> HttpResponse {
+    HttpResponse::BadRequest()
+        .insert_header(NO_STORE)
+        .insert_header(NO_SNIFF)
+        .content_type(header::ContentType::plaintext())
+        .body(why.to_string())
+}
+
+/// 400 for a rule of the stored data; 503, to be tried again, when nothing is promised.
+pub(crate) fn unavailable(error: &MetaError) -> HttpResponse {
+    if let MetaError::Refused(rule) = error {
+        return refusal(StatusCode::BAD_REQUEST, &rule.to_string());
+    }
+    tracing::warn!(%error, "a REST request could not be carried out");
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    response
 }
 
 /// Any other status; the body is a `Result` whose message is `message`.
@@ -55,6 +87,11 @@ pub(crate) fn wrong_verb(allow: &str) -> HttpResponse {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+/// 200 to `OPTIONS`, with the verbs that would do.
+pub(crate) fn verbs(allow: &str) -> HttpResponse {
+    HttpResponse::Ok().insert_header(NO_STORE).insert_header((header::ALLOW, allow)).finish()
 }
 
 /// 403 as AMS's IP filter words it.

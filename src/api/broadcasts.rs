@@ -1,21 +1,31 @@
-//! `/{App}/rest/v2/broadcasts`, with AMS's shapes, status codes and messages.
-
-use std::sync::Arc;
+//! `/{App}/rest/v2/broadcasts`, one at a time: with AMS's shapes, status codes and messages.
 
 use actix_web::HttpResponse;
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{Bytes, Query};
-use base::limits::BROADCASTS_PER_LIST_MAX;
+use actix_web::http::StatusCode;
+use base::limits::REST_IDS_MAX;
 use base::{AppName, StreamId};
-use cluster_model::{Broadcast, CreateError, MetaError, Unreadable, Which};
+use cluster_model::{Broadcast, BroadcastPatch, CreateError, MetaError, Shown, Unreadable, is_source_url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answer::{Outcome, SimpleStat, ok, refusal};
-use crate::{ApiState, answer};
+use crate::ApiState;
+use crate::answer::{self, Outcome, ok, refusal, unavailable};
+use crate::body::{is_true, read_query};
 
 const AUTO_START_NEEDS_SOURCE: &str = "Auto start query needs an IP camera or stream source.";
 const AUTO_START_UNSUPPORTED: &str = "This server does not pull streams, so it cannot start one.";
+const SUBFOLDER_INVALID: &str = "Subfolder is not valid. ";
+
+/// A broadcast as it is in this second: what is live shows what it is doing, not what was stored of it.
+pub(crate) fn shown(state: &ApiState, app: &AppName, broadcast: &Broadcast) -> Shown {
+    let now = state.clock.wall();
+    let id = broadcast.stream_id.as_deref().and_then(|id| StreamId::new(id).ok());
+    let live = id.and_then(|id| state.streams.live(app, &id));
+    match live.and_then(|live| broadcast.reported(&live.heartbeat, now)) {
+        Some(reported) => reported.shown_at(now),
+        None => broadcast.shown_at(now),
+    }
+}
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -24,229 +34,224 @@ struct CreateQuery {
 }
 
 /// `POST /create`: 200 with the stored broadcast, 400 with a `Result` that says what is wrong.
-pub(crate) async fn create(state: &ApiState, app: &AppName, body: &Bytes, query: &str) -> HttpResponse {
-    let draft = match read_draft(body) {
+pub(crate) async fn create(
+    state: &ApiState,
+    app: &AppName,
+    body: Option<Value>,
+    query: &str,
+) -> HttpResponse {
+    let auto_start = is_true(read_query::<CreateQuery>(query).auto_start.as_deref(), false);
+    if auto_start && body.is_none() {
+        return ok(&Outcome::failure("unexpected parameters received"));
+    }
+    let mut draft = match read_draft(body) {
         Ok(draft) => draft,
-        Err(message) => return refusal(StatusCode::BAD_REQUEST, &message),
+        Err(why) => return answer::unreadable(&why),
     };
-    let auto_start = read_query::<CreateQuery>(query).auto_start;
-    if auto_start.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        // AMS answers 200 here.
-        let is_source = draft
-            .kind
-            .as_deref()
-            .is_some_and(|kind| matches!(kind, "ipCamera" | "streamSource" | "playlist"));
-        let message = if is_source { AUTO_START_UNSUPPORTED } else { AUTO_START_NEEDS_SOURCE };
-        return ok(&Outcome::failure(message));
+    if auto_start {
+        return start_at_once(state, app, &draft).await;
+    }
+    if draft.listener_hook_url.as_deref().is_none_or(str::is_empty) {
+        let settings = state.settings.snapshot(app);
+        let hook = settings.as_ref().and_then(|settings| settings.get("listenerHookURL")?.as_str());
+        draft.listener_hook_url =
+            hook.filter(|hook| !hook.is_empty()).map(str::to_owned).or(draft.listener_hook_url);
     }
     match state.broadcasts.create(app, draft, Some(&state.server_name)).await {
-        Ok(broadcast) => ok(&broadcast.shown_at(state.clock.wall())),
+        Ok(broadcast) => ok(&shown(state, app, &broadcast)),
         Err(CreateError::Meta(error)) => unavailable(&error),
         Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-/// What AMS makes of a body: nothing and `null` are an empty broadcast, a text is its name.
-fn read_draft(body: &[u8]) -> Result<Broadcast, String> {
-    if body.is_empty() {
-        return Ok(Broadcast::default());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Null) => return Ok(Broadcast::default()),
-        Ok(Value::String(name)) => return Ok(Broadcast { name: Some(name), ..Broadcast::default() }),
-        Ok(Value::Object(fields)) if fields.get("streamId") == Some(&Value::Null) => {
-            return Err("stream id cannot be null".to_owned());
+/// What `autoStart` asks for, this server cannot do; AMS answers 200 here, but for ids that cannot be.
+async fn start_at_once(state: &ApiState, app: &AppName, draft: &Broadcast) -> HttpResponse {
+    if let Some(id) = draft.stream_id.as_deref().map(str::trim).filter(|id| !id.is_empty()) {
+        let taken = match StreamId::new(id) {
+            Ok(id) => state.broadcasts.get(app, &id).await.map(|known| known.map(|_| CreateError::Exists)),
+            Err(error) => Ok(Some(CreateError::InvalidStreamId(error))),
+        };
+        match taken {
+            Ok(None) => {}
+            Ok(Some(error)) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => return unavailable(&error),
         }
-        _ => {}
     }
-    Broadcast::parse(body).map_err(|error| match error {
-        Unreadable::UnrecognizedField(name) => {
-            format!("Unrecognized field {name:?}, not marked as ignorable")
+    let is_source = matches!(draft.kind.as_deref(), Some("ipCamera" | "streamSource" | "playlist"));
+    ok(&Outcome::failure(if is_source { AUTO_START_UNSUPPORTED } else { AUTO_START_NEEDS_SOURCE }))
+}
+
+/// What AMS makes of a body: nothing is an empty broadcast, a text is its name.
+fn read_draft(body: Option<Value>) -> Result<Broadcast, Unreadable> {
+    match body {
+        None => Ok(Broadcast::default()),
+        Some(Value::String(name)) => Ok(Broadcast { name: Some(name), ..Broadcast::default() }),
+        Some(Value::Object(fields)) if fields.get("streamId") == Some(&Value::Null) => {
+            Err(Unreadable::Malformed("stream id cannot be null".to_owned()))
         }
-        Unreadable::Malformed(why) => why,
-    })
+        Some(value) => Broadcast::read(value),
+    }
 }
 
 /// `GET /{id}`: 200 with the broadcast, or 404.
 pub(crate) async fn get(state: &ApiState, app: &AppName, id: &str) -> HttpResponse {
     let Ok(id) = StreamId::new(id) else { return answer::not_found() };
     match state.broadcasts.get(app, &id).await {
-        Ok(Some(broadcast)) => ok(&broadcast.shown_at(state.clock.wall())),
+        Ok(Some(broadcast)) => ok(&shown(state, app, &broadcast)),
         Ok(None) => answer::not_found(),
         Err(error) => unavailable(&error),
     }
 }
 
-/// `DELETE /{id}`: a `Result`, 200 also for an id nobody knows.
-pub(crate) async fn delete(state: &ApiState, app: &AppName, id: &str) -> HttpResponse {
-    let unknown = || ok(&Outcome::failure(""));
-    let Ok(id) = StreamId::new(id) else { return unknown() };
-    let known = match state.broadcasts.get(app, &id).await {
-        Ok(broadcast) => broadcast.is_some(),
-        Err(error) => return unavailable(&error),
+/// `PUT /{id}`: changes the fields that are not null, as far as AMS lets a client change them. A `Result`;
+/// without a body nothing is a success.
+pub(crate) async fn update(state: &ApiState, app: &AppName, id: &str, body: Option<Value>) -> HttpResponse {
+    let Some(body) = body else { return ok(&Outcome::failure("")) };
+    let patch = match BroadcastPatch::read(body) {
+        Ok(patch) => patch,
+        Err(why) => return answer::unreadable(&why),
     };
-    if !known {
-        return unknown();
-    }
-    let stopped = state.streams.stop(app, &id).await;
-    // An unregistered stream's broadcast may have gone with its publisher: that is a delete, too.
-    match state.broadcasts.delete(app, &id).await {
-        Ok(deleted) if !deleted && !stopped => unknown(),
-        Ok(_) if stopped => ok(&Outcome::success("broadcast is deleted and stopped successfully")),
-        Ok(_) => ok(&Outcome::success("broadcast is deleted but could not stopped ")),
+    match change(state, app, id, patch).await {
+        Ok(outcome) => ok(&outcome),
         Err(error) => unavailable(&error),
     }
 }
 
-/// `GET /active-live-stream-count`.
-pub(crate) async fn count_live(state: &ApiState, app: &AppName) -> HttpResponse {
-    match state.broadcasts.count(app, Which::Live).await {
-        Ok(number) => ok(&SimpleStat { number }),
-        Err(error) => unavailable(&error),
+async fn change(
+    state: &ApiState,
+    app: &AppName,
+    id: &str,
+    mut patch: BroadcastPatch,
+) -> Result<Outcome, MetaError> {
+    let unknown = || {
+        let id = id.replace(|letter: char| letter.is_control(), "_");
+        Outcome::failure(format!("Broadcast with streamId: {id} does not exist"))
+    };
+    let Ok(id) = StreamId::new(id) else { return Ok(unknown()) };
+    let Some(before) = state.broadcasts.get(app, &id).await? else { return Ok(unknown()) };
+    if patch.text("subFolder").is_some_and(|folder| folder.contains("..")) {
+        return Ok(Outcome::failure(SUBFOLDER_INVALID));
     }
+    if let Some(kind @ ("ipCamera" | "streamSource" | "VoD" | "playlist")) = before.kind.as_deref() {
+        let url = patch.text("streamUrl").filter(|url| !url.trim().is_empty());
+        if kind != "playlist" && url.is_some_and(|url| !is_source_url(url)) {
+            return Ok(Outcome::failure("Stream URL is not valid"));
+        }
+        patch = patch.without("status");
+    }
+    let known = state.broadcasts.patch(app, &id, patch).await?;
+    Ok(if known { Outcome::success("") } else { unknown() })
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct SubtracksQuery {
+    delete_subtracks: Option<String>,
+    stop_subtracks: Option<String>,
+}
+
+/// `DELETE /{id}`: a `Result`, 200 also for an id nobody knows.
+pub(crate) async fn delete(state: &ApiState, app: &AppName, id: &str, query: &str) -> HttpResponse {
+    let wish = read_query::<SubtracksQuery>(query).delete_subtracks;
+    let mut outcome = delete_one(state, app, id).await;
+    if is_true(wish.as_deref(), true)
+        && outcome.as_ref().is_ok_and(|outcome| outcome.success)
+        && let Err(error) = delete_subtracks(state, app, id).await
+    {
+        outcome = Err(error);
+    }
+    outcome.map_or_else(|error| unavailable(&error), |outcome| ok(&outcome))
+}
+
+async fn delete_one(state: &ApiState, app: &AppName, id: &str) -> Result<Outcome, MetaError> {
+    let unknown = Ok(Outcome::failure(""));
+    let Ok(id) = StreamId::new(id) else { return unknown };
+    if state.broadcasts.get(app, &id).await?.is_none() {
+        return unknown;
+    }
+    let stopped = state.streams.stop(app, &id).await;
+    // An unregistered stream's broadcast may have gone with its publisher: that is a delete, too.
+    let deleted = state.broadcasts.delete(app, &id).await?;
+    Ok(match (stopped, deleted) {
+        (false, false) => Outcome::failure(""),
+        (true, _) => Outcome::success("broadcast is deleted and stopped successfully"),
+        (false, true) => Outcome::success("broadcast is deleted but could not stopped "),
+    })
+}
+
+async fn delete_subtracks(state: &ApiState, app: &AppName, room: &str) -> Result<(), MetaError> {
+    let Ok(room) = StreamId::new(room) else { return Ok(()) };
+    for id in state.broadcasts.subtracks(app, &room).await? {
+        state.streams.stop(app, &id).await;
+        state.broadcasts.delete(app, &id).await?;
+    }
+    Ok(())
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct ListQuery {
-    type_by: Option<String>,
-    sort_by: Option<String>,
-    order_by: Option<String>,
-    search: Option<String>,
+struct IdsQuery {
+    ids: Option<String>,
 }
 
-/// `GET /list/{offset}/{size}`: an array of at most 250. 404 for what is no number, as Jersey does.
-pub(crate) async fn list(
-    state: &ApiState,
-    app: &AppName,
-    offset: &str,
-    size: &str,
-    query: &str,
-) -> HttpResponse {
-    let (Ok(offset), Ok(size)) = (offset.parse::<i32>(), size.parse::<i32>()) else {
-        return answer::not_found();
+/// `DELETE /?ids=a,b,c`: deletes in this order and stops at the first that fails.
+pub(crate) async fn delete_many(state: &ApiState, app: &AppName, query: &str) -> HttpResponse {
+    let ids = read_query::<IdsQuery>(query).ids.unwrap_or_default();
+    if ids.trim().is_empty() {
+        return ok(&Outcome::failure("ids parameter is blank"));
+    }
+    // As Java splits: what ends the text makes no empty id.
+    let ids: Vec<&str> = ids.trim_end_matches(',').split(',').collect();
+    delete_in_order(state, app, &ids).await
+}
+
+/// `DELETE /bulk` (AMS up to 2.17): the same for the ids in the body.
+pub(crate) async fn delete_listed(state: &ApiState, app: &AppName, body: Option<Value>) -> HttpResponse {
+    let ids: Vec<String> = match serde_json::from_value(body.unwrap_or_else(|| Value::Array(Vec::new()))) {
+        Ok(ids) => ids,
+        Err(error) => return answer::unreadable(&Unreadable::from(error)),
     };
-    let offset = usize::try_from(offset).unwrap_or(0);
-    let size = usize::try_from(size).unwrap_or(0).min(BROADCASTS_PER_LIST_MAX);
-    let wish = Wish::new(read_query(query));
-    match page(state, app, &wish, offset, size).await {
-        Ok(page) => {
-            let now = state.clock.wall();
-            ok(&page.iter().map(|broadcast| broadcast.shown_at(now)).collect::<Vec<_>>())
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    delete_in_order(state, app, &ids).await
+}
+
+async fn delete_in_order(state: &ApiState, app: &AppName, ids: &[&str]) -> HttpResponse {
+    if ids.len() > REST_IDS_MAX {
+        return refusal(StatusCode::BAD_REQUEST, &format!("At most {REST_IDS_MAX} ids at once"));
+    }
+    let mut outcome = Outcome::failure("");
+    for id in ids {
+        outcome = match delete_one(state, app, id).await {
+            Ok(outcome) => outcome,
+            Err(error) => return unavailable(&error),
+        };
+        if !outcome.success {
+            break;
         }
+    }
+    ok(&outcome)
+}
+
+/// `POST /{id}/stop`: a success only when something was running, and only once nothing is.
+pub(crate) async fn stop(state: &ApiState, app: &AppName, id: &str, query: &str) -> HttpResponse {
+    let wish = read_query::<SubtracksQuery>(query).stop_subtracks;
+    match stop_live(state, app, id, is_true(wish.as_deref(), true)).await {
+        Ok(true) => ok(&Outcome::success("")),
+        Ok(false) => ok(&Outcome::failure("")),
         Err(error) => unavailable(&error),
     }
 }
 
-/// What of a list is wanted, and in which order.
-struct Wish {
-    kind: Option<String>,
-    search: Option<String>,
-    order: Option<(Key, Direction)>,
-}
-
-#[derive(Clone, Copy)]
-enum Key {
-    Name,
-    Date,
-    Status,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Ascending,
-    Descending,
-}
-
-impl Wish {
-    /// Sorting takes both `sort_by` and `order_by`; an unknown `sort_by` does not sort (AMS).
-    fn new(query: ListQuery) -> Self {
-        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let key = match query.sort_by.as_deref() {
-            Some("name") => Some(Key::Name),
-            Some("date") => Some(Key::Date),
-            Some("status") => Some(Key::Status),
-            _ => None,
-        };
-        let direction = match query.order_by.as_deref() {
-            Some("asc") => Some(Direction::Ascending),
-            Some("desc") => Some(Direction::Descending),
-            _ => None,
-        };
-        Self {
-            kind: filled(query.type_by),
-            search: filled(query.search).map(|text| text.to_lowercase()),
-            order: key.zip(direction),
+async fn stop_live(state: &ApiState, app: &AppName, id: &str, subtracks: bool) -> Result<bool, MetaError> {
+    let Ok(id) = StreamId::new(id) else { return Ok(false) };
+    if state.broadcasts.get(app, &id).await?.is_none() {
+        return Ok(false);
+    }
+    let mut stopped = state.streams.stop(app, &id).await;
+    if subtracks {
+        for track in state.broadcasts.subtracks(app, &id).await? {
+            stopped |= state.streams.stop(app, &track).await;
         }
     }
-
-    fn is_everything(&self) -> bool {
-        self.kind.is_none() && self.search.is_none() && self.order.is_none()
-    }
-
-    fn takes(&self, broadcast: &Broadcast) -> bool {
-        let holds = |field: &Option<String>, part: &str| {
-            field.as_ref().is_some_and(|text| text.to_lowercase().contains(part))
-        };
-        self.kind.as_ref().is_none_or(|kind| broadcast.kind.as_ref() == Some(kind))
-            && self
-                .search
-                .as_ref()
-                .is_none_or(|part| holds(&broadcast.name, part) || holds(&broadcast.stream_id, part))
-    }
-}
-
-async fn page(
-    state: &ApiState,
-    app: &AppName,
-    wish: &Wish,
-    offset: usize,
-    size: usize,
-) -> Result<Vec<Arc<Broadcast>>, MetaError> {
-    if wish.is_everything() || size == 0 {
-        return state.broadcasts.list(app, Which::All, offset, size).await;
-    }
-    let enough = if wish.order.is_some() { usize::MAX } else { offset.saturating_add(size) };
-    let mut wanted = Vec::new();
-    let mut seen = 0;
-    // Ends: an application holds a limited number of broadcasts, and each read has its deadline.
-    loop {
-        let next = state.broadcasts.list(app, Which::All, seen, BROADCASTS_PER_LIST_MAX).await?;
-        seen += next.len();
-        let is_last = next.len() < BROADCASTS_PER_LIST_MAX;
-        wanted.extend(next.into_iter().filter(|broadcast| wish.takes(broadcast)));
-        if is_last || wanted.len() >= enough {
-            break;
-        }
-    }
-    if let Some((key, direction)) = wish.order {
-        let now = state.clock.wall();
-        wanted.sort_by_cached_key(|broadcast| match key {
-            Key::Name => {
-                (broadcast.name.as_ref().map_or((1, String::new()), |name| (0, name.to_lowercase())), 0)
-            }
-            Key::Date => ((0, String::new()), broadcast.date),
-            Key::Status => ((0, broadcast.status_at(now).as_str().to_owned()), 0),
-        });
-        if direction == Direction::Descending {
-            wanted.reverse();
-        }
-    }
-    Ok(wanted.into_iter().skip(offset).take(size).collect())
-}
-
-/// Keys that cannot be read are as good as absent: AMS ignores what it does not know in a query.
-fn read_query<Q: Default + for<'de> Deserialize<'de>>(query: &str) -> Q {
-    Query::<Q>::from_query(query).map_or_else(|_| Q::default(), Query::into_inner)
-}
-
-/// 400 for a rule of the stored data; 503, to be tried again, when nothing is promised.
-fn unavailable(error: &MetaError) -> HttpResponse {
-    if let MetaError::Refused(rule) = error {
-        return refusal(StatusCode::BAD_REQUEST, &rule.to_string());
-    }
-    tracing::warn!(%error, "a REST request could not be carried out");
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-    response
+    Ok(stopped)
 }

@@ -1,4 +1,5 @@
-//! Who may ask. For now one rule, AMS's default IP filter: the machine itself.
+//! Who may ask, by the role that the route table gives a route: everyone, or by AMS's default IP filter the
+//! machine itself.
 //!
 //! The socket decides; a header can only take the trust away, never give it. That closes these ways by
 //! which somebody else speaks through a loopback connection: a reverse proxy on this machine that names
@@ -10,6 +11,8 @@ use std::net::IpAddr;
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use base::PeerAddr;
+
+use crate::Role;
 
 /// Why somebody may not ask; for the log, the peer is told AMS's one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +27,16 @@ pub(crate) enum Refusal {
 const FORWARDING: [&str; 6] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
 
-/// Lets requests of the machine itself pass. `server_name` is the one name besides `localhost` and
+/// Lets those pass who have the role that is needed. `server_name` is the one name besides `localhost` and
 /// addresses under which the node may be asked; empty for none.
-pub(crate) fn admit(request: &HttpRequest, server_name: &str) -> Result<(), Refusal> {
+pub(crate) fn admit(request: &HttpRequest, role: Role, server_name: &str) -> Result<(), Refusal> {
+    match role {
+        Role::Everyone => Ok(()),
+        Role::Machine => is_the_machine(request, server_name),
+    }
+}
+
+fn is_the_machine(request: &HttpRequest, server_name: &str) -> Result<(), Refusal> {
     match request.peer_addr() {
         Some(peer) if PeerAddr::new(peer).ip().is_loopback() => {}
         _ => return Err(Refusal::NotLoopback),
@@ -79,7 +89,7 @@ mod tests {
         for header in headers {
             request = request.insert_header(*header);
         }
-        admit(&request.to_http_request(), "media.example")
+        admit(&request.to_http_request(), Role::Machine, "media.example")
     }
 
     #[test]

@@ -11,8 +11,10 @@
 //! error page, we send its `Result` as JSON.
 //!
 //! Invariants
-//! - REST answers the machine itself only, by the socket's address; a header never gives trust.
-//! - A path that is not in [`ROUTES`] does not exist.
+//! - A path that is not in [`ROUTES`] does not exist, and is as closed as any other.
+//! - Routes answer the machine itself only, by the socket's address, but for those the table gives to everyone; a
+//!   header never gives trust.
+//! - What is shown of a live stream is what it is doing in this second, not what was stored of it.
 //! - Pages never leave the `webapps` folder, never show `WEB-INF`, and take nothing from elsewhere.
 
 mod state;
@@ -23,9 +25,13 @@ mod routes;
 mod answer;
 mod door;
 
+mod body;
 mod broadcasts;
+mod lists;
 mod management;
+mod openapi;
 mod rest;
+mod statistics;
 
 mod health;
 mod pages;
@@ -37,8 +43,9 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-pub use routes::{Operation, ROUTES, Route, Scope};
-pub use state::{ApiState, StreamControl};
+pub use openapi::openapi_json;
+pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
+pub use state::{ApiState, Live, StreamControl};
 
 /// Mounts the handlers. REST and pages are the default service: whatever else the server mounts comes
 /// first, in any order. The app needs `web::Data<ApiState>`.
@@ -51,11 +58,12 @@ pub fn configure(server: &mut ServiceConfig) {
 }
 
 async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>) -> HttpResponse {
+    let body = body::Body::new(&request, payload);
     let Some(path) = path::Parts::new(request.path()) else {
         return answer::refusal(StatusCode::BAD_REQUEST, "The path cannot be read");
     };
     if let Some((owner, below)) = rest::below_prefix(&state, &path) {
-        return rest::serve(&request, payload, &state, owner, below).await;
+        return rest::serve(&request, body, &state, owner, below).await;
     }
     if path.as_slice() == ["node.json"] {
         return match *request.method() {

@@ -1,13 +1,15 @@
 //! REST v2: the door, the table, then the handler.
 
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{Bytes, Payload};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use base::AppName;
+use cluster_model::Which;
+use serde_json::Value;
 
+use crate::body::{Body, read_json, takes_json};
 use crate::path::Parts;
-use crate::routes::{Found, Operation, Scope, find};
-use crate::{ApiState, answer, broadcasts, door, management};
+use crate::routes::{Found, Operation, Role, Scope, find};
+use crate::{ApiState, answer, broadcasts, door, lists, management, statistics};
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
 pub(crate) fn below_prefix<'a>(state: &ApiState, path: &'a Parts) -> Option<(Owner, &'a [String])> {
@@ -30,71 +32,91 @@ pub(crate) enum Owner {
 /// Answers a REST request; `below` is the path below `/rest`.
 pub(crate) async fn serve(
     request: &HttpRequest,
-    payload: Payload,
+    body: Body,
     state: &ApiState,
     owner: Owner,
     below: &[String],
 ) -> HttpResponse {
-    if let Err(refusal) = door::admit(request, &state.server_name) {
-        tracing::debug!(?refusal, verb = %request.method(), "REST request refused");
-        return answer::not_allowed();
-    }
-    let [version, below @ ..] = below else { return answer::not_found() };
-    if version != "v2" {
-        return answer::not_found();
-    }
     let scope = match owner {
         Owner::Node => Scope::Node,
         Owner::Application(_) => Scope::Application,
     };
-    let (operation, values) = match find(request.method(), scope, below) {
-        Found::Operation(operation, values) => (operation, values),
+    let found = match below {
+        [version, below @ ..] if version == "v2" => find(request.method(), scope, below),
+        _ => Found::Nothing,
+    };
+    // What is not in the table is for nobody to find out but the machine itself.
+    let role = if let Found::Route(route, _) = &found { route.role } else { Role::Machine };
+    if let Err(refusal) = door::admit(request, role, &state.server_name) {
+        tracing::debug!(?refusal, verb = %request.method(), "REST request refused");
+        return answer::not_allowed();
+    }
+    let (operation, values) = match found {
+        Found::Route(route, values) => (route.operation, values),
+        Found::WrongVerb(allow) if request.method() == Method::OPTIONS => return answer::verbs(&allow),
         Found::WrongVerb(allow) => return answer::wrong_verb(&allow),
         Found::Nothing => return answer::not_found(),
     };
-    let query = request.query_string();
-    match (operation, owner, values.as_slice()) {
-        (Operation::CreateBroadcast, Owner::Application(app), []) => {
-            match read_json(request, payload).await {
-                Ok(body) => broadcasts::create(state, &app, &body, query).await,
-                Err(refusal) => refusal,
+    if !takes_json(request) {
+        return answer::refusal(StatusCode::NOT_ACCEPTABLE, "Not Acceptable");
+    }
+    let body = match operation {
+        Operation::CreateBroadcast | Operation::UpdateBroadcast | Operation::DeleteListedBroadcasts => {
+            match read_json(request, body).await {
+                Ok(body) => body,
+                Err(refusal) => return refusal,
             }
         }
-        (Operation::CountLiveBroadcasts, Owner::Application(app), []) => {
-            broadcasts::count_live(state, &app).await
+        _ => None,
+    };
+    match owner {
+        Owner::Application(app) => {
+            of_application(state, &app, operation, &values, body, request.query_string()).await
         }
-        (Operation::ListBroadcasts, Owner::Application(app), [offset, size]) => {
-            broadcasts::list(state, &app, offset, size, query).await
-        }
-        (Operation::GetBroadcast, Owner::Application(app), [id]) => broadcasts::get(state, &app, id).await,
-        (Operation::DeleteBroadcast, Owner::Application(app), [id]) => {
-            broadcasts::delete(state, &app, id).await
-        }
-        (Operation::ListApplications, Owner::Node, []) => management::applications(state),
-        (Operation::GetVersion, Owner::Node, []) => management::version(),
-        (operation, ..) => {
-            tracing::error!(?operation, "the route table gives a path to an operation that cannot take it");
-            answer::not_found()
-        }
+        Owner::Node => of_node(state, operation),
     }
 }
 
-/// The body of a request that takes JSON; empty when there is none. AMS wants the content type only when
-/// there is a body.
-async fn read_json(request: &HttpRequest, payload: Payload) -> Result<Bytes, HttpResponse> {
-    let body = match payload.to_bytes_limited(base::limits::REST_BODY_BYTES_MAX).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(answer::refusal(StatusCode::BAD_REQUEST, "The body broke off")),
-        Err(_) => return Err(answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")),
-    };
-    let is_json = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if !body.is_empty() && !is_json {
-        return Err(answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type"));
+async fn of_application(
+    state: &ApiState,
+    app: &AppName,
+    operation: Operation,
+    values: &[&str],
+    body: Option<Value>,
+    query: &str,
+) -> HttpResponse {
+    match (operation, values) {
+        (Operation::CreateBroadcast, []) => broadcasts::create(state, app, body, query).await,
+        (Operation::GetBroadcast, [id]) => broadcasts::get(state, app, id).await,
+        (Operation::UpdateBroadcast, [id]) => broadcasts::update(state, app, id, body).await,
+        (Operation::DeleteBroadcast, [id]) => broadcasts::delete(state, app, id, query).await,
+        (Operation::DeleteBroadcasts, []) => broadcasts::delete_many(state, app, query).await,
+        (Operation::DeleteListedBroadcasts, []) => broadcasts::delete_listed(state, app, body).await,
+        (Operation::StopBroadcast, [id]) => broadcasts::stop(state, app, id, query).await,
+        (Operation::ListBroadcasts, [offset, size]) => lists::list(state, app, offset, size, query).await,
+        (Operation::CountBroadcasts, []) => lists::count(state, app, Which::All).await,
+        (Operation::CountLiveBroadcasts, []) => lists::count(state, app, Which::Live).await,
+        (Operation::CountMatchingBroadcasts, [search]) => lists::count_matching(state, app, search).await,
+        (Operation::GetStatistics, [id]) => statistics::of_broadcast(state, app, id).await,
+        (Operation::GetTotalStatistics, []) => statistics::of_application(state, app).await,
+        (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
+        (Operation::GetApplicationVersion, []) => management::application_version(),
+        _ => misplaced(operation),
     }
-    Ok(body)
+}
+
+fn of_node(state: &ApiState, operation: Operation) -> HttpResponse {
+    match operation {
+        Operation::ListApplications => management::applications(state),
+        Operation::GetVersion => management::version(),
+        Operation::GetLiveness => management::liveness(state),
+        Operation::GetOpenApi => management::open_api(),
+        _ => misplaced(operation),
+    }
+}
+
+/// A mistake in the table; a test asks every row.
+fn misplaced(operation: Operation) -> HttpResponse {
+    tracing::error!(?operation, "the route table gives a path to an operation that cannot take it");
+    answer::not_found()
 }

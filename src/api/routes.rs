@@ -17,18 +17,51 @@ pub enum Scope {
 pub enum Operation {
     /// Stores a new broadcast.
     CreateBroadcast,
+    /// Ends and deletes the broadcasts named in the body.
+    DeleteListedBroadcasts,
+    /// Counts all broadcasts.
+    CountBroadcasts,
+    /// Counts the broadcasts whose id or name holds a text.
+    CountMatchingBroadcasts,
     /// Counts the broadcasts that are live.
     CountLiveBroadcasts,
+    /// Counts the viewers of all broadcasts.
+    GetTotalStatistics,
     /// Lists broadcasts, a page at a time.
     ListBroadcasts,
+    /// Ends and deletes several broadcasts.
+    DeleteBroadcasts,
     /// Shows one broadcast.
     GetBroadcast,
+    /// Changes fields of one broadcast.
+    UpdateBroadcast,
     /// Ends and deletes one broadcast.
     DeleteBroadcast,
+    /// Ends the publisher of one broadcast.
+    StopBroadcast,
+    /// Counts the viewers of one broadcast.
+    GetStatistics,
+    /// Shows the renditions of a live stream.
+    GetStreamInfo,
+    /// Says what this server is, to who asks an application.
+    GetApplicationVersion,
     /// Lists the applications.
     ListApplications,
     /// Says what this server is.
     GetVersion,
+    /// Says that the node answers, and its host's name.
+    GetLiveness,
+    /// This description.
+    GetOpenApi,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Whoever reaches the port.
+    Everyone,
+    /// The machine itself.
+    Machine,
 }
 
 /// One row of the table.
@@ -42,34 +75,81 @@ pub struct Route {
     pub operation: Operation,
     /// Whose it is.
     pub scope: Scope,
+    /// Who may ask.
+    pub role: Role,
 }
 
-const fn route(verb: Method, path: &'static str, operation: Operation, scope: Scope) -> Route {
-    Route { verb, path, operation, scope }
+impl Route {
+    /// The whole path; `{app}` stands for the application.
+    pub fn full_path(&self) -> String {
+        match self.scope {
+            Scope::Application => format!("/{{app}}/rest/v2{}", self.path),
+            Scope::Node => format!("/rest/v2{}", self.path),
+        }
+    }
+}
+
+const fn application(verb: Method, path: &'static str, operation: Operation) -> Route {
+    Route { verb, path, operation, scope: Scope::Application, role: Role::Machine }
+}
+
+const fn node(verb: Method, path: &'static str, operation: Operation, role: Role) -> Route {
+    Route { verb, path, operation, scope: Scope::Node, role }
 }
 
 /// Every route. Of two paths that fit, the earlier row is meant: fixed parts stand before `{id}`, as
-/// Jersey prefers them in AMS.
+/// Jersey prefers them in AMS. Liveness is for everyone, as in AMS: who balances load asks it.
 pub const ROUTES: &[Route] = &[
-    route(Method::POST, "/broadcasts/create", Operation::CreateBroadcast, Scope::Application),
-    route(
-        Method::GET,
-        "/broadcasts/active-live-stream-count",
-        Operation::CountLiveBroadcasts,
-        Scope::Application,
-    ),
-    route(Method::GET, "/broadcasts/list/{offset}/{size}", Operation::ListBroadcasts, Scope::Application),
-    route(Method::GET, "/broadcasts/{id}", Operation::GetBroadcast, Scope::Application),
-    route(Method::DELETE, "/broadcasts/{id}", Operation::DeleteBroadcast, Scope::Application),
-    route(Method::GET, "/applications", Operation::ListApplications, Scope::Node),
-    route(Method::GET, "/version", Operation::GetVersion, Scope::Node),
+    application(Method::POST, "/broadcasts/create", Operation::CreateBroadcast),
+    application(Method::DELETE, "/broadcasts/bulk", Operation::DeleteListedBroadcasts),
+    application(Method::GET, "/broadcasts/count", Operation::CountBroadcasts),
+    application(Method::GET, "/broadcasts/count/{search}", Operation::CountMatchingBroadcasts),
+    application(Method::GET, "/broadcasts/active-live-stream-count", Operation::CountLiveBroadcasts),
+    application(Method::GET, "/broadcasts/total-broadcast-statistics", Operation::GetTotalStatistics),
+    application(Method::GET, "/broadcasts/list/{offset}/{size}", Operation::ListBroadcasts),
+    application(Method::DELETE, "/broadcasts", Operation::DeleteBroadcasts),
+    application(Method::GET, "/broadcasts/{id}", Operation::GetBroadcast),
+    application(Method::PUT, "/broadcasts/{id}", Operation::UpdateBroadcast),
+    application(Method::DELETE, "/broadcasts/{id}", Operation::DeleteBroadcast),
+    application(Method::POST, "/broadcasts/{id}/stop", Operation::StopBroadcast),
+    application(Method::GET, "/broadcasts/{id}/broadcast-statistics", Operation::GetStatistics),
+    application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
+    application(Method::GET, "/version", Operation::GetApplicationVersion),
+    node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),
+    node(Method::GET, "/version", Operation::GetVersion, Role::Machine),
+    node(Method::GET, "/liveness", Operation::GetLiveness, Role::Everyone),
+    node(Method::GET, "/openapi.json", Operation::GetOpenApi, Role::Machine),
 ];
+
+/// The table as JSON, as it stands in `schemas/routes.json`.
+pub fn routes_json() -> String {
+    let rows: Vec<_> = ROUTES.iter().map(Route::as_json).collect();
+    format!("[\n{}\n]\n", rows.join(",\n"))
+}
+
+impl Route {
+    fn as_json(&self) -> String {
+        let scope = match self.scope {
+            Scope::Application => "application",
+            Scope::Node => "node",
+        };
+        let role = match self.role {
+            Role::Everyone => "everyone",
+            Role::Machine => "machine",
+        };
+        format!(
+            r#"  {{ "route": "{}", "verb": "{}", "role": "{role}", "scope": "{scope}" }}"#,
+            self.full_path(),
+            self.verb
+        )
+    }
+}
 
 /// What the table says to a verb and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
-    /// The operation, and the parts that stood where the path has `{name}`, in order.
-    Operation(Operation, Vec<&'a str>),
+    /// The row, and the parts that stood where its path has `{name}`, in order.
+    Route(&'static Route, Vec<&'a str>),
     /// The path exists for other verbs: the value of `Allow`.
     WrongVerb(String),
     /// No such path.
@@ -87,13 +167,14 @@ pub(crate) fn find<'a>(verb: &Method, scope: Scope, parts: &'a [String]) -> Foun
     let mut verbs = Vec::new();
     for row in ROUTES.iter().filter(|r| r.scope == scope && r.path == path) {
         if row.verb == wanted {
-            return Found::Operation(row.operation, values);
+            return Found::Route(row, values);
         }
         verbs.push(row.verb.as_str());
         if row.verb == Method::GET {
             verbs.push("HEAD");
         }
     }
+    verbs.push("OPTIONS");
     Found::WrongVerb(verbs.join(", "))
 }
 
@@ -121,22 +202,30 @@ mod tests {
         path.split('/').skip(1).map(str::to_owned).collect()
     }
 
+    fn operation(verb: &Method, path: &str) -> Option<(Operation, Vec<String>)> {
+        match find(verb, Scope::Application, &parts(path)) {
+            Found::Route(row, values) => {
+                Some((row.operation, values.into_iter().map(str::to_owned).collect()))
+            }
+            _ => None,
+        }
+    }
+
     #[test]
     fn fixed_parts_win_over_ids() {
-        let parts = parts("/broadcasts/active-live-stream-count");
+        let path = "/broadcasts/active-live-stream-count";
+        assert_eq!(operation(&Method::GET, path), Some((Operation::CountLiveBroadcasts, vec![])));
         assert_eq!(
-            find(&Method::GET, Scope::Application, &parts),
-            Found::Operation(Operation::CountLiveBroadcasts, vec![])
+            find(&Method::DELETE, Scope::Application, &parts(path)),
+            Found::WrongVerb("GET, HEAD, OPTIONS".into())
         );
-        assert_eq!(find(&Method::DELETE, Scope::Application, &parts), Found::WrongVerb("GET, HEAD".into()));
     }
 
     #[test]
     fn values_come_in_order_and_head_is_a_get() {
-        let parts = parts("/broadcasts/list/10/20");
         assert_eq!(
-            find(&Method::HEAD, Scope::Application, &parts),
-            Found::Operation(Operation::ListBroadcasts, vec!["10", "20"])
+            operation(&Method::HEAD, "/broadcasts/list/10/20"),
+            Some((Operation::ListBroadcasts, vec!["10".into(), "20".into()]))
         );
     }
 
@@ -144,9 +233,10 @@ mod tests {
     fn what_is_not_in_the_table_does_not_exist() {
         for (scope, path) in [
             (Scope::Node, "/broadcasts/a"),
-            (Scope::Application, "/version"),
-            (Scope::Application, "/broadcasts"),
+            (Scope::Application, "/applications"),
+            (Scope::Application, "/"),
             (Scope::Application, "/broadcasts/list/0"),
+            (Scope::Application, "/broadcasts/a/token"),
             (Scope::Application, "/Broadcasts/a"),
         ] {
             assert_eq!(find(&Method::GET, scope, &parts(path)), Found::Nothing, "{path}");
@@ -157,10 +247,10 @@ mod tests {
     fn no_row_is_hidden_by_an_earlier_one() {
         for row in ROUTES {
             let parts = parts(row.path);
-            let Found::Operation(operation, _) = find(&row.verb, row.scope, &parts) else {
+            let Found::Route(found, _) = find(&row.verb, row.scope, &parts) else {
                 panic!("{row:?} cannot be reached")
             };
-            assert_eq!(operation, row.operation);
+            assert_eq!(found, row);
         }
     }
 }

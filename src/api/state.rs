@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
-use cluster_model::Broadcasts;
+use cluster_model::{Broadcasts, Heartbeat, Settings};
 use observe::{Metrics, Readiness};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
 pub struct ApiState {
     /// Stored broadcasts.
     pub broadcasts: Broadcasts,
+    /// The applications' settings.
+    pub settings: Settings,
     /// Live streams.
     pub streams: Arc<dyn StreamControl>,
     /// The applications of this node.
@@ -26,6 +28,8 @@ pub struct ApiState {
     pub metrics_token: Option<Secret>,
     /// The node's public name, empty for none. Shown in `rtmpURL`.
     pub server_name: String,
+    /// The name of the machine.
+    pub host: String,
     /// The port publishers use, for the pages.
     pub rtmp_port: u16,
     /// Tells the time.
@@ -38,6 +42,25 @@ pub trait StreamControl: Send + Sync {
     /// Ends the stream's publisher and players, as kicked. Returns once the stream is gone; false when it
     /// was not live.
     async fn stop(&self, app: &AppName, id: &StreamId) -> bool;
+
+    /// What a stream is doing now; `None` when it is not live on this node.
+    fn live(&self, app: &AppName, id: &StreamId) -> Option<Live>;
+
+    /// Players of all live streams of an application on this node.
+    fn players(&self, app: &AppName) -> u64;
+}
+
+/// What a live stream is doing now.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// What the broadcast's record shows of it.
+    pub heartbeat: Heartbeat,
+    /// The codec of its pictures by AMS's name; `None`: it has no pictures.
+    pub video_codec: Option<&'static str>,
+    /// Bits per second of its pictures.
+    pub video_bitrate_bps: u64,
+    /// Bits per second of its sound.
+    pub audio_bitrate_bps: u64,
 }
 
 impl ApiState {

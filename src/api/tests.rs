@@ -1,8 +1,12 @@
 //! The handlers as a client meets them.
 
+mod bodies;
 mod health;
+mod lists;
 mod pages;
 mod rest;
+mod statistics;
+mod table;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,11 +21,11 @@ use actix_web::{App, web};
 use async_trait::async_trait;
 use base::{AppName, ManualClock, Secret, SeededRandomness, StreamId, WallTime};
 use cluster_model::testing::{InMemory, Unsteady};
-use cluster_model::{Broadcasts, Meta, StreamStarted};
+use cluster_model::{Broadcasts, Heartbeat, Meta, Settings, StreamStarted};
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
 
-use crate::{ApiState, StreamControl, configure};
+use crate::{ApiState, Live, StreamControl, configure};
 
 const HERE: &str = "127.0.0.1:40000";
 const ELSEWHERE: &str = "192.0.2.7:40000";
@@ -33,6 +37,26 @@ struct OneLive(&'static str);
 impl StreamControl for OneLive {
     async fn stop(&self, _: &AppName, id: &StreamId) -> bool {
         id.as_str() == self.0
+    }
+
+    fn live(&self, app: &AppName, id: &StreamId) -> Option<Live> {
+        (app.as_str() == "LiveApp" && id.as_str() == self.0).then(|| Live {
+            heartbeat: Heartbeat {
+                bitrate_bps: 2_500_000,
+                width: 1280,
+                height: 720,
+                webrtc_viewers: 7,
+                duration_ms: 61_000,
+                ..Heartbeat::default()
+            },
+            video_codec: Some("h264"),
+            video_bitrate_bps: 2_400_000,
+            audio_bitrate_bps: 96_000,
+        })
+    }
+
+    fn players(&self, app: &AppName) -> u64 {
+        if app.as_str() == "LiveApp" { 7 } else { 0 }
     }
 }
 
@@ -77,8 +101,10 @@ impl Node {
         }
         let readiness = Readiness::new();
         let component = readiness.component("store");
+        let randomness = Arc::new(SeededRandomness::new(1));
         let mut state = ApiState {
-            broadcasts: Broadcasts::new(meta, clock.clone(), Arc::new(SeededRandomness::new(1)), "10.0.0.1"),
+            broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
+            settings: Settings::new(meta, clock.clone(), randomness),
             streams: Arc::new(OneLive("live1")),
             applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
             webapps: folder.path().to_owned(),
@@ -86,6 +112,7 @@ impl Node {
             metrics: Metrics::isolated(|| observe::metric::plis().increment(5)),
             metrics_token: None,
             server_name: "media.example".to_owned(),
+            host: "node1".to_owned(),
             rtmp_port: 1935,
             clock: clock.clone(),
         };
@@ -100,6 +127,26 @@ impl Node {
 
     async fn get(&self, path: &str) -> ServiceResponse {
         self.call(from(HERE, Method::GET, path)).await
+    }
+
+    /// Answers with its JSON, whatever the status.
+    async fn ask(&self, verb: Method, path: &str) -> Value {
+        json_of(self.call(from(HERE, verb, &format!("/LiveApp/rest/v2/broadcasts{path}"))).await).await.1
+    }
+
+    async fn put(&self, id: &str, body: Value) -> (StatusCode, Value) {
+        let path = format!("/LiveApp/rest/v2/broadcasts/{id}");
+        json_of(self.call(from(HERE, Method::PUT, &path).set_json(body)).await).await
+    }
+
+    async fn begin(&self, id: &str) {
+        let started = StreamStarted {
+            publish_type: "RTMP".into(),
+            remote_ip: String::new(),
+            user_agent: String::new(),
+        };
+        let (app, id) = (AppName::new("LiveApp").unwrap(), StreamId::new(id).unwrap());
+        self.state.broadcasts.started(&app, &id, started).await.unwrap();
     }
 
     async fn create(&self, body: Value) -> (StatusCode, Value) {
@@ -147,4 +194,8 @@ fn header_of<'a>(response: &'a ServiceResponse, name: &str) -> &'a str {
 
 fn refused(message: &str) -> Value {
     json!({ "success": false, "message": message, "dataId": "", "errorId": 0 })
+}
+
+fn done(message: &str) -> Value {
+    json!({ "success": true, "message": message, "dataId": "", "errorId": 0 })
 }

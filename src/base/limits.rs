@@ -279,6 +279,10 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A REST body. Larger: 413.
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Time for a REST body to be whole. Longer: 408.
+pub const REST_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Broadcasts that one REST request deletes. More: 400.
+pub const REST_IDS_MAX: usize = 1_000;
 /// One file of the web pages, which is sent from memory. Larger: 500, and the log names the file.
 pub const PAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Time for a request's head. Longer: the connection is closed.

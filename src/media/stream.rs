@@ -40,6 +40,8 @@ pub struct StreamMedia {
     wanted: Wanted,
     demand: watch::Sender<Demand>,
     closed: watch::Sender<bool>,
+    /// Bytes its publishers sent.
+    received: AtomicU64,
     budget: Arc<MediaBudget>,
 }
 
@@ -54,6 +56,7 @@ impl StreamMedia {
             wanted: Wanted::default(),
             demand: watch::Sender::new(Demand::default()),
             closed: watch::Sender::new(false),
+            received: AtomicU64::new(0),
             budget: Arc::clone(budget),
         })
     }
@@ -61,6 +64,16 @@ impl StreamMedia {
     /// The tracks now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.borrow())
+    }
+
+    /// Counts bytes that came from the publisher, whatever carried them.
+    pub fn count_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that came from the publisher so far.
+    pub fn received_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// How often the stream has changed: its catalogue, or its end. One load, no lock.

@@ -19,6 +19,7 @@ use crate::ending::Ending;
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::Obituaries;
 use crate::reader::ReaderFactory;
+use crate::statistics::LiveStatistics;
 
 /// What the actors work with.
 pub struct Services {
@@ -30,6 +31,8 @@ pub struct Services {
     pub media: Arc<MediaBudget>,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where the figures of every live stream are kept.
+    pub statistics: LiveStatistics,
 }
 
 struct Inner {

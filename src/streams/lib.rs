@@ -20,6 +20,7 @@ mod grants;
 mod obituary;
 mod publisher;
 mod reader;
+mod statistics;
 mod stream;
 mod subscriber;
 
@@ -29,6 +30,7 @@ pub use ending::Ending;
 pub use grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 pub use obituary::{Obituaries, Obituary};
 pub use reader::{ReaderFactory, Serving};
+pub use statistics::{Figures, LiveStatistics};
 pub use subscriber::{Attach, Subscriber};
 
 #[cfg(test)]

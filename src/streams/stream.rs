@@ -8,8 +8,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use base::{AppName, ExitReason, MediaTime, SessionId, StreamId, WallTime, limits};
-use cluster_model::{Heartbeat, StreamStarted};
-use media::{CodecConfig, StreamMedia};
+use cluster_model::StreamStarted;
+use media::StreamMedia;
 use observe::metric;
 use security::Permit;
 
@@ -19,10 +19,13 @@ use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant
 use crate::obituary::{Obituaries, Obituary};
 use crate::publisher::{Publisher, PublisherEnd};
 use crate::reader::ReaderFactory;
+use crate::statistics::Measured;
 use crate::subscriber::{Subscriber, SubscriberEnd};
 
 /// How often the broadcast's numbers are written (AMS: 10 s).
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often they are measured, for whoever asks meanwhile.
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// What a stream's end says to its application.
 #[derive(Debug)]
@@ -104,6 +107,7 @@ pub(crate) struct Stream {
     ending: bool,
     publisher: Option<PublisherChild>,
     players: Players,
+    statistics: Measured,
     publisher_ends: Obituaries<PublisherEnd>,
     subscriber_ends: Obituaries<SubscriberEnd>,
     guard: Obituary<StreamEnd>,
@@ -117,11 +121,14 @@ impl Stream {
         birth: Birth,
         guard: Obituary<StreamEnd>,
     ) -> Self {
+        let media = StreamMedia::new(&services.media);
+        let statistics = services.statistics.follow(&app, &id, &media, &services.clock);
         Self {
             app,
             id,
             since: services.clock.wall(),
-            media: MediaOwner(StreamMedia::new(&services.media)),
+            media: MediaOwner(media),
+            statistics,
             services,
             birth,
             ending: false,
@@ -155,6 +162,7 @@ impl Stream {
 
     fn subscriber_gone(&mut self, end: &SubscriberEnd) {
         self.players.0.remove(&end.session);
+        self.statistics.set_players(self.players.0.len());
         let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
         metric::player_ended(reason.label()).increment(1);
         tracing::info!(app = %self.app, stream = %self.id, session = %end.session, %reason, "player ended");
@@ -198,42 +206,12 @@ impl Stream {
         self.birth.playable.load(Ordering::Acquire)
     }
 
-    fn heartbeat(&self) -> Heartbeat {
-        let (width, height) = self
-            .media
-            .0
-            .catalogue()
-            .tracks
-            .iter()
-            .find_map(|info| match &info.config {
-                CodecConfig::H264(h264) => Some((h264.width, h264.height)),
-                _ => None,
-            })
-            .unwrap_or_default();
-        let now = self.services.clock.wall();
-        Heartbeat {
-            duration_ms: now.as_millis().saturating_sub(self.since.as_millis()),
-            bitrate_bps: self.bitrate_bps(),
-            width,
-            height,
-            webrtc_viewers: u32::try_from(self.players.0.len()).unwrap_or(u32::MAX),
-            ..Heartbeat::default()
-        }
-    }
-
-    /// What the source sends, over what its rings hold.
-    fn bitrate_bps(&self) -> u64 {
-        let catalogue = self.media.0.catalogue();
-        let sources = catalogue.tracks.iter().filter(|info| info.derived_from.is_none());
-        sources.map(|info| info.track.bitrate_bps()).sum()
-    }
-
     fn beat(&self, ctx: &mut Context<Self>) {
         if self.ending {
             return;
         }
         let (broadcasts, app, id) = (self.services.broadcasts.clone(), self.app.clone(), self.id.clone());
-        let beat = self.heartbeat();
+        let beat = self.statistics.figures().heartbeat;
         ctx.spawn(async move { broadcasts.heartbeat(&app, &id, beat).await }.into_actor(self).map(
             |outcome, stream, _| {
                 if let Err(error) = outcome {
@@ -258,6 +236,7 @@ impl Actor for Stream {
                 .map(|reason, stream, ctx| stream.finish(reason, ctx)),
         );
         ctx.run_interval(HEARTBEAT, |stream, ctx| stream.beat(ctx));
+        ctx.run_interval(SAMPLE, |stream, _| stream.statistics.sample());
         for factory in &self.services.readers {
             actix_rt::spawn(serve(
                 Arc::clone(factory),
@@ -364,6 +343,7 @@ impl Handler<BeginPlay> for Stream {
         let end = SubscriberEnd { session, ending: ending.clone() };
         let guard = self.subscriber_ends.guard(end);
         self.players.0.insert(session, ending.clone());
+        self.statistics.set_players(self.players.0.len());
         tracing::info!(app = %self.app, stream = %self.id, %session, peer = %begin.permit.peer(), "player begins");
         let permit = begin.permit;
         let of_subscriber = ending.clone();

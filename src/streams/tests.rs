@@ -38,7 +38,13 @@ impl Node {
     async fn with_memory(readers: Vec<Arc<dyn ReaderFactory>>, media: Arc<MediaBudget>) -> Self {
         let (gate, broadcasts, _settings) = open_gate(&["LiveApp"]).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let services = Services { broadcasts: broadcasts.clone(), readers, media, clock };
+        let services = Services {
+            broadcasts: broadcasts.clone(),
+            readers,
+            media,
+            clock,
+            statistics: crate::LiveStatistics::default(),
+        };
         let applications = Applications::start(services, &[app()]);
         Self { gate, broadcasts, applications }
     }

@@ -50,7 +50,10 @@ fn what_a_client_sends_is_read_with_defaults() {
 fn keys_that_ams_does_not_know_are_refused_by_name() {
     for key in ["nmae", "anyoneWatching", "dbId", "stream_id", "kind"] {
         let json = format!(r#"{{"name":"n","{key}":null}}"#);
-        assert_eq!(Broadcast::parse(json.as_bytes()), Err(Unreadable::UnrecognizedField(key.to_owned())));
+        assert_eq!(
+            Broadcast::parse(json.as_bytes()),
+            Err(Unreadable::UnrecognizedField { field: key.to_owned(), class: "Broadcast" })
+        );
     }
 }
 

@@ -2,6 +2,7 @@ use base::{ManualClock, SeededRandomness, SystemClock, SystemRandomness, WallTim
 
 use super::*;
 use crate::testing::{InMemory, planes};
+use crate::{Endpoint, Matching, PlayListItem, SortKey};
 
 fn broadcasts(meta: Arc<dyn Meta>) -> Broadcasts {
     Broadcasts::new(meta, Arc::new(SystemClock), Arc::new(SystemRandomness), "node1")
@@ -115,7 +116,72 @@ async fn creation_is_refused_in_the_words_of_ams() {
         let up = Broadcast { sub_folder: Some("../x".to_owned()), ..named("t") };
         let error = broadcasts.create(&app(), up, None).await.unwrap_err();
         assert_eq!(error, CreateError::InvalidSubFolder);
+        for (kind, field) in [("ipCamera", "not an address"), ("streamSource", "file:///etc/passwd")] {
+            let source = Broadcast {
+                kind: Some(kind.to_owned()),
+                ip_addr: Some(field.to_owned()),
+                stream_url: Some(field.to_owned()),
+                ..named("t")
+            };
+            let error = broadcasts.create(&app(), source, None).await.unwrap_err();
+            assert_eq!(error.to_string(), "Stream url is not valid. ");
+        }
         assert_eq!(broadcasts.count(&app(), Which::All).await, Ok(1));
+    }
+}
+
+#[tokio::test]
+async fn endpoints_begin_as_created_and_empty_items_are_left_out() {
+    let broadcasts = broadcasts(Arc::new(InMemory::new(Arc::new(SystemClock))));
+    let item = |url: Option<&str>| PlayListItem { stream_url: url.map(str::to_owned), ..Default::default() };
+    let draft = Broadcast {
+        kind: Some("playlist".to_owned()),
+        end_point_list: Some(vec![Endpoint::default()]),
+        play_list_item_list: Some(vec![item(None), item(Some("http://a/b.mp4")), item(Some(""))]),
+        ..named("s")
+    };
+    let made = broadcasts.create(&app(), draft, None).await.unwrap();
+    let endpoint = Endpoint { status: Some("created".to_owned()), ..Endpoint::default() };
+    assert_eq!(made.end_point_list, Some(vec![endpoint]));
+    assert_eq!(made.play_list_item_list, Some(vec![item(Some("http://a/b.mp4"))]));
+}
+
+/// Every implementation's list, searched, narrowed down, sorted and paged.
+#[tokio::test]
+async fn lists_are_narrowed_down_sorted_and_paged() {
+    for plane in planes() {
+        let broadcasts = broadcasts(plane);
+        for (id, name, kind, room) in [
+            ("b", Some("Zebra"), "liveStream", None),
+            ("a", Some("apple"), "VoD", Some("room")),
+            ("d", None, "liveStream", Some("room")),
+            ("c", Some("Mango"), "liveStream", Some("Room")),
+        ] {
+            let draft = Broadcast {
+                name: name.map(str::to_owned),
+                kind: Some(kind.to_owned()),
+                main_track_stream_id: room.map(str::to_owned),
+                ..named(id)
+            };
+            broadcasts.create(&app(), draft, None).await.unwrap();
+        }
+        let app = app();
+        let of = |kind: &str, part: &str| Which::from(Matching::new(Some(kind.to_owned()), Some(part)));
+        let ids = |rows: Vec<Arc<Broadcast>>| -> String {
+            rows.iter().filter_map(|row| row.stream_id.clone()).collect()
+        };
+        let page = |which, offset, size| broadcasts.list(&app, which, offset, size);
+        assert_eq!(ids(page(of("", "A"), 0, 9).await.unwrap()), "abc");
+        assert_eq!(ids(page(of("", "a"), 1, 1).await.unwrap()), "b");
+        assert_eq!(ids(page(of("liveStream", "a"), 0, 9).await.unwrap()), "bc");
+        assert_eq!(broadcasts.count(&app, of("", "a")).await, Ok(3));
+        let by_name = Order { by: SortKey::Name, descending: true };
+        let sorted = |which, offset, size| broadcasts.list_sorted(&app, which, by_name, offset, size);
+        assert_eq!(ids(sorted(Which::All, 0, 9).await.unwrap()), "bcad");
+        assert_eq!(ids(sorted(Which::All, 1, 2).await.unwrap()), "ca");
+        assert_eq!(ids(sorted(of("liveStream", ""), 1, 9).await.unwrap()), "cd");
+        assert_eq!(broadcasts.subtracks(&app, &id("room")).await, Ok(vec![id("a"), id("d")]));
+        assert_eq!(broadcasts.subtracks(&app, &id("a")).await, Ok(vec![]));
     }
 }
 

@@ -1,5 +1,7 @@
 //! REST: broadcasts, lists, who may ask.
 
+use config::AppSettings;
+
 use super::*;
 
 #[actix_web::test]
@@ -34,21 +36,8 @@ async fn a_created_broadcast_is_shown_listed_counted_and_deleted() {
 #[actix_web::test]
 async fn a_live_stream_is_counted_and_deleting_it_stops_it() {
     let node = Node::new();
-    let app = AppName::new("LiveApp").unwrap();
     node.create(json!({ "streamId": "live1" })).await;
-    node.state
-        .broadcasts
-        .started(
-            &app,
-            &StreamId::new("live1").unwrap(),
-            StreamStarted {
-                publish_type: "RTMP".into(),
-                remote_ip: String::new(),
-                user_agent: String::new(),
-            },
-        )
-        .await
-        .unwrap();
+    node.begin("live1").await;
     let count = || node.get("/LiveApp/rest/v2/broadcasts/active-live-stream-count");
     assert_eq!(json_of(count().await).await, (StatusCode::OK, json!({ "number": 1 })));
 
@@ -69,115 +58,172 @@ async fn a_broadcast_that_cannot_be_created_says_why() {
             "Stream id is already being used. Please change stream id or keep it empty",
         ),
         (json!({ "streamId": "no/slash" }), "Stream id is not valid."),
-        (json!({ "streamId": null }), "stream id cannot be null"),
+        (json!({ "streamId": "ü" }), "Stream id is not valid."),
         (json!({ "subFolder": "../up" }), "Subfolder is not valid. "),
-        (json!({ "colour": 1 }), "Unrecognized field \"colour\", not marked as ignorable"),
+        (json!({ "type": "ipCamera" }), "Stream url is not valid. "),
+        (json!({ "type": "streamSource", "streamUrl": "file:///etc/passwd" }), "Stream url is not valid. "),
     ] {
         assert_eq!(node.create(body).await, (StatusCode::BAD_REQUEST, refused(message)));
     }
-    let malformed = from(HERE, Method::POST, "/LiveApp/rest/v2/broadcasts/create")
-        .insert_header(header::ContentType::json())
-        .set_payload("{\"name\":");
-    assert_eq!(node.call(malformed).await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(node.ids("0/10").await, ["taken"]);
-}
-
-#[actix_web::test]
-async fn a_body_may_be_absent_null_or_a_name_but_must_be_json() {
-    let node = Node::new();
-    let create = |body: &'static str, kind: &'static str| {
-        let mut request = from(HERE, Method::POST, "/LiveApp/rest/v2/broadcasts/create").set_payload(body);
-        if !kind.is_empty() {
-            request = request.insert_header((header::CONTENT_TYPE, kind));
-        }
-        node.call(request)
-    };
-    for (body, kind, name) in [
-        ("", "", Value::Null),
-        ("null", "application/json", Value::Null),
-        ("\"abc\"", "application/json;charset=UTF-8", json!("abc")),
-    ] {
-        let (status, created) = json_of(create(body, kind).await).await;
-        assert_eq!((status, &created["name"]), (StatusCode::OK, &name), "{body:?}");
-        assert!(created["streamId"].as_str().unwrap().len() > 16, "an id is generated");
-    }
-    for kind in ["", "text/plain", "application/x-www-form-urlencoded"] {
-        assert_eq!(create("{}", kind).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind:?}");
-    }
-}
-
-#[actix_web::test]
-async fn a_body_beyond_the_limit_is_413() {
-    let node = Node::new();
-    let request = from(HERE, Method::POST, "/LiveApp/rest/v2/broadcasts/create")
-        .insert_header(header::ContentType::json())
-        .set_payload(vec![b' '; base::limits::REST_BODY_BYTES_MAX + 1]);
-    let (status, result) = json_of(node.call(request).await).await;
-    assert_eq!((status, result), (StatusCode::PAYLOAD_TOO_LARGE, refused("Payload Too Large")));
 }
 
 #[actix_web::test]
 async fn auto_start_is_for_sources_and_stores_nothing() {
     let node = Node::new();
-    let create = |body| {
+    node.create(json!({ "streamId": "taken" })).await;
+    let create = |body: Value| {
         let path = "/LiveApp/rest/v2/broadcasts/create?autoStart=true";
         node.call(from(HERE, Method::POST, path).set_json(body))
     };
-    let answer = json_of(create(json!({ "streamId": "a" })).await).await;
     let needs_source = "Auto start query needs an IP camera or stream source.";
-    assert_eq!(answer, (StatusCode::OK, refused(needs_source)));
-    let (status, answer) = json_of(create(json!({ "streamId": "a", "type": "ipCamera" })).await).await;
-    assert_eq!((status, &answer["success"]), (StatusCode::OK, &json!(false)));
-    assert_eq!(node.ids("0/10").await, [""; 0]);
+    for (body, status, message) in [
+        (json!({ "streamId": "a" }), StatusCode::OK, needs_source),
+        (Value::Null, StatusCode::OK, "unexpected parameters received"),
+        (json!({ "streamId": "b/c" }), StatusCode::BAD_REQUEST, "Stream id is not valid."),
+        (
+            json!({ "streamId": "taken" }),
+            StatusCode::BAD_REQUEST,
+            "Stream id is already being used. Please change stream id or keep it empty",
+        ),
+        (
+            json!({ "streamId": "a", "type": "ipCamera" }),
+            StatusCode::OK,
+            "This server does not pull streams, so it cannot start one.",
+        ),
+    ] {
+        assert_eq!(json_of(create(body.clone()).await).await, (status, refused(message)), "{body}");
+    }
+    assert_eq!(node.ids("0/10").await, ["taken"]);
+}
+
+/// The text as AMS sends it: every key in its order, nulls included.
+#[actix_web::test]
+async fn a_created_broadcast_is_the_text_of_ams() {
+    let node = Node::new();
+    let request = from(HERE, Method::POST, "/LiveApp/rest/v2/broadcasts/create");
+    let response = node.call(request.set_json(json!({ "streamId": "s1", "name": "demo" }))).await;
+    assert_eq!(header_of(&response, "content-type"), "application/json");
+    let (status, text) = text_of(response).await;
+    let golden = include_str!("../../../schemas/golden/rest_broadcast.json");
+    assert_eq!((status, text.as_str()), (StatusCode::OK, golden.trim_end()));
 }
 
 #[actix_web::test]
-async fn lists_are_paged_filtered_and_sorted_as_in_ams() {
+async fn an_application_can_give_its_broadcasts_a_webhook() {
     let node = Node::new();
-    for (id, name, kind) in [
-        ("b", json!("Zebra"), "liveStream"),
-        ("a", json!("apple"), "ipCamera"),
-        ("d", Value::Null, "liveStream"),
-        ("c", json!("Mango"), "liveStream"),
+    let app = AppName::new("LiveApp").unwrap();
+    let settings: AppSettings = serde_json::from_value(json!({ "listenerHookURL": "http://hook" })).unwrap();
+    node.state.settings.seed(&app, &settings).await.unwrap();
+    for (body, hook) in [
+        (json!({ "streamId": "a" }), "http://hook"),
+        (json!({ "streamId": "b", "listenerHookURL": "" }), "http://hook"),
+        (json!({ "streamId": "c", "listenerHookURL": "http://own" }), "http://own"),
     ] {
-        node.clock.advance(Duration::from_secs(1));
-        node.create(json!({ "streamId": id, "name": name, "type": kind })).await;
-    }
-    for (path, expected) in [
-        ("0/10", vec!["a", "b", "c", "d"]),
-        ("1/2", vec!["b", "c"]),
-        ("-5/2", vec!["a", "b"]),
-        ("0/0", vec![]),
-        ("0/-1", vec![]),
-        ("9/10", vec![]),
-        ("0/10?type_by=ipCamera", vec!["a"]),
-        ("0/10?type_by=nothing", vec![]),
-        ("0/10?search=MANG", vec!["c"]),
-        ("0/10?search=D", vec!["d"]),
-        ("0/10?sort_by=name&order_by=asc", vec!["a", "c", "b", "d"]),
-        ("1/2?sort_by=name&order_by=asc", vec!["c", "b"]),
-        ("0/10?sort_by=date&order_by=desc", vec!["c", "d", "a", "b"]),
-        ("0/10?sort_by=date", vec!["a", "b", "c", "d"]),
-        ("0/10?sort_by=colour&order_by=asc", vec!["a", "b", "c", "d"]),
-        ("0/1?search=a&sort_by=date&order_by=asc", vec!["b"]),
-    ] {
-        assert_eq!(node.ids(path).await, expected, "{path}");
-    }
-    for path in ["x/10", "0/y", "0/99999999999", "0/1.5"] {
-        let response = node.get(&format!("/LiveApp/rest/v2/broadcasts/list/{path}")).await;
-        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(node.create(body).await.1["listenerHookURL"], hook);
     }
 }
 
 #[actix_web::test]
-async fn a_list_has_at_most_250_and_a_filter_sees_beyond_them() {
+async fn an_update_changes_what_is_not_null_and_what_ams_lets_be_changed() {
     let node = Node::new();
-    for i in 0..260 {
-        node.create(json!({ "streamId": format!("s{i:03}") })).await;
+    let (_, before) = node.create(json!({ "streamId": "s", "name": "n", "description": "d" })).await;
+    let ignored = json!({
+        "streamId": "t", "type": "VoD", "publishType": "SRT", "publish": false, "date": 1, "publicStream": false,
+        "is360": true, "category": "c", "mp4Enabled": 1, "webMEnabled": 1, "expireDurationMS": 1, "rtmpURL": "x",
+        "zombi": true, "rtmpViewerCount": 9, "hlsParameters": { "hlsTime": "4" }, "name": null,
+    });
+    assert_eq!(node.put("s", ignored).await, (StatusCode::OK, done("")));
+    assert_eq!(node.ask(Method::GET, "/s").await, before);
+
+    let applied = json!({
+        "name": "new", "status": "my own", "hlsViewerCount": 3, "originAdress": "there", "startTime": 5,
+        "virtual": true, "metaData": "{}", "plannedStartDate": 7, "webRTCViewerLimit": 2,
+        "encoderSettingsList": [{ "height": 240, "videoBitrate": 500_000, "audioBitrate": 32_000, "forceEncode": true, "forceSameResolutionEncode": false }],
+    });
+    assert_eq!(node.put("s", applied.clone()).await, (StatusCode::OK, done("")));
+    let after = node.ask(Method::GET, "/s").await;
+    for (key, value) in applied.as_object().unwrap() {
+        assert_eq!(&after[key], value, "{key}");
     }
-    assert_eq!(node.ids("0/1000").await.len(), 250);
-    assert_eq!(node.ids("250/1000").await.len(), 10);
-    assert_eq!(node.ids("0/10?search=s259").await, ["s259"]);
+    assert_eq!((&after["description"], &after["streamId"]), (&json!("d"), &json!("s")));
+}
+
+#[actix_web::test]
+async fn an_update_that_cannot_be_is_a_result_that_says_why() {
+    let node = Node::new();
+    let camera = json!({ "streamId": "camera", "type": "ipCamera", "ipAddr": "192.0.2.7" });
+    assert_eq!(node.create(camera).await.0, StatusCode::OK);
+    node.create(json!({ "streamId": "s" })).await;
+    for (id, body, message) in [
+        ("unknown", json!({ "name": "n" }), "Broadcast with streamId: unknown does not exist"),
+        ("a%0Ab", json!({}), "Broadcast with streamId: a_b does not exist"),
+        ("s", Value::Null, ""),
+        ("s", json!({ "subFolder": "a/../b" }), "Subfolder is not valid. "),
+        ("camera", json!({ "streamUrl": "file:///etc/passwd" }), "Stream URL is not valid"),
+    ] {
+        assert_eq!(node.put(id, body.clone()).await, (StatusCode::OK, refused(message)), "{id} {body}");
+    }
+    let nothing = node.call(from(HERE, Method::PUT, "/LiveApp/rest/v2/broadcasts/s")).await;
+    assert_eq!(json_of(nothing).await, (StatusCode::OK, refused("")));
+    // The status of a source is the server's.
+    assert_eq!(node.put("camera", json!({ "status": "finished", "name": "n" })).await.1, done(""));
+    let camera = node.ask(Method::GET, "/camera").await;
+    assert_eq!((&camera["status"], &camera["name"]), (&json!("created"), &json!("n")));
+}
+
+#[actix_web::test]
+async fn several_are_deleted_in_order_up_to_the_first_that_fails() {
+    let node = Node::new();
+    let idle = "broadcast is deleted but could not stopped ";
+    let with_body = |body: Value| {
+        let path = "/LiveApp/rest/v2/broadcasts/bulk";
+        node.call(from(HERE, Method::DELETE, path).set_json(body))
+    };
+    for id in ["a", "b", "c", "d", "e", "f"] {
+        node.create(json!({ "streamId": id })).await;
+    }
+    for blank in ["", "?ids=", "?ids=%20", "?other=a"] {
+        assert_eq!(node.ask(Method::DELETE, blank).await, refused("ids parameter is blank"), "{blank}");
+    }
+    assert_eq!(node.ask(Method::DELETE, "/?ids=a,b,").await, done(idle));
+    assert_eq!(node.ask(Method::DELETE, "?ids=c,unknown,d").await, refused(""));
+    assert_eq!(node.ids("0/10").await, ["d", "e", "f"]);
+    assert_eq!(json_of(with_body(json!(["d", "e"])).await).await, (StatusCode::OK, done(idle)));
+    assert_eq!(json_of(with_body(json!([])).await).await, (StatusCode::OK, refused("")));
+    assert_eq!(with_body(json!({ "ids": [] })).await.status(), StatusCode::BAD_REQUEST);
+    let too_many = vec!["f"; base::limits::REST_IDS_MAX + 1];
+    assert_eq!(with_body(json!(too_many)).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(node.ids("0/10").await, ["f"]);
+}
+
+#[actix_web::test]
+async fn the_tracks_of_a_room_go_with_it_unless_told_otherwise() {
+    let node = Node::new();
+    for room in ["r1", "r2", "r3"] {
+        node.create(json!({ "streamId": room, "virtual": true })).await;
+        for track in ["a", "b"] {
+            node.create(json!({ "streamId": format!("{room}{track}"), "mainTrackStreamId": room })).await;
+        }
+    }
+    node.ask(Method::DELETE, "/r1").await;
+    node.ask(Method::DELETE, "/r2?deleteSubtracks=false").await;
+    node.ask(Method::DELETE, "?ids=r3").await;
+    assert_eq!(node.ids("0/10").await, ["r2a", "r2b", "r3a", "r3b"]);
+}
+
+#[actix_web::test]
+async fn a_stop_succeeds_only_when_something_was_running() {
+    let node = Node::new();
+    node.create(json!({ "streamId": "idle" })).await;
+    node.create(json!({ "streamId": "room", "virtual": true })).await;
+    assert_eq!(node.ask(Method::POST, "/live1/stop").await, refused(""), "nobody registered it");
+    node.create(json!({ "streamId": "live1", "mainTrackStreamId": "room" })).await;
+    assert_eq!(node.ask(Method::POST, "/live1/stop").await, done(""));
+    assert_eq!(node.ask(Method::POST, "/room/stop").await, done(""));
+    for path in ["/idle/stop", "/room/stop?stopSubtracks=false", "/unknown/stop", "/no%20id/stop"] {
+        assert_eq!(node.ask(Method::POST, path).await, refused(""), "{path}");
+    }
 }
 
 #[actix_web::test]
@@ -187,49 +233,16 @@ async fn the_node_tells_its_applications_and_version() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(applications, json!({ "applications": ["LiveApp", "WebRTCAppEE"] }));
     let (_, version) = json_of(node.get("/rest/v2/version").await).await;
-    assert_eq!(version["versionName"], env!("CARGO_PKG_VERSION"));
-}
-
-#[actix_web::test]
-async fn every_rest_path_is_closed_to_other_machines() {
-    let node = Node::new();
-    let paths = crate::ROUTES.iter().map(|route| {
-        let prefix = match route.scope {
-            crate::Scope::Application => "/LiveApp/rest/v2",
-            crate::Scope::Node => "/rest/v2",
-        };
-        (route.verb.clone(), format!("{prefix}{}", route.path.replace(['{', '}'], "")))
-    });
-    let unknown =
-        ["/LiveApp/rest/v2/nothing", "/rest/v2/nothing", "/rest", "/LiveApp/%72est/v2/broadcasts/a"]
-            .map(|path| (Method::GET, path.to_owned()));
-    for (verb, path) in paths.chain(unknown) {
-        let request = from(ELSEWHERE, verb, &path)
-            .insert_header(("x-forwarded-for", "127.0.0.1"))
-            .insert_header(("x-real-ip", "127.0.0.1"));
-        let answer = json_of(node.call(request).await).await;
-        assert_eq!(answer, (StatusCode::FORBIDDEN, refused("Not allowed IP")), "{path}");
-    }
-}
-
-#[actix_web::test]
-async fn what_the_route_table_lacks_is_404_and_a_wrong_verb_names_the_right_ones() {
-    let node = Node::new();
-    for path in [
-        "/rest/v2/nothing",
-        "/rest",
-        "/rest/v1/version",
-        "/LiveApp/rest/v2/broadcasts",
-        "/LiveApp/rest/v2/broadcasts/a/b",
-        "/NoApp/rest/v2/broadcasts/a",
-        "/liveapp/rest/v2/broadcasts/a",
-    ] {
-        let answer = json_of(node.get(path).await).await;
-        assert_eq!(answer, (StatusCode::NOT_FOUND, refused("Not Found")), "{path}");
-    }
-    let response = node.call(from(HERE, Method::PATCH, "/LiveApp/rest/v2/broadcasts/a")).await;
-    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(header_of(&response, "allow"), "GET, HEAD, DELETE");
+    assert_eq!(version, json!({ "versionName": env!("CARGO_PKG_VERSION"), "versionType": "Penstock" }));
+    let (_, text) = text_of(node.get("/LiveApp/rest/v2/version").await).await;
+    let expected = concat!(
+        r#"{"versionName":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#"","versionType":"Penstock","buildNumber":null}"#
+    );
+    assert_eq!(text, expected);
+    let (status, document) = json_of(node.get("/rest/v2/openapi.json").await).await;
+    assert_eq!((status, &document["info"]["title"]), (StatusCode::OK, &json!("Penstock REST v2")));
 }
 
 #[actix_web::test]
@@ -246,7 +259,12 @@ async fn a_store_that_does_not_answer_is_503_and_promises_nothing() {
         (Method::DELETE, "s1"),
         (Method::GET, "list/0/10"),
         (Method::GET, "list/0/10?search=a"),
+        (Method::GET, "list/0/10?sort_by=name&order_by=asc"),
         (Method::GET, "active-live-stream-count"),
+        (Method::GET, "count/a"),
+        (Method::GET, "total-broadcast-statistics"),
+        (Method::GET, "s1/broadcast-statistics"),
+        (Method::POST, "s1/stop"),
     ] {
         let response = node.call(from(HERE, verb, &format!("/LiveApp/rest/v2/broadcasts/{path}"))).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");

@@ -129,6 +129,9 @@ impl Connection {
                     Ok(0) | Err(_) => self.session.handle_end(),
                     Ok(bytes) => {
                         self.received.increment(bytes as u64);
+                        if let Some(live) = &self.live {
+                            live.grant.media.count_received(bytes as u64);
+                        }
                         self.session.handle(&self.buffer, now);
                         if self.unfinished.hold(self.session.unfinished_bytes()).is_err() {
                             self.session.end(CloseReason::MemorySpent);

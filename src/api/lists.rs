@@ -1,0 +1,70 @@
+//! Lists and counts of broadcasts.
+
+use actix_web::HttpResponse;
+use base::AppName;
+use cluster_model::{Matching, Order, SortKey, Which};
+use serde::Deserialize;
+
+use crate::ApiState;
+use crate::answer::{SimpleStat, not_found, ok, unavailable};
+use crate::body::read_query;
+use crate::broadcasts::shown;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ListQuery {
+    type_by: Option<String>,
+    sort_by: Option<String>,
+    order_by: Option<String>,
+    search: Option<String>,
+}
+
+impl ListQuery {
+    /// Sorting takes both `sort_by` and `order_by`; what `sort_by` does not know does not sort, and what is
+    /// not `desc` ascends (AMS).
+    fn order(&self) -> Option<Order> {
+        let by = match self.sort_by.as_deref() {
+            Some("name") => SortKey::Name,
+            Some("date") => SortKey::Date,
+            Some("status") => SortKey::Status,
+            _ => return None,
+        };
+        Some(Order { by, descending: self.order_by.as_deref()? == "desc" })
+    }
+}
+
+/// `GET /list/{offset}/{size}`: an array of at most 250. 404 for what is no number, as Jersey does.
+pub(crate) async fn list(
+    state: &ApiState,
+    app: &AppName,
+    offset: &str,
+    size: &str,
+    query: &str,
+) -> HttpResponse {
+    let (Ok(offset), Ok(size)) = (offset.parse::<i32>(), size.parse::<i32>()) else { return not_found() };
+    let (offset, size) = (usize::try_from(offset).unwrap_or(0), usize::try_from(size).unwrap_or(0));
+    let query: ListQuery = read_query(query);
+    let order = query.order();
+    let which = Which::from(Matching::new(query.type_by, query.search.as_deref()));
+    let page = match order {
+        Some(order) if size > 0 => state.broadcasts.list_sorted(app, which, order, offset, size).await,
+        _ => state.broadcasts.list(app, which, offset, size).await,
+    };
+    match page {
+        Ok(page) => ok(&page.iter().map(|row| shown(state, app, row)).collect::<Vec<_>>()),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// `GET /count` and `GET /active-live-stream-count`.
+pub(crate) async fn count(state: &ApiState, app: &AppName, which: Which) -> HttpResponse {
+    match state.broadcasts.count(app, which).await {
+        Ok(number) => ok(&SimpleStat { number }),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// `GET /count/{search}`.
+pub(crate) async fn count_matching(state: &ApiState, app: &AppName, search: &str) -> HttpResponse {
+    count(state, app, Which::from(Matching::new(None, Some(search)))).await
+}

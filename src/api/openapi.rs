@@ -1,0 +1,247 @@
+//! The description of REST for client generators: paths and verbs from the route table, shapes from the types
+//! that are read and answered.
+
+use cluster_model::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown};
+use utoipa::ToSchema;
+use utoipa::openapi::path::{
+    HttpMethod, Operation as PathOperation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    ResponseBuilder,
+};
+
+use crate::answer::{Outcome, SimpleStat};
+use crate::management::{Liveness, Version};
+use crate::routes::{Operation, ROUTES, Role, Route, Scope};
+use crate::statistics::{AppBroadcastStatistics, BasicStreamInfo, BroadcastStatistics};
+
+/// A parameter of a query and what it does.
+type Parameter = (&'static str, &'static str);
+
+const LIST: &[Parameter] = &[
+    ("type_by", "Only broadcasts of this type"),
+    ("sort_by", "name, date or status; sorts only together with order_by"),
+    ("order_by", "desc for descending, else ascending"),
+    ("search", "Only broadcasts whose id or name holds this text, in whatever case"),
+];
+
+/// What the table does not say of a route.
+struct Description {
+    summary: &'static str,
+    query: &'static [Parameter],
+    body: Option<RefOr<Schema>>,
+    answer: RefOr<Schema>,
+    /// Another status than 200 that has a meaning of its own.
+    failure: Option<(&'static str, &'static str)>,
+}
+
+fn describe(operation: Operation) -> Description {
+    let plain = |summary, answer| Description { summary, query: &[], body: None, answer, failure: None };
+    match operation {
+        Operation::CreateBroadcast => Description {
+            query: &[("autoStart", "true asks to pull a source, which this server refuses in the answer")],
+            body: Some(named::<Broadcast>()),
+            failure: Some(("400", "The id is taken or invalid, an address or a folder is invalid")),
+            ..plain("Stores a new broadcast", named::<Shown>())
+        },
+        Operation::GetBroadcast => Description {
+            failure: Some(("404", "There is no such broadcast")),
+            ..plain("Shows one broadcast", named::<Shown>())
+        },
+        Operation::UpdateBroadcast => Description {
+            body: Some(named::<Broadcast>()),
+            ..plain("Changes the fields that are not null", named::<Outcome>())
+        },
+        Operation::DeleteBroadcast => Description {
+            query: &[("deleteSubtracks", "false keeps the tracks of a room")],
+            ..plain("Ends and deletes a broadcast", named::<Outcome>())
+        },
+        Operation::DeleteBroadcasts => Description {
+            query: &[("ids", "Ids, separated by commas")],
+            ..plain("Ends and deletes broadcasts, up to the first that fails", named::<Outcome>())
+        },
+        Operation::DeleteListedBroadcasts => Description {
+            body: Some(array(ObjectBuilder::new().schema_type(Type::String).into())),
+            ..plain("Ends and deletes broadcasts, up to the first that fails", named::<Outcome>())
+        },
+        Operation::StopBroadcast => Description {
+            query: &[("stopSubtracks", "false lets the tracks of a room go on")],
+            ..plain("Ends the publisher of a broadcast", named::<Outcome>())
+        },
+        Operation::ListBroadcasts => Description {
+            query: LIST,
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain("Lists broadcasts, at most 250 at a time", array(named::<Shown>()))
+        },
+        Operation::CountBroadcasts => plain("Counts all broadcasts", named::<SimpleStat>()),
+        Operation::CountMatchingBroadcasts => {
+            plain("Counts the broadcasts whose id or name holds a text", named::<SimpleStat>())
+        }
+        Operation::CountLiveBroadcasts => plain("Counts the live broadcasts", named::<SimpleStat>()),
+        Operation::GetStatistics => {
+            plain("Counts the viewers of a broadcast; -1 is unknown", named::<BroadcastStatistics>())
+        }
+        Operation::GetTotalStatistics => {
+            plain("Counts the viewers of the application", named::<AppBroadcastStatistics>())
+        }
+        Operation::GetStreamInfo => {
+            plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
+        }
+        Operation::GetApplicationVersion | Operation::GetVersion => {
+            plain("Says what this server is", named::<Version>())
+        }
+        Operation::ListApplications => plain("Lists the applications", object()),
+        Operation::GetLiveness => plain("Says that the node answers", named::<Liveness>()),
+        Operation::GetOpenApi => plain("This description", object()),
+    }
+}
+
+/// The document as JSON, as it is served and stands in `schemas/openapi.json`.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn openapi_json() -> serde_json::Result<String> {
+    document().to_pretty_json().map(|text| text + "\n")
+}
+
+fn document() -> OpenApi {
+    let mut paths = Paths::new();
+    for route in ROUTES {
+        let item = PathItem::new(verb(route), operation(route));
+        match paths.paths.get_mut(&route.full_path()) {
+            Some(there) => there.merge_operations(item),
+            None => {
+                paths.paths.insert(route.full_path(), item);
+            }
+        }
+    }
+    let components = ComponentsBuilder::new()
+        .schema_from::<Broadcast>()
+        .schema_from::<Shown>()
+        .schema_from::<Endpoint>()
+        .schema_from::<PlayListItem>()
+        .schema_from::<HlsParameters>()
+        .schema_from::<EncoderSettings>()
+        .schema_from::<Outcome>()
+        .schema_from::<SimpleStat>()
+        .schema_from::<BroadcastStatistics>()
+        .schema_from::<AppBroadcastStatistics>()
+        .schema_from::<BasicStreamInfo>()
+        .schema_from::<Version>()
+        .schema_from::<Liveness>();
+    let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));
+    let info = InfoBuilder::new()
+        .title("Penstock REST v2")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Ant Media Server's REST v2, as far as Penstock speaks it. A failure is mostly a 200 whose `success` \
+             is false. Below `/{app}` once per application.",
+        ))
+        .license(Some(licence.build()));
+    OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components.build())).build()
+}
+
+fn verb(route: &Route) -> HttpMethod {
+    match route.verb.as_str() {
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "DELETE" => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}
+
+fn operation(route: &Route) -> PathOperation {
+    let Description { summary, query, body, answer, failure } = describe(route.operation);
+    let reach = match route.role {
+        Role::Everyone => "Answers everyone.",
+        Role::Machine => "Answers the machine itself.",
+    };
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(format!("{:?}", route.operation)))
+        .tag(match route.scope {
+            Scope::Application => "application",
+            Scope::Node => "node",
+        })
+        .summary(Some(summary))
+        .description(Some(reach))
+        .response("200", ResponseBuilder::new().description("The answer").content(JSON, content(answer)));
+    if let Some((status, when)) = failure {
+        let response = ResponseBuilder::new().description(when).content(JSON, content(named::<Outcome>()));
+        operation = operation.response(status, response);
+    }
+    if let Some(body) = body {
+        let body = RequestBodyBuilder::new().required(Some(Required::False)).content(JSON, content(body));
+        operation = operation.request_body(Some(body.build()));
+    }
+    let path = route.full_path();
+    for part in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        let kind = if matches!(part, "offset" | "size") { Type::Integer } else { Type::String };
+        let parameter = parameter(part, ParameterIn::Path, Required::True, kind);
+        operation = operation.parameter(parameter);
+    }
+    for &(name, meaning) in query {
+        let parameter = parameter(name, ParameterIn::Query, Required::False, Type::String);
+        operation = operation.parameter(parameter.description(Some(meaning)));
+    }
+    operation.build()
+}
+
+const JSON: &str = "application/json";
+
+fn parameter(name: &str, place: ParameterIn, required: Required, kind: Type) -> ParameterBuilder {
+    let schema = ObjectBuilder::new().schema_type(kind);
+    ParameterBuilder::new().name(name).parameter_in(place).required(required).schema(Some(schema))
+}
+
+fn content(schema: RefOr<Schema>) -> utoipa::openapi::Content {
+    ContentBuilder::new().schema(Some(schema)).build()
+}
+
+fn named<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+fn array(of: RefOr<Schema>) -> RefOr<Schema> {
+    ArrayBuilder::new().items(of).into()
+}
+
+fn object() -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::Object).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_every_name_is_explained() {
+        let text = openapi_json().unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for route in ROUTES {
+            let verb = route.verb.as_str().to_lowercase();
+            let described = &document["paths"][route.full_path()][verb];
+            assert_eq!(described["operationId"], json!(format!("{:?}", route.operation)), "{route:?}");
+        }
+        for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_shapes_have_the_names_of_the_wire() {
+        let document: serde_json::Value = serde_json::from_str(&openapi_json().unwrap()).unwrap();
+        let schemas = &document["components"]["schemas"];
+        let described = schemas["Broadcast"]["properties"].as_object().unwrap();
+        let written = serde_json::to_value(Broadcast::default()).unwrap();
+        assert_eq!(
+            described.keys().collect::<Vec<_>>(),
+            written.as_object().unwrap().keys().collect::<Vec<_>>()
+        );
+        assert!(schemas["Result"]["properties"]["dataId"].is_object());
+    }
+}

@@ -1,0 +1,112 @@
+//! The route table as a client meets it.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{ROUTES, Role, Route};
+
+fn path_of(route: &Route) -> String {
+    route.full_path().replace("{app}", "LiveApp").replace(['{', '}'], "")
+}
+
+/// Walks the table: each row is answered by its handler, each other verb is refused, and no handler is
+/// without a row.
+#[actix_web::test]
+async fn the_table_is_what_the_server_answers() {
+    let node = Node::new();
+    let verbs = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+    for path in ROUTES.iter().map(path_of).collect::<BTreeSet<_>>() {
+        let mut allowed: Vec<_> =
+            ROUTES.iter().filter(|route| path_of(route) == path).map(|route| route.verb.clone()).collect();
+        for verb in &verbs {
+            let response = node.call(from(HERE, verb.clone(), &path)).await;
+            let (wrong_verb, status) = (StatusCode::METHOD_NOT_ALLOWED, response.status());
+            if !allowed.contains(verb) {
+                assert_eq!(status, wrong_verb, "{verb} {path}");
+                continue;
+            }
+            // Lists are asked for offset "offset", and there is no broadcast "id": that is 404 in words of
+            // its own where the row is served. A row without a handler would be 404 with a log line.
+            let may_be_absent = path.contains("/list/") || (verb == Method::GET && path.ends_with("/id"));
+            let expected = if may_be_absent { StatusCode::NOT_FOUND } else { StatusCode::OK };
+            assert_eq!(status, expected, "{verb} {path}");
+        }
+        let response = node.call(from(HERE, Method::OPTIONS, &path)).await;
+        let status = response.status();
+        let mut told: Vec<_> = header_of(&response, "allow").split(", ").map(str::to_owned).collect();
+        if allowed.contains(&Method::GET) {
+            allowed.push(Method::HEAD);
+            let head = node.call(from(HERE, Method::HEAD, &path)).await;
+            let get = node.call(from(HERE, Method::GET, &path)).await;
+            assert_eq!(head.status(), get.status(), "{path}");
+        }
+        allowed.push(Method::OPTIONS);
+        let mut allowed: Vec<_> = allowed.iter().map(|verb| verb.as_str().to_owned()).collect();
+        told.sort();
+        allowed.sort();
+        assert_eq!((status, told), (StatusCode::OK, allowed), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn liveness_is_for_everyone_and_nothing_else_is() {
+    let open: Vec<_> = ROUTES.iter().filter(|route| route.role == Role::Everyone).collect();
+    assert_eq!(open.iter().map(|route| route.full_path()).collect::<Vec<_>>(), ["/rest/v2/liveness"]);
+    let (status, text) =
+        text_of(Node::new().call(from(ELSEWHERE, Method::GET, "/rest/v2/liveness")).await).await;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, r#"{"host":"node1","status":"ok"}"#));
+}
+
+/// What is generated from the table stands in `schemas`.
+#[test]
+fn the_files_in_schemas_are_the_codes_own() {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
+    for (name, generated) in
+        [("routes.json", crate::routes_json()), ("openapi.json", crate::openapi_json().unwrap())]
+    {
+        let path = schemas.join(name);
+        if std::env::var_os("PENSTOCK_BLESS").is_some() {
+            std::fs::write(&path, &generated).unwrap();
+        }
+        let held = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(held == generated, "schemas/{name} is old: run `make fix`");
+        serde_json::from_str::<Value>(&held).unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn every_rest_path_is_closed_to_other_machines() {
+    let node = Node::new();
+    let closed = crate::ROUTES.iter().filter(|route| route.role != Role::Everyone);
+    let paths = closed.map(|route| (route.verb.clone(), path_of(route)));
+    let unknown =
+        ["/LiveApp/rest/v2/nothing", "/rest/v2/nothing", "/rest", "/LiveApp/%72est/v2/broadcasts/a"]
+            .map(|path| (Method::GET, path.to_owned()));
+    for (verb, path) in paths.chain(unknown) {
+        let request = from(ELSEWHERE, verb, &path)
+            .insert_header(("x-forwarded-for", "127.0.0.1"))
+            .insert_header(("x-real-ip", "127.0.0.1"));
+        let answer = json_of(node.call(request).await).await;
+        assert_eq!(answer, (StatusCode::FORBIDDEN, refused("Not allowed IP")), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn what_the_route_table_lacks_is_404_and_a_wrong_verb_names_the_right_ones() {
+    let node = Node::new();
+    for path in [
+        "/rest/v2/nothing",
+        "/rest",
+        "/rest/v1/version",
+        "/LiveApp/rest/v2/broadcasts/a/token",
+        "/LiveApp/rest/v2/broadcasts/a/b",
+        "/NoApp/rest/v2/broadcasts/a",
+        "/liveapp/rest/v2/broadcasts/a",
+    ] {
+        let answer = json_of(node.get(path).await).await;
+        assert_eq!(answer, (StatusCode::NOT_FOUND, refused("Not Found")), "{path}");
+    }
+    let response = node.call(from(HERE, Method::PATCH, "/LiveApp/rest/v2/broadcasts/a")).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(header_of(&response, "allow"), "GET, HEAD, PUT, DELETE, OPTIONS");
+}
