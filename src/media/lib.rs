@@ -40,4 +40,4 @@ pub use stream::{Demand, DemandGuard, StreamMedia};
 pub use timeline::{Placed, Timeline, TimelineEvent};
 pub use track::{PacketReader, Track, TrackWriter, WriteError};
 pub use unit::Unit;
-pub use way::{Way, webrtc_way};
+pub use way::{Conversion, Way, codec_table_markdown, webrtc_way};

@@ -18,13 +18,13 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Send
             return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
         }
         match media::webrtc_way(video) {
-            Way::Pass | Way::Transcode => sendable.video = true,
+            Way::Pass | Way::Transcode(_) => sendable.video = true,
             Way::Refuse(why) => return Err(format!("the stream's video is {why}")),
         }
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match media::webrtc_way(audio) {
-            Way::Pass | Way::Transcode => sendable.audio = true,
+            Way::Pass | Way::Transcode(_) => sendable.audio = true,
             Way::Refuse(why) if sendable.video => {
                 tracing::info!(track = %audio.id, %why, "a player gets no sound");
             }
