@@ -54,7 +54,11 @@ enum Rule {
 const TABLE: &[Row] = &[
     Row { source: "H.264 without B-frames", fits: |info| h264(info) && !info.reorders, webrtc: Rule::Pass },
     Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Refuse(b_frames) },
-    Row { source: "Opus", fits: opus, webrtc: Rule::Pass },
+    Row { source: "HEVC", fits: |info| matches!(info.config, CodecConfig::Hevc(_)), webrtc: Rule::Refuse(hevc) },
+    Row { source: "AV1", fits: |info| matches!(info.config, CodecConfig::Av1(_)), webrtc: Rule::Pass },
+    Row { source: "VP9", fits: |info| matches!(info.config, CodecConfig::Vp9(_)), webrtc: Rule::Pass },
+    Row { source: "Opus, mono or stereo", fits: |info| opus_channels(info).is_some_and(|channels| channels <= 2), webrtc: Rule::Pass },
+    Row { source: "Opus with more channels", fits: |info| opus_channels(info).is_some(), webrtc: Rule::Refuse(surround_opus) },
     Row { source: "AAC-LC, mono or stereo, 44.1 or 48 kHz", fits: plain_aac, webrtc: Rule::Transcode(Conversion::OpusInProcess) },
     Row { source: "other AAC", fits: aac, webrtc: Rule::Refuse(odd_aac) },
 ];
@@ -63,8 +67,11 @@ fn h264(info: &TrackInfo) -> bool {
     matches!(info.config, CodecConfig::H264(_))
 }
 
-fn opus(info: &TrackInfo) -> bool {
-    matches!(info.config, CodecConfig::Opus(_))
+fn opus_channels(info: &TrackInfo) -> Option<u8> {
+    match info.config {
+        CodecConfig::Opus(opus) => Some(opus.channels),
+        _ => None,
+    }
 }
 
 fn aac(info: &TrackInfo) -> bool {
@@ -79,6 +86,16 @@ fn plain_aac(info: &TrackInfo) -> bool {
 fn b_frames(_: &TrackInfo) -> String {
     "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder (bf=0, or tune zerolatency)"
         .to_owned()
+}
+
+// Chromium decodes it with the machine's hardware only, and few machines have the part.
+fn hevc(_: &TrackInfo) -> String {
+    "HEVC, which browsers do not take over WebRTC; use H.264, AV1 or VP9".to_owned()
+}
+
+fn surround_opus(info: &TrackInfo) -> String {
+    let channels = opus_channels(info).unwrap_or_default();
+    format!("Opus with {channels} channels is not supported for WebRTC players; use mono or stereo")
 }
 
 fn odd_aac(info: &TrackInfo) -> String {

@@ -240,7 +240,9 @@ impl Session {
         if let Phase::Asking(live) | Phase::Publishing(live) = &self.phase {
             let text = match &reason {
                 CloseReason::UnsupportedCodec(codec) => {
-                    format!("The codec {codec} is not supported. Use H.264 video and AAC audio.")
+                    format!(
+                        "The codec {codec} is not supported. Use H.264, AV1 or VP9 video and AAC or Opus audio."
+                    )
                 }
                 CloseReason::Ended(reason) => format!("The server ended the stream: {reason}."),
                 other => format!("The stream was ended: {other}."),

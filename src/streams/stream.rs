@@ -9,7 +9,7 @@ use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use base::{AppName, ExitReason, MediaTime, SessionId, StreamId, WallTime, limits};
 use cluster_model::{Heartbeat, StreamStarted};
-use media::{CodecConfig, StreamMedia};
+use media::StreamMedia;
 use observe::metric;
 use security::Permit;
 
@@ -205,10 +205,7 @@ impl Stream {
             .catalogue()
             .tracks
             .iter()
-            .find_map(|info| match &info.config {
-                CodecConfig::H264(h264) => Some((h264.width, h264.height)),
-                _ => None,
-            })
+            .find_map(|info| info.config.picture_size())
             .unwrap_or_default();
         let now = self.services.clock.wall();
         Heartbeat {

@@ -1,6 +1,6 @@
 //! What of a stream a WebRTC player can be sent.
 
-use media::{Catalogue, Kind, Way};
+use media::{Catalogue, Codec, Kind, Way};
 
 /// The kinds of media that go out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) struct Sendable {
 pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Sendable, String> {
     let mut sendable = Sendable::default();
     if let Some(video) = catalogue.source(Kind::Video) {
-        if !h264_enabled {
+        if !h264_enabled && video.config.codec() == Codec::H264 {
             return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
         }
         match media::webrtc_way(video) {
