@@ -55,7 +55,7 @@ pub const RTMP_MESSAGE_BYTES_BEFORE_PUBLISH_MAX: usize = 64 * 1024;
 pub const RTMP_REASSEMBLY_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Chunk streams per connection. More: ended.
 pub const RTMP_CHUNK_STREAMS_MAX: usize = 64;
-/// Chunk size a peer may set (the protocol's own limit is 16,777,215). Larger: ended.
+/// Chunk size that is used at most; no message is longer. A peer that sets a larger one means this one.
 pub const RTMP_CHUNK_SIZE_MAX: u32 = 16_777_215;
 /// Bytes a peer may send before the handshake and `connect` are through. More: ended.
 pub const RTMP_BYTES_BEFORE_CONNECT_MAX: usize = 128 * 1024;

@@ -2,11 +2,14 @@
 
 mod audio;
 mod codec;
+mod enhanced;
 mod video;
 
 pub use audio::{AudioBody, AudioTag};
 pub use codec::CodecName;
 pub use video::{FrameType, VideoBody, VideoTag};
+
+use bytes::{Buf, Bytes};
 
 /// Why a tag body gave nothing to decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,26 +26,27 @@ pub enum FlvError {
         /// The codec's name.
         codec: CodecName,
     },
+    /// A codec of sound in a video message, or the reverse.
+    #[error("the codec does not belong into a message of this kind")]
+    WrongKind,
     /// A packet type the specifications have not given out.
     #[error("the packet type {0} is not known")]
     BadPacketType(u8),
 }
 
-/// A cursor over a tag body that cannot run past its end.
-struct Body<'a> {
-    bytes: &'a bytes::Bytes,
-    at: usize,
+/// A tag body that is read from its front, and never past its end.
+struct Body {
+    bytes: Bytes,
 }
 
-impl<'a> Body<'a> {
-    fn new(bytes: &'a bytes::Bytes) -> Self {
-        Self { bytes, at: 0 }
+impl Body {
+    fn new(bytes: &Bytes) -> Self {
+        Self { bytes: bytes.clone() }
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], FlvError> {
-        let taken = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()).copied();
-        let taken = taken.ok_or(FlvError::Truncated)?;
-        self.at += N;
+        let taken = self.bytes.first_chunk::<N>().copied().ok_or(FlvError::Truncated)?;
+        self.bytes.advance(N);
         Ok(taken)
     }
 
@@ -50,32 +54,21 @@ impl<'a> Body<'a> {
         self.take::<1>().map(|[byte]| byte)
     }
 
-    fn skip(&mut self, count: usize) -> Result<(), FlvError> {
-        if self.bytes.len().saturating_sub(self.at) < count {
+    /// The next `count` bytes as a body of their own.
+    fn part(&mut self, count: usize) -> Result<Self, FlvError> {
+        if self.bytes.len() < count {
             return Err(FlvError::Truncated);
         }
-        self.at += count;
-        Ok(())
+        Ok(Self { bytes: self.bytes.split_to(count) })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     /// The rest, sharing the tag's memory.
-    fn rest(self) -> bytes::Bytes {
-        self.bytes.slice(self.at..)
-    }
-
-    /// Reads past Enhanced RTMP's ModEx prefixes and returns the packet type behind them. Each
-    /// prefix takes at least three bytes, so the loop ends with the body.
-    fn skip_mod_ex(&mut self, mut packet_type: u8) -> Result<u8, FlvError> {
-        const MOD_EX: u8 = 7;
-        while packet_type == MOD_EX {
-            let mut size = usize::from(self.byte()?) + 1;
-            if size == 256 {
-                size = usize::from(u16::from_be_bytes(self.take()?)) + 1;
-            }
-            self.skip(size)?;
-            packet_type = self.byte()? & 0x0f;
-        }
-        Ok(packet_type)
+    fn rest(self) -> Bytes {
+        self.bytes
     }
 }
 

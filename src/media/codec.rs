@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use crate::aac::AacConfig;
+use crate::av1::Av1Config;
 use crate::h264::H264Config;
+use crate::hevc::HevcConfig;
+use crate::opus::OpusConfig;
+use crate::vp9::Vp9Config;
 
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +33,12 @@ impl Kind {
 pub enum Codec {
     /// ITU-T H.264.
     H264,
+    /// ITU-T H.265.
+    Hevc,
+    /// AOMedia AV1.
+    Av1,
+    /// VP9.
+    Vp9,
     /// ISO/IEC 14496-3 AAC.
     Aac,
     /// RFC 6716 Opus.
@@ -39,7 +49,7 @@ impl Codec {
     /// Whether it codes sound or pictures.
     pub const fn kind(self) -> Kind {
         match self {
-            Self::H264 => Kind::Video,
+            Self::H264 | Self::Hevc | Self::Av1 | Self::Vp9 => Kind::Video,
             Self::Aac | Self::Opus => Kind::Audio,
         }
     }
@@ -48,17 +58,13 @@ impl Codec {
     pub const fn label(self) -> &'static str {
         match self {
             Self::H264 => "h264",
+            Self::Hevc => "h265",
+            Self::Av1 => "av1",
+            Self::Vp9 => "vp9",
             Self::Aac => "aac",
             Self::Opus => "opus",
         }
     }
-}
-
-/// What Opus needs beside its packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpusConfig {
-    /// 1 or 2.
-    pub channels: u8,
 }
 
 /// What a decoder needs before the first unit.
@@ -66,6 +72,12 @@ pub struct OpusConfig {
 pub enum CodecConfig {
     /// SPS and PPS and what they say.
     H264(Arc<H264Config>),
+    /// The decoder configuration record and what it says.
+    Hevc(Arc<HevcConfig>),
+    /// The sequence header and what it says.
+    Av1(Arc<Av1Config>),
+    /// What the key frames say.
+    Vp9(Vp9Config),
     /// AudioSpecificConfig and what it says.
     Aac(Arc<AacConfig>),
     /// Channel count.
@@ -77,8 +89,21 @@ impl CodecConfig {
     pub const fn codec(&self) -> Codec {
         match self {
             Self::H264(_) => Codec::H264,
+            Self::Hevc(_) => Codec::Hevc,
+            Self::Av1(_) => Codec::Av1,
+            Self::Vp9(_) => Codec::Vp9,
             Self::Aac(_) => Codec::Aac,
             Self::Opus(_) => Codec::Opus,
+        }
+    }
+    /// Width and height in pixels; `None` of sound.
+    pub fn picture_size(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::H264(config) => Some((config.width, config.height)),
+            Self::Hevc(config) => Some((config.width, config.height)),
+            Self::Av1(config) => Some((config.width, config.height)),
+            Self::Vp9(config) => Some((config.width, config.height)),
+            Self::Aac(_) | Self::Opus(_) => None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod sps;
 
 pub use access_unit::{AccessUnit, Framing, ParameterSets, to_unit_payload};
 pub use config::{FrameRate, H264Config};
+pub(crate) use nal::unescape;
 pub use nal::{AnnexB, LengthSize, NalType, Nals, annex_b, has_b_slice, is_b_slice, is_idr, nals};
 
 use base::limits;

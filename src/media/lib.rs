@@ -13,31 +13,41 @@
 //! * `dts` never goes back within a track.
 
 mod aac;
+mod av1;
 mod bell;
 mod bits;
 mod budget;
 mod catalogue;
 mod codec;
 pub mod h264;
+mod hevc;
+mod opus;
 mod packet;
 mod packetize;
+mod parameters;
 mod ring;
 mod stream;
 mod timeline;
 mod track;
 mod unit;
+mod vp9;
 mod way;
 
 pub use aac::{AacConfig, AacError, UnsupportedAudio};
+pub use av1::{Av1Config, TemporalUnit, av1_unit};
 pub use bell::{Bell, Bells};
 pub use budget::{BudgetSpent, MediaBudget, UnfinishedMessages};
 pub use catalogue::{Catalogue, TrackInfo};
-pub use codec::{Codec, CodecConfig, Kind, OpusConfig};
+pub use codec::{Codec, CodecConfig, Kind};
+pub use hevc::{HevcConfig, hevc_unit};
+pub use opus::{OPUS_SAMPLE_RATE, OpusConfig, opus_samples};
 pub use packet::{Packet, PacketRun};
 pub use packetize::Packetizer;
+pub use parameters::ParameterError;
 pub use ring::{Cursor, Read, Ring, Timed};
 pub use stream::{Demand, DemandGuard, StreamMedia};
 pub use timeline::{Placed, Timeline, TimelineEvent};
 pub use track::{PacketReader, Track, TrackWriter, WriteError};
 pub use unit::Unit;
-pub use way::{Way, webrtc_way};
+pub use vp9::{Vp9Config, vp9_key_frame, vp9_level};
+pub use way::{Conversion, Way, codec_table_markdown, webrtc_way};

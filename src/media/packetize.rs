@@ -1,15 +1,22 @@
-//! From frames to RTP payloads: H.264 by RFC 6184 (packetization mode 1), Opus by RFC 7587.
+//! From frames to RTP payloads: H.264 by RFC 6184 (packetization mode 1), AV1 by AOMedia's RTP payload
+//! format, VP9 by RFC 9628, Opus by RFC 7587.
+
+mod av1;
+mod h264;
+mod vp9;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use base::limits;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
+use crate::av1::Av1Config;
 use crate::codec::CodecConfig;
-use crate::h264::{H264Config, LengthSize, NalType, nals};
+use crate::h264::H264Config;
 use crate::packet::{Packet, PacketRun};
 use crate::unit::Unit;
+use crate::vp9::Vp9Config;
 
 /// The fixed RTP header (RFC 3550 5.1).
 const RTP_HEADER_BYTES: usize = 12;
@@ -21,13 +28,6 @@ const RTP_EXTENSIONS_BYTES: usize = 16;
 pub(crate) const PAYLOAD_BYTES_MAX: usize =
     limits::RTP_PACKET_BYTES_MAX - RTP_HEADER_BYTES - SRTP_TAG_BYTES - RTP_EXTENSIONS_BYTES;
 
-/// FU indicator and FU header (RFC 6184 5.8).
-const FU_HEADERS_BYTES: usize = 2;
-const STAP_A: u8 = 24;
-const FU_A: u8 = 28;
-/// `F` and `NRI` of a NAL unit header.
-const IMPORTANCE: u8 = 0xe0;
-
 /// Makes the packet view of a track. Packets are numbered from 0 without a hole.
 #[derive(Clone, Debug)]
 pub struct Packetizer {
@@ -38,8 +38,10 @@ pub struct Packetizer {
 #[derive(Clone, Debug)]
 enum RtpCodec {
     H264(Arc<H264Config>),
+    Av1(Arc<Av1Config>),
+    Vp9(Vp9Config),
     Opus,
-    /// AAC: browsers take none, so it has no packet view.
+    /// AAC and HEVC: browsers take none, so they have no packet view.
     None,
 }
 
@@ -47,8 +49,10 @@ impl RtpCodec {
     fn new(config: &CodecConfig) -> Self {
         match config {
             CodecConfig::H264(config) => Self::H264(Arc::clone(config)),
+            CodecConfig::Av1(config) => Self::Av1(Arc::clone(config)),
+            CodecConfig::Vp9(config) => Self::Vp9(*config),
             CodecConfig::Opus(_) => Self::Opus,
-            CodecConfig::Aac(_) => Self::None,
+            CodecConfig::Aac(_) | CodecConfig::Hevc(_) => Self::None,
         }
     }
 }
@@ -71,7 +75,9 @@ impl Packetizer {
     pub fn packetize(&mut self, unit: &Unit) -> Option<PacketRun> {
         let shares_unit = matches!(self.codec, RtpCodec::Opus);
         let packets = match &self.codec {
-            RtpCodec::H264(config) => h264(config, unit)?,
+            RtpCodec::H264(config) => h264::packets(config, unit)?,
+            RtpCodec::Av1(config) => av1::packets(config, unit)?,
+            RtpCodec::Vp9(config) => vp9::packets(config, unit)?,
             RtpCodec::Opus if (1..=PAYLOAD_BYTES_MAX).contains(&unit.payload.len()) => {
                 vec![Packet { payload: unit.payload.clone(), marker: false }]
             }
@@ -93,25 +99,6 @@ impl Packetizer {
     }
 }
 
-fn h264(config: &H264Config, unit: &Unit) -> Option<Vec<Packet>> {
-    let units: Vec<&[u8]> = nals(&unit.payload, LengthSize::Four).collect::<Result<_, _>>().ok()?;
-    let mut frame = Frame::default();
-    let sets = config.sps.iter().chain(&config.pps);
-    let sets_bytes = if unit.key { sets.clone().map(|set| set.len() + 4).sum() } else { 0 };
-    // One FU indicator and header per fragment, and one fragment more than full ones.
-    let headers = (unit.payload.len() / PAYLOAD_BYTES_MAX + units.len() + 1) * FU_HEADERS_BYTES;
-    frame.buffer.reserve(sets_bytes + unit.payload.len() + headers);
-    if unit.key {
-        let sets: Vec<&[u8]> = sets.map(|set| &set[..]).collect();
-        frame.parameter_sets(&sets);
-    }
-    // Of unspecified types RTP would make aggregates and fragments of its own.
-    for nal in units.into_iter().filter(|nal| NalType::of(nal) != NalType::Unspecified) {
-        frame.nal(nal);
-    }
-    frame.finish()
-}
-
 /// The packets of a frame while they are laid out in one buffer.
 #[derive(Default)]
 struct Frame {
@@ -125,46 +112,6 @@ impl Frame {
         let start = self.buffer.len();
         write(&mut self.buffer);
         self.packets.push(start..self.buffer.len());
-    }
-
-    /// All parameter sets in one STAP-A (RFC 6184 5.7.1), or each for itself where they don't fit.
-    fn parameter_sets(&mut self, sets: &[&[u8]]) {
-        if 1 + sets.iter().map(|set| 2 + set.len()).sum::<usize>() > PAYLOAD_BYTES_MAX {
-            for set in sets {
-                self.nal(set);
-            }
-            return;
-        }
-        let importance = sets.iter().filter_map(|set| set.first()).map(|header| header & 0x60).max();
-        self.packet(|buffer| {
-            buffer.put_u8(importance.unwrap_or(0) | STAP_A);
-            for set in sets {
-                // Below the payload's size, checked above.
-                buffer.put_u16(u16::try_from(set.len()).unwrap_or(u16::MAX));
-                buffer.put_slice(set);
-            }
-        });
-    }
-
-    /// One NAL unit as it is (5.6), or as fragments of one size (5.8).
-    fn nal(&mut self, nal: &[u8]) {
-        if nal.len() <= PAYLOAD_BYTES_MAX {
-            self.packet(|buffer| buffer.put_slice(nal));
-            return;
-        }
-        let Some((&header, body)) = nal.split_first() else { return };
-        let fragments = body.len().div_ceil(PAYLOAD_BYTES_MAX - FU_HEADERS_BYTES);
-        let size = body.len().div_ceil(fragments);
-        let last = body.chunks(size).count() - 1;
-        for (index, fragment) in body.chunks(size).enumerate() {
-            let start = if index == 0 { 0x80 } else { 0 };
-            let end = if index == last { 0x40 } else { 0 };
-            self.packet(|buffer| {
-                buffer.put_u8(header & IMPORTANCE | FU_A);
-                buffer.put_u8(start | end | header & 0x1f);
-                buffer.put_slice(fragment);
-            });
-        }
     }
 
     fn finish(self) -> Option<Vec<Packet>> {

@@ -8,7 +8,9 @@ use bytes::Bytes;
 /// One access unit of video or one frame of audio, as it flows from a source to every reader.
 ///
 /// `payload` by codec: H.264: NAL units, each behind a 4-byte big-endian length (AVCC with
-/// `lengthSizeMinusOne` = 3), without SPS/PPS/AUD; AAC: one raw frame without ADTS; Opus: one packet.
+/// `lengthSizeMinusOne` = 3), without SPS/PPS/AUD; HEVC: the same with everything in it; AV1: one
+/// temporal unit in which every OBU has its size, without temporal delimiters; VP9: one frame or
+/// superframe; AAC: one raw frame without ADTS; Opus: one packet.
 #[derive(Clone, Debug)]
 pub struct Unit {
     /// When it is to be decoded, on the stream's clock. Never goes back within a track.

@@ -1,6 +1,11 @@
 //! What becomes of a source track on its way to an output: passed on, transcoded, or refused.
 //!
-//! The one table of codecs; ARCHITECTURE.md shows it, sessions and transcoders read it.
+//! [`TABLE`] is the one table of codecs: sessions, shards and transcoders read it, and
+//! ARCHITECTURE.md shows it ([`codec_table_markdown`]). A new case is a new row; of the rows that
+//! fit a track the first counts, and a track that fits none is refused.
+
+use std::fmt;
+use std::fmt::Write as _;
 
 use crate::catalogue::TrackInfo;
 use crate::codec::CodecConfig;
@@ -11,22 +16,117 @@ pub enum Way {
     /// As it is.
     Pass,
     /// Through a transcoder that runs once per stream.
-    Transcode,
+    Transcode(Conversion),
     /// Not at all; the reason, in words for people.
     Refuse(String),
 }
 
+/// What a transcoder makes, and where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conversion {
+    /// Opus, on the pool of audio threads.
+    OpusInProcess,
+}
+
+impl fmt::Display for Conversion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpusInProcess => "transcode to Opus, in process",
+        })
+    }
+}
+
+/// A source the table tells apart from others.
+struct Row {
+    /// Its name in ARCHITECTURE.md.
+    source: &'static str,
+    fits: fn(&TrackInfo) -> bool,
+    webrtc: Rule,
+}
+
+enum Rule {
+    Pass,
+    Transcode(Conversion),
+    Refuse(fn(&TrackInfo) -> String),
+}
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    Row { source: "H.264 without B-frames", fits: |info| h264(info) && !info.reorders, webrtc: Rule::Pass },
+    Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Refuse(b_frames) },
+    Row { source: "HEVC", fits: |info| matches!(info.config, CodecConfig::Hevc(_)), webrtc: Rule::Refuse(hevc) },
+    Row { source: "AV1", fits: |info| matches!(info.config, CodecConfig::Av1(_)), webrtc: Rule::Pass },
+    Row { source: "VP9", fits: |info| matches!(info.config, CodecConfig::Vp9(_)), webrtc: Rule::Pass },
+    Row { source: "Opus, mono or stereo", fits: |info| opus_channels(info).is_some_and(|channels| channels <= 2), webrtc: Rule::Pass },
+    Row { source: "Opus with more channels", fits: |info| opus_channels(info).is_some(), webrtc: Rule::Refuse(surround_opus) },
+    Row { source: "AAC-LC, mono or stereo, 44.1 or 48 kHz", fits: plain_aac, webrtc: Rule::Transcode(Conversion::OpusInProcess) },
+    Row { source: "other AAC", fits: aac, webrtc: Rule::Refuse(odd_aac) },
+];
+
+fn h264(info: &TrackInfo) -> bool {
+    matches!(info.config, CodecConfig::H264(_))
+}
+
+fn opus_channels(info: &TrackInfo) -> Option<u8> {
+    match info.config {
+        CodecConfig::Opus(opus) => Some(opus.channels),
+        _ => None,
+    }
+}
+
+fn aac(info: &TrackInfo) -> bool {
+    matches!(info.config, CodecConfig::Aac(_))
+}
+
+fn plain_aac(info: &TrackInfo) -> bool {
+    matches!(&info.config, CodecConfig::Aac(aac) if aac.webrtc_support().is_ok())
+}
+
+// RTP carries pictures in decoding order and browsers show them in that order.
+fn b_frames(_: &TrackInfo) -> String {
+    "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder (bf=0, or tune zerolatency)"
+        .to_owned()
+}
+
+// Chromium decodes it with the machine's hardware only, and few machines have the part.
+fn hevc(_: &TrackInfo) -> String {
+    "HEVC, which browsers do not take over WebRTC; use H.264, AV1 or VP9".to_owned()
+}
+
+fn surround_opus(info: &TrackInfo) -> String {
+    let channels = opus_channels(info).unwrap_or_default();
+    format!("Opus with {channels} channels is not supported for WebRTC players; use mono or stereo")
+}
+
+fn odd_aac(info: &TrackInfo) -> String {
+    match &info.config {
+        CodecConfig::Aac(aac) => aac.webrtc_support().err().map(|why| why.to_string()),
+        _ => None,
+    }
+    .unwrap_or_default()
+}
+
 /// What becomes of a track on its way to WebRTC players.
 pub fn webrtc_way(info: &TrackInfo) -> Way {
-    match &info.config {
-        // RTP carries pictures in decoding order and browsers show them in that order.
-        CodecConfig::H264(_) if info.reorders => Way::Refuse(
-            "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder (bf=0, or tune zerolatency)".to_owned(),
-        ),
-        CodecConfig::H264(_) | CodecConfig::Opus(_) => Way::Pass,
-        CodecConfig::Aac(aac) => match aac.webrtc_support() {
-            Ok(()) => Way::Transcode,
-            Err(why) => Way::Refuse(why.to_string()),
-        },
+    match TABLE.iter().find(|row| (row.fits)(info)).map(|row| &row.webrtc) {
+        Some(Rule::Pass) => Way::Pass,
+        Some(Rule::Transcode(conversion)) => Way::Transcode(*conversion),
+        Some(Rule::Refuse(why)) => Way::Refuse(why(info)),
+        None => Way::Refuse(format!("{}, which no output takes", info.config.codec().label())),
     }
+}
+
+/// The table as ARCHITECTURE.md shows it.
+pub fn codec_table_markdown() -> String {
+    let mut out = "| source | WebRTC |\n|---|---|\n".to_owned();
+    for row in TABLE {
+        let way = match &row.webrtc {
+            Rule::Pass => "pass".to_owned(),
+            Rule::Transcode(conversion) => conversion.to_string(),
+            Rule::Refuse(_) => "refuse, by name".to_owned(),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| {} | {way} |", row.source);
+    }
+    out
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{ExitReason, MediaTime, Randomness, StreamId, WallTime, limits};
-use media::{Bell, Catalogue, Codec, CodecConfig, Kind, StreamMedia};
+use media::{Bell, Catalogue, Codec, Kind, StreamMedia};
 
 use crate::dtls::{DtlsError, DtlsPeer, DtlsServer};
 use crate::sdp::{
@@ -109,7 +109,7 @@ pub enum AddError {
     /// The stream has nothing of what is wanted, or has ended.
     #[error("the stream has nothing to play")]
     NothingToPlay,
-    /// The stream's video is no H.264.
+    /// The stream's video is of a codec that browsers take in no form.
     #[error("browsers do not take the stream's video codec")]
     Codec,
 }
@@ -197,17 +197,17 @@ impl Shard {
         let catalogue = spec.stream.catalogue();
         let mut wanted = Vec::new();
         if spec.video {
-            wanted.extend(video_codecs(&catalogue)?.map(|codecs| (Kind::Video, codecs)));
+            wanted.extend(video_codecs(&catalogue)?);
         }
         if spec.audio {
-            wanted.extend(audio_codecs(&catalogue).map(|codecs| (Kind::Audio, codecs)));
+            wanted.extend(audio_codecs(&catalogue));
         }
         if wanted.is_empty() || spec.stream.is_closed() {
             return Err(AddError::NothingToPlay);
         }
 
         let stream = self.stream_of(&spec.stream, seen);
-        let kinds: Vec<Kind> = wanted.iter().map(|(kind, _)| *kind).collect();
+        let kinds: Vec<Kind> = wanted.iter().map(|(codec, _)| codec.kind()).collect();
         let ssrcs = ssrcs(&kinds, &*self.randomness);
         // The key is not known before the player is there.
         let id = PlayerId(self.players.insert(Player::new(
@@ -225,8 +225,9 @@ impl Shard {
         self.by_ufrag.insert(player.credentials.ufrag.clone(), id);
         // Sound takes longer through a browser than pictures do; without sound none need wait.
         let waits_for_sound = kinds.contains(&Kind::Audio);
-        for (index, ((kind, codecs), ssrc)) in wanted.into_iter().zip(ssrcs).enumerate() {
-            player.tracks.push(PlayTrack::new(kind, ssrc, &*self.randomness));
+        for (index, ((codec, codecs), ssrc)) in wanted.into_iter().zip(ssrcs).enumerate() {
+            let kind = codec.kind();
+            player.tracks.push(PlayTrack::new(codec, ssrc, &*self.randomness));
             player.offered.push(OfferedMedia {
                 mid: index.to_string(),
                 kind,
@@ -414,22 +415,15 @@ impl std::fmt::Debug for Shard {
     }
 }
 
-/// What the stream's video is offered as; `None` without video.
-fn video_codecs(catalogue: &Catalogue) -> Result<Option<Vec<OfferedCodec>>, AddError> {
-    match catalogue.source(Kind::Video).map(|info| &info.config) {
-        Some(CodecConfig::H264(config)) => Ok(Some(policy::h264(config.profile_level_id()))),
-        Some(_) => Err(AddError::Codec),
-        None => Ok(None),
-    }
+/// What a stream's video is sent and offered as; `None` without video.
+fn video_codecs(catalogue: &Catalogue) -> Result<Option<(Codec, Vec<OfferedCodec>)>, AddError> {
+    let Some(info) = catalogue.source(Kind::Video) else { return Ok(None) };
+    let codecs = policy::offered(&info.config).ok_or(AddError::Codec)?;
+    Ok(Some((info.config.codec(), codecs)))
 }
 
-/// What the stream's audio is offered as: Opus, which is made on demand. `None` without audio.
-fn audio_codecs(catalogue: &Catalogue) -> Option<Vec<OfferedCodec>> {
+/// What a stream's audio is offered as: Opus, which is made on demand. `None` without audio.
+fn audio_codecs(catalogue: &Catalogue) -> Option<(Codec, Vec<OfferedCodec>)> {
     let info = catalogue.with_codec(Codec::Opus).or_else(|| catalogue.source(Kind::Audio))?;
-    let channels = match &info.config {
-        CodecConfig::Opus(config) => config.channels,
-        CodecConfig::Aac(config) => config.channels,
-        CodecConfig::H264(_) => return None,
-    };
-    Some(policy::opus(channels))
+    Some((Codec::Opus, policy::offered(&info.config)?))
 }

@@ -1,5 +1,9 @@
 //! The inbound half of the chunk stream (Adobe's RTMP specification 1.0, section 5.3).
 
+mod error;
+
+pub use error::ChunkError;
+
 use base::limits;
 use bytes::Bytes;
 
@@ -14,58 +18,6 @@ pub struct Message {
     pub stream_id: u32,
     /// The message's body.
     pub payload: Bytes,
-}
-
-/// How the peer broke the chunk stream or a limit of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChunkError {
-    /// A header that repeats a header that never was.
-    #[error("chunk stream {csid} begins with a header of type {format}")]
-    NothingToRepeat {
-        /// The chunk stream.
-        csid: u32,
-        /// The header's type, 2 or 3.
-        format: u8,
-    },
-    /// A new message before the one of the same chunk stream was whole.
-    #[error("chunk stream {csid} begins a message inside another")]
-    MessageInsideMessage {
-        /// The chunk stream.
-        csid: u32,
-    },
-    /// A chunk size of 0 or beyond [`limits::RTMP_CHUNK_SIZE_MAX`].
-    #[error("a chunk size of {0} is not possible")]
-    BadChunkSize(u32),
-    /// Set Chunk Size or Abort without its four bytes.
-    #[error("a protocol control message is too short")]
-    ShortControlMessage,
-    /// More than [`limits::RTMP_CHUNK_STREAMS_MAX`].
-    #[error("more than {} chunk streams", limits::RTMP_CHUNK_STREAMS_MAX)]
-    TooManyChunkStreams,
-    /// A message that announces more bytes than its kind may have.
-    #[error("a message of {bytes} bytes is over the limit of {max}")]
-    MessageTooLarge {
-        /// The bytes announced.
-        bytes: usize,
-        /// The bytes allowed.
-        max: usize,
-    },
-    /// Unfinished messages hold too much memory together.
-    #[error("unfinished messages hold more than {max} bytes")]
-    TooMuchUnfinished {
-        /// The bytes allowed.
-        max: usize,
-    },
-}
-
-impl ChunkError {
-    /// Whether a named limit was passed, rather than the protocol broken.
-    pub const fn is_limit(self) -> bool {
-        matches!(
-            self,
-            Self::TooManyChunkStreams | Self::MessageTooLarge { .. } | Self::TooMuchUnfinished { .. }
-        )
-    }
 }
 
 /// What a peer may send, by how far it is trusted.
@@ -266,9 +218,10 @@ impl Reader {
             let repeated = header.field;
             header.field = u32::from_be_bytes(field);
             // Some encoders leave the field out of the chunks that continue a message. What stands
-            // there then is payload, and gives itself away by not repeating the time.
-            let left = held_stream.map_or(0, |stream| stream.left_of_message().min(self.chunk_size));
-            if format == 3 && left >= field.len() && header.field != repeated {
+            // there then is payload (and, behind a short one, the next header), and gives itself away
+            // by repeating neither the field nor the time.
+            let continues = held_stream.filter(|stream| format == 3 && stream.left_of_message() > 0);
+            if continues.is_some_and(|stream| ![repeated, stream.timestamp].contains(&header.field)) {
                 header.field = repeated;
                 header.bytes = held.len() - rest.len() - field.len();
                 return Some(header);
@@ -324,7 +277,13 @@ impl Reader {
         self.header_bytes = 0;
         if header.bytes < read {
             let behind: Vec<u8> = self.header.get(header.bytes..read).unwrap_or_default().to_vec();
-            self.append(&mut behind.as_slice())?;
+            let mut rest = behind.as_slice();
+            self.append(&mut rest)?;
+            // The front of the next header, where the message had less than these bytes left.
+            self.header_bytes = rest.len();
+            for (slot, byte) in self.header.iter_mut().zip(rest) {
+                *slot = *byte;
+            }
         }
         Ok(())
     }
@@ -385,10 +344,12 @@ impl Reader {
         let value = message.payload.first_chunk().ok_or(ChunkError::ShortControlMessage)?;
         let value = u32::from_be_bytes(*value);
         if message.type_id == SET_CHUNK_SIZE {
-            if value == 0 || value > limits::RTMP_CHUNK_SIZE_MAX {
+            // The first bit has to be zero. All sizes above the limit are the same, for no message is
+            // longer, and some encoders send the largest number there is (5.4.1).
+            if value == 0 || value > i32::MAX.unsigned_abs() {
                 return Err(ChunkError::BadChunkSize(value));
             }
-            self.chunk_size = usize::try_from(value).unwrap_or(FIRST_CHUNK_SIZE);
+            self.chunk_size = value.min(limits::RTMP_CHUNK_SIZE_MAX) as usize;
         } else if let Some(stream) = self.streams.iter_mut().find(|stream| stream.csid == value) {
             let dropped = stream.partial.take().unwrap_or_default();
             self.unfinished_bytes = self.unfinished_bytes.saturating_sub(dropped.capacity());
@@ -400,8 +361,9 @@ impl Reader {
 fn check_length(header: &Header, budget: Budget) -> Result<(), ChunkError> {
     const AUDIO: u8 = 8;
     const VIDEO: u8 = 9;
+    const AGGREGATE: u8 = 22;
     let max = match header.type_id {
-        AUDIO | VIDEO => budget.media_message_bytes,
+        AUDIO | VIDEO | AGGREGATE => budget.media_message_bytes,
         _ => limits::RTMP_CONTROL_MESSAGE_BYTES_MAX,
     };
     if header.length > max {

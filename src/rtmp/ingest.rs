@@ -1,16 +1,19 @@
 //! From RTMP's audio and video messages to units and codec configurations.
 
+mod pictures;
+mod sounds;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use base::{MediaTime, WallTime, limits};
 use bytes::Bytes;
 use container::flv::{AudioBody, AudioTag, FlvError, VideoBody, VideoTag};
-use media::h264::{Framing, H264Config, LengthSize, to_unit_payload};
-use media::{AacConfig, CodecConfig, Kind, Placed, Timeline, TimelineEvent, Unit};
+use media::{Codec, CodecConfig, Kind, Placed, Timeline, TimelineEvent, Unit};
 
 use crate::close::CloseReason;
+use pictures::Pictures;
+use sounds::Sounds;
 
 /// What the messages gave.
 #[derive(Clone, Debug)]
@@ -39,19 +42,22 @@ pub enum IngestEvent {
 
 /// Turns the bodies of one publisher's messages into units on the stream's clock.
 ///
-/// Video: parameter sets from the sequence header and in band; a stream without a sequence header
-/// begins with its first in-band sets. Audio: frames before the configuration are skipped.
+/// One video and one audio track; what else a message holds is told once and left out. A codec may
+/// change on the way.
 #[derive(Debug)]
 pub struct Ingest {
     timeline: Timeline,
-    video: Option<Arc<H264Config>>,
-    length_size: LengthSize,
-    audio: Option<Arc<AacConfig>>,
+    pictures: Pictures,
+    sounds: Sounds,
     /// Broken messages in a row.
     broken_video: u32,
     broken_audio: u32,
+    told_of_other_tracks: bool,
     events: VecDeque<IngestEvent>,
 }
+
+/// What came of a message, unless it was broken: what is wrong, or that it was refused.
+type Taken = Result<(), Option<String>>;
 
 impl Ingest {
     /// A publisher whose first unit lies at `start` of the stream's clock: zero for a new stream,
@@ -59,11 +65,11 @@ impl Ingest {
     pub fn new(start: MediaTime) -> Self {
         Self {
             timeline: Timeline::new(start),
-            video: None,
-            length_size: LengthSize::Four,
-            audio: None,
+            pictures: Pictures::default(),
+            sounds: Sounds::default(),
             broken_video: 0,
             broken_audio: 0,
+            told_of_other_tracks: false,
             events: VecDeque::new(),
         }
     }
@@ -80,136 +86,89 @@ impl Ingest {
 
     /// Takes the body of a video message that arrived at `now`.
     pub fn video(&mut self, timestamp_ms: u32, body: &Bytes, now: Instant, wall: WallTime) {
-        let read = match VideoTag::parse(body) {
-            Ok(VideoTag { body: VideoBody::SequenceHeader(record), .. }) => {
-                return self.video_config(&record);
+        let read = match VideoTag::parse(body).map(|tag| tag.body) {
+            Ok(VideoBody::SequenceHeader(codec, record)) => match self.pictures.header(codec, &record) {
+                Ok(config) => return self.events.extend(config.map(IngestEvent::Video)),
+                Err(why) => return self.refuse(format!("the video configuration cannot be read: {why}")),
+            },
+            Ok(VideoBody::Frame { codec, composition_ms, payload }) => {
+                self.picture(codec, (timestamp_ms, composition_ms), &payload, now, wall)
             }
-            Ok(VideoTag { body: VideoBody::Nalus { composition_ms, payload }, .. }) => {
-                self.access_unit(timestamp_ms, composition_ms, &payload, now, wall)
-            }
-            Ok(VideoTag { body: VideoBody::EndOfSequence | VideoBody::Nothing, .. })
-            | Err(FlvError::Empty) => return,
+            Ok(VideoBody::OtherTrack) => return self.other_track(Kind::Video),
+            Ok(VideoBody::EndOfSequence | VideoBody::Nothing) | Err(FlvError::Empty) => return,
             Err(error) => Err(self.flv_error(error)),
         };
-        match read {
-            Ok(()) => self.broken_video = 0,
-            Err(None) => {}
-            Err(Some(why)) => {
-                self.broken_video += 1;
-                self.skip(Kind::Video, why, self.broken_video);
-            }
-        }
+        self.broken_video = self.count_broken(Kind::Video, read, self.broken_video);
     }
 
     /// Takes the body of an audio message that arrived at `now`.
     pub fn audio(&mut self, timestamp_ms: u32, body: &Bytes, now: Instant, wall: WallTime) {
-        let read = match AudioTag::parse(body) {
-            Ok(AudioTag { body: AudioBody::SequenceHeader(asc) }) => return self.audio_config(&asc),
-            Ok(AudioTag { body: AudioBody::Raw(payload) }) if !payload.is_empty() => {
-                self.audio_frame(timestamp_ms, payload, now, wall)
+        let read = match AudioTag::parse(body).map(|tag| tag.body) {
+            Ok(AudioBody::SequenceHeader(codec, header)) => match self.sounds.header(codec, &header) {
+                Ok(config) => return self.events.extend(config.map(IngestEvent::Audio)),
+                Err(why) => return self.refuse(format!("the audio configuration cannot be read: {why}")),
+            },
+            Ok(AudioBody::Raw(codec, payload)) if !payload.is_empty() => {
+                self.sound(codec, timestamp_ms, payload, now, wall)
             }
-            Ok(_) | Err(FlvError::Empty) => return,
+            Ok(AudioBody::OtherTrack) => return self.other_track(Kind::Audio),
+            Ok(AudioBody::Raw(..) | AudioBody::Nothing) | Err(FlvError::Empty) => return,
             Err(error) => Err(self.flv_error(error)),
         };
-        match read {
-            Ok(()) => self.broken_audio = 0,
-            Err(None) => {}
-            Err(Some(why)) => {
-                self.broken_audio += 1;
-                self.skip(Kind::Audio, why, self.broken_audio);
-            }
-        }
+        self.broken_audio = self.count_broken(Kind::Audio, read, self.broken_audio);
     }
 
-    fn video_config(&mut self, record: &[u8]) {
-        // ffmpeg sends an empty one when it copies a stream whose sets are in band only.
-        if record.is_empty() {
-            return;
-        }
-        match H264Config::from_avcc(record) {
-            Ok((config, length_size)) => {
-                self.length_size = length_size;
-                // Encoders repeat their record; it must not undo sets that came in band since.
-                if !self.video.as_deref().is_some_and(|held| holds(held, &config)) {
-                    self.use_video(config);
-                }
-            }
-            Err(error) => self.refuse(format!("the video configuration cannot be read: {error}")),
-        }
-    }
-
-    fn audio_config(&mut self, asc: &[u8]) {
-        if asc.is_empty() {
-            return;
-        }
-        match AacConfig::from_asc(asc) {
-            Ok(config) if self.audio.as_deref() == Some(&config) => {}
-            Ok(config) => {
-                let config = Arc::new(config);
-                self.audio = Some(Arc::clone(&config));
-                self.events.push_back(IngestEvent::Audio(CodecConfig::Aac(config)));
-            }
-            Err(error) => self.refuse(format!("the audio configuration cannot be read: {error}")),
-        }
-    }
-
-    fn use_video(&mut self, config: H264Config) {
-        if self.video.as_deref() != Some(&config) {
-            let config = Arc::new(config);
-            self.video = Some(Arc::clone(&config));
-            self.events.push_back(IngestEvent::Video(CodecConfig::H264(config)));
-        }
-    }
-
-    fn access_unit(
+    fn picture(
         &mut self,
-        timestamp_ms: u32,
-        composition_ms: i32,
+        codec: Codec,
+        (timestamp_ms, composition_ms): (u32, i32),
         payload: &Bytes,
         arrived: Instant,
         wall: WallTime,
-    ) -> Result<(), Option<String>> {
-        let broken = |error: media::h264::H264Error| Some(error.to_string());
-        let unit = to_unit_payload(payload, Framing::Length(self.length_size)).map_err(broken)?;
-        if !unit.parameter_sets.is_empty() {
-            let changed = match &self.video {
-                Some(config) => config.with_in_band(&unit.parameter_sets).map_err(broken)?,
-                None => {
-                    let sets = unit.parameter_sets;
-                    Some(H264Config::from_parameter_sets(sets.sps, sets.pps).map_err(broken)?)
-                }
-            };
-            if let Some(config) = changed {
-                self.use_video(config);
-            }
+    ) -> Taken {
+        let picture = self.pictures.picture(codec, payload).map_err(|why| Some(why.to_string()))?;
+        self.events.extend(picture.config.map(IngestEvent::Video));
+        if let Some((payload, key)) = picture.unit {
+            let placed = self.timeline.video(timestamp_ms, composition_ms, wall);
+            let unit = self.unit(placed, arrived, key, payload);
+            self.events.push_back(IngestEvent::VideoUnit(unit));
         }
-        if self.video.is_none() {
-            return Err(Some("a picture came before its parameter sets".to_owned()));
-        }
-        if unit.payload.is_empty() {
-            return Ok(());
-        }
-        let placed = self.timeline.video(timestamp_ms, composition_ms, wall);
-        let unit = self.unit(placed, arrived, unit.idr, unit.payload);
-        self.events.push_back(IngestEvent::VideoUnit(unit));
         Ok(())
     }
 
-    fn audio_frame(
+    fn sound(
         &mut self,
+        codec: Codec,
         timestamp_ms: u32,
         payload: Bytes,
         arrived: Instant,
         wall: WallTime,
-    ) -> Result<(), Option<String>> {
-        let Some(config) = &self.audio else {
-            return Err(Some("sound came before its configuration".to_owned()));
-        };
-        let (samples, rate) = (config.samples_per_frame(), config.sample_rate);
-        let placed = self.timeline.audio(timestamp_ms, samples, rate, wall);
+    ) -> Taken {
+        let (length, config) = self.sounds.frame(codec, &payload).map_err(|why| Some(why.to_string()))?;
+        self.events.extend(config.map(IngestEvent::Audio));
+        let placed = self.timeline.audio(timestamp_ms, length.samples, length.rate, wall);
         let unit = self.unit(placed, arrived, true, payload);
         self.events.push_back(IngestEvent::AudioUnit(unit));
         Ok(())
+    }
+
+    fn other_track(&mut self, kind: Kind) {
+        if !std::mem::replace(&mut self.told_of_other_tracks, true) {
+            let why = "of several tracks of one kind (multitrack) the first is carried, no other".to_owned();
+            self.events.push_back(IngestEvent::Skipped { kind, why });
+        }
+    }
+
+    /// The broken messages in a row after this one, of which `before` came before it.
+    fn count_broken(&mut self, kind: Kind, taken: Taken, before: u32) -> u32 {
+        match taken {
+            Ok(()) => 0,
+            Err(None) => before,
+            Err(Some(why)) => {
+                self.skip(kind, why, before + 1);
+                before + 1
+            }
+        }
     }
 
     fn unit(&mut self, placed: Placed, arrived: Instant, key: bool, payload: Bytes) -> Unit {
@@ -239,11 +198,6 @@ impl Ingest {
     fn refuse(&mut self, why: String) {
         self.events.push_back(IngestEvent::Refused(CloseReason::MalformedMedia(why)));
     }
-}
-
-/// Whether every parameter set of `other` is held already, unchanged.
-fn holds(held: &H264Config, other: &H264Config) -> bool {
-    other.sps.iter().all(|set| held.sps.contains(set)) && other.pps.iter().all(|set| held.pps.contains(set))
 }
 
 #[cfg(test)]

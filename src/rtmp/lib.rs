@@ -18,7 +18,9 @@
 //!   to send was handed out;
 //! * tokens and codes are [`base::Secret`]s from the moment the URL is read.
 
+mod aggregate;
 pub mod amf0;
+mod capabilities;
 pub mod chunk;
 mod close;
 mod command;

@@ -123,6 +123,13 @@ impl fmt::Debug for PublishRequest {
 }
 
 impl ConnectInfo {
+    /// Of an encoder that leaves `app` out the path of `tcUrl` counts.
+    pub(crate) fn new(app: &str, tc_url: &str, flash_ver: &str) -> Self {
+        let path = || tc_url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+        let app = if app.is_empty() { path().map_or("", |(_host, path)| path) } else { app };
+        Self { app: app.to_owned(), tc_url: tc_url.to_owned(), flash_ver: cut(flash_ver).to_owned() }
+    }
+
     /// The application's name, if `app` begins with a possible one.
     pub(crate) fn application(&self) -> Result<AppName, UrlError> {
         application(segments(split_query(&self.app).0).next())

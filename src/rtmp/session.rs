@@ -1,6 +1,8 @@
 //! One connection of an encoder, from the handshake to its end.
 //!
-//! One state machine, and longer than other files for it.
+//! This file has what comes and goes; `commands` what an encoder says and how it is answered.
+
+mod commands;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,13 +11,13 @@ use base::{AppName, limits};
 use bytes::Bytes;
 use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
 
+use crate::aggregate::Parts;
 use crate::amf0::Writer;
 use crate::chunk::{Message, Reader};
 use crate::close::CloseReason;
-use crate::command::Command;
 use crate::metadata::Metadata;
 use crate::outgoing::{Outgoing, WINDOW_BYTES};
-use crate::publish::{ConnectInfo, PublishRequest, UrlError, cut};
+use crate::publish::{ConnectInfo, PublishRequest};
 use crate::refusal::Refusal;
 
 /// What a [`Session`] wants done, in order.
@@ -240,7 +242,9 @@ impl Session {
         if let Phase::Asking(live) | Phase::Publishing(live) = &self.phase {
             let text = match &reason {
                 CloseReason::UnsupportedCodec(codec) => {
-                    format!("The codec {codec} is not supported. Use H.264 video and AAC audio.")
+                    format!(
+                        "The codec {codec} is not supported. Use H.264, AV1 or VP9 video and AAC or Opus audio."
+                    )
                 }
                 CloseReason::Ended(reason) => format!("The server ended the stream: {reason}."),
                 other => format!("The stream was ended: {other}."),
@@ -313,21 +317,40 @@ impl Session {
                     self.window = u64::from(u32::from_be_bytes(*window).max(WINDOW_BYTES_MIN));
                 }
             }
-            8 if publishing => self.outputs.push_back(Output::Audio { timestamp_ms, body: payload }),
-            9 if publishing => self.outputs.push_back(Output::Video { timestamp_ms, body: payload }),
-            15 | 18 if publishing => {
-                let payload = if type_id == 15 { without_zero(&payload) } else { &payload };
-                if let Some(metadata) = Metadata::read(payload) {
+            8 | 9 | 15 | 18 if publishing => self.media(type_id, timestamp_ms, payload),
+            17 => self.command(stream_id, without_zero(&payload), now),
+            20 => self.command(stream_id, &payload, now),
+            22 if publishing => self.aggregate(timestamp_ms, payload),
+            // Acknowledgements, bandwidths, shared objects, and media that nobody asked for.
+            _ => {}
+        }
+    }
+
+    fn media(&mut self, type_id: u8, timestamp_ms: u32, body: Bytes) {
+        match type_id {
+            8 => self.outputs.push_back(Output::Audio { timestamp_ms, body }),
+            9 => self.outputs.push_back(Output::Video { timestamp_ms, body }),
+            15 | 18 => {
+                let body = if type_id == 15 { without_zero(&body) } else { &body };
+                if let Some(metadata) = Metadata::read(body) {
                     self.outputs.push_back(Output::Metadata(Box::new(metadata)));
                 }
             }
-            17 => self.command(stream_id, without_zero(&payload), now),
-            20 => self.command(stream_id, &payload, now),
-            22 if publishing => {
-                self.end(CloseReason::Protocol("aggregate messages are not supported"));
-            }
-            // Acknowledgements, bandwidths, shared objects, and media that nobody asked for.
             _ => {}
+        }
+    }
+
+    /// The messages inside count like messages of their own.
+    fn aggregate(&mut self, timestamp_ms: u32, payload: Bytes) {
+        for part in Parts::new(timestamp_ms, payload) {
+            let Ok(part) = part else {
+                return self.end(CloseReason::Protocol("an aggregate message ends inside another"));
+            };
+            self.messages += 1;
+            if self.messages > limits::RTMP_MESSAGES_PER_SECOND_MAX {
+                return self.close(CloseReason::TooManyMessages);
+            }
+            self.media(part.type_id, part.timestamp_ms, part.payload);
         }
     }
 
@@ -339,141 +362,6 @@ impl Session {
         {
             self.outgoing.pong(u32::from_be_bytes(*time));
         }
-    }
-
-    fn command(&mut self, stream_id: u32, payload: &[u8], now: Instant) {
-        let command = match Command::read(payload) {
-            Ok(command) => command,
-            Err(error) => return self.close(error.into()),
-        };
-        if !matches!(self.phase, Phase::Publishing(_)) {
-            self.early_commands += 1;
-            if self.early_commands > limits::RTMP_COMMANDS_BEFORE_PUBLISH_MAX {
-                return self.close(CloseReason::TooManyCommands);
-            }
-        }
-        let transaction = command.transaction;
-        if command.cut_by_amf3 {
-            return self.answer_error(
-                transaction,
-                "NetConnection.Call.Failed",
-                "AMF3 is not supported. Connect with objectEncoding 0.",
-            );
-        }
-        match command.name.as_str() {
-            "connect" => self.on_connect(&command, now),
-            _ if matches!(self.phase, Phase::Connecting) => {
-                self.close(CloseReason::Protocol("a command came before connect"));
-            }
-            "createStream" => {
-                self.streams = self.streams.saturating_add(1);
-                let id = f64::from(self.streams);
-                self.outgoing.command(0, Writer::command("_result", transaction).null().number(id));
-            }
-            "releaseStream" | "FCPublish" => {
-                self.outgoing.command(0, Writer::command("_result", transaction).null().undefined());
-            }
-            "_checkbw" => self.outgoing.command(0, Writer::command("_result", transaction).null()),
-            "getStreamLength" => {
-                self.outgoing.command(0, Writer::command("_result", transaction).null().number(0.0));
-            }
-            "publish" => self.on_publish(stream_id, &command),
-            "play" | "play2" => {
-                let name = cut(command.argument(0).as_text().unwrap_or_default());
-                let text = "RTMP playback is disabled.";
-                self.outgoing.status(stream_id, "error", "NetStream.Failed", text, name);
-                self.close(CloseReason::PlaybackDisabled);
-            }
-            "FCUnpublish" | "closeStream" => self.on_unpublish(now),
-            "deleteStream" => {
-                let deleted = command.argument(0).as_number();
-                if let Phase::Publishing(live) = &self.phase
-                    && deleted.is_none_or(|id| id == f64::from(live.stream_id))
-                {
-                    self.on_unpublish(now);
-                }
-            }
-            // Nobody waits for an answer to anything else.
-            _ => {}
-        }
-    }
-
-    fn on_connect(&mut self, command: &Command, now: Instant) {
-        if !matches!(self.phase, Phase::Connecting) {
-            return self.close(CloseReason::Protocol("connect came twice"));
-        }
-        let text = |name| command.object().field(name).and_then(|value| value.as_text()).unwrap_or_default();
-        self.connect = ConnectInfo {
-            app: text("app").to_owned(),
-            tc_url: text("tcUrl").to_owned(),
-            flash_ver: cut(text("flashVer")).to_owned(),
-        };
-        match self.connect.application() {
-            Ok(app) if (self.knows)(&app) => {}
-            _ => {
-                let scope = cut(self.connect.scope());
-                let text = format!("No scope '{scope}' on this server.");
-                self.answer_error(command.transaction, "NetConnection.Connect.InvalidApp", &text);
-                return self.close(CloseReason::UnknownApplication);
-            }
-        }
-        self.outgoing.begin();
-        let properties = [("fmsVer", "FMS/3,0,1,123".into()), ("capabilities", 31.0.into())];
-        let information = [
-            ("level", "status".into()),
-            ("code", "NetConnection.Connect.Success".into()),
-            ("description", "Connection succeeded.".into()),
-            ("objectEncoding", 0.0.into()),
-        ];
-        let answer = Writer::command("_result", command.transaction).object(&properties).object(&information);
-        self.outgoing.command(0, answer);
-        self.phase = Phase::Idle;
-        self.wait_again(now);
-    }
-
-    fn on_publish(&mut self, stream_id: u32, command: &Command) {
-        if stream_id == 0 || stream_id > self.streams {
-            return self.close(CloseReason::Protocol("publish came before createStream"));
-        }
-        let name = command.argument(0).as_text().unwrap_or_default();
-        if let Phase::Publishing(live) = &self.phase {
-            let text = "This connection publishes already. Use another connection for another stream.";
-            let code = "NetStream.Publish.BadName";
-            return self.outgoing.status(stream_id, "error", code, text, &live.name);
-        }
-        let ConnectInfo { app, tc_url, flash_ver } = &self.connect;
-        match PublishRequest::read(app, tc_url, flash_ver, name) {
-            Ok(request) => {
-                self.phase = Phase::Asking(Live { stream_id, name: cut(&request.stream).to_owned() });
-                self.outputs.push_back(Output::Publish(Box::new(request)));
-            }
-            Err(UrlError::TooManyParameters) => {
-                self.phase = Phase::Asking(Live { stream_id, name: String::new() });
-                self.refuse(Refusal::TooManyParameters);
-            }
-            Err(UrlError::BadApplication) => self.close(CloseReason::UnknownApplication),
-        }
-    }
-
-    fn on_unpublish(&mut self, now: Instant) {
-        let Phase::Publishing(live) = &self.phase else { return };
-        let text = format!("{} is now unpublished.", live.name);
-        self.outgoing.status(live.stream_id, "status", "NetStream.Unpublish.Success", &text, &live.name);
-        self.outputs.push_back(Output::Unpublish);
-        self.phase = Phase::Idle;
-        self.reader.distrust();
-        self.wait_again(now);
-    }
-
-    fn wait_again(&mut self, now: Instant) {
-        self.waiting_since = now;
-        self.early_bytes = 0;
-        self.early_commands = 0;
-    }
-
-    fn answer_error(&mut self, transaction: f64, code: &str, text: &str) {
-        let information = [("level", "error".into()), ("code", code.into()), ("description", text.into())];
-        self.outgoing.command(0, Writer::command("_error", transaction).null().object(&information));
     }
 }
 

@@ -68,3 +68,16 @@ pub(crate) fn create_stream(name: &str) -> Vec<u8> {
 pub(crate) fn publish(name: &str) -> Vec<u8> {
     command(1, Writer::command("publish", 5.0).null().text(name).text("live"))
 }
+
+/// The body of an aggregate of these types, times and bodies.
+pub(crate) fn aggregate(parts: &[(u8, u32, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (type_id, time, payload) in parts {
+        let [_, s0, s1, s2] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let [t3, t0, t1, t2] = time.to_be_bytes();
+        bytes.extend([*type_id, s0, s1, s2, t0, t1, t2, t3, 0, 0, 0]);
+        bytes.extend(*payload);
+        bytes.extend(u32::try_from(payload.len() + 11).unwrap().to_be_bytes());
+    }
+    bytes
+}

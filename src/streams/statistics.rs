@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use base::{AppName, Clock, MediaTime, StreamId, WallTime};
 use cluster_model::{Heartbeat, Ratio};
-use media::{Codec, CodecConfig, Kind, StreamMedia, TrackInfo};
+use media::{Codec, Kind, StreamMedia, TrackInfo};
 use parking_lot::{Mutex, RwLock};
 
 /// What rates are measured over: a key frame in one second of three must not make them jump.
@@ -162,7 +162,8 @@ impl Meter {
     fn figures(&self) -> Figures {
         let catalogue = self.media.catalogue();
         let (bitrate_bps, speed) = self.rates();
-        let (width, height) = catalogue.tracks.iter().find_map(size_of).unwrap_or_default();
+        let (width, height) =
+            catalogue.tracks.iter().find_map(|info| info.config.picture_size()).unwrap_or_default();
         let bitrate_of = |kind| -> u64 {
             let tracks = sources(&catalogue.tracks).filter(|info| info.kind() == kind);
             tracks.map(|info| info.track.bitrate_bps()).sum()
@@ -192,13 +193,6 @@ fn sources(tracks: &[TrackInfo]) -> impl Iterator<Item = &TrackInfo> {
 fn newest_of(info: &TrackInfo) -> Option<MediaTime> {
     let frames = info.track.frames();
     Some(frames.get(frames.head().checked_sub(1)?)?.dts)
-}
-
-fn size_of(info: &TrackInfo) -> Option<(u32, u32)> {
-    match &info.config {
-        CodecConfig::H264(h264) => Some((h264.width, h264.height)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -134,9 +134,9 @@ impl Recording {
 
     fn read_sound(&mut self, message: Bytes) -> anyhow::Result<()> {
         match AudioTag::parse(&message)?.body {
-            AudioBody::SequenceHeader(_) => self.audio_header = message,
-            AudioBody::Raw(_) => self.sounds.push(message),
-            AudioBody::Nothing => {}
+            AudioBody::SequenceHeader(..) => self.audio_header = message,
+            AudioBody::Raw(..) => self.sounds.push(message),
+            AudioBody::OtherTrack | AudioBody::Nothing => {}
         }
         Ok(())
     }
@@ -144,8 +144,8 @@ impl Recording {
     fn read_picture(&mut self, message: Bytes, key_frame_bytes: usize) -> anyhow::Result<()> {
         let tag = VideoTag::parse(&message)?;
         match tag.body {
-            VideoBody::SequenceHeader(_) => self.video_header = message,
-            VideoBody::Nalus { .. } => {
+            VideoBody::SequenceHeader(..) => self.video_header = message,
+            VideoBody::Frame { .. } => {
                 let key = tag.frame_type == FrameType::Key;
                 let message = if key { stuffed(&message, key_frame_bytes)? } else { message };
                 let payload = message.get(VIDEO_TAG_HEADER_BYTES..).unwrap_or_default();
@@ -153,7 +153,7 @@ impl Recording {
                 let fingerprint = fingerprint(units.into_iter()).context("a frame without a slice")?;
                 self.frames.push(Frame { message, key, fingerprint });
             }
-            VideoBody::EndOfSequence | VideoBody::Nothing => {}
+            VideoBody::EndOfSequence | VideoBody::OtherTrack | VideoBody::Nothing => {}
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Recording {
     /// # Errors
     /// The decoder configuration cannot be read.
     pub fn config(&self) -> anyhow::Result<H264Config> {
-        let VideoBody::SequenceHeader(avcc) = VideoTag::parse(&self.video_header)?.body else {
+        let VideoBody::SequenceHeader(_, avcc) = VideoTag::parse(&self.video_header)?.body else {
             anyhow::bail!("not a sequence header")
         };
         Ok(H264Config::from_avcc(&avcc)?.0)

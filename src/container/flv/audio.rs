@@ -1,16 +1,21 @@
 //! Audio tag bodies.
 
 use bytes::Bytes;
+use media::{Codec, Kind};
 
+use super::codec::carried;
 use super::{Body, CodecName, FlvError};
 
-/// What an audio tag holds. The codec is AAC: every other one is an error that names it.
+/// What an audio tag holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AudioBody {
-    /// An AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1), not yet checked.
-    SequenceHeader(Bytes),
-    /// One raw AAC frame without ADTS; empty where an encoder had nothing to say.
-    Raw(Bytes),
+    /// What a decoder needs first, not yet checked: an AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1),
+    /// or an identification header of Opus (RFC 7845 5.1), which may be empty.
+    SequenceHeader(Codec, Bytes),
+    /// One raw AAC frame without ADTS, or one Opus packet; empty where an encoder had nothing to say.
+    Raw(Codec, Bytes),
+    /// Further tracks of a message with several. Only the first track is carried.
+    OtherTrack,
     /// Nothing to decode.
     Nothing,
 }
@@ -33,8 +38,8 @@ impl AudioTag {
         let first = tag.byte().map_err(|_| FlvError::Empty)?;
         let body = match first >> 4 {
             AAC => match tag.byte()? {
-                0 => AudioBody::SequenceHeader(tag.rest()),
-                1 => AudioBody::Raw(tag.rest()),
+                0 => AudioBody::SequenceHeader(Codec::Aac, tag.rest()),
+                1 => AudioBody::Raw(Codec::Aac, tag.rest()),
                 other => return Err(FlvError::BadPacketType(other)),
             },
             EX_HEADER => enhanced(tag, first & 0x0f)?,
@@ -44,20 +49,18 @@ impl AudioTag {
     }
 }
 
-fn enhanced(mut tag: Body<'_>, packet_type: u8) -> Result<AudioBody, FlvError> {
+fn enhanced(mut tag: Body, packet_type: u8) -> Result<AudioBody, FlvError> {
     const MULTITRACK: u8 = 5;
     let packet_type = tag.skip_mod_ex(packet_type)?;
-    if packet_type == MULTITRACK {
-        return Err(FlvError::Unsupported { codec: CodecName::Known("multitrack audio") });
+    let Some(part) = tag.first_track(packet_type, MULTITRACK)? else { return Ok(AudioBody::OtherTrack) };
+    let codec = carried(part.four_cc).map_err(|codec| FlvError::Unsupported { codec })?;
+    if codec.kind() != Kind::Audio {
+        return Err(FlvError::WrongKind);
     }
-    match CodecName::four_cc(tag.take()?) {
-        CodecName::Known("AAC") => {}
-        codec => return Err(FlvError::Unsupported { codec }),
-    }
-    match packet_type {
-        0 => Ok(AudioBody::SequenceHeader(tag.rest())),
-        1 => Ok(AudioBody::Raw(tag.rest())),
-        // The end of the sequence, and a channel order that the AudioSpecificConfig has too.
+    match part.packet_type {
+        0 => Ok(AudioBody::SequenceHeader(codec, part.body.rest())),
+        1 => Ok(AudioBody::Raw(codec, part.body.rest())),
+        // The end of the sequence, and a channel order that the sequence header has too.
         2 | 4 => Ok(AudioBody::Nothing),
         other => Err(FlvError::BadPacketType(other)),
     }

@@ -1,6 +1,8 @@
-//! The names of codecs that FLV can carry and we do not.
+//! The names of codecs that FLV can carry, and those that are carried on.
 
 use std::fmt;
+
+use media::Codec;
 
 /// A codec as FLV names it, for refusals.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,23 +59,30 @@ impl CodecName {
         })
     }
 
-    /// Names a codec by its FourCC in an Enhanced RTMP header.
-    pub(super) const fn four_cc(code: [u8; 4]) -> Self {
+    /// Names a codec that is not carried by its FourCC in an Enhanced RTMP header.
+    const fn four_cc(code: [u8; 4]) -> Self {
         Self::Known(match &code {
-            b"avc1" => "H.264",
-            b"hvc1" => "HEVC",
             b"vvc1" => "VVC",
-            b"av01" => "AV1",
             b"vp08" => "VP8",
-            b"vp09" => "VP9",
-            b"mp4a" => "AAC",
-            b"Opus" => "Opus",
             b"fLaC" => "FLAC",
             b"ac-3" => "AC-3",
             b"ec-3" => "E-AC-3",
             b".mp3" => "MP3",
             _ => return Self::FourCc(code),
         })
+    }
+}
+
+/// The codec of a FourCC; of one that is not carried, its name.
+pub(super) const fn carried(code: [u8; 4]) -> Result<Codec, CodecName> {
+    match &code {
+        b"avc1" => Ok(Codec::H264),
+        b"hvc1" => Ok(Codec::Hevc),
+        b"av01" => Ok(Codec::Av1),
+        b"vp09" => Ok(Codec::Vp9),
+        b"mp4a" => Ok(Codec::Aac),
+        b"Opus" => Ok(Codec::Opus),
+        _ => Err(CodecName::four_cc(code)),
     }
 }
 

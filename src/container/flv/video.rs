@@ -1,7 +1,9 @@
 //! Video tag bodies.
 
 use bytes::Bytes;
+use media::{Codec, Kind};
 
+use super::codec::carried;
 use super::{Body, CodecName, FlvError};
 
 /// What a decoder may do with a frame (annex E.4.3.1).
@@ -34,18 +36,24 @@ impl FrameType {
     }
 }
 
-/// What a video tag holds. The codec is H.264: every other one is an error that names it.
+/// What a video tag holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VideoBody {
-    /// An AVCDecoderConfigurationRecord (ISO/IEC 14496-15 5.2.4.1), not yet checked.
-    SequenceHeader(Bytes),
-    /// One access unit: NAL units behind lengths of the size the sequence header gave.
-    Nalus {
+    /// The codec's decoder configuration record, not yet checked: of H.264 and HEVC by ISO/IEC
+    /// 14496-15, of AV1 and VP9 by their bindings to ISO media files.
+    SequenceHeader(Codec, Bytes),
+    /// One access unit.
+    Frame {
+        /// The codec.
+        codec: Codec,
         /// Presentation minus decoding time in milliseconds, a signed 24-bit number.
         composition_ms: i32,
-        /// The NAL units, not yet checked.
+        /// Not yet checked. H.264 and HEVC: NAL units behind lengths of the size the sequence header
+        /// gave; AV1: a temporal unit; VP9: a frame or superframe.
         payload: Bytes,
     },
+    /// Further tracks of a message with several. Only the first track is carried.
+    OtherTrack,
     /// No more pictures with this sequence header.
     EndOfSequence,
     /// Nothing to decode: a player command or HDR metadata.
@@ -78,7 +86,7 @@ impl VideoTag {
     }
 }
 
-fn legacy(mut tag: Body<'_>, codec: u8, frame_type: FrameType) -> Result<VideoBody, FlvError> {
+fn legacy(mut tag: Body, codec: u8, frame_type: FrameType) -> Result<VideoBody, FlvError> {
     if codec != AVC {
         return Err(FlvError::Unsupported { codec: CodecName::legacy_video(codec) });
     }
@@ -88,36 +96,38 @@ fn legacy(mut tag: Body<'_>, codec: u8, frame_type: FrameType) -> Result<VideoBo
     let packet_type = tag.byte()?;
     let composition_ms = signed_24(tag.take()?);
     match packet_type {
-        0 => Ok(VideoBody::SequenceHeader(tag.rest())),
-        1 => Ok(VideoBody::Nalus { composition_ms, payload: tag.rest() }),
+        0 => Ok(VideoBody::SequenceHeader(Codec::H264, tag.rest())),
+        1 => Ok(VideoBody::Frame { codec: Codec::H264, composition_ms, payload: tag.rest() }),
         2 => Ok(VideoBody::EndOfSequence),
         other => Err(FlvError::BadPacketType(other)),
     }
 }
 
-fn enhanced(mut tag: Body<'_>, packet_type: u8, frame_type: FrameType) -> Result<VideoBody, FlvError> {
+fn enhanced(mut tag: Body, packet_type: u8, frame_type: FrameType) -> Result<VideoBody, FlvError> {
     const METADATA: u8 = 4;
     const MULTITRACK: u8 = 6;
     let packet_type = tag.skip_mod_ex(packet_type)?;
-    if packet_type == MULTITRACK {
-        return Err(FlvError::Unsupported { codec: CodecName::Known("multitrack video") });
-    }
     if frame_type == FrameType::Command && packet_type != METADATA {
         return Ok(VideoBody::Nothing);
     }
-    match CodecName::four_cc(tag.take()?) {
-        CodecName::Known("H.264") => {}
-        codec => return Err(FlvError::Unsupported { codec }),
+    let Some(part) = tag.first_track(packet_type, MULTITRACK)? else { return Ok(VideoBody::OtherTrack) };
+    let codec = carried(part.four_cc).map_err(|codec| FlvError::Unsupported { codec })?;
+    if codec.kind() != Kind::Video {
+        return Err(FlvError::WrongKind);
     }
-    match packet_type {
-        0 => Ok(VideoBody::SequenceHeader(tag.rest())),
+    let mut body = part.body;
+    match part.packet_type {
+        0 => Ok(VideoBody::SequenceHeader(codec, body.rest())),
         1 => {
-            let composition_ms = signed_24(tag.take()?);
-            Ok(VideoBody::Nalus { composition_ms, payload: tag.rest() })
+            // The others have no reordering, and no time for it.
+            let reorders = matches!(codec, Codec::H264 | Codec::Hevc);
+            let composition_ms = if reorders { signed_24(body.take()?) } else { 0 };
+            Ok(VideoBody::Frame { codec, composition_ms, payload: body.rest() })
         }
         2 => Ok(VideoBody::EndOfSequence),
-        3 => Ok(VideoBody::Nalus { composition_ms: 0, payload: tag.rest() }),
-        METADATA => Ok(VideoBody::Nothing),
+        3 => Ok(VideoBody::Frame { codec, composition_ms: 0, payload: body.rest() }),
+        // Colours, and AV1's descriptor of MPEG-2 streams: its sequence header comes in band.
+        METADATA | 5 => Ok(VideoBody::Nothing),
         other => Err(FlvError::BadPacketType(other)),
     }
 }

@@ -3,7 +3,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::{CodecConfig, OpusConfig};
+use crate::codec::CodecConfig;
+use crate::opus::OpusConfig;
 use crate::ring::Cursor;
 use crate::track::{Track, TrackWriter};
 use crate::unit::Unit;

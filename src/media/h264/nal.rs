@@ -178,7 +178,7 @@ pub fn is_b_slice(nal: &[u8]) -> bool {
 }
 
 /// Takes out the emulation prevention bytes (7.3.1): 00 00 03 becomes 00 00.
-pub(super) fn unescape(data: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut zeros = 0;
     for &byte in data {

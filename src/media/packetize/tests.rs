@@ -2,7 +2,7 @@ use base::{Clock, MediaTime, SystemClock};
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::OpusConfig;
+use crate::opus::OpusConfig;
 
 const SPS: &[u8] = &[
     0x67, 0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78, 0x02, 0x27, 0xe5, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00,
@@ -129,7 +129,123 @@ fn malformed_and_empty_units_have_no_packets() {
     assert_eq!(packetizer.packetize(&frame(&[nal(0x41, 9)], false)).unwrap().first_packet, 0);
 }
 
+const AV1_RECORD: [u8; 17] =
+    [0x81, 0, 0x0c, 0, 0x0a, 0x0b, 0, 0, 0, 0x04, 0x3c, 0xfe, 0xcc, 0xda, 0xf9, 0, 0x40];
+
+fn av1_config() -> CodecConfig {
+    CodecConfig::Av1(Arc::new(Av1Config::from_record(&AV1_RECORD).unwrap().unwrap()))
+}
+
+/// Units of a header, a size and as many bytes.
+fn obus_of(sizes: &[usize]) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    for size in sizes {
+        out.extend([0x32]);
+        crate::av1::put_leb128(&mut out, *size);
+        out.extend((0..*size).map(|at| (at * 11 % 253) as u8));
+    }
+    out.to_vec()
+}
+
+/// What a receiver makes of AV1 payloads: units without sizes.
+fn av1_units(packets: &[Packet]) -> Vec<Vec<u8>> {
+    let mut units: Vec<Vec<u8>> = Vec::new();
+    let mut expected = false;
+    for packet in packets {
+        let header = packet.payload[0];
+        assert_eq!(header & 0x80 != 0, expected, "what goes on was announced");
+        let mut goes_on = expected;
+        let mut left = &packet.payload[1..];
+        while !left.is_empty() {
+            let size = usize::from(left[0] & 0x7f) | left.get(1).map_or(0, |high| usize::from(*high) << 7);
+            let (size, coded) = if left[0] & 0x80 == 0 { (usize::from(left[0]), 1) } else { (size, 2) };
+            let element = &left[coded..coded + size];
+            if std::mem::take(&mut goes_on) {
+                units.last_mut().unwrap().extend(element);
+            } else {
+                units.push(element.to_vec());
+            }
+            left = &left[coded + size..];
+        }
+        expected = header & 0x40 != 0;
+    }
+    assert!(!expected);
+    units
+}
+
+#[test]
+fn av1_elements_fill_packets_and_a_key_frame_begins_with_its_sequence_header() {
+    let mut packetizer = Packetizer::new(&av1_config());
+    let run = packetizer.packetize(&unit(obus_of(&[5_000, 3]), true)).unwrap();
+    assert_eq!(run.packets.len(), 5);
+    let full = PAYLOAD_BYTES_MAX;
+    assert!(
+        run.packets[..4].iter().all(|packet| packet.payload.len() == full),
+        "one size, for segmented sends"
+    );
+    assert_eq!(
+        run.packets[0].payload[..4],
+        [0x48, 12, 0x08, 0],
+        "a sequence begins, and its header has no size"
+    );
+    let units = av1_units(&run.packets);
+    assert_eq!(units.iter().map(Vec::len).collect::<Vec<_>>(), [12, 5_001, 4]);
+    assert_eq!(units[0][0], 0x08);
+    assert_eq!(units[1][0], 0x30);
+
+    // A sequence header that is there is not sent twice.
+    let with_header = [&AV1_RECORD[4..], &obus_of(&[10])].concat();
+    let run = packetizer.packetize(&unit(with_header, true)).unwrap();
+    assert_eq!(av1_units(&run.packets).len(), 2);
+    let run = packetizer.packetize(&unit(obus_of(&[10]), false)).unwrap();
+    assert_eq!(run.packets[0].payload[..3], [0, 11, 0x30]);
+    assert!(packetizer.packetize(&unit(vec![], false)).is_none());
+    assert!(packetizer.packetize(&unit(vec![0x32, 9], false)).is_none());
+}
+
+#[test]
+fn vp9_fragments_say_what_they_are() {
+    let config = Vp9Config { profile: 0, level: 11, bit_depth: 8, width: 320, height: 180 };
+    let mut packetizer = Packetizer::new(&CodecConfig::Vp9(config));
+    let given: Vec<u8> = (0..3_000_u32).map(|at| (at % 241) as u8).collect();
+    let run = packetizer.packetize(&unit(given.clone(), true)).unwrap();
+    let sizes: Vec<_> = run.packets.iter().map(|packet| packet.payload.len()).collect();
+    assert!(sizes.len() == 3 && sizes[0] == sizes[1] && sizes[2] <= sizes[0], "{sizes:?}");
+    assert_eq!(run.packets[0].payload[..6], [0x0a, 0x10, 1, 64, 0, 180]);
+    assert_eq!((run.packets[1].payload[0], run.packets[2].payload[0]), (0, 0x04));
+    let mut got = run.packets[0].payload[6..].to_vec();
+    for packet in &run.packets[1..] {
+        got.extend(&packet.payload[1..]);
+    }
+    assert_eq!(got, given);
+
+    let run = packetizer.packetize(&unit(vec![0x86, 1], false)).unwrap();
+    assert_eq!(run.packets[0].payload[..], [0x4c, 0x86, 1]);
+    assert!(run.packets[0].marker);
+    assert!(packetizer.packetize(&unit(vec![], false)).is_none());
+}
+
 proptest! {
+    #[test]
+    fn a_receiver_gets_a_temporal_unit_back(
+        sizes in prop::collection::vec(0_usize..4_000, 1..12),
+        key: bool,
+    ) {
+        let run = Packetizer::new(&av1_config()).packetize(&unit(obus_of(&sizes), key)).unwrap();
+        let mut got = av1_units(&run.packets);
+        if key {
+            got.remove(0);
+        }
+        let want: Vec<Vec<u8>> = sizes
+            .iter()
+            .map(|size| std::iter::once(0x30).chain((0..*size).map(|at| (at * 11 % 253) as u8)).collect())
+            .collect();
+        prop_assert_eq!(got, want);
+        prop_assert!(run.packets.iter().all(|packet| packet.payload.len() <= PAYLOAD_BYTES_MAX));
+        prop_assert!(run.packets.iter().all(|packet| packet.payload.len() > 2));
+        prop_assert_eq!(run.packets.iter().filter(|packet| packet.marker).count(), 1);
+    }
+
     #[test]
     fn a_receiver_gets_the_frame_back(
         sizes in prop::collection::vec(1_usize..6_000, 1..8),

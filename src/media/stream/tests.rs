@@ -4,7 +4,8 @@ use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::aac::AacConfig;
-use crate::codec::{Kind, OpusConfig};
+use crate::codec::Kind;
+use crate::opus::OpusConfig;
 use crate::track::WriteError;
 
 fn id(name: &str) -> TrackId {

@@ -3,8 +3,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::aac::AacConfig;
-use crate::codec::OpusConfig;
 use crate::h264::H264Config;
+use crate::opus::OpusConfig;
 use crate::ring::Cursor;
 
 fn opus() -> CodecConfig {

@@ -1,5 +1,7 @@
 //! Which codecs a track is offered with.
 
+use media::{Av1Config, CodecConfig, Vp9Config};
+
 use super::OfferedCodec;
 
 /// RTP clock of video (RFC 6184 8.2.1).
@@ -9,6 +11,8 @@ pub const OPUS_CLOCK_RATE: u32 = 48_000;
 
 const H264_OWN: u8 = 96;
 const H264_BASELINE: u8 = 97;
+const VP9: u8 = 98;
+const AV1: u8 = 99;
 const OPUS: u8 = 111;
 
 /// Constrained Baseline 3.1, which every browser takes.
@@ -17,18 +21,43 @@ const BASELINE: [u8; 3] = [0x42, 0xe0, 0x1f];
 const VIDEO_FEEDBACK: &[&str] = &["nack", "nack pli", "ccm fir"];
 const AUDIO_FEEDBACK: &[&str] = &["nack"];
 
+/// What a track is offered as; `None` of what browsers take in no form. A track of AAC is offered as
+/// the Opus that is made from it.
+pub fn offered(config: &CodecConfig) -> Option<Vec<OfferedCodec>> {
+    match config {
+        CodecConfig::H264(config) => Some(h264(config.profile_level_id())),
+        CodecConfig::Av1(config) => Some(av1(config)),
+        CodecConfig::Vp9(config) => Some(vp9(config)),
+        CodecConfig::Opus(config) => Some(opus(config.channels)),
+        CodecConfig::Aac(config) => Some(opus(config.channels)),
+        CodecConfig::Hevc(_) => None,
+    }
+}
+
+/// AV1 as the stream is (AOMedia's RTP payload format, 7.1).
+fn av1(config: &Av1Config) -> Vec<OfferedCodec> {
+    let Av1Config { profile, level_idx, .. } = config;
+    let tier = u8::from(config.high_tier);
+    vec![video(AV1, "AV1/90000", format!("level-idx={level_idx};profile={profile};tier={tier}"))]
+}
+
+/// VP9 as the stream is (RFC 9628 6).
+fn vp9(config: &Vp9Config) -> Vec<OfferedCodec> {
+    vec![video(VP9, "VP9/90000", format!("profile-id={}", config.profile))]
+}
+
+fn video(payload_type: u8, encoding: &'static str, parameters: String) -> OfferedCodec {
+    OfferedCodec { payload_type, encoding, parameters, feedback: VIDEO_FEEDBACK }
+}
+
 /// H.264 with the stream's own profile, and with the baseline that every browser answers: what is
 /// sent is the same, but a browser that does not list the own profile would refuse the track.
 ///
 /// `own` is `profile_idc`, `profile_compatibility` and `level_idc` of the stream's SPS.
 pub fn h264(own: [u8; 3]) -> Vec<OfferedCodec> {
-    let codec = |payload_type, [profile, compatibility, level]: [u8; 3]| OfferedCodec {
-        payload_type,
-        encoding: "H264/90000",
-        parameters: format!(
-            "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile:02x}{compatibility:02x}{level:02x}"
-        ),
-        feedback: VIDEO_FEEDBACK,
+    let codec = |payload_type, [profile, compatibility, level]: [u8; 3]| {
+        let own = format!("profile-level-id={profile:02x}{compatibility:02x}{level:02x}");
+        video(payload_type, "H264/90000", format!("level-asymmetry-allowed=1;packetization-mode=1;{own}"))
     };
     let mut codecs = vec![codec(H264_OWN, own)];
     if own != BASELINE {

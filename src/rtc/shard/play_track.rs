@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::Randomness;
-use media::{Kind, PacketRun};
+use media::{Codec, Kind, PacketRun};
 
 use super::pacer::Pacer;
 use super::resends::Resends;
@@ -54,6 +54,8 @@ pub(super) struct Batch {
 /// One track of one player.
 #[derive(Debug)]
 pub(super) struct PlayTrack {
+    /// What it is sent as.
+    pub(super) codec: Codec,
     pub(super) kind: Kind,
     pub(super) ssrc: u32,
     /// Once the answer has taken the track.
@@ -93,13 +95,14 @@ pub(super) struct PlayTrack {
 
 impl PlayTrack {
     /// A track that is not sent yet.
-    pub(super) fn new(kind: Kind, ssrc: u32, randomness: &dyn Randomness) -> Self {
+    pub(super) fn new(codec: Codec, ssrc: u32, randomness: &dyn Randomness) -> Self {
         let random = randomness.next_u64();
         // The first sequence number is below 2^15, so that a receiver that misses the first packets
         // still guesses the rollover counter right (RFC 3711 3.3.1).
         let first = random & 0x7fff;
         Self {
-            kind,
+            codec,
+            kind: codec.kind(),
             ssrc,
             payload_type: None,
             playout_delay: None,

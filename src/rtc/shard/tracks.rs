@@ -21,13 +21,14 @@ enum Resolved {
     Gone,
 }
 
-fn resolve(catalogue: &Catalogue, kind: Kind) -> Resolved {
-    match kind {
+/// What there is for a track that is sent as `codec`.
+fn resolve(catalogue: &Catalogue, codec: Codec) -> Resolved {
+    match codec.kind() {
         Kind::Video => match catalogue.source(Kind::Video) {
-            Some(info) if info.config.codec() == Codec::H264 => Resolved::There(Arc::clone(&info.track)),
+            Some(info) if info.config.codec() == codec => Resolved::There(Arc::clone(&info.track)),
             _ => Resolved::Gone,
         },
-        Kind::Audio => match catalogue.with_codec(Codec::Opus) {
+        Kind::Audio => match catalogue.with_codec(codec) {
             Some(info) => Resolved::There(Arc::clone(&info.track)),
             None if catalogue.source(Kind::Audio).is_some() => Resolved::Pending,
             None => Resolved::Gone,
@@ -98,10 +99,10 @@ impl Shard {
         let Some(player) = self.players.get(id.0) else { return };
         let Some(stream) = self.streams.get(player.stream) else { return };
         let (key, catalogue) = (player.stream, stream.media.catalogue());
-        let kinds: Vec<Kind> = player.tracks.iter().map(|track| track.kind).collect();
-        for (track, kind) in kinds.into_iter().enumerate() {
+        let codecs: Vec<Codec> = player.tracks.iter().map(|track| track.codec).collect();
+        for (track, codec) in codecs.into_iter().enumerate() {
             let viewer = TrackRef { player: id, track };
-            match resolve(&catalogue, kind) {
+            match resolve(&catalogue, codec) {
                 Resolved::There(media) => self.attach_track(viewer, key, &media, now),
                 Resolved::Pending => self.detach_track(viewer),
                 Resolved::Gone => {

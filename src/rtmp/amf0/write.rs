@@ -35,7 +35,7 @@ impl Writer {
         self
     }
 
-    /// An object of texts and numbers.
+    /// An object.
     pub(crate) fn object(mut self, fields: &[(&str, Field<'_>)]) -> Self {
         self.bytes.push(0x03);
         for (name, field) in fields {
@@ -43,9 +43,25 @@ impl Writer {
             self = match field {
                 Field::Text(text) => self.text(text),
                 Field::Number(number) => self.number(*number),
+                Field::Texts(texts) => self.array(texts),
+                Field::Numbers(numbers) => {
+                    let fields: Vec<_> =
+                        numbers.iter().map(|(name, number)| (*name, (*number).into())).collect();
+                    self.object(&fields)
+                }
             };
         }
         self.bytes.extend([0, 0, 0x09]);
+        self
+    }
+
+    /// A strict array of texts.
+    fn array(mut self, texts: &[&str]) -> Self {
+        self.bytes.push(0x0a);
+        self.bytes.extend(u32::try_from(texts.len()).unwrap_or(0).to_be_bytes());
+        for text in texts {
+            self = self.text(text);
+        }
         self
     }
 
@@ -66,6 +82,10 @@ impl Writer {
 pub(crate) enum Field<'a> {
     Text(&'a str),
     Number(f64),
+    /// An array.
+    Texts(&'a [&'a str]),
+    /// An object of numbers.
+    Numbers(&'a [(&'a str, f64)]),
 }
 
 impl<'a> From<&'a str> for Field<'a> {

@@ -88,6 +88,44 @@ fn extended_timestamps_are_read_with_and_without_their_repetition() {
 }
 
 #[test]
+fn a_bare_chunk_shorter_than_the_time_it_leaves_out_is_payload_too() {
+    let time = 0x0123_4567;
+    for length in 129..=132 {
+        let payload: Vec<u8> = (0..length).map(|byte| byte as u8).collect();
+        let repeated = chunks(4, time, 9, &payload, 128);
+        let mut bare = repeated[..16 + 128].to_vec();
+        bare.push(0xc4);
+        bare.extend(&payload[128..]);
+        let next = chunks(5, 7, 8, b"abc", 128);
+        for mut bytes in [repeated, bare] {
+            bytes.extend(&next);
+            let messages = read(&bytes).unwrap();
+            assert_eq!(summary(&messages), [(time, 9, payload.len()), (7, 8, 3)], "{length}");
+            assert_eq!(messages[0].payload, payload);
+        }
+    }
+    // The time itself instead of the delta of the header.
+    let mut bytes = chunks(4, 0x0100_0000, 9, b"a", 128);
+    bytes.extend([0x44, 0xff, 0xff, 0xff, 0, 0, 200, 9, 1, 0, 0, 0]);
+    bytes.extend([1; 128]);
+    bytes.extend([0xc4, 2, 0, 0, 0]);
+    bytes.extend([1; 72]);
+    assert_eq!(summary(&read(&bytes).unwrap()), [(0x0100_0000, 9, 1), (0x0200_0000, 9, 200)]);
+}
+
+#[test]
+fn every_chunk_size_of_31_bits_is_taken() {
+    let payload: Vec<u8> = (0..700_u32).map(|byte| (byte % 251) as u8).collect();
+    for size in [1_u32, 2, 127, 699, 700, 65_536, 16_777_215, 16_777_216, 0x7fff_ffff] {
+        let mut bytes = chunks(2, 0, 1, &size.to_be_bytes(), 128);
+        bytes.extend(chunks(4, 40, 9, &payload, size as usize));
+        let messages = read(&bytes).unwrap();
+        assert_eq!(summary(&messages), [(40, 9, 700)], "{size}");
+        assert_eq!(messages[0].payload, payload);
+    }
+}
+
+#[test]
 fn set_chunk_size_and_abort_are_obeyed() {
     let mut bytes = chunks(2, 0, 1, &1_000_u32.to_be_bytes(), 128);
     bytes.extend(chunks(4, 1, 9, &[1; 900], 1_000));
@@ -99,7 +137,7 @@ fn set_chunk_size_and_abort_are_obeyed() {
     let messages = read_all(&mut reader, &bytes).unwrap();
     assert_eq!(summary(&messages), [(1, 9, 900), (3, 9, 10)]);
     assert_eq!(reader.unfinished_bytes, 0);
-    for size in [0, limits::RTMP_CHUNK_SIZE_MAX + 1, u32::MAX] {
+    for size in [0, 0x8000_0000, u32::MAX] {
         assert_eq!(read(&chunks(2, 0, 1, &size.to_be_bytes(), 128)), Err(ChunkError::BadChunkSize(size)));
     }
     assert_eq!(read(&chunks(2, 0, 1, &[0, 1], 128)), Err(ChunkError::ShortControlMessage));

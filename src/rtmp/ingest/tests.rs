@@ -1,5 +1,7 @@
 use base::{Clock, SystemClock};
 
+use media::h264::H264Config;
+
 use super::*;
 use crate::{Output, Session};
 
@@ -205,9 +207,13 @@ fn a_stream_that_stays_broken_is_refused() {
 #[test]
 fn foreign_codecs_and_unreadable_configurations_are_refused_by_name() {
     for (body, reason) in [
-        (video(b"\x90hvc1\0"), "the codec HEVC is not supported"),
+        (video(b"\x90vvc1\0"), "the codec VVC is not supported"),
         (video(&[0x12, 0]), "the codec Sorenson H.263 is not supported"),
-        (audio(b"\x90Opus"), "the codec Opus is not supported"),
+        (audio(b"\x90fLaC"), "the codec FLAC is not supported"),
+        (
+            video(b"\x90hvc1\x01"),
+            "the media is malformed: the video configuration cannot be read: the data ends too early",
+        ),
         (audio(&[0x2f, 0]), "the codec MP3 is not supported"),
         (
             video(&[0x17, 0, 0, 0, 0, 9]),

@@ -1,4 +1,5 @@
 mod bounds;
+mod manners;
 mod recorded;
 
 use std::time::Duration;

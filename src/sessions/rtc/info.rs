@@ -1,6 +1,6 @@
 //! What `getStreamInfo` tells of a live stream.
 
-use media::{Codec, CodecConfig, StreamMedia};
+use media::StreamMedia;
 
 use super::message::Rendition;
 
@@ -11,14 +11,13 @@ pub(super) fn rendition(media: &StreamMedia) -> Rendition {
         Rendition { width: 0, height: 0, video_bitrate: 0, audio_bitrate: 0, video_codec: "" };
     for info in catalogue.tracks.iter().filter(|info| info.derived_from.is_none()) {
         let bitrate = info.track.bitrate_bps();
-        match &info.config {
-            CodecConfig::H264(h264) => {
-                rendition.width = h264.width;
-                rendition.height = h264.height;
+        match info.config.picture_size() {
+            Some((width, height)) => {
+                (rendition.width, rendition.height) = (width, height);
                 rendition.video_bitrate = bitrate;
-                rendition.video_codec = Codec::H264.label();
+                rendition.video_codec = info.config.codec().label();
             }
-            CodecConfig::Aac(_) | CodecConfig::Opus(_) => rendition.audio_bitrate = bitrate,
+            None => rendition.audio_bitrate = bitrate,
         }
     }
     rendition

@@ -1,6 +1,6 @@
 //! What of a stream a WebRTC player can be sent.
 
-use media::{Catalogue, Kind, Way};
+use media::{Catalogue, Codec, Kind, Way};
 
 /// The kinds of media that go out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,17 +14,17 @@ pub(super) struct Sendable {
 pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Sendable, String> {
     let mut sendable = Sendable::default();
     if let Some(video) = catalogue.source(Kind::Video) {
-        if !h264_enabled {
+        if !h264_enabled && video.config.codec() == Codec::H264 {
             return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
         }
         match media::webrtc_way(video) {
-            Way::Pass | Way::Transcode => sendable.video = true,
+            Way::Pass | Way::Transcode(_) => sendable.video = true,
             Way::Refuse(why) => return Err(format!("the stream's video is {why}")),
         }
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match media::webrtc_way(audio) {
-            Way::Pass | Way::Transcode => sendable.audio = true,
+            Way::Pass | Way::Transcode(_) => sendable.audio = true,
             Way::Refuse(why) if sendable.video => {
                 tracing::info!(track = %audio.id, %why, "a player gets no sound");
             }

@@ -27,6 +27,7 @@ mod relay;
 pub mod rtmp_client;
 mod sample_page;
 mod signalling;
+mod tools;
 mod turn;
 
 pub use browser::{Browser, BrowserError, BrowserOptions};
@@ -47,4 +48,5 @@ pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayRepo
 pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
+pub use tools::{enhanced_ffmpeg, runs};
 pub use turn::{Turn, in_full, note, skipped};

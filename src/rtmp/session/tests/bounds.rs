@@ -25,9 +25,6 @@ fn messages_out_of_order_end_the_connection() {
         peer.send(&bytes);
         assert_eq!(peer.reason().unwrap().to_string(), reason);
     }
-    let mut peer = Peer::publishing();
-    peer.send(&message(1, 22, &[0; 20]));
-    assert_eq!(peer.reason().unwrap().to_string(), "aggregate messages are not supported");
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! Programs that some tests want and that not every machine has.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// An ffmpeg that speaks Enhanced RTMP with AV1, VP9, HEVC and Opus (8 or newer): the one that
+/// `FFMPEG_ENHANCED` names, the one `scripts/setup` fetched, or the machine's own if it is new enough.
+///
+/// # Errors
+/// Why there is none, in words for [`crate::skipped`].
+pub fn enhanced_ffmpeg() -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os("FFMPEG_ENHANCED") {
+        let named = PathBuf::from(named);
+        return match ffmpeg_version(&named) {
+            Some(version) if version >= VERSION_MIN => Ok(named),
+            other => Err(format!("FFMPEG_ENHANCED is {}, of version {other:?}", named.display())),
+        };
+    }
+    let fetched = cache().map(|cache| cache.join("tools/ffmpeg-enhanced/ffmpeg"));
+    let candidates = fetched.into_iter().chain([PathBuf::from("ffmpeg")]);
+    candidates
+        .into_iter()
+        .find(|path| ffmpeg_version(path).is_some_and(|version| version >= VERSION_MIN))
+        .ok_or_else(|| format!("no ffmpeg of version {VERSION_MIN} or newer; scripts/setup fetches one"))
+}
+
+/// Whether a program answers to these arguments at all.
+pub fn runs(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The first version whose FLV muxer writes Opus.
+const VERSION_MIN: u32 = 8;
+
+fn ffmpeg_version(path: &PathBuf) -> Option<u32> {
+    let output = Command::new(path).arg("-version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.strip_prefix("ffmpeg version ")?.trim_start_matches('n');
+    version.split(['.', '-']).next()?.parse().ok()
+}
+
+fn cache() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|cache| cache.join("penstock"))
+}
