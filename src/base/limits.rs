@@ -172,7 +172,7 @@ pub const PACE_BITRATE_MIN: u64 = 1_000_000;
 pub const PACE_BURST_BYTES: u64 = 32 * 1_200;
 /// How long a frame waits for its pace and the socket. Longer: whole frames are dropped for that player.
 pub const PLAY_BACKLOG_MAX: Duration = Duration::from_secs(1);
-/// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
+/// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only handshake messages and what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
 pub const DTLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 /// DTLS datagrams that may bring [`DTLS_HANDSHAKE_BYTES_MAX`]. More: as there.
 pub const DTLS_HANDSHAKE_DATAGRAMS_MAX: usize = 128;
