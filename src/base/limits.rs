@@ -249,6 +249,8 @@ pub const BROADCAST_BYTES_MAX: usize = 64 * 1024;
 pub const META_COMMANDS_MAX: usize = 4_096;
 /// Commands that share one transaction of the local store. More: they wait for the next one.
 pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
+/// Rest between two tries to write to a metadata store whose disk was full. Commands meanwhile: NotApplied.
+pub const META_FULL_REST: Duration = Duration::from_secs(1);
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
 /// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,
