@@ -84,6 +84,9 @@ pub enum NotApplied {
     /// The store was closed.
     #[error("the metadata store is closed")]
     Closed,
+    /// There is no room on the disk. The store goes on by itself once there is.
+    #[error("the disk of the metadata store is full: nothing can be stored until space is freed on it")]
+    DiskFull,
     /// The disk failed; the node must be restarted.
     #[error("the metadata store failed and takes no more commands")]
     Failed,

@@ -1,6 +1,7 @@
 //! Why the store cannot be opened.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use cluster_model::FormatError;
 
@@ -14,6 +15,12 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// There is no room for it on its disk.
+    #[error("no space is left for the metadata store {path}; free some on its file system and start again")]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
     },
     /// Another process has it.
     #[error(
@@ -54,7 +61,42 @@ pub enum StoreError {
         /// Why.
         source: Box<redb::Error>,
     },
+    /// It holds less than was promised to be in it.
+    #[error("the metadata store {path} has lost changes that were on disk")]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
     /// The writer thread cannot be started.
     #[error("cannot start the thread of the metadata store: {0}")]
     Thread(std::io::Error),
+}
+
+impl StoreError {
+    /// What a failure to read or make the file `path` is.
+    pub(crate) fn unusable(path: &Path, source: redb::Error) -> Self {
+        if is_full(&source) {
+            Self::NoSpace { path: path.to_owned() }
+        } else {
+            Self::Unusable { path: path.to_owned(), source: Box::new(source) }
+        }
+    }
+
+    /// The same for what the system itself says.
+    pub(crate) fn open(path: &Path, source: std::io::Error) -> Self {
+        if is_full_kind(source.kind()) {
+            Self::NoSpace { path: path.to_owned() }
+        } else {
+            Self::Open { path: path.to_owned(), source }
+        }
+    }
+}
+
+/// Whether there was no room for a write: the one failure after which the disk still has what it had.
+pub(crate) fn is_full(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(error) if is_full_kind(error.kind()))
+}
+
+fn is_full_kind(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -6,7 +6,8 @@
 //! Invariants
 //! - What was answered as applied is on disk: rows, revision and request ids in one transaction.
 //! - Readers and watchers never see what is not on disk.
-//! - After a failed write nothing more is written: the process must start again from what is on disk.
+//! - After a failed write nothing more is written before the file was read again: by itself once a full disk
+//!   has room, by the next start of the process after any other failure.
 //! - Nothing here blocks an async thread, except dropping a store that was not closed.
 
 mod error;

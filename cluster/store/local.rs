@@ -1,6 +1,6 @@
 //! The store as the rest of the node sees it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ use redb::{Database, DatabaseError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout_at;
 
-use crate::writer::{Job, Writer};
+use crate::writer::{Disk, Job, Opener, Writer};
 use crate::{StoreError, tables};
 
 /// What redb may keep in memory: little, since readers are served from the state and never from the file.
@@ -43,11 +43,13 @@ impl LocalStore {
     /// Opens the store in the file `path`, or makes it (readable by this user only). `clock` stamps the
     /// commands and is what deadlines are measured by. Blocks: to be called before the runtime starts.
     pub fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        Self::start(open_database(path)?, path, clock)
+        let path = path.as_ref().to_owned();
+        let of_writer = path.clone();
+        Self::start(Box::new(move || open_database(&of_writer)), &path, clock)
     }
 
-    fn start(database: Database, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    fn start(open: Opener, path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let database = open()?;
         let state = tables::load(&database, path)?;
         let log = ChangeLog::new(state.revision());
         let published = Arc::new(RwLock::new(state.replica()));
@@ -55,12 +57,15 @@ impl LocalStore {
         let (queue, jobs) = mpsc::sync_channel(limits::META_COMMANDS_MAX);
         let (alive, ended) = watch::channel(());
         let writer = Writer {
-            database,
+            path: path.to_owned(),
+            open,
+            disk: Disk::Ready(database),
             state,
             published: Arc::clone(&published),
             log: Arc::clone(&log),
             clock,
             failed: Arc::clone(&failed),
+            told: false,
         };
         let thread = std::thread::Builder::new()
             .name("metadata".to_owned())
@@ -74,7 +79,8 @@ impl LocalStore {
         Ok(Self { queue, published, log, failed, ended, thread })
     }
 
-    /// Whether a write failed: from then on every command is refused, and the node must be restarted.
+    /// Whether a write failed for another reason than a full disk: from then on every command is refused,
+    /// and the node must be restarted.
     pub fn has_failed(&self) -> bool {
         let panicked = self.ended.has_changed().is_err() && self.queue.lock().is_some();
         panicked || self.failed.load(Ordering::Acquire)
@@ -132,26 +138,43 @@ impl Drop for LocalStore {
     }
 }
 
+/// Opens the file, or makes it: under another name until all of a new store is in it, so that a start
+/// that was cut short, or found the disk full, leaves no half a store behind.
 fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let path_buf = || path.to_owned();
-    let open = |source| StoreError::Open { path: path_buf(), source };
-    let is_new = !path.try_exists().map_err(open)?;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(open)?;
-    if is_new {
-        sync_folder(path).map_err(open)?;
+    let failed = |source| StoreError::open(path, source);
+    if path.try_exists().map_err(failed)? {
+        return database_in(open_file(path).map_err(failed)?, path);
     }
-    let backend = FileBackend::new(file).map_err(|error| refused(path_buf(), error))?;
+    let new = new_file(path);
+    let file = open_file(&new).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    file.set_len(0).map_err(failed)?;
+    let database = database_in(file, path)?;
+    tables::prepare(&database).map_err(|error| StoreError::unusable(path, error))?;
+    std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(failed)?;
+    Ok(database)
+}
+
+fn new_file(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn open_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn database_in(file: File, path: &Path) -> Result<Database, StoreError> {
+    let backend = FileBackend::new(file).map_err(|error| refused(path, error))?;
     Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(backend)
-        .map_err(|error| refused(path_buf(), error))
+        .map_err(|error| refused(path, error))
 }
 
 /// A new file is durable once its folder is.
@@ -160,10 +183,10 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn refused(path: PathBuf, error: DatabaseError) -> StoreError {
+fn refused(path: &Path, error: DatabaseError) -> StoreError {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path },
-        other => StoreError::Unusable { path, source: Box::new(other.into()) },
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
+        other => StoreError::unusable(path, other.into()),
     }
 }
 

@@ -17,6 +17,7 @@ use cluster_model::{
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::StoreError;
+use crate::error::is_full;
 
 /// Format of the file as a whole.
 const FORMAT: u64 = 1;
@@ -35,18 +36,30 @@ pub(crate) struct Entry {
 /// A write that did not come through.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
+    /// A row cannot be written as what it is stored as. Nothing is on disk.
+    #[error("before the commit: {0}")]
+    Row(#[from] FormatError),
     /// Nothing of it is on disk.
     #[error("before the commit: {0}")]
-    Before(Box<dyn std::error::Error + Send + Sync>),
+    Before(redb::Error),
     /// Perhaps it is on disk.
     #[error("in the commit: {0}")]
-    During(redb::CommitError),
+    During(redb::Error),
+}
+
+impl WriteError {
+    /// Whether there was no room for it.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Row(_) => false,
+            Self::Before(error) | Self::During(error) => is_full(error),
+        }
+    }
 }
 
 /// Makes the tables of a new file, or checks the format of an old one and reads it.
 pub(crate) fn load(database: &Database, path: &Path) -> Result<State, StoreError> {
-    let unusable =
-        |source: redb::Error| StoreError::Unusable { path: path.to_owned(), source: Box::new(source) };
+    let unusable = |source| StoreError::unusable(path, source);
     prepare(database).map_err(unusable)?;
     let Rows { meta, broadcasts, settings, requests } = read(database).map_err(unusable)?;
     if meta.format != FORMAT {
@@ -81,14 +94,14 @@ pub(crate) fn write(database: &Database, entries: &[Entry], now: WallTime) -> Re
             for change in &applied.changes {
                 match change {
                     Change::Broadcast { app, stream, now: Some(now) } => {
-                        let row = now.encode().map_err(before)?;
+                        let row = now.encode()?;
                         broadcasts.insert((app.as_str(), stream.as_str()), &*row).map_err(before)?;
                     }
                     Change::Broadcast { app, stream, now: None } => {
                         broadcasts.remove((app.as_str(), stream.as_str())).map_err(before)?;
                     }
                     Change::Settings { app, now: Some(now) } => {
-                        settings.insert(app.as_str(), &*now.encode().map_err(before)?).map_err(before)?;
+                        settings.insert(app.as_str(), &*now.encode()?).map_err(before)?;
                     }
                     Change::Settings { app, now: None } => {
                         settings.remove(app.as_str()).map_err(before)?;
@@ -96,7 +109,7 @@ pub(crate) fn write(database: &Database, entries: &[Entry], now: WallTime) -> Re
                 }
             }
             let Revision(revision) = applied.revision;
-            let row = encode_request(*request, applied.outcome).map_err(before)?;
+            let row = encode_request(*request, applied.outcome)?;
             requests.insert(revision, &*row).map_err(before)?;
             // One revision, one request: the window moves by one.
             requests
@@ -106,11 +119,11 @@ pub(crate) fn write(database: &Database, entries: &[Entry], now: WallTime) -> Re
         }
         meta.insert("now_ms", now.as_millis()).map_err(before)?;
     }
-    transaction.commit().map_err(WriteError::During)
+    transaction.commit().map_err(|error| WriteError::During(error.into()))
 }
 
-fn before(error: impl std::error::Error + Send + Sync + 'static) -> WriteError {
-    WriteError::Before(Box::new(error))
+fn before(error: impl Into<redb::Error>) -> WriteError {
+    WriteError::Before(error.into())
 }
 
 struct Meta {
@@ -127,7 +140,7 @@ struct Rows {
 }
 
 /// A file without a format is new: it gets all tables in one transaction, or stays new.
-fn prepare(database: &Database) -> Result<(), redb::Error> {
+pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     let is_new = {
         let mut meta = transaction.open_table(META)?;

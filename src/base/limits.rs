@@ -172,7 +172,7 @@ pub const PACE_BITRATE_MIN: u64 = 1_000_000;
 pub const PACE_BURST_BYTES: u64 = 32 * 1_200;
 /// How long a frame waits for its pace and the socket. Longer: whole frames are dropped for that player.
 pub const PLAY_BACKLOG_MAX: Duration = Duration::from_secs(1);
-/// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
+/// DTLS bytes taken from a player until its handshake is through (one has 4 KiB; it may be repeated), records of any epoch; from then on only handshake messages and what no key protects. More: the player is ended during the handshake, later the datagram is dropped.
 pub const DTLS_HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 /// DTLS datagrams that may bring [`DTLS_HANDSHAKE_BYTES_MAX`]. More: as there.
 pub const DTLS_HANDSHAKE_DATAGRAMS_MAX: usize = 128;
@@ -249,6 +249,8 @@ pub const BROADCAST_BYTES_MAX: usize = 64 * 1024;
 pub const META_COMMANDS_MAX: usize = 4_096;
 /// Commands that share one transaction of the local store. More: they wait for the next one.
 pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
+/// Rest between two tries to write to a metadata store whose disk was full. Commands meanwhile: NotApplied.
+pub const META_FULL_REST: Duration = Duration::from_secs(1);
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
 /// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,

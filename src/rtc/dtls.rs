@@ -1,7 +1,8 @@
 //! DTLS 1.2 as the server: one endpoint for all players of a shard, on `rtc-dtls`.
 //!
 //! What this adds to the crate: the SRTP profile is chosen by us, not by the client's order; only
-//! well-formed records reach the crate, within a budget; a peer that ended is never fed again.
+//! well-formed records of the one handshake reach the crate, within a budget; a peer that ended is
+//! never fed again.
 //! Only datagrams from addresses that passed ICE may be given to [`DtlsServer::read`].
 
 mod crypto;
@@ -122,7 +123,8 @@ impl DtlsPeer {
     }
 
     /// Counts what anybody may have sent; the crate itself bounds fragments at 2 MB per peer, and
-    /// until the handshake is through it queues records of the next epoch without bound.
+    /// until the handshake is through it queues records of the next epoch without bound. Afterwards it
+    /// keeps up to 65,536 handshake messages of who has the keys.
     fn spend(&mut self, bytes: usize) -> Result<(), DtlsError> {
         self.bytes += bytes;
         self.datagrams += 1;
@@ -213,7 +215,7 @@ impl DtlsServer {
         let Some(content) = record::inspect(datagram) else { return Ok(DtlsProgress::Nothing) };
         if !peer.is_established() {
             peer.spend(datagram.len())?;
-        } else if content.unauthenticated && peer.spend(datagram.len()).is_err() {
+        } else if content.counted && peer.spend(datagram.len()).is_err() {
             // After the handshake anybody may have sent it: the player must not end for it.
             return Ok(DtlsProgress::Nothing);
         }

@@ -4,6 +4,8 @@
 mod addresses;
 mod client;
 mod connecting;
+mod forger;
+mod known_attacks;
 mod overload;
 mod playing;
 mod readers;

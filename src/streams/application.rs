@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
@@ -16,6 +17,9 @@ use crate::ending::Ending;
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::{Obituaries, Obituary};
 use crate::stream::{Began, BeginPlay, BeginPublish, Birth, Describe, End, Stream, StreamEnd};
+
+/// Between two tries to record the end of a stream that died.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 struct Child {
     incarnation: u64,
@@ -80,8 +84,9 @@ impl Application {
         let (broadcasts, name) = (self.services.broadcasts.clone(), self.name.clone());
         ctx.spawn(
             async move {
-                if let Err(error) = broadcasts.ended(&name, &end.id).await {
-                    tracing::error!(app = %name, stream = %end.id, %error, "the end of the broadcast was not recorded");
+                while let Err(error) = broadcasts.ended(&name, &end.id).await {
+                    tracing::error!(app = %name, stream = %end.id, %error, "the end of the broadcast is not recorded yet");
+                    tokio::time::sleep(RECORD_AGAIN).await;
                 }
                 drop(end.permit);
             }
@@ -224,7 +229,7 @@ impl Handler<Find> for Application {
 /// Waits until an actor is gone. It has no wake-up for that, so it is looked at.
 async fn gone(stream: &Addr<Stream>) {
     while stream.connected() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -200,7 +200,7 @@ mod tests {
     use base::ManualClock;
     use base::TrackId;
     use bytes::Bytes;
-    use media::{MediaBudget, OpusConfig, Unit};
+    use media::{CodecConfig, MediaBudget, OpusConfig, Unit};
 
     use super::*;
 

@@ -157,22 +157,37 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
 }
 
 /// A disk that is full, or gone, from a given moment on.
-#[derive(Debug)]
-struct Disk {
-    memory: InMemoryBackend,
-    broken: Arc<AtomicBool>,
+#[derive(Clone, Debug)]
+struct FailingDisk {
+    memory: Arc<InMemoryBackend>,
+    fault: Arc<Mutex<Option<io::ErrorKind>>>,
 }
 
-impl Disk {
+impl FailingDisk {
+    fn new() -> Self {
+        Self { memory: Arc::new(InMemoryBackend::new()), fault: Arc::default() }
+    }
+
+    fn breaks(&self, fault: impl Into<Option<io::ErrorKind>>) {
+        *self.fault.lock() = fault.into();
+    }
+
     fn check(&self) -> io::Result<()> {
-        if self.broken.load(Ordering::Acquire) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
+        self.fault.lock().map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    fn store(&self, clock: Arc<dyn Clock>) -> LocalStore {
+        let disk = self.clone();
+        let open = move || {
+            Database::builder()
+                .create_with_backend(disk.clone())
+                .map_err(|error| refused(Path::new("metadata.redb"), error))
+        };
+        LocalStore::start(Box::new(open), Path::new("metadata.redb"), clock).unwrap()
     }
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for FailingDisk {
     fn len(&self) -> io::Result<u64> {
         self.memory.len()
     }
@@ -199,21 +214,19 @@ impl StorageBackend for Disk {
 
 #[tokio::test]
 async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
-    let broken = Arc::new(AtomicBool::new(false));
-    let disk = Disk { memory: InMemoryBackend::new(), broken: Arc::clone(&broken) };
-    let database = Database::builder().create_with_backend(disk).unwrap();
-    let store = LocalStore::start(database, Path::new("metadata.redb"), Arc::new(SystemClock)).unwrap();
+    let disk = FailingDisk::new();
+    let store = disk.store(Arc::new(SystemClock));
     let mut watch = store.watch(Filter::Broadcasts(AppName::new("a").unwrap()), Revision::ZERO);
     store.propose(request(), create("s"), deadline()).await;
     assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(1), .. }));
     let before = list(&store).await;
     assert!(!store.has_failed());
 
-    broken.store(true, Ordering::Release);
+    disk.breaks(io::ErrorKind::Other);
     let failed = store.propose(request(), create("t"), deadline()).await;
     assert!(matches!(failed, Proposal::Unknown | Proposal::NotApplied(NotApplied::Failed)), "{failed:?}");
     assert!(store.has_failed());
-    broken.store(false, Ordering::Release);
+    disk.breaks(None);
     assert_eq!(
         store.propose(request(), create("u"), deadline()).await,
         Proposal::NotApplied(NotApplied::Failed)
@@ -221,4 +234,64 @@ async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
     assert_eq!(list(&store).await, before);
     store.close().await;
     assert_eq!(watch.next().await, WatchEvent::Closed);
+}
+
+#[tokio::test]
+async fn a_store_whose_disk_was_full_goes_on_once_it_has_room() {
+    let disk = FailingDisk::new();
+    let clock = Arc::new(ManualClock::new(WallTime(1_700_000_000_000)));
+    let store = disk.store(Arc::clone(&clock) as _);
+    let deadline = clock.now() + Duration::from_secs(30);
+    let mut watch = store.watch(Filter::Broadcasts(AppName::new("a").unwrap()), Revision::ZERO);
+    store.propose(request(), create("s"), deadline).await;
+    let before = list(&store).await;
+
+    disk.breaks(io::ErrorKind::StorageFull);
+    let lost = request();
+    let full = store.propose(lost, create("t"), deadline).await;
+    assert!(matches!(full, Proposal::Unknown | Proposal::NotApplied(NotApplied::DiskFull)), "{full:?}");
+    for _ in 0..3 {
+        clock.advance(limits::META_FULL_REST);
+        let still = store.propose(request(), create("u"), deadline).await;
+        let refused = matches!(still, Proposal::Unknown | Proposal::NotApplied(NotApplied::DiskFull));
+        assert!(refused, "{still:?}");
+    }
+    assert_eq!(list(&store).await, before);
+
+    disk.breaks(None);
+    let soon = store.propose(request(), create("v"), deadline).await;
+    assert_eq!(soon, Proposal::NotApplied(NotApplied::DiskFull), "it is not tried without a rest");
+    clock.advance(limits::META_FULL_REST);
+    // Who asks again with the same request gets the one answer, whether it had come through or not.
+    let again = store.propose(lost, create("t"), deadline).await;
+    assert_eq!(again, Proposal::Applied { revision: Revision(2), outcome: Outcome::Done });
+    assert!(!store.has_failed());
+    for expected in 1..=2 {
+        let event = watch.next().await;
+        assert!(
+            matches!(event, WatchEvent::Changed { revision: Revision(n), .. } if n == expected),
+            "{event:?}"
+        );
+    }
+    let listed = list(&store).await;
+    drop(store);
+    assert_eq!(list(&disk.store(clock)).await, listed, "and all of it is on disk");
+}
+
+#[test]
+fn a_first_start_that_finds_no_room_leaves_no_half_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metadata.redb");
+    // What such a start leaves: a file of some length, and nothing in it.
+    std::fs::write(new_file(&path), vec![0; 100_000]).unwrap();
+    drop(open(&folder).unwrap());
+    assert!(path.exists() && !new_file(&path).exists());
+    let _store = open(&folder).unwrap();
+}
+
+#[test]
+fn a_full_disk_is_named_with_what_helps() {
+    let path = Path::new("/data/metadata.redb");
+    let error = StoreError::open(path, io::ErrorKind::StorageFull.into());
+    assert!(error.to_string().contains("/data/metadata.redb; free some on its file system"), "{error}");
 }

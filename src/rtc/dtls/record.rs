@@ -2,7 +2,10 @@
 
 use base::limits;
 
+pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(super) const ALERT: u8 = 21;
 pub(super) const HANDSHAKE: u8 = 22;
+const ALERT_BYTES: usize = 2;
 const RECORD_HEADER_BYTES: usize = 13;
 const FRAGMENT_HEADER_BYTES: usize = 12;
 /// Records looked at in one datagram; more make it malformed.
@@ -67,20 +70,28 @@ pub(super) fn fragments(mut body: &[u8]) -> Option<Vec<Fragment<'_>>> {
 /// What is to be known of a datagram before the crate may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Content {
-    /// It holds a record that no key protects.
-    pub(super) unauthenticated: bool,
+    /// It holds a record that no key protects, or one of a handshake. After the handshake the crate keeps
+    /// every handshake message it has not seen, also those of a peer that has the keys.
+    pub(super) counted: bool,
 }
 
-/// `None` when a record or a handshake fragment in the clear is malformed.
+/// `None` when the crate must not see it: a record that is malformed or has no place in the one handshake
+/// an association has. There is no second one, so the epoch ends at 1 and its keys change once; and in the
+/// clear nothing but a handshake, its change of keys and its alerts is ever said. (The crate answers
+/// application data in the clear with the end of the association, and lets the epoch grow.)
 pub(super) fn inspect(datagram: &[u8]) -> Option<Content> {
-    let mut unauthenticated = false;
+    let mut counted = false;
     for record in records(datagram)? {
-        if record.epoch == 0 {
-            unauthenticated = true;
-            if record.content == HANDSHAKE {
+        counted |= record.epoch == 0 || record.content == HANDSHAKE;
+        match (record.epoch, record.content) {
+            (0, HANDSHAKE) => {
                 fragments(record.body)?;
             }
+            (0, CHANGE_CIPHER_SPEC) if record.body == [1] => {}
+            (0, ALERT) if record.body.len() == ALERT_BYTES => {}
+            (1, content) if content != CHANGE_CIPHER_SPEC => {}
+            _ => return None,
         }
     }
-    Some(Content { unauthenticated })
+    Some(Content { counted })
 }

@@ -37,6 +37,10 @@ pub struct Manner {
     pub wrong_fingerprint: bool,
     /// Takes H.264 only as the baseline.
     pub baseline_only: bool,
+    /// Shows no certificate.
+    pub no_certificate: bool,
+    /// Cryptography that is not what it should be.
+    pub provider: Option<Arc<dyn RTCCryptoProvider>>,
 }
 
 impl Default for Manner {
@@ -50,6 +54,8 @@ impl Default for Manner {
             mtu: 0,
             wrong_fingerprint: false,
             baseline_only: false,
+            no_certificate: false,
+            provider: None,
         }
     }
 }
@@ -105,7 +111,7 @@ fn ssrc_of(sdp: &str, kind: &str) -> u32 {
 
 impl Client {
     pub fn new(offer: &str, server: SocketAddr, manner: Manner) -> Self {
-        let provider = rtc_crypto::default_provider().unwrap();
+        let provider = manner.provider.clone().unwrap_or_else(|| rtc_crypto::default_provider().unwrap());
         let certificate =
             Certificate::generate_self_signed(vec!["client".to_owned()], provider.crypto()).unwrap();
         let address = manner.address.parse().unwrap();
@@ -204,9 +210,10 @@ impl Client {
 
     /// Begins the DTLS handshake.
     pub fn connect(&mut self, now: Instant) {
+        let shown = if self.manner.no_certificate { vec![] } else { vec![self.certificate.clone()] };
         let config = ConfigBuilder::default()
             .with_crypto_provider(Arc::clone(&self.provider))
-            .with_certificates(vec![self.certificate.clone()])
+            .with_certificates(shown)
             .with_srtp_protection_profiles(self.manner.profiles.clone())
             .with_insecure_skip_verify(true)
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
@@ -312,7 +319,6 @@ impl Client {
         self.outgoing = Some(context(&config.keys.local_master_key, &config.keys.local_master_salt));
     }
 
-    /// Seals feedback.
     /// A report on a video of which nothing is missing, once there are keys.
     pub fn receiver_report(&mut self, now: Instant) -> Option<Vec<u8>> {
         let (last_sender_report, came) = self.last_report?;
@@ -324,8 +330,23 @@ impl Client {
     }
 
     pub fn feedback(&mut self, packet: &dyn Packet) -> Vec<u8> {
-        let compound = rtc_rtcp::packet::marshal(&[packet.cloned()]).unwrap();
-        self.outgoing.as_mut().expect("keys").encrypt_rtcp(&compound).unwrap().to_vec()
+        self.seal_rtcp(&rtc_rtcp::packet::marshal(&[packet.cloned()]).unwrap())
+    }
+
+    /// Seals what may be no RTCP but for its first eight bytes.
+    pub fn seal_rtcp(&mut self, compound: &[u8]) -> Vec<u8> {
+        self.outgoing.as_mut().expect("keys").encrypt_rtcp(compound).unwrap().to_vec()
+    }
+
+    /// Seals an RTP packet; players have none to send.
+    pub fn seal_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
+        self.outgoing.as_mut().expect("keys").encrypt_rtp(packet).unwrap().to_vec()
+    }
+
+    /// The datagram of a DTLS record with application data.
+    pub fn write(&mut self, data: &[u8], now: Instant) -> Vec<u8> {
+        self.endpoint.write(now, self.server, data).unwrap();
+        self.poll_dtls().unwrap()
     }
 }
 

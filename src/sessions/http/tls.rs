@@ -1,7 +1,8 @@
 //! The certificate of HTTPS and WSS: the user's own, or one this node makes; reloaded without a drop.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -64,8 +65,10 @@ impl CertificateFiles {
         fs::create_dir_all(folder).map_err(at(folder))?;
         let made =
             rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::Making(error.to_string()))?;
-        write_private(&files.key, made.signing_key.serialize_pem().as_bytes()).map_err(at(&files.key))?;
-        fs::write(&files.certificate, made.cert.pem()).map_err(at(&files.certificate))?;
+        write_whole(&files.key, made.signing_key.serialize_pem().as_bytes(), 0o600)
+            .map_err(at(&files.key))?;
+        // Last: a start that finds it finds the key as well.
+        write_whole(&files.certificate, made.cert.pem().as_bytes(), 0o644).map_err(at(&files.certificate))?;
         Ok(files)
     }
 
@@ -92,12 +95,13 @@ impl CertificateFiles {
     }
 }
 
-#[cfg(unix)]
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
+/// Writes all of a file or nothing: half of one, from a disk that was full, would be read at the next start.
+fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
 }
 
 /// Gives connections the certificate of the moment.

@@ -11,6 +11,7 @@
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
 //! * [`Relay`] — a UDP path between viewers and the node that loses, delays and narrows.
 //! * [`NarrowNetwork`] — a network namespace behind a narrow line, for a browser of its own.
+//! * [`SmallDisk`] — a disk that can be filled to the last byte.
 //! * [`Load`] — what other programs took of the machine meanwhile, so that a run can call itself invalid.
 //! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and a page around it.
 
@@ -27,6 +28,7 @@ mod relay;
 pub mod rtmp_client;
 mod sample_page;
 mod signalling;
+mod small_disk;
 mod tools;
 mod turn;
 
@@ -48,5 +50,6 @@ pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayRepo
 pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
+pub use small_disk::SmallDisk;
 pub use tools::{enhanced_ffmpeg, runs};
 pub use turn::{Turn, in_full, note, skipped};

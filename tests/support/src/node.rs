@@ -149,7 +149,7 @@ impl Node {
 
     /// The folder of the node's data.
     pub fn data_folder(&self) -> PathBuf {
-        self.folder.path().join("data")
+        data_of(&self.options, self.folder.path())
     }
 
     /// An application's `red5-web.properties`.
@@ -230,7 +230,7 @@ impl Node {
 }
 
 async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Running, NodeError> {
-    let data = folder.join("data");
+    let data = data_of(options, folder);
     let endpoints_file = data.join("endpoints.json");
     match fs::remove_file(&endpoints_file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -281,6 +281,10 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
         sleep(NAP).await;
     }
     Err(NodeError::NotReady { last_lines: log.last() })
+}
+
+fn data_of(options: &NodeOptions, folder: &Path) -> PathBuf {
+    options.data.clone().unwrap_or_else(|| folder.join("data"))
 }
 
 fn read_endpoints(path: &Path) -> Option<Endpoints> {

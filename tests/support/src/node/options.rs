@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct NodeOptions {
     pub(super) binary: PathBuf,
     pub(super) webapps: PathBuf,
+    pub(super) data: Option<PathBuf>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) settings: Vec<(String, String, String)>,
 }
@@ -15,7 +16,14 @@ impl NodeOptions {
     /// A node with every default: `binary` is `env!("CARGO_BIN_EXE_penstock")`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let webapps = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../webapps");
-        Self { binary: binary.into(), webapps, environment: Vec::new(), settings: Vec::new() }
+        Self { binary: binary.into(), webapps, data: None, environment: Vec::new(), settings: Vec::new() }
+    }
+
+    /// Has the node keep its data in this folder, which outlives it.
+    #[must_use]
+    pub fn data_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data = Some(folder.into());
+        self
     }
 
     /// Sets an environment variable, a key of `penstock.toml` under its `PENSTOCK_…` name.
