@@ -1,5 +1,7 @@
 //! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
 
+#[cfg(feature = "faults")]
+mod faults;
 mod listeners;
 mod machine;
 mod wiring;

@@ -181,11 +181,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     });
     let signalling_data = web::Data::from(signalling_context);
     let mut server = HttpServer::new(move || {
-        App::new()
-            .app_data(api_state.clone())
-            .app_data(signalling_data.clone())
-            .route(SIGNALLING_PATH, web::get().to(signalling))
-            .configure(api::configure)
+        let app = App::new().app_data(api_state.clone()).app_data(signalling_data.clone());
+        #[cfg(feature = "faults")]
+        let app = app.configure(crate::faults::configure);
+        app.route(SIGNALLING_PATH, web::get().to(signalling)).configure(api::configure)
     })
     .workers(if config.http.workers == 0 { machine::shards(0).into() } else { config.http.workers })
     .client_request_timeout(limits::HTTP_HEAD_MAX)

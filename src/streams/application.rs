@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::applications::Services;
 use crate::ending::Ending;
+use crate::fault::{ActorKind, expose};
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::{Obituaries, Obituary};
 use crate::stream::{Began, BeginPlay, BeginPublish, Birth, Describe, End, Stream, StreamEnd};
@@ -119,6 +120,7 @@ impl Actor for Application {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        expose::<Self>(ActorKind::Application, ctx);
         ctx.set_mailbox_capacity(limits::MAILBOX_MESSAGES_MAX);
         self.listen(ctx);
     }

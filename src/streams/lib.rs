@@ -14,7 +14,6 @@
 mod application;
 mod applications;
 mod ending;
-#[cfg(test)]
 mod fault;
 mod grants;
 mod obituary;
@@ -27,6 +26,9 @@ mod subscriber;
 pub use application::Application;
 pub use applications::{Applications, Services};
 pub use ending::Ending;
+pub use fault::ActorKind;
+#[cfg(feature = "faults")]
+pub use fault::strike;
 pub use grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 pub use obituary::{Obituaries, Obituary};
 pub use reader::{ReaderFactory, Serving};

@@ -5,6 +5,7 @@ use base::ExitReason;
 use security::PermitLife;
 
 use crate::ending::Ending;
+use crate::fault::{ActorKind, expose};
 use crate::obituary::Obituary;
 
 /// What a publisher's end says to its stream.
@@ -30,6 +31,7 @@ impl Actor for Publisher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        expose::<Self>(ActorKind::Publisher, ctx);
         let ending = self.ending.clone();
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(|_, _, ctx| ctx.stop()));
         let permit = self.permit.clone();

@@ -15,6 +15,7 @@ use security::Permit;
 
 use crate::applications::Services;
 use crate::ending::Ending;
+use crate::fault::{ActorKind, expose};
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::{Obituaries, Obituary};
 use crate::publisher::{Publisher, PublisherEnd};
@@ -226,6 +227,7 @@ impl Actor for Stream {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        expose::<Self>(ActorKind::Stream, ctx);
         ctx.set_mailbox_capacity(limits::MAILBOX_MESSAGES_MAX);
         metric::streams().increment(1.0);
         self.listen(ctx);

@@ -5,6 +5,7 @@ use base::{ExitReason, SessionId};
 use security::Permit;
 
 use crate::ending::Ending;
+use crate::fault::{ActorKind, expose};
 use crate::obituary::Obituary;
 
 /// What a subscriber's end says to its stream.
@@ -32,6 +33,7 @@ impl Actor for Subscriber {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        expose::<Self>(ActorKind::Subscriber, ctx);
         let ending = self.ending.clone();
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(|_, _, ctx| ctx.stop()));
         let life = self.permit.life();

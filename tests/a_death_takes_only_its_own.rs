@@ -1,0 +1,140 @@
+//! Whatever actor of a node dies of a bug of ours, what depends on it ends with a reason, everybody else goes on
+//! without losing a frame, and what died can be had again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use load_tests::{Identity, Publisher, Recording, RecordingOptions, Summary, Swarm, SwarmOptions};
+use serde_json::json;
+use test_support::{Node, NodeOptions, note};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_secs(15);
+/// What the survivors are watched for while somebody else dies.
+const WATCHED: Duration = Duration::from_secs(3);
+const PLAYERS: usize = 6;
+
+struct Stage {
+    node: Node,
+    recording: Arc<Recording>,
+    identity: Arc<Identity>,
+}
+
+impl Stage {
+    async fn set() -> Result<Self> {
+        let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+        let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
+        Ok(Self { node, recording, identity: Arc::new(Identity::new()?) })
+    }
+
+    /// Publishes a stream, and waits until its status says so and it can be played.
+    async fn publish(&self, application: &str, stream: &str) -> Result<Publisher> {
+        let publisher = Publisher::start(&self.recording, self.node.rtmp_address(), application, stream)?;
+        self.until_status(application, stream, "broadcasting").await?;
+        Ok(publisher)
+    }
+
+    async fn until_status(&self, application: &str, stream: &str, status: &str) -> Result<()> {
+        let path = format!("/{application}/rest/v2/broadcasts/{stream}");
+        let is_so = async || {
+            let answer = self.node.get(&path).await.ok()?;
+            let found = if answer.status == 404 { json!("gone") } else { answer.json()["status"].clone() };
+            (found == status).then_some(())
+        };
+        Node::eventually(PATIENCE, is_so).await.with_context(|| format!("{stream} is not {status}"))
+    }
+
+    /// Players of a stream, with media.
+    async fn play(&self, application: &str, stream: &str) -> Result<Swarm> {
+        // The status is there a moment before the first picture.
+        let played = async || {
+            let options = SwarmOptions::new(self.node.signalling_url(application), stream, PLAYERS);
+            let players = Swarm::start(options, Arc::clone(&self.identity));
+            (players.joined(PATIENCE).await && players.has_media()).then_some(players)
+        };
+        Node::eventually(PATIENCE, played).await.with_context(|| format!("{stream} cannot be played"))
+    }
+
+    /// Has the newest actor of a kind panic, and sees how `survivors` fare meanwhile.
+    async fn strike(&self, kind: &str, survivors: &Swarm) -> Result<Summary> {
+        let strike = async {
+            let answer = self.node.send("POST", &format!("/faults/{kind}"), &json!(null)).await?;
+            ensure!(answer.status == 200, "{kind}: {} {}", answer.status, answer.text());
+            sleep(WATCHED).await;
+            Ok(())
+        };
+        let (struck, saw) = survivors.measure(strike).await;
+        struck?;
+        note(&format!("{kind}: survivors {:.2} %, {} lost", saw.frames_share * 100.0, saw.frames_lost()));
+        Ok(saw)
+    }
+
+    async fn ended(&self, of: &str, reason: &str) -> Result<f64> {
+        Ok(self.node.metric(of, &[&format!("reason=\"{reason}\"")]).await?)
+    }
+}
+
+fn unharmed(saw: &Summary, kind: &str) -> Result<()> {
+    ensure!(saw.ended.is_empty(), "{kind} took others with it: {:?}", saw.ended);
+    ensure!(
+        saw.frames_lost() == 0 && saw.video.lost + saw.audio.lost == 0,
+        "{kind}: others lost frames: {saw:?}"
+    );
+    Ok(())
+}
+
+async fn all_kinds_die() -> Result<()> {
+    let stage = Stage::set().await?;
+    let _publisher = stage.publish("LiveApp", "lives-on").await?;
+    let survivors = stage.play("LiveApp", "lives-on").await?;
+    let _other = stage.publish("WebRTCAppEE", "elsewhere").await?;
+    let elsewhere = stage.play("WebRTCAppEE", "elsewhere").await?;
+    let struck = stage.publish("LiveApp", "struck").await?;
+    let players = stage.play("LiveApp", "struck").await?;
+
+    // A player's actor: that player ends, of all players.
+    unharmed(&stage.strike("subscriber", &survivors).await?, "subscriber")?;
+    let saw = players.so_far().await;
+    ensure!(saw.ended.values().sum::<usize>() == 1, "one player should have ended: {:?}", saw.ended);
+    ensure!(stage.ended("penstock_player_ended_total", "failed").await? == 1.0, "no reason was counted");
+
+    // A publisher's actor: its connection ends, the stream waits for it and its players stay.
+    unharmed(&stage.strike("publisher", &survivors).await?, "publisher")?;
+    drop(struck);
+    let again = stage.publish("LiveApp", "struck").await?;
+    let (_, saw) = players.measure(sleep(WATCHED)).await;
+    ensure!(saw.ended.values().sum::<usize>() == 1, "players did not stay: {:?}", saw.ended);
+    ensure!(saw.video.frames > 0, "the stream did not go on: {saw:?}");
+
+    // A stream's actor: its publisher and its players end, and it can be published again.
+    unharmed(&stage.strike("stream", &survivors).await?, "stream")?;
+    ensure!(
+        players.gone(PATIENCE).await,
+        "players of a dead stream are left: {:?}",
+        players.so_far().await.ended
+    );
+    drop(again);
+    let again = stage.publish("LiveApp", "struck").await?;
+    drop(stage.play("LiveApp", "struck").await?);
+    drop(again);
+
+    // An application: its streams end, those of the other do not, and it is there again.
+    let answer = stage.node.send("POST", "/faults/application", &json!(null)).await?;
+    ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
+    let (of_one, of_other) = tokio::join!(survivors.gone(WATCHED), elsewhere.gone(WATCHED));
+    ensure!(of_one != of_other, "of two applications one should have ended: {of_one}, {of_other}");
+    let (dead, alive) = if of_one { ("LiveApp", &elsewhere) } else { ("WebRTCAppEE", &survivors) };
+    let (_, saw) = alive.measure(sleep(WATCHED)).await;
+    unharmed(&saw, "application")?;
+    let _again = stage.publish(dead, "once-more").await?;
+    drop(stage.play(dead, "once-more").await?);
+    ensure!(stage.node.get("/readyz").await?.status == 200, "the node is not ready any more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_not_depend_on_the_dead_goes_on() -> Result<()> {
+    LocalSet::new().run_until(all_kinds_die()).await
+}
