@@ -25,6 +25,7 @@ demo: ## a node and a moving picture to look at; Ctrl-C ends both
 test: ## all tests that fit into 40 minutes, with real clients
 	@scripts/setup
 	$(CARGO) test --workspace --locked -- --nocapture --test-threads=2
+	$(CARGO) test --workspace --locked --features penstock/faults --test a_death_takes_only_its_own -- --nocapture
 
 prove: ## the long proofs, resumable; results go to docs/proofs
 	@scripts/setup

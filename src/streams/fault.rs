@@ -2,11 +2,6 @@
 
 use actix::prelude::*;
 
-use crate::application::Application;
-use crate::publisher::Publisher;
-use crate::stream::Stream;
-use crate::subscriber::Subscriber;
-
 /// The kinds of actors there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorKind {
@@ -78,4 +73,9 @@ macro_rules! panics {
 }
 
 #[cfg(any(test, feature = "faults"))]
-panics!(Application, Stream, Publisher, Subscriber);
+panics!(
+    crate::application::Application,
+    crate::stream::Stream,
+    crate::publisher::Publisher,
+    crate::subscriber::Subscriber
+);

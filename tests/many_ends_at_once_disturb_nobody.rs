@@ -1,0 +1,164 @@
+//! Of the players of a stream of sound most leave in the same moment: the others lose no packet, every end has its
+//! reason, and the node is as it was before they came.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
+use load_tests::{Identity, Pace, Swarm, SwarmOptions, machine};
+use test_support::rtmp_client::timed_message;
+use test_support::{Node, NodeOptions, RtmpClient, Turn, in_full, note};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+/// Those that stay.
+const STAYING: usize = 100;
+const JOINS_PER_SECOND: f64 = 600.0;
+const JOINING_MAX: Duration = Duration::from_secs(60);
+const GONE_MAX: Duration = Duration::from_secs(10);
+/// Sound in packets of 60 ms: thousands of players are a matter of their ends here, not of their packets.
+const PACKET: Duration = Duration::from_millis(60);
+/// One frame of 60 ms of narrow-band speech in one channel (RFC 6716 3.1).
+const TABLE_OF_CONTENTS: u8 = 3 << 3;
+
+/// Publishes Opus by Enhanced RTMP until it is dropped: its content is noise that nobody decodes.
+struct SoundPublisher {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl SoundPublisher {
+    fn start(address: &str) -> Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let address = address.to_owned();
+        // A thread of its own: thousands that join do not make it late.
+        let thread = thread::Builder::new().spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => Ok(()),
+                    ended = publish(&address) => ended,
+                }
+            })
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for SoundPublisher {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // What went wrong shows at the players.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+async fn publish(address: &str) -> Result<()> {
+    let mut client = RtmpClient::connect(address).await?;
+    client.handshake().await?;
+    client.publish("LiveApp", "sound").await?;
+    let mut head = b"\x90OpusOpusHead\x01\x01".to_vec();
+    head.extend([0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0]);
+    client.send(&timed_message(4, 8, 1, 0, &head)).await?;
+    let mut due = interval(PACKET);
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for number in 0_u32.. {
+        due.tick().await;
+        let mut packet = b"\x91Opus".to_vec();
+        packet.push(TABLE_OF_CONTENTS);
+        packet.extend((0..80_u32).map(|byte| (byte ^ number) as u8));
+        let time = u32::try_from(PACKET.as_millis())? * number;
+        client.send(&timed_message(4, 8, 1, time, &packet)).await?;
+    }
+    Ok(())
+}
+
+/// All ends of players so far, whatever their reason.
+async fn ends(node: &Node) -> Result<f64> {
+    Ok(node.metric("penstock_player_ended_total", &[]).await?)
+}
+
+async fn most_leave(leaving: usize) -> Result<()> {
+    machine::raise_open_files()?;
+    let all = (leaving + STAYING + 16).to_string();
+    let mut options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
+        .environment("PENSTOCK_LIMITS_SHARD_BUSY_PERCENT", "100")
+        .environment("PENSTOCK_WEBRTC_SHARDS", "3")
+        .environment("PENSTOCK_LOG_LEVEL", "warn");
+    for limit in ["SIGNALLING_SOCKETS", "PLAYERS", "JOINS"] {
+        options = options.environment(&format!("PENSTOCK_LIMITS_{limit}_PER_ADDRESS"), &all);
+    }
+    let node = Node::start(options).await?;
+    let _publisher = SoundPublisher::start(node.rtmp_address())?;
+    let live = async || (node.metric("penstock_streams", &[]).await.ok()? >= 1.0).then_some(());
+    Node::eventually(JOINING_MAX, live).await.context("the stream did not begin")?;
+    // A stream with one kind of track is shown a second after it began.
+    sleep(Duration::from_secs(2)).await;
+    let identity = Arc::new(Identity::new()?);
+    let crowd = |players| {
+        let pace = Pace::PerSecond(JOINS_PER_SECOND);
+        let options =
+            SwarmOptions { pace, ..SwarmOptions::new(node.signalling_url("LiveApp"), "sound", players) };
+        Swarm::start(options, Arc::clone(&identity))
+    };
+    let staying = crowd(STAYING);
+    ensure!(staying.joined(JOINING_MAX).await && staying.has_media(), "{:?}", staying.so_far().await.ended);
+    let memory = machine::usage(node.pid())?.resident_bytes;
+    let leaving_ones = crowd(leaving);
+    let joined = leaving_ones.joined(JOINING_MAX).await && leaving_ones.has_media();
+    ensure!(joined, "{:?}", leaving_ones.so_far().await.ended);
+    let with_all = machine::usage(node.pid())?.resident_bytes;
+
+    let before = ends(&node).await?;
+    let began = SystemClock.now();
+    let leave = async {
+        drop(leaving_ones);
+        let gone = async || {
+            let ended = ends(&node).await.ok()? - before;
+            let left = node.metric("penstock_players", &[]).await.ok()?;
+            (ended >= leaving as f64 && left == STAYING as f64).then_some(())
+        };
+        let gone = Node::eventually(GONE_MAX, gone).await;
+        let took = SystemClock.now() - began;
+        // What was lost then shows in what comes now.
+        sleep(Duration::from_secs(2)).await;
+        (gone, took)
+    };
+    let ((gone, took), saw) = staying.measure(leave).await;
+    let reasons = node.metric_lines("penstock_player_ended_total").await?;
+    let left = node.metric_lines("penstock_players").await?;
+    gone.with_context(|| format!("after {GONE_MAX:?} not all are gone: {reasons:?}, {left:?}"))?;
+    note(&format!(
+        "{leaving} players left at once and were gone after {took:?}: {reasons:?}; the others: {:?}; \
+         memory {} MiB, with them {} MiB, afterwards {} MiB",
+        saw.audio,
+        memory >> 20,
+        with_all >> 20,
+        machine::usage(node.pid())?.resident_bytes >> 20,
+    ));
+    ensure!(saw.ended.is_empty(), "others were taken along: {:?}", saw.ended);
+    ensure!(saw.audio.lost == 0, "others lost packets: {:?}", saw.audio);
+    let due = saw.seconds / PACKET.as_secs_f64() * STAYING as f64;
+    ensure!(
+        saw.audio.packets as f64 >= due * 0.95,
+        "others got less than due: {} of {due}",
+        saw.audio.packets
+    );
+    ensure!(ends(&node).await? - before == leaving as f64, "more ends than players: {reasons:?}");
+    ensure!(!reasons.iter().any(|line| line.contains("failed")), "some failed: {reasons:?}");
+    for gauge in ["penstock_signalling_sockets", "penstock_shard_players"] {
+        let held = node.metric(gauge, &[]).await?;
+        ensure!(held == STAYING as f64, "{gauge} says {held}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn those_that_stay_lose_nothing() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let leaving = if in_full() { 10_000 } else { 1_000 };
+    LocalSet::new().run_until(most_leave(leaving)).await
+}
