@@ -19,7 +19,7 @@ use sessions::Connections;
 use sessions::http::CertificateFiles;
 use sessions::rtc::{OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, signalling};
 use sessions::rtmp::RtmpContext;
-use streams::{Applications, LiveStatistics, ReaderFactory, Services};
+use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders};
@@ -108,12 +108,17 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let media = MediaBudget::new(config.limits.media_memory_mb.saturating_mul(1024 * 1024));
     show_media_budget(&metrics, &media);
     let statistics = LiveStatistics::default();
+    let publish = PublishPolicy {
+        grace: Duration::from_secs(config.publish.grace_s.into()),
+        duplicate: config.publish.duplicate,
+    };
     let services = Services {
         broadcasts: broadcasts.clone(),
         readers,
         media,
         clock: Arc::clone(&clock),
         statistics: statistics.clone(),
+        publish,
     };
     let applications = Applications::start(services, &names);
 

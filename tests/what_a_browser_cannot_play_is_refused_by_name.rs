@@ -1,40 +1,13 @@
 //! A stream whose codecs a browser cannot show is refused with a reason, or comes without that part;
 //! what can be shown is offered whatever else the stream lacks.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use test_support::{Node, NodeOptions, Signalling};
+use test_support::{Encoder, Node, NodeOptions, Signalling};
 
 const BEGINS_MAX: Duration = Duration::from_secs(20);
-
-/// An ffmpeg that publishes a moving picture, a tone, or both, until it is dropped.
-struct Encoder(Child);
-
-impl Encoder {
-    fn start(node: &Node, stream: &str, video: &[&str], audio: &[&str]) -> Result<Self> {
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args(["-nostdin", "-loglevel", "error"]);
-        if !video.is_empty() {
-            ffmpeg.args(["-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"]);
-        }
-        if !audio.is_empty() {
-            ffmpeg.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440"]);
-        }
-        ffmpeg.args(video).args(audio).args(["-t", "60", "-f", "flv", &node.rtmp_url("LiveApp", stream)]);
-        Ok(Self(ffmpeg.stdout(Stdio::null()).spawn().context("ffmpeg does not start")?))
-    }
-}
-
-impl Drop for Encoder {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Plays as soon as the stream has begun, and gives the answer.
 async fn play(node: &Node, stream: &str) -> Result<Value> {
@@ -64,7 +37,7 @@ async fn each_by_what_it_lacks() -> Result<()> {
         ("surround", H264, SURROUND, &["video"]),
         ("at-32-khz", H264, AT_32_KHZ, &["video"]),
     ] {
-        let _encoder = Encoder::start(&node, stream, video, audio)?;
+        let _encoder = Encoder::start(&node.rtmp_url("LiveApp", stream), "320x180", video, audio)?;
         let offer = play(&node, stream).await?;
         ensure!(offer["type"] == "offer", "{stream}: {offer}");
         let sdp = offer["sdp"].as_str().context("no sdp")?;
@@ -81,7 +54,7 @@ async fn each_by_what_it_lacks() -> Result<()> {
     }
     // Sound without its picture would not be what the viewer came for.
     for (stream, audio) in [("b-frames", &[] as &[&str]), ("b-frames-with-sound", AAC)] {
-        let _encoder = Encoder::start(&node, stream, B_FRAMES, audio)?;
+        let _encoder = Encoder::start(&node.rtmp_url("LiveApp", stream), "320x180", B_FRAMES, audio)?;
         let refused = play(&node, stream).await?;
         ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
         ensure!(refused["information"].as_str().is_some_and(|words| words.contains("B-frames")), "{refused}");

@@ -33,6 +33,8 @@ pub struct StreamStarted {
     pub remote_ip: String,
     /// What the publisher calls itself; empty: unknown, shown as `N/A`.
     pub user_agent: String,
+    /// The stream is live and goes on with another publisher: its start and figures stand.
+    pub goes_on: bool,
 }
 
 /// Why a broadcast was not created. The texts are AMS's and go to the client as they are.
@@ -207,6 +209,7 @@ impl Broadcasts {
             user_agent: Some(started.user_agent).filter(|agent| !agent.is_empty()),
             origin: self.host.as_ref().to_owned(),
             rtmp_url: self.rtmp_url(app, stream, None),
+            goes_on: started.goes_on,
         };
         let command =
             Command::StreamStarted { app: app.clone(), stream: stream.clone(), facts: Box::new(facts) };

@@ -94,6 +94,9 @@ pub struct PublishFacts {
     pub origin: String,
     /// Where an encoder publishes, for a broadcast made on the way.
     pub rtmp_url: String,
+    /// The stream is live and goes on with another publisher: its start and figures stand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
 }
 
 impl fmt::Debug for PublishFacts {

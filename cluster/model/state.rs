@@ -227,14 +227,18 @@ impl State {
             rtmp_url: Some(facts.rtmp_url),
             ..Broadcast::default()
         });
-        let after = Broadcast {
+        let goes_on = facts.goes_on && before.status == Status::Broadcasting;
+        let before = Broadcast {
             status: Status::Broadcasting,
             publish_type: Some(facts.publish_type),
             origin_adress: Some(facts.origin),
-            start_time: now_ms,
-            update_time: now_ms,
             remote_ip: facts.remote_ip,
             user_agent: facts.user_agent.or_else(|| Broadcast::default().user_agent),
+            update_time: now_ms,
+            ..before
+        };
+        let after = Broadcast {
+            start_time: now_ms,
             width: 0,
             height: 0,
             duration: 0,
@@ -245,8 +249,9 @@ impl State {
             dash_viewer_count: 0,
             web_rtc_viewer_count: 0,
             rtmp_viewer_count: 0,
-            ..before
+            ..before.clone()
         };
+        let after = if goes_on { before } else { after };
         self.change_if_small(app, stream, after, changes, Outcome::Started { created })
     }
 

@@ -1,6 +1,6 @@
 //! The chunk stream, AMF0, publish URLs and the whole session.
 
-use base::{Clock, MediaTime, SystemClock, WallTime};
+use base::{Clock, SystemClock, WallTime};
 use rtmp::amf0::Reader;
 use rtmp::chunk::{self, ChunkError, Message};
 use rtmp::{Ingest, Metadata, Output, PublishRequest, Session};
@@ -55,7 +55,7 @@ pub fn publish_url(data: &[u8]) {
 pub fn rtmp_session(data: &[u8]) {
     let now = SystemClock.now();
     let mut session = Session::after_handshake(|_| true, now);
-    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let mut ingest = Ingest::new();
     let mut closed = 0;
     session.handle(data, now);
     for ending in [false, true] {

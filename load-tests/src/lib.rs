@@ -35,5 +35,5 @@ pub use receiver::{
     Arrival, Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame,
 };
 pub use row::{Case, Row, RowOptions};
-pub use source::{FPS, Ledger, Publisher, Recording, RecordingOptions, fingerprint};
+pub use source::{FPS, Ledger, Manner, Publisher, Recording, RecordingOptions, fingerprint};
 pub use swarm::{Opening, Pace, Percentiles, Spread, Summary, Swarm, SwarmOptions};

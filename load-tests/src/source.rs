@@ -6,5 +6,5 @@ mod publisher;
 mod recording;
 
 pub use ledger::{Ledger, fingerprint};
-pub use publisher::Publisher;
+pub use publisher::{Manner, Publisher};
 pub use recording::{FPS, Recording, RecordingOptions};

@@ -144,6 +144,7 @@ impl Node {
             publish_type: "RTMP".into(),
             remote_ip: String::new(),
             user_agent: String::new(),
+            goes_on: false,
         };
         let (app, id) = (AppName::new("LiveApp").unwrap(), StreamId::new(id).unwrap());
         self.state.broadcasts.started(&app, &id, started).await.unwrap();

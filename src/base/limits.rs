@@ -134,6 +134,8 @@ pub const PLAYERS_PER_SHARD_MAX: usize = 4_096;
 pub const HANDSHAKES_PER_SHARD_MAX: usize = 1_024;
 /// Time from the offer to connected: the default of `webRTCClientStartTimeoutMs`. Longer: ended.
 pub const PLAY_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Time for the answer to a further offer, made because the stream has changed. Longer: the player is ended.
+pub const OFFER_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// The most `webRTCClientStartTimeoutMs` may allow. A larger value counts as this.
 pub const PLAY_CONNECT_SETTING_MAX: Duration = Duration::from_secs(60);
 /// A player without an authenticated packet for this long is gone.
@@ -213,6 +215,8 @@ pub const SHARD_LATE_MS_MAX: u16 = 200;
 
 // -- actors
 
+/// A publisher that sends no media for this long gives way to another one that passes the gate.
+pub const PUBLISHER_SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Mailbox of an Application or Stream actor, for messages that nobody waits for.
 pub const MAILBOX_MESSAGES_MAX: usize = 1_024;
 /// Requests to the actors under way on a node (publish, play, wait, look-up). More: refused as overload.

@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub tls: TlsConfig,
     /// Publishing by RTMP.
     pub rtmp: RtmpConfig,
+    /// Publishers that vanish, and second ones.
+    pub publish: PublishConfig,
     /// Playing by WebRTC.
     pub webrtc: WebrtcConfig,
     /// Folders.
@@ -98,6 +100,34 @@ impl Default for RtmpConfig {
     fn default() -> Self {
         Self { enabled: true, port: 1935, bind_addresses: Vec::new() }
     }
+}
+
+/// See [`NodeConfig::publish`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PublishConfig {
+    /// How long a stream waits for its publisher to come back when the connection is lost without a
+    /// goodbye, in seconds. Its players stay connected. 0: it ends at once.
+    #[schemars(range(max = 300))]
+    pub grace_s: u16,
+    /// What becomes of a second publisher of a live stream: "refuse" it, or let it "replace" the first.
+    /// A first one that has sent nothing for 3 seconds is replaced in any case.
+    pub duplicate: DuplicatePublish,
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self { grace_s: 5, duplicate: DuplicatePublish::Refuse }
+    }
+}
+
+/// What becomes of a second publisher.
+#[expect(missing_docs, reason = "the schema would no longer be a plain list of words")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DuplicatePublish {
+    Refuse,
+    Replace,
 }
 
 /// See [`NodeConfig::webrtc`].

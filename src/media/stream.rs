@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::bell::{Bell, Bells};
 use crate::budget::MediaBudget;
 use crate::catalogue::{Catalogue, TrackInfo};
+use crate::clock::{StreamClock, StreamPosition};
 use crate::codec::{Codec, CodecConfig};
 use crate::track::{Track, TrackWriter};
 
@@ -43,6 +44,7 @@ pub struct StreamMedia {
     /// Bytes its publishers sent.
     received: AtomicU64,
     budget: Arc<MediaBudget>,
+    clock: Arc<StreamClock>,
 }
 
 impl StreamMedia {
@@ -58,6 +60,7 @@ impl StreamMedia {
             closed: watch::Sender::new(false),
             received: AtomicU64::new(0),
             budget: Arc::clone(budget),
+            clock: Arc::default(),
         })
     }
 
@@ -120,10 +123,13 @@ impl StreamMedia {
                 let writer = info.track.reconfigure(config);
                 info.config = config.clone();
                 info.generation = writer.generation();
+                // What was seen before stands, unless this configuration rules it out.
+                info.reorders &= matches!(config, CodecConfig::H264(h264) if h264.may_have_b_frames());
                 writer
             }
             held => {
-                let track = Track::new(config.clone(), &self.budget);
+                let clock = derived_from.is_none().then(|| Arc::clone(&self.clock));
+                let track = Track::in_stream(config.clone(), &self.budget, clock);
                 let writer = track.writer();
                 let info = TrackInfo {
                     id: id.clone(),
@@ -155,10 +161,27 @@ impl StreamMedia {
         }
     }
 
-    /// Takes a track out and ends it for its readers.
+    /// Where the stream's clock stands; `None` before its source's first unit.
+    pub fn position(&self) -> Option<StreamPosition> {
+        self.clock.position()
+    }
+
+    /// Another publisher takes over: whoever wrote the source's tracks is fenced. The tracks and their
+    /// readers stay, for the next [`StreamMedia::write_track`] or [`StreamMedia::remove_track`].
+    pub fn take_over(&self) {
+        let _one_at_a_time = self.change.lock();
+        for info in self.catalogue().tracks.iter().filter(|info| info.derived_from.is_none()) {
+            info.track.fence();
+        }
+    }
+
+    /// Takes a track out and ends it for its readers. Nothing happens if there is none of that name.
     pub fn remove_track(&self, id: &TrackId) {
         let _one_at_a_time = self.change.lock();
         let mut next = (*self.catalogue()).clone();
+        if next.track(id).is_none() {
+            return;
+        }
         next.tracks.retain(|info| {
             let stays = info.id != *id;
             if !stays {

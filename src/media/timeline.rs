@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::{MediaTime, WallTime};
 
+use crate::clock::{Arrival, StreamPosition};
 use crate::codec::Kind;
 
 /// A forward jump of the source's clock beyond this is no pause but a new clock.
@@ -14,6 +15,8 @@ const STEP_BACK_MAX_MS: i64 = 100;
 const INTERLEAVE_MAX_MS: i64 = 2_000;
 /// How far the counted samples may stray from the stamps before audio is anchored anew.
 const AUDIO_DRIFT_MAX: Duration = Duration::from_millis(100);
+/// Time without a unit, up to this, is no pause of the source.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Two units of a track are at least this far apart: nine ticks of the 90 kHz RTP clock, so that
 /// two pictures never share an RTP timestamp.
 const STEP: Duration = Duration::from_micros(100);
@@ -26,7 +29,7 @@ const FRAME_DEFAULT: Duration = Duration::from_millis(33);
 /// Something about a source's clock that is worth a log line and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimelineEvent {
-    /// The source's clock stepped back or jumped; the stream's clock went on without a hole.
+    /// The source's clock stepped back or jumped; the stream's clock went on as time passed.
     Rebased {
         /// The track that showed it.
         kind: Kind,
@@ -55,8 +58,9 @@ pub struct Placed {
 /// to the stream's clock.
 ///
 /// Both tracks share one offset, so their relation is the source's. A step back or a jump over
-/// two seconds makes a new offset for both; while one track still sends stamps of the old clock,
-/// they are placed by the old offset. Tracks that run on two unrelated clocks each keep their own.
+/// two seconds makes a new offset for both: the unit follows one frame behind, or after a pause by when it
+/// arrived ([`StreamPosition::at`]). While one track still sends stamps of the old clock, they are placed by
+/// the old offset. Tracks that run on two unrelated clocks each keep their own.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     start: MediaTime,
@@ -70,6 +74,8 @@ pub struct Timeline {
     /// Clocks begun so far.
     epochs: u64,
     anchor: Option<(MediaTime, WallTime)>,
+    /// Where the stream's clock stands, by this source's units and those of the source before.
+    position: Option<StreamPosition>,
 }
 
 /// The source's clock since its last step.
@@ -166,11 +172,10 @@ impl SampleClock {
 }
 
 impl Timeline {
-    /// A source's timeline that begins at `start`: [`MediaTime::ZERO`] for a new stream,
-    /// [`Timeline::end`] of the source before for a takeover.
-    pub fn new(start: MediaTime) -> Self {
+    /// The timeline of a new stream's source, which begins at [`MediaTime::ZERO`].
+    pub fn new() -> Self {
         Self {
-            start,
+            start: MediaTime::ZERO,
             clocks: Vec::with_capacity(2),
             video: Output::default(),
             audio: Output::default(),
@@ -178,12 +183,19 @@ impl Timeline {
             samples: None,
             epochs: 0,
             anchor: None,
+            position: None,
         }
     }
 
+    /// The timeline of a source that goes on with a stream of another one.
+    pub fn resuming(position: StreamPosition) -> Self {
+        let start = position.newest().dts.plus(STEP);
+        Self { start, position: Some(position), ..Self::new() }
+    }
+
     /// Places a video unit. `composition_ms` is what is added to the stamp for the time of showing.
-    pub fn video(&mut self, stamp_ms: u32, composition_ms: i32, arrived: WallTime) -> Placed {
-        let Mapped { ideal, event, .. } = self.map(Kind::Video, stamp_ms);
+    pub fn video(&mut self, stamp_ms: u32, composition_ms: i32, arrived: Arrival) -> Placed {
+        let Mapped { ideal, event, .. } = self.map(Kind::Video, stamp_ms, arrived);
         let composition = i64::from(composition_ms).clamp(COMPOSITION_MS.0, COMPOSITION_MS.1);
         self.lead_ms = self.lead_ms.max(-composition);
         let before = self.video.newest;
@@ -192,13 +204,13 @@ impl Timeline {
             self.video.frame = Some(dts.since(before).clamp(FRAME_BETWEEN.0, FRAME_BETWEEN.1));
         }
         let pts = (ideal + MediaTime::from_millis(composition)).max(dts);
-        self.anchor.get_or_insert((dts, arrived));
+        self.note(Kind::Video, dts, arrived);
         Placed { dts, pts, event }
     }
 
     /// Places an audio unit of `samples` samples per channel at `rate` per second.
-    pub fn audio(&mut self, stamp_ms: u32, samples: u32, rate: u32, arrived: WallTime) -> Placed {
-        let Mapped { ideal: stamped, mut event, epoch } = self.map(Kind::Audio, stamp_ms);
+    pub fn audio(&mut self, stamp_ms: u32, samples: u32, rate: u32, arrived: Arrival) -> Placed {
+        let Mapped { ideal: stamped, mut event, epoch } = self.map(Kind::Audio, stamp_ms, arrived);
         let counted = self.samples.filter(|clock| clock.epoch == epoch).map(|clock| clock.now());
         let ideal = match counted {
             Some(counted) if counted.since(stamped).max(stamped.since(counted)) <= AUDIO_DRIFT_MAX => counted,
@@ -217,7 +229,7 @@ impl Timeline {
         let length = MediaTime::from_ticks(i64::from(samples), rate).since(MediaTime::ZERO);
         self.audio.frame = Some(length.clamp(FRAME_BETWEEN.0, FRAME_BETWEEN.1));
         let dts = self.audio.advance(ideal, self.start);
-        self.anchor.get_or_insert((dts, arrived));
+        self.note(Kind::Audio, dts, arrived);
         Placed { dts, pts: dts, event }
     }
 
@@ -226,7 +238,7 @@ impl Timeline {
         self.anchor
     }
 
-    /// Where a next source's timeline begins: one frame behind the newest unit of any track.
+    /// One frame behind the newest unit of any track.
     pub fn end(&self) -> MediaTime {
         match self.video.newest.max(self.audio.newest) {
             None => self.start,
@@ -237,8 +249,23 @@ impl Timeline {
         }
     }
 
+    fn note(&mut self, kind: Kind, dts: MediaTime, arrived: Arrival) {
+        self.anchor.get_or_insert((dts, arrived.wall));
+        self.position = Some(StreamPosition::after(self.position, kind, dts, arrived.at));
+    }
+
+    /// Where a new clock of the source begins with a unit that arrives now.
+    fn resumes(&self, kind: Kind, arrived: Arrival) -> MediaTime {
+        let end = self.end();
+        let Some(position) = self.position else { return end };
+        let passed = arrived.at.saturating_duration_since(position.newest().arrived);
+        // While units go on, a single arrival says less than the frame before.
+        let goes_on = !self.clocks.is_empty() && passed <= PAUSE_MIN;
+        if goes_on { end } else { position.at(kind, arrived.at).max(end) }
+    }
+
     /// Finds the clock a stamp belongs to, or begins a new one.
-    fn map(&mut self, kind: Kind, stamp: u32) -> Mapped {
+    fn map(&mut self, kind: Kind, stamp: u32, arrived: Arrival) -> Mapped {
         let fits = self.clocks.iter().enumerate();
         let best =
             fits.filter_map(|(at, clock)| Some((at, clock.fit(kind, stamp)?))).min_by_key(|fit| fit.1.1);
@@ -250,7 +277,7 @@ impl Timeline {
             return Mapped { ideal: clock.place(stamp), event: None, epoch: clock.epoch };
         }
         let jump_ms = self.clocks.first().map(|clock| clock.unwrap(stamp) - clock.newest_ms);
-        let at = self.end();
+        let at = self.resumes(kind, arrived);
         let stamp_ms = i64::from(stamp);
         self.epochs += 1;
         let mut clock = SourceClock {
@@ -268,5 +295,13 @@ impl Timeline {
     }
 }
 
+impl Default for Timeline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod tests;

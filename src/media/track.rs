@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 
 use crate::bell::Bell;
 use crate::budget::MediaBudget;
-use crate::codec::CodecConfig;
+use crate::clock::StreamClock;
+use crate::codec::{CodecConfig, Kind};
 use crate::packet::PacketRun;
 use crate::packetize::Packetizer;
 use crate::ring::Ring;
@@ -46,13 +47,25 @@ pub struct Track {
     writer: Mutex<u64>,
     packet_readers: AtomicUsize,
     mirror: Mutex<Mirror>,
+    kind: Kind,
     /// The configuration and its generation, from 1.
     config: Mutex<(CodecConfig, u32)>,
+    /// The stream's, moved with every unit; `None` for a derived track.
+    clock: Option<Arc<StreamClock>>,
 }
 
 impl Track {
-    /// An empty track that nobody writes yet; what it will hold is charged to `budget`.
+    /// An empty track of no stream that nobody writes yet; what it will hold is charged to `budget`.
     pub fn new(config: CodecConfig, budget: &Arc<MediaBudget>) -> Arc<Self> {
+        Self::in_stream(config, budget, None)
+    }
+
+    /// An empty track, which moves its stream's clock if it is given one.
+    pub(crate) fn in_stream(
+        config: CodecConfig,
+        budget: &Arc<MediaBudget>,
+        clock: Option<Arc<StreamClock>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             frames: Ring::new(budget),
             packets: Ring::new(budget),
@@ -63,7 +76,9 @@ impl Track {
                 next_frame: 0,
                 waits_for_key: false,
             }),
+            kind: config.codec().kind(),
             config: Mutex::new((config, 1)),
+            clock,
         })
     }
 
@@ -101,6 +116,11 @@ impl Track {
         let (bytes, time) = self.frames.held();
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(100);
         (bytes as u64).saturating_mul(8_000) / millis
+    }
+
+    /// Fences its writer; readers wait for the next one.
+    pub(crate) fn fence(&self) {
+        *self.writer.lock() += 1;
     }
 
     /// Ends the track for its readers and its writer.
@@ -177,6 +197,9 @@ impl TrackWriter {
         }
         if unit.payload.len() > limits::UNIT_BYTES_MAX {
             return Err(WriteError::TooLarge(unit.payload.len()));
+        }
+        if let Some(clock) = &self.track.clock {
+            clock.note(self.track.kind, unit.dts, unit.arrived);
         }
         self.track.frames.push(Arc::new(unit));
         if self.track.has_packet_readers() {

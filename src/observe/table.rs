@@ -84,6 +84,8 @@ metrics_table! {
         "Publishers connected now.";
     counter publisher_ended(reason) = "penstock_publisher_ended_total", "publishers",
         "Publishers that ended, by exit reason.";
+    counter publisher_takeovers(before) = "penstock_publisher_takeovers_total", "takeovers",
+        "Publishers that went on with the stream of one before, by what became of that one (lost, silent, replaced).";
     gauge players(protocol) = "penstock_players", "players",
         "Players connected now, by protocol.";
     counter player_ended(reason) = "penstock_player_ended_total", "players",

@@ -1,11 +1,12 @@
 //! The play shard: the players of one core, and the fan-out of tracks to them.
 //!
-//! This file has the state and what signalling does with it; `receive` what datagrams do,
+//! This file has the state; `offering` what signalling does with it, `receive` what datagrams do,
 //! `tracks` what streams do, `send` what leaves, `timeout` what time does.
 
 mod counters;
 mod fanout;
 mod lateness;
+mod offering;
 mod outbox;
 mod pacer;
 mod path;
@@ -21,6 +22,7 @@ mod timers;
 mod tracks;
 
 pub use counters::{Counters, PlayerStats};
+pub use offering::{AddError, OfferAgainError, PlayerSpec};
 pub use outbox::Transmit;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,19 +30,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{ExitReason, MediaTime, Randomness, StreamId, WallTime, limits};
-use media::{Bell, Catalogue, Codec, Kind, StreamMedia};
+use base::{ExitReason, MediaTime, Randomness, WallTime};
+use media::{Bell, Kind, StreamMedia};
 
-use crate::dtls::{DtlsError, DtlsPeer, DtlsServer};
-use crate::sdp::{
-    AnswerError, Offer, OfferedCodec, OfferedMedia, PLAYOUT_DELAY_ID, SessionOffer, policy, read_answer,
-    track_label,
-};
-use crate::srtp::PlayoutDelay;
+use crate::dtls::{DtlsError, DtlsServer};
 use fanout::Fanout;
 use outbox::{Control, Ready};
-use play_track::PlayTrack;
-use player::{Player, Route, peer_key, ssrcs};
+use player::{Player, Route};
 use slab::{Key, Slab};
 use timers::Timers;
 
@@ -70,48 +66,6 @@ pub enum ShardError {
     /// No certificate, or the cryptography is missing something.
     #[error(transparent)]
     Dtls(#[from] DtlsError),
-}
-
-/// Pictures are shown no sooner than sound can be. Chromium (156) starts with 80 ms of audio buffer
-/// and 30 ms of loudspeaker, ends near 95 ms in all, and moves pictures by 16 ms steps until both
-/// are in step; without a start near the end, lips are off by up to 130 ms for the first 8 s. It
-/// has to be this near: Chromium leaves a difference below about 30 ms on average as it is; with
-/// 80 ms sound was measured 40 to 50 ms late for 24 s, and with 100 ms up to 52 ms late for viewers
-/// who join in the middle of a group of pictures.
-const PLAYOUT_DELAY: PlayoutDelay = PlayoutDelay { id: PLAYOUT_DELAY_ID, least: 12, most: 1_000 };
-
-/// What a player wants to play.
-#[derive(Clone, Debug)]
-pub struct PlayerSpec {
-    /// The stream. Whoever adds a player also holds a demand for Opus while it lives.
-    pub stream: Arc<StreamMedia>,
-    /// The stream's name: the first part of msids, and the id of its single track.
-    pub stream_name: StreamId,
-    /// Send audio, if the stream has any. The Opus track may come later than the offer.
-    pub audio: bool,
-    /// Send video, if the stream has any.
-    pub video: bool,
-    /// Addresses this player is offered beside the shard's own.
-    pub extra_addresses: Vec<SocketAddr>,
-    /// Time from the offer to connected; longer: ended as timed out.
-    pub connect_max: Duration,
-}
-
-/// Why a player was not added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddError {
-    /// [`limits::PLAYERS_PER_SHARD_MAX`] players are there.
-    #[error("the shard has {} players", limits::PLAYERS_PER_SHARD_MAX)]
-    TooManyPlayers,
-    /// [`limits::HANDSHAKES_PER_SHARD_MAX`] players are not connected yet.
-    #[error("{} players of the shard are connecting", limits::HANDSHAKES_PER_SHARD_MAX)]
-    TooManyHandshakes,
-    /// The stream has nothing of what is wanted, or has ended.
-    #[error("the stream has nothing to play")]
-    NothingToPlay,
-    /// The stream's video is of a codec that browsers take in no form.
-    #[error("browsers do not take the stream's video codec")]
-    Codec,
 }
 
 /// What happened to a player.
@@ -181,101 +135,6 @@ impl Shard {
             events: VecDeque::new(),
             counters: Counters::default(),
         })
-    }
-
-    /// Adds a player and makes its offer. It ends by itself when it is not connected within
-    /// [`PlayerSpec::connect_max`].
-    pub fn add_player(&mut self, spec: PlayerSpec, now: Instant) -> Result<(PlayerId, Offer), AddError> {
-        if self.players.len() >= limits::PLAYERS_PER_SHARD_MAX {
-            return Err(AddError::TooManyPlayers);
-        }
-        if self.counters.handshakes >= limits::HANDSHAKES_PER_SHARD_MAX as u64 {
-            return Err(AddError::TooManyHandshakes);
-        }
-        // Before anything is read of it: what changes from here on is followed.
-        let seen = spec.stream.changes();
-        let catalogue = spec.stream.catalogue();
-        let mut wanted = Vec::new();
-        if spec.video {
-            wanted.extend(video_codecs(&catalogue)?);
-        }
-        if spec.audio {
-            wanted.extend(audio_codecs(&catalogue));
-        }
-        if wanted.is_empty() || spec.stream.is_closed() {
-            return Err(AddError::NothingToPlay);
-        }
-
-        let stream = self.stream_of(&spec.stream, seen);
-        let kinds: Vec<Kind> = wanted.iter().map(|(codec, _)| codec.kind()).collect();
-        let ssrcs = ssrcs(&kinds, &*self.randomness);
-        // The key is not known before the player is there.
-        let id = PlayerId(self.players.insert(Player::new(
-            stream,
-            &self.randomness,
-            DtlsPeer::new(crate::dtls::PeerKey(0)),
-            now + spec.connect_max,
-            now,
-        )));
-        let Some(player) = self.players.get_mut(id.0) else { return Err(AddError::TooManyPlayers) };
-        player.dtls = DtlsPeer::new(peer_key(id));
-        while self.by_ufrag.contains_key(&player.credentials.ufrag) {
-            player.credentials = crate::ice::IceCredentials::random(&*self.randomness);
-        }
-        self.by_ufrag.insert(player.credentials.ufrag.clone(), id);
-        // Sound takes longer through a browser than pictures do; without sound none need wait.
-        let waits_for_sound = kinds.contains(&Kind::Audio);
-        for (index, ((codec, codecs), ssrc)) in wanted.into_iter().zip(ssrcs).enumerate() {
-            let kind = codec.kind();
-            player.tracks.push(PlayTrack::new(codec, ssrc, &*self.randomness));
-            player.offered.push(OfferedMedia {
-                mid: index.to_string(),
-                kind,
-                label: track_label(kind, spec.stream_name.as_str()),
-                ssrc,
-                codecs,
-                playout_delay: kind == Kind::Video && waits_for_sound,
-                active: true,
-            });
-        }
-        let mut candidates = self.config.addresses.clone();
-        candidates.extend(spec.extra_addresses.iter().filter(|extra| !self.config.addresses.contains(extra)));
-        let offer = SessionOffer {
-            stream: spec.stream_name.as_str(),
-            session: self.randomness.next_u64() >> 1,
-            version: 1,
-            credentials: &player.credentials,
-            fingerprint: self.dtls.fingerprint(),
-            cname: &player.cname,
-            candidates: &candidates,
-            media: &player.offered,
-        }
-        .write();
-        let deadline = player.deadline();
-        self.timers.wake(id, &mut player.wake, deadline);
-        self.counters.players += 1;
-        self.counters.handshakes += 1;
-        if let Some(stream) = self.streams.get_mut(stream) {
-            stream.players.push(id);
-        }
-        self.attach_tracks(id, now);
-        Ok((id, offer))
-    }
-
-    /// Takes the player's answer. On an error the player stays, and may answer again.
-    pub fn set_answer(&mut self, id: PlayerId, sdp: &str, now: Instant) -> Result<(), AnswerError> {
-        let player = self.players.get_mut(id.0).ok_or(AnswerError::NoSuchPlayer)?;
-        if player.answer.is_some() {
-            return Err(AnswerError::AlreadyAnswered);
-        }
-        let answer = read_answer(sdp, &player.offered)?;
-        for (track, answered) in player.tracks.iter_mut().zip(&answer.media) {
-            track.payload_type = answered.payload_type;
-            track.playout_delay = answered.playout_delay.then_some(PLAYOUT_DELAY);
-        }
-        player.answer = Some(answer);
-        self.advance(id, now);
-        Ok(())
     }
 
     /// Stops or goes on sending one kind of media. The player sees no hole; video goes on with a
@@ -413,17 +272,4 @@ impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shard").field("counters", &self.counters).finish_non_exhaustive()
     }
-}
-
-/// What a stream's video is sent and offered as; `None` without video.
-fn video_codecs(catalogue: &Catalogue) -> Result<Option<(Codec, Vec<OfferedCodec>)>, AddError> {
-    let Some(info) = catalogue.source(Kind::Video) else { return Ok(None) };
-    let codecs = policy::offered(&info.config).ok_or(AddError::Codec)?;
-    Ok(Some((info.config.codec(), codecs)))
-}
-
-/// What a stream's audio is offered as: Opus, which is made on demand. `None` without audio.
-fn audio_codecs(catalogue: &Catalogue) -> Option<(Codec, Vec<OfferedCodec>)> {
-    let info = catalogue.with_codec(Codec::Opus).or_else(|| catalogue.source(Kind::Audio))?;
-    Some((Codec::Opus, policy::offered(&info.config)?))
 }

@@ -10,4 +10,5 @@ mod overload;
 mod playing;
 mod readers;
 mod recovering;
+mod reoffering;
 mod world;

@@ -6,10 +6,10 @@ mod sounds;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use base::{MediaTime, WallTime, limits};
+use base::{WallTime, limits};
 use bytes::Bytes;
 use container::flv::{AudioBody, AudioTag, FlvError, VideoBody, VideoTag};
-use media::{Codec, CodecConfig, Kind, Placed, Timeline, TimelineEvent, Unit};
+use media::{Arrival, Codec, CodecConfig, Kind, Placed, StreamPosition, Timeline, TimelineEvent, Unit};
 
 use crate::close::CloseReason;
 use pictures::Pictures;
@@ -60,11 +60,10 @@ pub struct Ingest {
 type Taken = Result<(), Option<String>>;
 
 impl Ingest {
-    /// A publisher whose first unit lies at `start` of the stream's clock: zero for a new stream,
-    /// [`Ingest::end`] of the publisher before for a takeover.
-    pub fn new(start: MediaTime) -> Self {
+    /// The first publisher of a stream: its first unit is the zero of the stream's clock.
+    pub fn new() -> Self {
         Self {
-            timeline: Timeline::new(start),
+            timeline: Timeline::new(),
             pictures: Pictures::default(),
             sounds: Sounds::default(),
             broken_video: 0,
@@ -74,14 +73,15 @@ impl Ingest {
         }
     }
 
+    /// A publisher that goes on with a stream whose clock stands at `position`: its first unit lies behind it
+    /// by the time that has passed.
+    pub fn resuming(position: StreamPosition) -> Self {
+        Self { timeline: Timeline::resuming(position), ..Self::new() }
+    }
+
     /// What came of the messages so far, in order.
     pub fn poll(&mut self) -> Option<IngestEvent> {
         self.events.pop_front()
-    }
-
-    /// Where a next publisher's first unit lies.
-    pub fn end(&self) -> MediaTime {
-        self.timeline.end()
     }
 
     /// Takes the body of a video message that arrived at `now`.
@@ -129,7 +129,8 @@ impl Ingest {
         let picture = self.pictures.picture(codec, payload).map_err(|why| Some(why.to_string()))?;
         self.events.extend(picture.config.map(IngestEvent::Video));
         if let Some((payload, key)) = picture.unit {
-            let placed = self.timeline.video(timestamp_ms, composition_ms, wall);
+            let arrival = Arrival { at: arrived, wall };
+            let placed = self.timeline.video(timestamp_ms, composition_ms, arrival);
             let unit = self.unit(placed, arrived, key, payload);
             self.events.push_back(IngestEvent::VideoUnit(unit));
         }
@@ -146,7 +147,8 @@ impl Ingest {
     ) -> Taken {
         let (length, config) = self.sounds.frame(codec, &payload).map_err(|why| Some(why.to_string()))?;
         self.events.extend(config.map(IngestEvent::Audio));
-        let placed = self.timeline.audio(timestamp_ms, length.samples, length.rate, wall);
+        let arrival = Arrival { at: arrived, wall };
+        let placed = self.timeline.audio(timestamp_ms, length.samples, length.rate, arrival);
         let unit = self.unit(placed, arrived, true, payload);
         self.events.push_back(IngestEvent::AudioUnit(unit));
         Ok(())
@@ -197,6 +199,12 @@ impl Ingest {
 
     fn refuse(&mut self, why: String) {
         self.events.push_back(IngestEvent::Refused(CloseReason::MalformedMedia(why)));
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

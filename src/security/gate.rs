@@ -70,7 +70,7 @@ impl Gate {
                 return Err(Denial::Unregistered);
             }
             // Only a look: who is refused by a later clause must not have kept others out meanwhile.
-            if self.seats.is_published(&access.app, &stream) {
+            if self.seats.is_held(&access.app, &stream) {
                 return Err(Denial::AlreadyLive);
             }
         }

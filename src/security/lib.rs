@@ -8,8 +8,8 @@
 //! Invariants
 //! - A permit comes from a gate and from nowhere else. It holds the seats that limits count and frees
 //!   them when it is dropped.
-//! - At most one publish permit per (application, stream) exists on a node: that seat is the one owner
-//!   of "who publishes".
+//! - At most one publish seat per (application, stream) exists on a node: it is the one owner of "who
+//!   publishes". A permit may say when its seat may pass to another ([`Permit::give_way_when`]).
 //! - A mechanism that is switched on and that this version cannot enforce refuses everybody.
 //! - Credentials and whole addresses reach neither log nor metric.
 

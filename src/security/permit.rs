@@ -99,7 +99,7 @@ pub struct Permit {
     peer: PeerAddr,
     subscriber_id: Option<String>,
     standing: Arc<Standing>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Permit {
@@ -112,7 +112,7 @@ impl Permit {
             peer: access.peer,
             subscriber_id: access.subscriber_id,
             standing: Arc::default(),
-            _seat: seat,
+            seat,
         }
     }
 
@@ -159,6 +159,13 @@ impl Permit {
     /// Waits for its death. Cancel-safe.
     pub async fn died(&self) -> ExitReason {
         self.standing.died().await
+    }
+
+    /// Says when another publisher that passes the gate may take this one's seat: its connection is lost, it
+    /// has fallen silent. Until then nobody may. Whoever has taken it owns it: dropping this permit frees
+    /// nothing any more. `gives_way` must be quick and must not ask the gate.
+    pub fn give_way_when(&self, gives_way: impl Fn() -> bool + Send + Sync + 'static) {
+        self.seat.give_way_when(gives_way);
     }
 
     /// For those who must see the state without holding the permit.

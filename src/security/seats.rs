@@ -1,6 +1,7 @@
 //! Who sits where on this node.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use base::{AppName, StreamId};
@@ -29,17 +30,45 @@ struct AppSeats {
 
 #[derive(Debug, Default)]
 struct StreamSeats {
-    published: bool,
+    publisher: Option<Arc<Holder>>,
     players: usize,
 }
 
+impl StreamSeats {
+    /// Whether somebody publishes who does not give way.
+    fn is_held(&self) -> bool {
+        self.publisher.as_ref().is_some_and(|holder| !holder.gives_way())
+    }
+}
+
+/// Whether whoever has a publish seat gives way now. Asked with the seats locked: it must not ask the gate.
+type GivesWay = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// Who publishes a stream. It is the same publisher while it is the same allocation.
+#[derive(Default)]
+pub(crate) struct Holder(Mutex<Option<GivesWay>>);
+
+impl Holder {
+    fn gives_way(&self) -> bool {
+        self.0.lock().as_ref().is_some_and(|gives_way| gives_way())
+    }
+}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Holder")
+    }
+}
+
 impl Seats {
-    pub(crate) fn is_published(&self, app: &AppName, stream: &StreamId) -> bool {
+    /// Whether the stream has a publisher that does not give way.
+    pub(crate) fn is_held(&self, app: &AppName, stream: &StreamId) -> bool {
         let apps = self.0.lock();
-        apps.get(app).and_then(|app| app.streams.get(stream)).is_some_and(|stream| stream.published)
+        apps.get(app).and_then(|app| app.streams.get(stream)).is_some_and(StreamSeats::is_held)
     }
 
-    /// Checks the limits and takes a seat in one step.
+    /// Checks the limits and takes a seat in one step. The seat of a publisher that gives way is taken from
+    /// it, and is one seat as before.
     pub(crate) fn take(
         self: &Arc<Self>,
         app: &AppName,
@@ -52,9 +81,13 @@ impl Seats {
         let app_seats = apps.entry(app.clone()).or_default();
         let (app_publishers, app_players) = (app_seats.publishers, app_seats.players);
         let stream_seats = app_seats.streams.entry(stream.clone()).or_default();
+        let taken_over = stream_seats.publisher.is_some();
+        let mut holder = None;
         let denial = match direction {
-            Direction::Publish if stream_seats.published => Some(Denial::AlreadyLive),
-            Direction::Publish if full(app_publishers, limits.publishers_of_app) => Some(Denial::IngestLimit),
+            Direction::Publish if stream_seats.is_held() => Some(Denial::AlreadyLive),
+            Direction::Publish if !taken_over && full(app_publishers, limits.publishers_of_app) => {
+                Some(Denial::IngestLimit)
+            }
             Direction::Play
                 if full(app_players, limits.players_of_app)
                     || full(stream_seats.players, limits.players_of_stream) =>
@@ -62,8 +95,8 @@ impl Seats {
                 Some(Denial::ViewerLimit)
             }
             Direction::Publish => {
-                stream_seats.published = true;
-                app_seats.publishers += 1;
+                stream_seats.publisher = Some(Arc::clone(holder.insert(Arc::default())));
+                app_seats.publishers += usize::from(!taken_over);
                 None
             }
             Direction::Play => {
@@ -79,22 +112,24 @@ impl Seats {
             }
             None => {
                 let seats = Arc::clone(self);
-                Ok(Seat { seats, app: app.clone(), stream: stream.clone(), direction })
+                Ok(Seat { seats, app: app.clone(), stream: stream.clone(), holder })
             }
         }
     }
 
-    fn free(&self, app: &AppName, stream: &StreamId, direction: Direction) {
+    /// `holder`: the publisher whose seat it was; `None`: a player's.
+    fn free(&self, app: &AppName, stream: &StreamId, holder: Option<&Arc<Holder>>) {
         let mut apps = self.0.lock();
         if let Some(app_seats) = apps.get_mut(app)
             && let Some(stream_seats) = app_seats.streams.get_mut(stream)
         {
-            match direction {
-                Direction::Publish => {
-                    stream_seats.published = false;
-                    app_seats.publishers = app_seats.publishers.saturating_sub(1);
+            match holder {
+                Some(holder) => {
+                    // It may have been taken over.
+                    let mine = stream_seats.publisher.take_if(|held| Arc::ptr_eq(held, holder));
+                    app_seats.publishers = app_seats.publishers.saturating_sub(usize::from(mine.is_some()));
                 }
-                Direction::Play => {
+                None => {
                     stream_seats.players = stream_seats.players.saturating_sub(1);
                     app_seats.players = app_seats.players.saturating_sub(1);
                 }
@@ -114,7 +149,7 @@ fn sweep(apps: &mut BTreeMap<AppName, AppSeats>, app: &AppName, stream: &StreamI
     let Some(app_seats) = apps.get_mut(app) else {
         return;
     };
-    if app_seats.streams.get(stream).is_some_and(|stream| !stream.published && stream.players == 0) {
+    if app_seats.streams.get(stream).is_some_and(|stream| stream.publisher.is_none() && stream.players == 0) {
         app_seats.streams.remove(stream);
     }
     if app_seats.streams.is_empty() {
@@ -128,11 +163,24 @@ pub(crate) struct Seat {
     seats: Arc<Seats>,
     app: AppName,
     stream: StreamId,
-    direction: Direction,
+    /// A publisher's.
+    holder: Option<Arc<Holder>>,
+}
+
+impl Seat {
+    /// Says when a publisher's seat may be taken by another; until this is said, never.
+    pub(crate) fn give_way_when(&self, gives_way: impl Fn() -> bool + Send + Sync + 'static) {
+        if let Some(holder) = &self.holder {
+            *holder.0.lock() = Some(Box::new(gives_way));
+        }
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.free(&self.app, &self.stream, self.direction);
+        self.seats.free(&self.app, &self.stream, self.holder.as_ref());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod busy;
 mod context;
 mod counters;
 mod driver;
+mod follow;
 mod info;
 mod join;
 pub mod message;

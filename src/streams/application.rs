@@ -1,6 +1,6 @@
 //! An application's actor: supervises its streams, and keeps who waits for one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct Application {
     streams: BTreeMap<StreamId, Child>,
     incarnations: u64,
     ends: Obituaries<StreamEnd>,
+    /// Streams that died before their end was recorded, until it is: none begins under their name before.
+    recording: BTreeSet<StreamId>,
     /// Who is to be told when a stream begins.
     waiting: HashMap<StreamId, watch::Sender<bool>>,
     _guard: Obituary<AppName>,
@@ -57,6 +59,7 @@ impl Application {
             streams: BTreeMap::new(),
             incarnations: 0,
             ends: Obituaries::default(),
+            recording: BTreeSet::new(),
             waiting: HashMap::new(),
             _guard: guard,
         }
@@ -82,22 +85,31 @@ impl Application {
         // The stream died without recording its end: it is done here, and only then is its
         // publisher's seat given back.
         metric::actor_restarts("stream").increment(1);
-        let (broadcasts, name) = (self.services.broadcasts.clone(), self.name.clone());
+        self.recording.insert(end.id.clone());
+        let (broadcasts, name, id) = (self.services.broadcasts.clone(), self.name.clone(), end.id);
         ctx.spawn(
             async move {
-                while let Err(error) = broadcasts.ended(&name, &end.id).await {
-                    tracing::error!(app = %name, stream = %end.id, %error, "the end of the broadcast is not recorded yet");
+                while let Err(error) = broadcasts.ended(&name, &id).await {
+                    tracing::error!(app = %name, stream = %id, %error, "the end of the broadcast is not recorded yet");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
-                drop(end.permit);
+                id
             }
-            .into_actor(self),
+            .into_actor(self)
+            .map(move |id, app, _| {
+                app.recording.remove(&id);
+                drop(end.permit);
+            }),
         );
     }
 
+    /// The stream of a publisher that passed the gate: its own, or that of one it may take over.
     fn stream(&mut self, id: &StreamId) -> Result<Addr<Stream>, PublishError> {
-        if self.streams.contains_key(id) {
+        if self.recording.contains(id) {
             return Err(PublishError::AlreadyLive);
+        }
+        if let Some(child) = self.streams.get(id) {
+            return Ok(child.addr.clone());
         }
         if self.streams.len() >= limits::STREAMS_PER_APPLICATION_MAX {
             return Err(PublishError::Overloaded);
@@ -164,7 +176,9 @@ impl Handler<Publish> for Application {
         );
         let begin = BeginPublish { permit: publish.permit, facts: publish.facts, began };
         Box::pin(
-            async move { stream.send(begin).await.unwrap_or(Err(PublishError::Overloaded)) }.into_actor(self),
+            // A stream that is gone meanwhile was live until now.
+            async move { stream.send(begin).await.unwrap_or(Err(PublishError::AlreadyLive)) }
+                .into_actor(self),
         )
     }
 }

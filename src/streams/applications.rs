@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use base::{AppName, Clock, ExitReason, StreamId, limits};
 use cluster_model::Broadcasts;
+use config::DuplicatePublish;
 use media::MediaBudget;
 use observe::metric;
 use parking_lot::RwLock;
@@ -33,6 +35,17 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Where the figures of every live stream are kept.
     pub statistics: LiveStatistics,
+    /// What becomes of publishers that vanish, and of second ones.
+    pub publish: PublishPolicy,
+}
+
+/// What becomes of publishers that vanish, and of second ones.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishPolicy {
+    /// How long a stream waits for a publisher that was lost without a goodbye.
+    pub grace: Duration,
+    /// What becomes of a second publisher of a live stream.
+    pub duplicate: DuplicatePublish,
 }
 
 struct Inner {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use actix::Addr;
-use base::{AppName, MediaTime, StreamId, WallTime};
-use media::StreamMedia;
+use base::{AppName, StreamId, WallTime};
+use media::{StreamMedia, StreamPosition};
 
 use crate::ending::Ending;
 use crate::subscriber::Subscriber;
@@ -20,15 +20,16 @@ pub struct PublisherFacts {
     pub user_agent: String,
 }
 
-/// A publisher is in: write tracks to `media`, say `began` once, end with `ending`.
+/// A publisher is in: write tracks to `media`, say `began` once, end with `ending`. Tracks of a publisher before
+/// that it does not write are its to remove once its own are known.
 ///
 /// Dropped without an end said before, the publisher is `peer closed`.
 #[derive(Debug)]
 pub struct PublishGrant {
     /// The stream's media, to write to.
     pub media: Arc<StreamMedia>,
-    /// Where the stream's clock stands: the first unit's time.
-    pub start: MediaTime,
+    /// Where the stream's clock stands, when others published the stream before: it goes on from there.
+    pub resume: Option<StreamPosition>,
     /// Ends when either side ends it.
     pub ending: Ending,
     pub(crate) began: Option<tokio::sync::oneshot::Sender<()>>,
@@ -67,7 +68,7 @@ pub enum PublishError {
     /// No such application on this node.
     #[error("the application does not exist")]
     NoSuchApplication,
-    /// The stream's last publisher is not fully gone.
+    /// The stream has a publisher that does not give way, or its last one is not fully gone.
     #[error("the stream is still live")]
     AlreadyLive,
     /// An actor's mailbox or a limit on streams is full.

@@ -8,6 +8,7 @@
 //! * nobody publishes or plays without a [`security::Permit`]; it is given back when its actor is gone;
 //! * an end is a fact, never a queued message: downwards it is an [`Ending`] (first reason wins),
 //!   upwards an [`Obituary`] written by a guard's `Drop`, panic included;
+//! * a stream outlives its publisher by the grace, and passes to the next one that the gate lets in;
 //! * mailboxes are bounded; a full one refuses, it never grows;
 //! * `actix` does not restart an actor that panicked: the parent sees the obituary and re-creates.
 
@@ -24,7 +25,7 @@ mod stream;
 mod subscriber;
 
 pub use application::Application;
-pub use applications::{Applications, Services};
+pub use applications::{Applications, PublishPolicy, Services};
 pub use ending::Ending;
 pub use fault::ActorKind;
 #[cfg(feature = "faults")]

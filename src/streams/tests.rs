@@ -1,5 +1,7 @@
 //! Who dies with whom, who stays, and what is told.
 
+mod takeover;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,14 +9,15 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use base::{AppName, Clock, ExitReason, PeerAddr, SessionId, StreamId, SystemClock, SystemRandomness};
 use cluster_model::Broadcasts;
+use config::DuplicatePublish;
 use media::{MediaBudget, StreamMedia};
 use security::testing::open_gate;
 use security::{Access, Denial, Direction, Gate, Permit};
 
 use crate::fault::Fault;
 use crate::{
-    Applications, Attach, Ending, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts,
-    ReaderFactory, Services, Serving,
+    Applications, Attach, Ending, PlayError, PlayGrant, PublishError, PublishGrant, PublishPolicy,
+    PublisherFacts, ReaderFactory, Services, Serving,
 };
 
 /// Longer than anything here takes; a test that waits this long has failed.
@@ -24,6 +27,9 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("it happens soon")
 }
 
+/// A stream ends with its publisher.
+const AT_ONCE: PublishPolicy = PublishPolicy { grace: Duration::ZERO, duplicate: DuplicatePublish::Refuse };
+
 struct Node {
     gate: Gate,
     broadcasts: Broadcasts,
@@ -32,10 +38,14 @@ struct Node {
 
 impl Node {
     async fn start(readers: Vec<Arc<dyn ReaderFactory>>) -> Self {
-        Self::with_memory(readers, MediaBudget::unlimited()).await
+        Self::with(readers, MediaBudget::unlimited(), AT_ONCE).await
     }
 
-    async fn with_memory(readers: Vec<Arc<dyn ReaderFactory>>, media: Arc<MediaBudget>) -> Self {
+    async fn with(
+        readers: Vec<Arc<dyn ReaderFactory>>,
+        media: Arc<MediaBudget>,
+        publish: PublishPolicy,
+    ) -> Self {
         let (gate, broadcasts, _settings) = open_gate(&["LiveApp"]).await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let services = Services {
@@ -44,6 +54,7 @@ impl Node {
             media,
             clock,
             statistics: crate::LiveStatistics::default(),
+            publish,
         };
         let applications = Applications::start(services, &[app()]);
         Self { gate, broadcasts, applications }
@@ -118,7 +129,7 @@ impl Drop for Held {
 #[actix_rt::test]
 async fn while_media_fills_the_memory_there_is_no_room_for_publishers() {
     let budget = MediaBudget::new(1_000_000);
-    let node = Node::with_memory(Vec::new(), Arc::clone(&budget)).await;
+    let node = Node::with(Vec::new(), Arc::clone(&budget), AT_ONCE).await;
     let mut others = budget.unfinished();
     // Beyond the share of unfinished messages, too; here it only fills the memory.
     let _spent = others.hold(900_000);

@@ -25,6 +25,7 @@ fn started() -> StreamStarted {
         publish_type: "RTMP".to_owned(),
         remote_ip: "192.0.2.7".to_owned(),
         user_agent: String::new(),
+        goes_on: false,
     }
 }
 

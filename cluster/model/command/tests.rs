@@ -61,6 +61,7 @@ fn every_command() -> Vec<(&'static str, Command)> {
         user_agent: None,
         origin: "node1".to_owned(),
         rtmp_url: "rtmp://node1/LiveApp/stream1".to_owned(),
+        goes_on: false,
     };
     let heartbeat = Heartbeat {
         bitrate_bps: 2_500_000,

@@ -21,6 +21,7 @@ fn started(stream: &str) -> Command {
         user_agent: None,
         origin: "node".to_owned(),
         rtmp_url: "rtmp://node/a/s".to_owned(),
+        goes_on: false,
     };
     Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts) }
 }

@@ -96,6 +96,7 @@ fn started(stream: &str) -> Command {
         user_agent: None,
         origin: "host".to_owned(),
         rtmp_url: "rtmp://host/app/stream".to_owned(),
+        goes_on: false,
     };
     Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts) }
 }

@@ -82,7 +82,7 @@ impl Offer {
         let [kind, port, protocol, payload_type, ..] = first.split(' ').collect::<Vec<_>>()[..] else {
             bail!("not an m-line: {first}");
         };
-        let active = port != "0";
+        let active = port != "0" && !section.lines().any(|line| line == "a=inactive");
         let own = [
             format!("a=rtpmap:{payload_type} "),
             format!("a=fmtp:{payload_type} "),

@@ -26,6 +26,22 @@ const SET_CHUNK_SIZE: u8 = 1;
 const AUDIO: u8 = 8;
 const VIDEO: u8 = 9;
 
+/// How a publisher differs from an ordinary one.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Where it writes down what it sends: one that goes on for another writes into the other's.
+    pub ledger: Arc<Ledger>,
+    /// What its clock shows so many milliseconds after its start.
+    pub stamp: fn(u64) -> u32,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        // RTMP's times are modulo 2^32.
+        Self { ledger: Arc::default(), stamp: |ms| ms as u32 }
+    }
+}
+
 /// A publisher at work. Dropping it ends its connection.
 ///
 /// It has its own thread: players at work in its place would make it late, and what it sends uneven.
@@ -47,10 +63,24 @@ impl Publisher {
         application: &str,
         stream: &str,
     ) -> anyhow::Result<Self> {
-        let ledger = Arc::new(Ledger::default());
+        Self::start_as(Manner::default(), recording, address, application, stream)
+    }
+
+    /// The same in another manner.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_as(
+        manner: Manner,
+        recording: &Arc<Recording>,
+        address: &str,
+        application: &str,
+        stream: &str,
+    ) -> anyhow::Result<Self> {
+        let ledger = Arc::clone(&manner.ledger);
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("publisher".to_owned()).spawn({
-            let (recording, ledger) = (Arc::clone(recording), Arc::clone(&ledger));
+            let recording = Arc::clone(recording);
             let (address, application, stream) =
                 (address.to_owned(), application.to_owned(), stream.to_owned());
             move || {
@@ -60,7 +90,7 @@ impl Publisher {
                         biased;
                         // Told to stop, or dropped without a word.
                         _ = stopped => Ok(()),
-                        ended = publish(&recording, &ledger, &address, &application, &stream) => ended,
+                        ended = publish(&recording, &manner, &address, &application, &stream) => ended,
                     }
                 })
             }
@@ -98,7 +128,7 @@ impl Drop for Publisher {
 
 async fn publish(
     recording: &Recording,
-    ledger: &Ledger,
+    manner: &Manner,
     address: &str,
     application: &str,
     stream: &str,
@@ -121,26 +151,25 @@ async fn publish(
     };
     let headers = [(VIDEO, &recording.video_header), (AUDIO, &recording.audio_header)];
     for (kind, header) in headers {
-        outgoing.write_all(&media_message(kind, Duration::ZERO, header)).await?;
+        outgoing.write_all(&media_message(kind, (manner.stamp)(0), header)).await?;
     }
     tokio::select! {
         ended = answers => ended,
-        ended = send_rounds(recording, ledger, &mut outgoing) => ended,
+        ended = send_rounds(recording, manner, &mut outgoing) => ended,
     }
 }
 
-fn media_message(kind: u8, time: Duration, body: &[u8]) -> Vec<u8> {
-    // A recording is played for minutes; the header ends after hours, and says so by standing still.
-    let time_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+fn media_message(kind: u8, time_ms: u32, body: &[u8]) -> Vec<u8> {
     timed_message(if kind == AUDIO { 4 } else { 6 }, kind, MESSAGE_STREAM, time_ms, body)
 }
 
 async fn send_rounds(
     recording: &Recording,
-    ledger: &Ledger,
+    manner: &Manner,
     outgoing: &mut (impl AsyncWriteExt + Unpin),
 ) -> anyhow::Result<()> {
     let start = SystemClock.now();
+    let stamp = |time: Duration| (manner.stamp)(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let mut round_start = Duration::ZERO;
     loop {
         let (mut frames, mut sounds) = (0, 0);
@@ -150,13 +179,13 @@ async fn send_rounds(
                 (recording.frames.get(frames), frame_due <= sound_due || sounds == recording.sounds.len())
             {
                 sleep_until(TimerInstant::from_std(start + round_start + frame_due)).await;
-                let bytes = media_message(VIDEO, round_start + frame_due, &frame.message);
-                ledger.note(frame.fingerprint, frame.key, SystemClock.now());
+                let bytes = media_message(VIDEO, stamp(round_start + frame_due), &frame.message);
+                manner.ledger.note(frame.fingerprint, frame.key, SystemClock.now());
                 outgoing.write_all(&bytes).await?;
                 frames += 1;
             } else if let Some(sound) = recording.sounds.get(sounds) {
                 sleep_until(TimerInstant::from_std(start + round_start + sound_due)).await;
-                outgoing.write_all(&media_message(AUDIO, round_start + sound_due, sound)).await?;
+                outgoing.write_all(&media_message(AUDIO, stamp(round_start + sound_due), sound)).await?;
                 sounds += 1;
             }
         }

@@ -106,7 +106,7 @@ pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, Answe
             return Err(AnswerError::MediaMismatch);
         }
         let refused = line.media_name.port.value == 0 && !line.has_attribute("bundle-only");
-        if refused || !receives(line, &session) {
+        if refused || !offer.active || !receives(line, &session) {
             media.push(AnsweredMedia { payload_type: None, nack: false, pli: false, playout_delay: false });
         } else {
             media.push(answered(index, line, offer)?);

@@ -33,7 +33,8 @@ pub struct OfferedMedia {
     pub codecs: Vec<OfferedCodec>,
     /// Offer the `playout-delay` extension.
     pub playout_delay: bool,
-    /// `false` when the track is gone: m-lines are never removed (RFC 8829 5.2.2).
+    /// `false` when the track is gone: m-lines are never removed (RFC 8829 5.2.2). It stays on the transport, so
+    /// that the track can come back.
     pub active: bool,
 }
 
@@ -100,7 +101,7 @@ impl SessionOffer<'_> {
     fn write_text(&self, candidates: &[String], out: &mut String) -> std::fmt::Result {
         write!(out, "v=0\r\no=- {} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", self.session, self.version)?;
         write!(out, "a=group:BUNDLE")?;
-        for media in self.media.iter().filter(|media| media.active) {
+        for media in self.media {
             write!(out, " {}", media.mid)?;
         }
         write!(out, "\r\na=ice-lite\r\na=msid-semantic: WMS {}\r\n", self.stream)?;
@@ -111,17 +112,16 @@ impl SessionOffer<'_> {
     }
 
     fn write_media(&self, media: &OfferedMedia, candidates: &[String], out: &mut String) -> std::fmt::Result {
-        let port = if media.active { 9 } else { 0 };
-        write!(out, "m={} {port} UDP/TLS/RTP/SAVPF", media.kind.label())?;
+        write!(out, "m={} 9 UDP/TLS/RTP/SAVPF", media.kind.label())?;
         for codec in &media.codecs {
             write!(out, " {}", codec.payload_type)?;
         }
         write!(out, "\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n")?;
         // In every m-line: the first may be refused, and the next carries the transport then.
-        for candidate in candidates.iter().filter(|_| media.active) {
+        for candidate in candidates {
             write!(out, "a={candidate}\r\n")?;
         }
-        if media.active && !candidates.is_empty() {
+        if !candidates.is_empty() {
             write!(out, "a=end-of-candidates\r\n")?;
         }
         let IceCredentials { ufrag, password } = self.credentials;

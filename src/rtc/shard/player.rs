@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{Randomness, limits};
-use media::Kind;
+use base::{Randomness, StreamId, limits};
 
 use super::PlayerId;
 use super::counters::PlayerStats;
@@ -48,8 +47,18 @@ pub(super) struct Player {
     pub(super) stream: Key,
     pub(super) credentials: IceCredentials,
     pub(super) cname: String,
+    /// The stream's name as offers have it.
+    pub(super) stream_name: StreamId,
+    /// Our addresses it was offered.
+    pub(super) candidates: Vec<SocketAddr>,
+    /// The number of its session in SDP, and how many offers it was made.
+    pub(super) sdp_session: u64,
+    pub(super) offers: u64,
     /// What was offered, one entry per track.
     pub(super) offered: Vec<OfferedMedia>,
+    /// The newest offer has been answered.
+    pub(super) answered: bool,
+    /// The answers so far: of the newest one the tracks, of the first one the connection.
     pub(super) answer: Option<Answer>,
     pub(super) dtls: DtlsPeer,
     /// Datagrams of its handshake that wait in the shard.
@@ -83,6 +92,7 @@ impl Player {
     /// A player whose offer is being made.
     pub(super) fn new(
         stream: Key,
+        stream_name: StreamId,
         randomness: &Arc<dyn Randomness>,
         dtls: DtlsPeer,
         connect_by: Instant,
@@ -92,7 +102,12 @@ impl Player {
             stream,
             credentials: IceCredentials::random(&**randomness),
             cname: randomness.alphanumeric(16),
+            stream_name,
+            candidates: Vec::new(),
+            sdp_session: randomness.next_u64() >> 1,
+            offers: 0,
             offered: Vec::new(),
+            answered: false,
             answer: None,
             dtls,
             handshakes_waiting: 0,
@@ -207,14 +222,12 @@ pub(super) const fn peer_key(player: PlayerId) -> crate::dtls::PeerKey {
     crate::dtls::PeerKey(player.0.number())
 }
 
-/// Distinct SSRCs for the tracks of a player; zero means "none" to some receivers.
-pub(super) fn ssrcs(kinds: &[Kind], randomness: &dyn Randomness) -> Vec<u32> {
-    let mut ssrcs: Vec<u32> = Vec::with_capacity(kinds.len());
-    while ssrcs.len() < kinds.len() {
+/// An SSRC that no other track of the player has; zero means "none" to some receivers.
+pub(super) fn ssrc(tracks: &[PlayTrack], randomness: &dyn Randomness) -> u32 {
+    loop {
         let ssrc = randomness.next_u64() as u32;
-        if ssrc != 0 && !ssrcs.contains(&ssrc) {
-            ssrcs.push(ssrc);
+        if ssrc != 0 && tracks.iter().all(|track| track.ssrc != ssrc) {
+            return ssrc;
         }
     }
-    ssrcs
 }

@@ -11,29 +11,13 @@ use super::play_track::{Position, Replay};
 use super::slab::Key;
 use super::{PlayerId, Shard, Stream, TrackRef};
 
-/// What became of a track that a player was offered.
-enum Resolved {
-    /// It is this one.
-    There(Arc<Track>),
-    /// It will come.
-    Pending,
-    /// It will not come any more, or as something else.
-    Gone,
-}
-
-/// What there is for a track that is sent as `codec`.
-fn resolve(catalogue: &Catalogue, codec: Codec) -> Resolved {
-    match codec.kind() {
-        Kind::Video => match catalogue.source(Kind::Video) {
-            Some(info) if info.config.codec() == codec => Resolved::There(Arc::clone(&info.track)),
-            _ => Resolved::Gone,
-        },
-        Kind::Audio => match catalogue.with_codec(codec) {
-            Some(info) => Resolved::There(Arc::clone(&info.track)),
-            None if catalogue.source(Kind::Audio).is_some() => Resolved::Pending,
-            None => Resolved::Gone,
-        },
-    }
+/// The track that is sent as `codec` now; `None`: it is not there yet, not any more, or as something else.
+fn resolve(catalogue: &Catalogue, codec: Codec) -> Option<Arc<Track>> {
+    let info = match codec.kind() {
+        Kind::Video => catalogue.source(Kind::Video).filter(|info| info.config.codec() == codec),
+        Kind::Audio => catalogue.with_codec(codec),
+    };
+    info.map(|info| Arc::clone(&info.track))
 }
 
 impl Shard {
@@ -99,16 +83,14 @@ impl Shard {
         let Some(player) = self.players.get(id.0) else { return };
         let Some(stream) = self.streams.get(player.stream) else { return };
         let (key, catalogue) = (player.stream, stream.media.catalogue());
-        let codecs: Vec<Codec> = player.tracks.iter().map(|track| track.codec).collect();
-        for (track, codec) in codecs.into_iter().enumerate() {
+        let sent: Vec<_> = player.tracks.iter().zip(&player.offered).collect();
+        let sent: Vec<_> = sent.iter().map(|(track, media)| (track.codec, media.active)).collect();
+        for (track, (codec, active)) in sent.into_iter().enumerate() {
             let viewer = TrackRef { player: id, track };
-            match resolve(&catalogue, codec) {
-                Resolved::There(media) => self.attach_track(viewer, key, &media, now),
-                Resolved::Pending => self.detach_track(viewer),
-                Resolved::Gone => {
-                    self.end_and_tell(id, ExitReason::CodecChanged, now);
-                    return;
-                }
+            match resolve(&catalogue, codec).filter(|_| active) {
+                Some(media) => self.attach_track(viewer, key, &media, now),
+                // Nothing is sent until it is there, or until another offer says what is.
+                None => self.detach_track(viewer),
             }
         }
     }

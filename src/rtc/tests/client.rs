@@ -83,7 +83,7 @@ pub struct Client {
     manner: Manner,
     certificate: Certificate,
     pub ufrag: String,
-    remote_ufrag: String,
+    pub remote_ufrag: String,
     pub remote_password: String,
     pub video_ssrc: u32,
     pub audio_ssrc: u32,
@@ -140,6 +140,12 @@ impl Client {
         }
     }
 
+    /// Takes what a further offer names.
+    pub fn follow(&mut self, offer: &str) {
+        self.video_ssrc = ssrc_of(offer, "video");
+        self.audio_ssrc = ssrc_of(offer, "audio");
+    }
+
     pub fn answer(&self, offer: &str) -> String {
         let mut digest = self
             .provider
@@ -153,6 +159,9 @@ impl Client {
         let mut answer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n".to_owned();
         answer += &format!("a=group:{}\r\n", line_value(offer, "a=group:"));
         for line in offer.lines().filter(|line| line.starts_with("m=")) {
+            let section = &offer[offer.find(line).unwrap()..];
+            let section = section.split("\r\nm=").next().unwrap();
+            let direction = if section.contains("a=inactive") { "inactive" } else { "recvonly" };
             let mut words: Vec<&str> = line.split(' ').collect();
             if line.starts_with("m=video") {
                 if self.manner.baseline_only {
@@ -161,11 +170,10 @@ impl Client {
                 words.truncate(4);
             }
             answer += &format!("{}\r\nc=IN IP4 0.0.0.0\r\n", words.join(" "));
-            let mid =
-                offer[offer.find(line).unwrap()..].lines().find_map(|l| l.strip_prefix("a=mid:")).unwrap();
+            let mid = line_value(section, "a=mid:");
             answer += &format!(
                 "a=ice-ufrag:{}\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 {digest}\r\n\
-                 a=setup:active\r\na=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\na=rtcp-fb:* nack\r\n",
+                 a=setup:active\r\na=mid:{mid}\r\na={direction}\r\na=rtcp-mux\r\na=rtcp-fb:* nack\r\n",
                 self.ufrag
             );
             if line.starts_with("m=video") {

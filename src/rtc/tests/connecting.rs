@@ -234,16 +234,6 @@ fn the_end_of_the_stream_ends_its_players() {
 }
 
 #[test]
-fn a_video_track_that_goes_ends_its_players() {
-    let mut world = World::new();
-    world.play(Manner::default());
-    world.video = None;
-    world.media.remove_track(&id("video"));
-    world.settle();
-    assert_eq!(ended(&world), [ExitReason::CodecChanged]);
-}
-
-#[test]
 fn opus_that_is_made_on_demand_joins_later() {
     let mut world = World::new();
     world.audio = None;

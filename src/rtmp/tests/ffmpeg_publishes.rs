@@ -10,7 +10,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use base::{Clock, MediaTime, SystemClock};
+use base::{Clock, SystemClock};
 use media::{CodecConfig, Unit};
 use penstock_rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
 
@@ -64,7 +64,7 @@ fn serve(mut socket: TcpStream, refusal: Option<&Refusal>) -> Outcome {
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let clock = SystemClock;
     let mut session = Session::new(|app| app.as_str() == "LiveApp", clock.now());
-    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let mut ingest = Ingest::new();
     let mut outcome = Outcome::default();
     let mut buffer = vec![0; 4_096];
     loop {

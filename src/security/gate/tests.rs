@@ -144,6 +144,7 @@ async fn a_stale_record_keeps_nobody_out() {
         publish_type: "RTMP".to_owned(),
         remote_ip: String::new(),
         user_agent: String::new(),
+        goes_on: false,
     };
     broadcasts.started(&app(), &stream, started).await.unwrap();
     broadcasts.heartbeat(&app(), &stream, Heartbeat::default()).await.unwrap();

@@ -26,6 +26,8 @@ const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 struct Player {
     ending: Ending,
     started: Option<oneshot::Sender<()>>,
+    /// Has its stream's sound made into what it takes.
+    demand: Option<DemandGuard>,
 }
 
 struct Driver {
@@ -271,6 +273,12 @@ impl Driver {
             Command::Enable { player, kind, enabled } => {
                 self.shard.set_enabled(player, kind, enabled, now);
             }
+            Command::Offer { player, video, audio, demand, reply } => {
+                if let Some(player) = self.players.get_mut(&player) {
+                    player.demand = demand;
+                }
+                let _ = reply.send(self.shard.offer_again(player, audio, video, now));
+            }
         }
     }
 
@@ -280,15 +288,16 @@ impl Driver {
         }
         let Join { media, stream, video, audio, extra_addresses, connect_max, ending, started } = join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
+        let of_control = Arc::clone(&media);
         let spec =
             PlayerSpec { stream: media, stream_name: stream, audio, video, extra_addresses, connect_max };
         let (player, offer) = self.shard.add_player(spec, now)?;
-        self.players.insert(player, Player { ending: ending.clone(), started: Some(started) });
+        self.players.insert(player, Player { ending: ending.clone(), started: Some(started), demand });
         self.shared.players.store(self.players.len(), Ordering::Relaxed);
         metric::players("webrtc").increment(1.0);
         let shard = Arc::clone(&self.shared);
-        let control = PlayerControl { shard: Arc::clone(&shard), player };
-        Ok(Added { offer, control, attachment: PlayerAttachment { shard, player, ending, _demand: demand } })
+        let control = PlayerControl { shard: Arc::clone(&shard), player, media: of_control };
+        Ok(Added { offer, control, attachment: PlayerAttachment { shard, player, ending } })
     }
 
     fn forget(&mut self, player: PlayerId, reason: ExitReason) {

@@ -1,29 +1,25 @@
 //! What a `play` takes: the gate, the stream, the shard.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use base::{ExitReason, StreamId, limits};
-use media::Catalogue;
 use rtc::AddError;
 use security::Access;
 use streams::{Attach, Ending, PlayError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::context::SignallingContext;
-use super::policy::{self, Sendable};
+use super::follow::Follow;
+use super::policy;
 use super::refusal::{Refusal, of_denial};
 use super::shards::{Join, JoinError, PlayerControl};
-
-/// Waits for a change that the offer does not fit.
-pub(super) type Outdated = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What came of a `play`.
 pub(super) struct Joined {
     pub(super) offer: rtc::Offer,
     pub(super) control: PlayerControl,
-    /// Done when the stream is no longer what was offered.
-    pub(super) outdated: Outdated,
+    /// Tells when the stream is no longer what was offered.
+    pub(super) follow: Follow,
 }
 
 /// The gate, the stream, the shard: in this order, and whoever says no says why.
@@ -60,11 +56,11 @@ pub(super) async fn join(
         ending.end(ExitReason::Denied);
         Refusal::codec(why)
     })?;
-    let outdated = Box::pin(outdated(catalogue, settings.h264_enabled(), sendable));
+    let follow = Follow::new(catalogue, settings.h264_enabled(), sendable);
     let join = Join {
         media: grant.media,
         stream,
-        video: sendable.video,
+        video: sendable.video.is_some(),
         audio: sendable.audio,
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
         connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
@@ -92,7 +88,7 @@ pub(super) async fn join(
             Refusal::new("server_error_check_logs")
         });
     }
-    Ok(Joined { offer, control, outdated })
+    Ok(Joined { offer, control, follow })
 }
 
 /// A limit of the shards was reached.
@@ -110,16 +106,4 @@ async fn no_room_or_not_live(context: &SignallingContext, access: &Access, error
         Err(_) => return Refusal::new("invalidStreamName"),
     };
     if live { no_room(error) } else { Refusal::not_live() }
-}
-
-/// A late track, or one that became something a browser cannot show: until there are re-offers the
-/// player has to ask again.
-async fn outdated(mut catalogue: watch::Receiver<Arc<Catalogue>>, h264_enabled: bool, offered: Sendable) {
-    while catalogue.changed().await.is_ok() {
-        let now = Arc::clone(&catalogue.borrow_and_update());
-        if policy::sendable(&now, h264_enabled) != Ok(offered) {
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
 }

@@ -2,10 +2,12 @@
 
 use media::{Catalogue, Codec, Kind, Way};
 
-/// The kinds of media that go out.
+/// The media that goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sendable {
-    pub video: bool,
+    /// As what the picture goes out.
+    pub video: Option<Codec>,
+    /// Sound goes out, as Opus.
     pub audio: bool,
 }
 
@@ -18,14 +20,14 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Send
             return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
         }
         match media::webrtc_way(video) {
-            Way::Pass | Way::Transcode(_) => sendable.video = true,
+            Way::Pass | Way::Transcode(_) => sendable.video = Some(video.config.codec()),
             Way::Refuse(why) => return Err(format!("the stream's video is {why}")),
         }
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match media::webrtc_way(audio) {
             Way::Pass | Way::Transcode(_) => sendable.audio = true,
-            Way::Refuse(why) if sendable.video => {
+            Way::Refuse(why) if sendable.video.is_some() => {
                 tracing::info!(track = %audio.id, %why, "a player gets no sound");
             }
             Way::Refuse(why) => return Err(format!("the stream's audio: {why}")),

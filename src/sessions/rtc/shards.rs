@@ -9,7 +9,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use base::{Clock, ExitReason, Randomness, StreamId, limits};
 use media::{Bell, Codec, DemandGuard, Kind, StreamMedia};
 use parking_lot::Mutex;
-use rtc::{AddError, AnswerError, Offer, PlayerId};
+use rtc::{AddError, AnswerError, Offer, OfferAgainError, PlayerId};
 use streams::Ending;
 use tokio::sync::{mpsc, oneshot};
 
@@ -62,6 +62,17 @@ pub enum TakeAnswerError {
     /// The answer is wrong.
     #[error(transparent)]
     Answer(#[from] AnswerError),
+}
+
+/// Why a player was not made a further offer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OfferError {
+    /// The shard has too much to do, or is gone.
+    #[error("the play shard is overloaded")]
+    Overloaded,
+    /// The shard said no.
+    #[error(transparent)]
+    Refused(#[from] OfferAgainError),
 }
 
 /// A player to be added.
@@ -118,8 +129,24 @@ impl Drop for Place {
 }
 
 pub(super) enum Command {
-    Answer { player: PlayerId, sdp: String, reply: oneshot::Sender<Result<(), AnswerError>> },
-    Enable { player: PlayerId, kind: Kind, enabled: bool },
+    Answer {
+        player: PlayerId,
+        sdp: String,
+        reply: oneshot::Sender<Result<(), AnswerError>>,
+    },
+    Enable {
+        player: PlayerId,
+        kind: Kind,
+        enabled: bool,
+    },
+    Offer {
+        player: PlayerId,
+        video: bool,
+        audio: bool,
+        /// The player's from now on.
+        demand: Option<DemandGuard>,
+        reply: oneshot::Sender<Result<Offer, OfferAgainError>>,
+    },
 }
 
 /// What waits for a shard. Joins cost most and have a queue of their own, so that they hold up nobody
@@ -265,9 +292,19 @@ impl ShardHandle {
 pub struct PlayerControl {
     pub(super) shard: Arc<Shared>,
     pub(super) player: PlayerId,
+    pub(super) media: Arc<StreamMedia>,
 }
 
 impl PlayerControl {
+    /// Has the shard offer the player again what its stream has now.
+    pub(super) async fn offer_again(&self, video: bool, audio: bool) -> Result<Offer, OfferError> {
+        let demand = audio.then(|| self.media.want(Codec::Opus));
+        let (reply, offer) = oneshot::channel();
+        let command = Command::Offer { player: self.player, video, audio, demand, reply };
+        self.shard.commands.try_send(command).map_err(|_| OfferError::Overloaded)?;
+        Ok(offer.await.map_err(|_| OfferError::Overloaded)??)
+    }
+
     /// Gives the player's answer to the shard.
     pub async fn answer(&self, sdp: String) -> Result<(), TakeAnswerError> {
         let (reply, answer) = oneshot::channel();
@@ -289,7 +326,6 @@ pub struct PlayerAttachment {
     pub(super) shard: Arc<Shared>,
     pub(super) player: PlayerId,
     pub(super) ending: Ending,
-    pub(super) _demand: Option<DemandGuard>,
 }
 
 impl Drop for PlayerAttachment {

@@ -1,7 +1,9 @@
 //! One signalling WebSocket: AMS's messages, the play half.
 //!
-//! This file has the socket: its messages, its bounds, its end. [`plays`] has the streams played over it.
+//! This file has the socket: its messages, its bounds, its end. [`plays`] has the streams played over it, [`changes`] what
+//! happens when they change.
 
+mod changes;
 mod plays;
 
 use std::collections::{BTreeMap, VecDeque};

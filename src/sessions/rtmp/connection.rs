@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use media::{Kind, UnfinishedMessages, WriteError};
 use observe::metric;
 use rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
-use security::{Access, Denial, Direction, Permit};
+use security::{Access, Denial, Direction};
 use streams::{PublishError, PublishGrant, PublisherFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -191,19 +191,23 @@ impl Connection {
         }
     }
 
-    /// Asks the gate; while the same stream's last publisher is just going, for a moment longer: an
-    /// encoder that restarts is back before the end is recorded.
-    async fn admit(&self, access: Access) -> Result<Permit, Denial> {
+    /// Asks the gate and the stream; while the same stream's last publisher is just going, for a moment
+    /// longer: an encoder that restarts is back before the end is noticed or recorded.
+    async fn enter(&self, access: &Access, facts: &PublisherFacts) -> Result<PublishGrant, Refusal> {
         let began = self.context.clock.now();
         loop {
-            match self.context.gate.admit(access.clone()).await {
-                Err(Denial::AlreadyLive)
-                    if self.context.clock.now().duration_since(began) < REPUBLISH_WAIT_MAX =>
-                {
-                    tokio::time::sleep(REPUBLISH_WAIT_MAX / 10).await;
-                }
-                decision => return decision,
+            let refused = match self.context.gate.admit(access.clone()).await {
+                Ok(permit) => match self.context.applications.publish(permit, facts.clone()).await {
+                    Ok(grant) => return Ok(grant),
+                    Err(error) => not_begun(error),
+                },
+                Err(denial) => refusal(denial),
+            };
+            let waited = self.context.clock.now().duration_since(began);
+            if refused != Refusal::InUse || waited >= REPUBLISH_WAIT_MAX {
+                return Err(refused);
             }
+            tokio::time::sleep(REPUBLISH_WAIT_MAX / 10).await;
         }
     }
 
@@ -222,19 +226,13 @@ impl Connection {
         if !self.context.applications.has_room_for_publisher() {
             return Err(Refusal::Overloaded);
         }
-        let permit = self.admit(access).await.map_err(refusal)?;
         let facts = PublisherFacts {
             publish_type: "RTMP",
             remote_ip: self.peer.ip().to_string(),
             user_agent: request.flash_ver,
         };
-        let grant = self.context.applications.publish(permit, facts).await.map_err(|error| match error {
-            PublishError::NoSuchApplication => Refusal::NotAllowed,
-            PublishError::AlreadyLive => Refusal::InUse,
-            PublishError::Overloaded => Refusal::Overloaded,
-            PublishError::StoreUnavailable => Refusal::Unavailable,
-        })?;
-        let ingest = Ingest::new(grant.start);
+        let grant = self.enter(&access, &facts).await?;
+        let ingest = grant.resume.map_or_else(Ingest::new, Ingest::resuming);
         let tracks = Tracks::new(Arc::clone(&grant.media));
         Ok(Live { grant, ingest, tracks, expects_both: true, newest: None, skipped: 0, clock_steps: 0 })
     }
@@ -323,6 +321,16 @@ impl Connection {
         };
         // Whoever goes on sending is cut off.
         let _ = tokio::time::timeout(LINGER_MAX, drain).await;
+    }
+}
+
+/// What an encoder is told that passed the gate and did not get its stream.
+const fn not_begun(error: PublishError) -> Refusal {
+    match error {
+        PublishError::NoSuchApplication => Refusal::NotAllowed,
+        PublishError::AlreadyLive => Refusal::InUse,
+        PublishError::Overloaded => Refusal::Overloaded,
+        PublishError::StoreUnavailable => Refusal::Unavailable,
     }
 }
 

@@ -35,6 +35,9 @@ pub(super) struct Tracks {
     /// When the newest picture is shown, and whether an earlier one came after it.
     shown: Option<MediaTime>,
     reorders: bool,
+    /// No picture is written before the first that can be decoded by itself: one before it needs pictures
+    /// nobody has, and after a takeover players would decode it upon the last publisher's.
+    waits_for_key: bool,
 }
 
 /// Why the tracks cannot be written on.
@@ -57,6 +60,7 @@ impl Tracks {
             probe: 0,
             shown: None,
             reorders: false,
+            waits_for_key: true,
         }
     }
 
@@ -88,6 +92,10 @@ impl Tracks {
     pub(super) fn write(&mut self, kind: Kind, unit: Unit) -> Result<(), TrackError> {
         self.first.get_or_insert(unit.dts);
         if kind == Kind::Video {
+            self.waits_for_key &= !unit.key;
+            if self.waits_for_key {
+                return Ok(());
+            }
             self.probe = self.probe.saturating_sub(1);
             self.look_at_order(unit.pts)?;
         }
@@ -124,7 +132,21 @@ impl Tracks {
         };
         let known = both || !expects_both || waited >= LATE_TRACK_WAIT_MS;
         self.began = known && (self.probe == 0 || waited >= REORDER_PROBE_MS_MAX);
+        if self.began {
+            self.leave_out();
+        }
         self.began
+    }
+
+    /// Takes away what the publisher before sent and this one does not.
+    fn leave_out(&self) {
+        for (kind, lane) in [(Kind::Video, &self.video), (Kind::Audio, &self.audio)] {
+            if lane.writer.is_none()
+                && let Ok(id) = TrackId::new(kind.label())
+            {
+                self.media.remove_track(&id);
+            }
+        }
     }
 }
 

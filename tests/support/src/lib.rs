@@ -5,6 +5,7 @@
 //! what it saw as numbers; the promises themselves stand in `tests/*.rs`.
 //!
 //! * [`Marker`] — the moving picture of `make demo` and of the tests, published by ffmpeg.
+//! * [`Encoder`] — an ffmpeg with any codec.
 //! * [`Node`] — a penstock process on free ports with its own data folder.
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
 //! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
@@ -16,6 +17,7 @@
 //! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and a page around it.
 
 mod browser;
+mod encoder;
 mod files;
 mod http;
 mod load;
@@ -33,6 +35,7 @@ mod tools;
 mod turn;
 
 pub use browser::{Browser, BrowserError, BrowserOptions};
+pub use encoder::Encoder;
 pub use files::FileServer;
 pub use http::{HttpError, Response, request};
 pub use load::{Load, LoadReport};
@@ -45,7 +48,7 @@ pub use measurement::{
 };
 pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
 pub use node::{Endpoints, Node, NodeError, NodeOptions};
-pub use process::{descendants, end_tree, terminate};
+pub use process::{descendants, end_tree, freeze, terminate, thaw};
 pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayReport};
 pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};

@@ -37,6 +37,16 @@ pub fn terminate(pid: u32) {
     signal(pid, Signal::TERM);
 }
 
+/// Stops a process where it stands (SIGSTOP): its connections stay open and say nothing.
+pub fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
+}
+
+/// Lets a frozen process go on (SIGCONT).
+pub fn thaw(pid: u32) {
+    signal(pid, Signal::CONT);
+}
+
 /// Sends a signal; a process that is gone is none of our business any more.
 fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {

@@ -65,12 +65,15 @@ pub fn message(chunk_stream: u8, kind: u8, stream: u32, payload: &[u8]) -> Vec<u
     bytes
 }
 
-/// The bytes of a message at a time, in one chunk: for a connection whose chunk size was set above it. The
-/// time ends at 4 h 39 min, where RTMP would need another header.
+/// The bytes of a message at a time, in one chunk: for a connection whose chunk size was set above it. From
+/// 4 h 39 min on the time stands behind the header (RTMP 1.0, 5.3.1.3).
 pub fn timed_message(chunk_stream: u8, kind: u8, stream: u32, time_ms: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header(chunk_stream, kind, stream, u32::try_from(payload.len()).unwrap_or(u32::MAX));
-    let [_, t0, t1, t2] = time_ms.min(0xff_fffe).to_be_bytes();
+    let [_, t0, t1, t2] = time_ms.min(0xff_ffff).to_be_bytes();
     bytes[1..4].copy_from_slice(&[t0, t1, t2]);
+    if time_ms >= 0xff_ffff {
+        bytes.extend(time_ms.to_be_bytes());
+    }
     bytes.extend_from_slice(payload);
     bytes
 }

@@ -17,15 +17,17 @@ export class Peer {
   #over = false;
   #send;
   #onFailed;
+  #onTrackGone;
 
   /**
-   * `send(message)` takes our half of the signalling. `onTrack(track)` comes per track, `onConnected()`
-   * when packets can flow, `onFailed(kind)` once, with "answer" (the offer does not suit this browser) or
-   * "connection" (no way to the server, or it got lost).
+   * `send(message)` takes our half of the signalling. `onTrack(track)` comes per track, `onTrackGone(track)`
+   * when a later offer does not send it any more, `onConnected()` when packets can flow, `onFailed(kind)` once,
+   * with "answer" (the offer does not suit this browser) or "connection" (no way to the server, or it got lost).
    */
-  constructor({ send, onTrack, onConnected, onFailed }) {
+  constructor({ send, onTrack, onTrackGone, onConnected, onFailed }) {
     this.#send = send;
     this.#onFailed = onFailed;
+    this.#onTrackGone = onTrackGone;
     const connection = this.#connection;
     connection.addEventListener("track", ({ track, receiver }) => {
       playAtOnce(receiver);
@@ -70,6 +72,9 @@ export class Peer {
       answer.sdp = answer.sdp.replace(/useinbandfec=1(?!.*stereo=1)/g, "useinbandfec=1;stereo=1");
       await this.#connection.setLocalDescription(answer);
       this.#send({ command: "takeConfiguration", type: "answer", sdp: answer.sdp });
+      for (const { currentDirection, receiver } of this.#connection.getTransceivers()) {
+        if (currentDirection === "inactive") this.#onTrackGone(receiver.track);
+      }
     });
   }
 

@@ -202,6 +202,7 @@ export class Player extends EventTarget {
       this.#peer = new Peer({
         send: (message) => this.#signalling.send({ streamId: this.#streamId, ...message }),
         onTrack: (track) => this.#takeTrack(track),
+        onTrackGone: (track) => this.#media.removeTrack(track),
         onConnected: () => {
           this.#lostConnections = 0;
           if (this.state.name === "connecting") this.#say("connecting", "Connected, the picture is coming", "");

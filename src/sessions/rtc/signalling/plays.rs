@@ -10,6 +10,7 @@ use media::Kind;
 use rtc::AnswerError;
 use security::{Access, Direction};
 use streams::Ending;
+use tokio::sync::watch;
 
 use super::super::join::{Joined, join};
 use super::super::message::{self, Play};
@@ -24,6 +25,8 @@ pub(super) struct Playing {
     /// There once the shard has made its offer.
     pub(super) control: Option<PlayerControl>,
     pub(super) subscriber_id: Option<String>,
+    /// Whether its newest offer has been answered.
+    pub(super) answered: watch::Sender<bool>,
     /// The viewer ended it: it does not wait for the stream to come back.
     pub(super) stopped: bool,
     _open: OpenConnection,
@@ -66,6 +69,7 @@ impl Signalling {
             ending: ending.clone(),
             control: None,
             subscriber_id,
+            answered: watch::Sender::new(false),
             stopped: false,
             _open: open,
             joining: Some(joining),
@@ -138,14 +142,7 @@ impl Signalling {
         for (label, mid, line) in &joined.offer.candidates {
             self.send(&message::candidate(stream.as_str(), *label, mid, line, subscriber), ctx);
         }
-        let (outdated, of_player) = (joined.outdated, ending.clone());
-        let goes_stale = async move {
-            tokio::select! {
-                () = outdated => { of_player.end(ExitReason::CodecChanged); }
-                _ = of_player.ended() => {}
-            }
-        };
-        ctx.spawn(goes_stale.into_actor(self));
+        self.follow(stream, &ending, joined.follow, ctx);
         let (stream, ended) = (stream.clone(), ending.clone());
         ctx.spawn(async move { ending.ended().await }.into_actor(self).map(move |reason, session, ctx| {
             session.play_ended(&stream, &ended, reason, ctx);
@@ -252,6 +249,12 @@ impl Signalling {
         }
         ctx.spawn(async move { control.answer(sdp).await }.into_actor(self).map(
             move |outcome, session, ctx| {
+                if outcome.is_ok()
+                    && let Some(playing) = session.plays.get(&stream)
+                    && playing.ending.is(&ending)
+                {
+                    playing.answered.send_replace(true);
+                }
                 if let Err(error) = outcome {
                     tracing::info!(socket = %session.id, %stream, %error, "an answer was refused");
                     session.refuse(&stream, &Refusal::new("notSetRemoteDescription"), ctx);

@@ -1,0 +1,44 @@
+//! What a player was offered of its stream, and how the stream has changed since.
+
+use std::sync::Arc;
+
+use media::Catalogue;
+use tokio::sync::watch;
+
+use super::policy::{self, Sendable};
+
+/// What can be sent from now on, or why nothing can, in words.
+pub(super) type Change = Result<Sendable, String>;
+
+/// Compares a stream with what was offered of it.
+pub(super) struct Follow {
+    catalogue: watch::Receiver<Arc<Catalogue>>,
+    h264_enabled: bool,
+    offered: Sendable,
+}
+
+impl Follow {
+    /// Follows a stream of which `offered` is what `catalogue` has now.
+    pub(super) const fn new(
+        catalogue: watch::Receiver<Arc<Catalogue>>,
+        h264_enabled: bool,
+        offered: Sendable,
+    ) -> Self {
+        Self { catalogue, h264_enabled, offered }
+    }
+
+    /// Waits until the stream is no longer what was offered; then that counts as offered. Never done while
+    /// it stays what it was. Cancel-safe.
+    pub(super) async fn changed(&mut self) -> Change {
+        loop {
+            let now = policy::sendable(&self.catalogue.borrow_and_update(), self.h264_enabled);
+            if now != Ok(self.offered) {
+                self.offered = *now.as_ref().unwrap_or(&self.offered);
+                return now;
+            }
+            if self.catalogue.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How players join a stream and leave it.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+use base::{ExitReason, limits};
+use observe::metric;
+use security::Permit;
+
+use super::Stream;
+use crate::ending::Ending;
+use crate::grants::{PlayError, PlayGrant};
+use crate::subscriber::{Subscriber, SubscriberEnd};
+
+/// A player that passed the gate joins; its actor runs on `arbiter`.
+#[derive(Message)]
+#[rtype(result = "Result<PlayGrant, PlayError>")]
+pub(crate) struct BeginPlay {
+    pub permit: Permit,
+    pub ending: Ending,
+    pub arbiter: ArbiterHandle,
+}
+
+impl Handler<BeginPlay> for Stream {
+    type Result = Result<PlayGrant, PlayError>;
+
+    fn handle(&mut self, begin: BeginPlay, _: &mut Self::Context) -> Self::Result {
+        if !self.is_playable() {
+            return Err(PlayError::NoSuchStream);
+        }
+        if self.players.0.len() >= limits::SUBSCRIBERS_PER_STREAM_MAX {
+            return Err(PlayError::TooManyPlayers);
+        }
+        let session = begin.permit.session();
+        let ending = begin.ending;
+        let end = SubscriberEnd { session, ending: ending.clone() };
+        let guard = self.subscriber_ends.guard(end);
+        self.players.0.insert(session, ending.clone());
+        self.statistics.set_players(self.players.0.len());
+        tracing::info!(app = %self.app, stream = %self.id, %session, peer = %begin.permit.peer(), "player begins");
+        let permit = begin.permit;
+        let of_subscriber = ending.clone();
+        let subscriber = Subscriber::start_in_arbiter(&begin.arbiter, move |ctx| {
+            ctx.set_mailbox_capacity(limits::SUBSCRIBER_MAILBOX_MESSAGES_MAX);
+            Subscriber::new(permit, of_subscriber, guard)
+        });
+        Ok(PlayGrant { media: Arc::clone(&self.media.0), subscriber, ending })
+    }
+}
+
+impl Stream {
+    pub(super) fn subscriber_gone(&mut self, end: &SubscriberEnd) {
+        self.players.0.remove(&end.session);
+        self.statistics.set_players(self.players.0.len());
+        let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
+        metric::player_ended(reason.label()).increment(1);
+        tracing::info!(app = %self.app, stream = %self.id, session = %end.session, %reason, "player ended");
+    }
+}

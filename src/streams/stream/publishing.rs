@@ -1,0 +1,166 @@
+//! How a publisher gets a stream, loses it, and passes it on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::prelude::*;
+use base::ExitReason;
+use cluster_model::StreamStarted;
+use observe::metric;
+use security::Permit;
+
+use super::Stream;
+use super::children::PublisherChild;
+use super::tenure::{GivesWay, Held, Tenure};
+use crate::ending::Ending;
+use crate::grants::{PublishError, PublishGrant, PublisherFacts};
+use crate::publisher::{Publisher, PublisherEnd};
+
+/// A publisher that passed the gate begins, or goes on with the stream of one before it.
+#[derive(Message)]
+#[rtype(result = "Result<PublishGrant, PublishError>")]
+pub(crate) struct BeginPublish {
+    pub permit: Permit,
+    pub facts: PublisherFacts,
+    pub began: tokio::sync::oneshot::Sender<()>,
+}
+
+/// Whether the encoder may be back in a moment: nobody said that this was the end.
+const fn may_come_back(reason: ExitReason) -> bool {
+    matches!(
+        reason,
+        ExitReason::PeerClosed | ExitReason::TimedOut | ExitReason::ProtocolError | ExitReason::Failed
+    )
+}
+
+impl Handler<BeginPublish> for Stream {
+    type Result = ResponseActFuture<Self, Result<PublishGrant, PublishError>>;
+
+    fn handle(&mut self, begin: BeginPublish, ctx: &mut Self::Context) -> Self::Result {
+        // The gate has asked the same; the lost one may have spoken again since.
+        let over = match self.tenure.as_ref().map(|tenure| tenure.gives_way()) {
+            _ if self.ending || self.coming => {
+                return Box::pin(actix::fut::ready(Err(PublishError::AlreadyLive)));
+            }
+            Some(None) => return Box::pin(actix::fut::ready(Err(PublishError::AlreadyLive))),
+            Some(Some(why)) => Some(why),
+            None => None,
+        };
+        self.coming = true;
+        self.stop_waiting(ctx);
+        let (broadcasts, app, id) = (self.services.broadcasts.clone(), self.app.clone(), self.id.clone());
+        let BeginPublish { permit, facts, began } = begin;
+        let started = StreamStarted {
+            publish_type: facts.publish_type.to_owned(),
+            remote_ip: facts.remote_ip,
+            user_agent: facts.user_agent,
+            goes_on: over.is_some(),
+        };
+        let record = async move { broadcasts.started(&app, &id, started).await };
+        Box::pin(record.into_actor(self).map(move |outcome, stream, ctx| {
+            stream.coming = false;
+            if let Err(error) = outcome {
+                tracing::error!(app = %stream.app, stream = %stream.id, %error, "the start of the broadcast was not recorded");
+                stream.not_begun(permit, ctx);
+                return Err(PublishError::StoreUnavailable);
+            }
+            if stream.ending {
+                return Err(PublishError::AlreadyLive);
+            }
+            Ok(stream.begin(permit, began, over))
+        }))
+    }
+}
+
+impl Stream {
+    /// A publisher is in. One that was in before is fenced and told.
+    fn begin(
+        &mut self,
+        permit: Permit,
+        began: tokio::sync::oneshot::Sender<()>,
+        over: Option<GivesWay>,
+    ) -> PublishGrant {
+        if let Some(why) = over {
+            metric::publisher_takeovers(why.label()).increment(1);
+            tracing::info!(
+                app = %self.app, stream = %self.id, session = %permit.session(), before = why.label(),
+                "a publisher goes on with the stream of the one before"
+            );
+        }
+        if let Some(before) = self.publisher.take() {
+            before.ending.end(ExitReason::Replaced);
+        }
+        self.media.0.take_over();
+        let resume = self.media.0.position();
+        let tenure = Arc::new(Tenure::new(
+            Arc::clone(&self.media.0),
+            Arc::clone(&self.services.clock),
+            self.services.publish.duplicate,
+        ));
+        let of_gate = Arc::clone(&tenure);
+        permit.give_way_when(move || of_gate.gives_way().is_some());
+        self.tenure = Some(tenure);
+        let life = permit.life();
+        // The seat is free only when the application has forgotten the stream, in whatever way it ends.
+        self.guard.edit(|note| note.permit = Some(permit));
+        let ending = Ending::new();
+        let end = PublisherEnd { ending: ending.clone() };
+        let publisher = Publisher::new(ending.clone(), life, self.publisher_ends.guard(end));
+        self.publisher = Some(PublisherChild::new(ending.clone(), publisher.start()));
+        PublishGrant { media: Arc::clone(&self.media.0), resume, ending, began: Some(began) }
+    }
+
+    /// The store did not take a publisher's start. Whoever had the stream before has it still.
+    fn not_begun(&mut self, permit: Permit, ctx: &mut Context<Self>) {
+        if self.tenure.is_none() {
+            self.guard.edit(|note| note.permit = Some(permit));
+            self.finish(ExitReason::Failed, ctx);
+        } else if self.publisher.is_none() {
+            self.wait_for_publisher(ExitReason::Failed, ctx);
+        }
+    }
+
+    /// A publisher is gone: the stream ends with it, or waits for it to come back.
+    pub(super) fn publisher_gone(&mut self, end: &PublisherEnd, ctx: &mut Context<Self>) {
+        let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
+        metric::publisher_ended(reason.label()).increment(1);
+        tracing::info!(app = %self.app, stream = %self.id, %reason, "publisher ended");
+        // Another may have the stream by now.
+        if self.publisher.take_if(|held| held.ending.is(&end.ending)).is_none() {
+            return;
+        }
+        let has_begun = self.birth.playable.load(Ordering::Acquire);
+        if self.coming || has_begun && may_come_back(reason) {
+            self.wait_for_publisher(reason, ctx);
+        } else {
+            self.finish(reason, ctx);
+        }
+    }
+
+    /// Players stay while the stream waits; `reason` is its end when nobody comes.
+    fn wait_for_publisher(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
+        if self.ending {
+            return;
+        }
+        if let Some(tenure) = &self.tenure {
+            tenure.set(Held::Nobody);
+        }
+        // Whoever is being let in ends the wait, one way or the other.
+        if self.coming {
+            return;
+        }
+        let grace = self.services.publish.grace;
+        tracing::info!(
+            app = %self.app, stream = %self.id, %reason, grace_ms = grace.as_millis(),
+            "the stream waits for its publisher"
+        );
+        self.stop_waiting(ctx);
+        self.waiting = Some(ctx.run_later(grace, move |stream, ctx| stream.finish(reason, ctx)));
+    }
+
+    fn stop_waiting(&mut self, ctx: &mut Context<Self>) {
+        if let Some(waiting) = self.waiting.take() {
+            ctx.cancel_future(waiting);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a stream tells of itself: the broadcast's numbers, and what asks for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::Stream;
+use crate::grants::LiveStream;
+
+/// How often the broadcast's numbers are written (AMS: 10 s).
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often they are measured, for whoever asks meanwhile.
+pub(super) const SAMPLE: Duration = Duration::from_secs(1);
+
+impl Stream {
+    pub(super) fn beat(&self, ctx: &mut Context<Self>) {
+        if self.ending {
+            return;
+        }
+        let (broadcasts, app, id) = (self.services.broadcasts.clone(), self.app.clone(), self.id.clone());
+        let beat = self.statistics.figures().heartbeat;
+        ctx.spawn(async move { broadcasts.heartbeat(&app, &id, beat).await }.into_actor(self).map(
+            |outcome, stream, _| {
+                if let Err(error) = outcome {
+                    tracing::warn!(app = %stream.app, stream = %stream.id, %error, "statistics were not recorded");
+                }
+            },
+        ));
+    }
+}
+
+/// What the stream is now.
+#[derive(Message)]
+#[rtype(result = "Option<LiveStream>")]
+pub(crate) struct Describe;
+
+impl Handler<Describe> for Stream {
+    type Result = Option<LiveStream>;
+
+    fn handle(&mut self, _: Describe, _: &mut Self::Context) -> Self::Result {
+        self.is_playable().then(|| LiveStream {
+            app: self.app.clone(),
+            id: self.id.clone(),
+            media: Arc::clone(&self.media.0),
+            since: self.since,
+            players: self.players.0.len(),
+        })
+    }
+}

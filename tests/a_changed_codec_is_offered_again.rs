@@ -1,0 +1,253 @@
+//! A stream goes on with another encoder's settings: what players have to agree on anew is offered again on the
+//! connection they have; what they need not is changed under them in band.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock, SystemRandomness};
+use load_tests::{Identity, Profile, Receiver};
+use serde_json::{Value, json};
+use test_support::{
+    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Signalling, Turn, ViewerPromise, note,
+};
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const LOW: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
+const HIGH: &[&str] =
+    &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "0", "-g", "30"];
+const B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-g", "60"];
+const AT_44_1_KHZ: &[&str] = &["-c:a", "aac", "-ar", "44100", "-ac", "2"];
+const AT_48_KHZ: &[&str] = &["-c:a", "aac", "-ar", "48000", "-ac", "2"];
+const NONE: &[&str] = &[];
+
+/// What an encoder sends: the picture's size, its arguments, and the sound's.
+type Sends = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// What its players are told when another goes on with its stream.
+#[derive(Debug)]
+enum Told {
+    /// Nothing: it changes in band.
+    Nothing,
+    /// An offer with these m-lines, in order, and which of them send.
+    Offer(&'static [(&'static str, bool)]),
+    /// The play is over, for this reason.
+    End(&'static str),
+}
+
+const ROWS: &[(&str, Sends, Sends, Told)] = &[
+    ("the same again", ("320x180", LOW, AT_48_KHZ), ("320x180", LOW, AT_48_KHZ), Told::Nothing),
+    ("a larger picture", ("320x180", LOW, AT_48_KHZ), ("640x360", LOW, AT_48_KHZ), Told::Nothing),
+    ("another profile", ("320x180", LOW, AT_48_KHZ), ("320x180", HIGH, AT_48_KHZ), Told::Nothing),
+    ("another sampling rate", ("320x180", LOW, AT_44_1_KHZ), ("320x180", LOW, AT_48_KHZ), Told::Nothing),
+    (
+        "sound gets its picture",
+        ("320x180", NONE, AT_48_KHZ),
+        ("320x180", LOW, AT_48_KHZ),
+        Told::Offer(&[("audio", true), ("video", true)]),
+    ),
+    (
+        "a picture gets its sound",
+        ("320x180", LOW, NONE),
+        ("320x180", LOW, AT_48_KHZ),
+        Told::Offer(&[("video", true), ("audio", true)]),
+    ),
+    (
+        "the picture goes",
+        ("320x180", LOW, AT_48_KHZ),
+        ("320x180", NONE, AT_48_KHZ),
+        Told::Offer(&[("video", false), ("audio", true)]),
+    ),
+    (
+        "what a browser cannot show",
+        ("320x180", LOW, AT_48_KHZ),
+        ("320x180", B_FRAMES, AT_48_KHZ),
+        Told::End("codec changed"),
+    ),
+];
+
+fn publish(node: &Node, stream: &str, (size, video, audio): Sends) -> Result<Encoder> {
+    Ok(Encoder::start(&node.rtmp_url("LiveApp", stream), size, video, audio)?)
+}
+
+/// A player that has answered its offer. It need not connect: what it is told is the signalling's.
+struct Player {
+    socket: Signalling,
+    receiver: Receiver,
+    stream: String,
+}
+
+impl Player {
+    async fn play(node: &Node, stream: &str, identity: &Arc<Identity>) -> Result<Self> {
+        let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
+        let play = json!({ "command": "play", "streamId": stream });
+        let mut answer = socket.ask(&play).await?;
+        if answer["definition"] == "no_stream_exist" {
+            socket.receive_until(|told| told["definition"] == "streaming_started").await?;
+            answer = socket.ask(&play).await?;
+        }
+        let offer = answer["sdp"].as_str().with_context(|| format!("no offer: {answer}"))?;
+        let receiver = Receiver::new(identity, offer, Profile::Gcm, &SystemRandomness, SystemClock.now())?;
+        let mut player = Self { socket, receiver, stream: stream.to_owned() };
+        player.answer().await?;
+        Ok(player)
+    }
+
+    async fn answer(&mut self) -> Result<()> {
+        let answer = json!({
+            "command": "takeConfiguration", "streamId": self.stream, "type": "answer",
+            "sdp": self.receiver.answer()
+        });
+        self.socket.send(&answer).await?;
+        let word = self.next_word().await?;
+        ensure!(word.is_none(), "told {word:?} after an answer");
+        Ok(())
+    }
+
+    /// What it is told beside candidates; `None`: nothing until now.
+    async fn next_word(&mut self) -> Result<Option<Value>> {
+        self.socket.send(&json!({ "command": "ping" })).await?;
+        let mut word = None;
+        loop {
+            let message = self.socket.receive().await?;
+            match message["command"].as_str().unwrap_or_default() {
+                "pong" => return Ok(word),
+                "takeCandidate" => {}
+                _ => word = Some(message),
+            }
+        }
+    }
+}
+
+/// The m-lines of an offer, in order, and which of them send.
+fn lines(sdp: &str) -> Vec<(&str, bool)> {
+    let sections = sdp.split("\r\nm=").skip(1);
+    sections
+        .map(|section| {
+            (section.split(' ').next().unwrap_or_default(), section.lines().any(|line| line == "a=sendonly"))
+        })
+        .collect()
+}
+
+async fn takeovers(node: &Node, count: f64) -> Result<()> {
+    let name = "penstock_publisher_takeovers_total";
+    let took = Node::eventually(PATIENCE, || async {
+        (node.metric(name, &["before=\"lost\""]).await.ok()? == count).then_some(())
+    });
+    took.await.context("the second encoder did not go on with the stream")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_as_much_as_it_has_to_be() -> Result<()> {
+    let _turn = Turn::take().await?;
+    // Nobody connects, and that takes as long as it may.
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).setting(
+        "LiveApp",
+        "settings.webrtc.client.start.timeoutMs",
+        "60000",
+    );
+    let node = Node::start(options).await?;
+    let identity = Arc::new(Identity::new()?);
+    for (index, (name, before, after, told)) in ROWS.iter().enumerate() {
+        let stream = format!("row-{index}");
+        let first = publish(&node, &stream, *before)?;
+        let mut player = Player::play(&node, &stream, &identity).await.with_context(|| (*name).to_owned())?;
+        drop(first);
+        let _second = publish(&node, &stream, *after)?;
+        takeovers(&node, index as f64 + 1.0).await.with_context(|| (*name).to_owned())?;
+        let word = player.told(told).await.with_context(|| format!("{name}: {told:?}"))?;
+        note(&format!("{name}: {}", word.map_or("nothing", |_| "as it should be")));
+    }
+    Ok(())
+}
+
+impl Player {
+    /// Waits for what it is to be told.
+    async fn told(&mut self, told: &Told) -> Result<Option<Value>> {
+        match told {
+            Told::Nothing => {
+                // A track may come a second late before the stream is taken as it is; nothing tells that none does.
+                sleep(Duration::from_secs(2)).await;
+                let word = self.next_word().await?;
+                ensure!(word.is_none(), "it was told {word:?}");
+                Ok(None)
+            }
+            Told::Offer(expected) => {
+                let offer = self.socket.receive_until(|word| word["command"] != "takeCandidate").await?;
+                let sdp = offer["sdp"].as_str().with_context(|| format!("no offer: {offer}"))?;
+                ensure!(lines(sdp) == *expected, "{sdp}");
+                let sending = expected.iter().filter(|(_, sends)| *sends).count();
+                ensure!(
+                    offer["idMapping"].as_object().is_some_and(|mapping| mapping.len() == sending),
+                    "{offer}"
+                );
+                self.receiver.update(sdp)?;
+                self.answer().await?;
+                Ok(Some(offer))
+            }
+            Told::End(reason) => {
+                let end = self.socket.receive_until(|word| word["definition"] == "play_finished").await?;
+                ensure!(end["information"] == *reason, "{end}");
+                Ok(Some(end))
+            }
+        }
+    }
+}
+
+const WATCHED: Duration = Duration::from_millis(8_500);
+const PROMISE: ViewerPromise = ViewerPromise {
+    seen_share_min: 0.99,
+    freeze_max_ms: 200.0,
+    sound_offset_max_ms: Some(40.0),
+    glass_to_glass_median_max_ms: Some(150.0),
+    seconds_min: 6.0,
+};
+
+/// What a browser shows once another encoder has gone on with the stream.
+async fn watch(node: &Node, browser: &Browser) -> Result<()> {
+    takeovers(node, 1.0).await?;
+    browser
+        .wait_until("the new picture", PATIENCE, "return document.querySelector('video').videoWidth === 1280")
+        .await?;
+    let load = Load::watch();
+    let measured = browser.measure("video", PATIENCE, WATCHED).await?;
+    let load = load.report();
+    note(&format!("{measured:#?}\nmachine: {load}"));
+    ensure!(node.metric("penstock_player_ended_total", &[]).await? == 0.0, "the player was sent away");
+    ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
+    measured.judge(PROMISE, &load).into_result()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_gets_the_picture() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let sound = publish(&node, "stream1", ("", NONE, AT_48_KHZ))?;
+    let browser = Browser::start().await?;
+    browser.open(&node.http_url("/LiveApp/play.html?id=stream1")).await?;
+    let heard = "return document.querySelector('video').currentTime > 1";
+    browser.wait_until("sound", PATIENCE, heard).await?;
+    drop(sound);
+    let _marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "stream1")))?;
+    watch(&node, &browser).await?;
+    Ok(browser.close().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_gets_the_larger_picture() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let url = node.rtmp_url("LiveApp", "stream1");
+    let small = MarkerOptions { width: 640, height: 360, ..MarkerOptions::to_rtmp(url.clone()) };
+    let first = Marker::start(small)?;
+    let browser = Browser::start().await?;
+    browser.open(&node.http_url("/LiveApp/play.html?id=stream1")).await?;
+    let seen = browser.measure("video", PATIENCE, Duration::from_secs(3)).await?;
+    ensure!(seen.video_size == (640, 360), "{:?}", seen.video_size);
+    drop(first);
+    let _second = Marker::start(MarkerOptions::to_rtmp(url))?;
+    watch(&node, &browser).await?;
+    Ok(browser.close().await?)
+}

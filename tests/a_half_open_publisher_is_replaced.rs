@@ -1,0 +1,119 @@
+//! A publisher that vanished without closing its connection does not keep the next one out; one that is heard
+//! does, unless the configuration lets the second replace it. Viewers stay in every case.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use load_tests::{Identity, Swarm, SwarmOptions};
+use test_support::{Marker, MarkerOptions, Node, NodeOptions, RtmpClient, Turn, freeze, note, thaw};
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than a publisher may be silent (3 s) before it gives way.
+const SILENCE: Duration = Duration::from_millis(3_300);
+const WATCHED: Duration = Duration::from_secs(4);
+/// Pictures a viewer has to have in that time; 120 are due, and this machine may be busy.
+const PICTURES_MIN: u64 = 60;
+
+fn small(node: &Node) -> Result<Marker> {
+    let url = node.rtmp_url("LiveApp", "stream1");
+    let options =
+        MarkerOptions { width: 320, height: 180, video_bitrate: 300_000, ..MarkerOptions::to_rtmp(url) };
+    Ok(Marker::start(options)?)
+}
+
+/// A node with a publisher that a viewer watches.
+async fn watched(options: NodeOptions) -> Result<(Node, Marker, Swarm)> {
+    let node = Node::start(options).await?;
+    let first = small(&node)?;
+    let live = Node::eventually(PATIENCE, || async {
+        let beats = node.get("/LiveApp/rest/v2/broadcasts/stream1").await.ok()?;
+        (beats.status == 200 && beats.json()["width"] == 320).then_some(())
+    });
+    live.await.context("the stream did not begin")?;
+    let options = SwarmOptions::new(node.signalling_url("LiveApp"), "stream1", 1);
+    let swarm = Swarm::start(options, Arc::new(Identity::new()?));
+    ensure!(swarm.joined(PATIENCE).await, "the viewer did not join");
+    Ok((node, first, swarm))
+}
+
+fn options() -> NodeOptions {
+    NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
+}
+
+/// Tries to publish; whether it was refused as AMS refuses a stream id in use.
+async fn is_refused(node: &Node) -> Result<bool> {
+    let mut second = RtmpClient::connect(node.rtmp_address()).await?;
+    second.handshake().await?;
+    second.publish("LiveApp", "stream1").await?;
+    let ended = second.await_end().await;
+    Ok(ended.closed && ended.said("NetStream.Publish.BadName") && ended.said("already being published"))
+}
+
+async fn took_over(node: &Node, before: &str) -> Result<()> {
+    let label = format!("before=\"{before}\"");
+    let took = Node::eventually(PATIENCE, || async {
+        let count = node.metric("penstock_publisher_takeovers_total", &[&label]).await.ok()?;
+        (count == 1.0).then_some(())
+    });
+    took.await.with_context(|| format!("the second publisher did not take over ({before})"))
+}
+
+/// The viewer has the pictures of now, on the connection it had.
+async fn goes_on(node: &Node, swarm: &Swarm) -> Result<()> {
+    let (_, saw) = swarm.measure(sleep(WATCHED)).await;
+    note(&format!("{saw:?}"));
+    ensure!(saw.ended.is_empty(), "the viewer ended: {:?}", saw.ended);
+    ensure!(saw.video.frames >= PICTURES_MIN, "{} pictures came", saw.video.frames);
+    ensure!(saw.video.missed + saw.audio.missed == 0, "{:?} {:?}", saw.video, saw.audio);
+    ensure!(node.metric("penstock_player_ended_total", &[]).await? == 0.0, "a player ended");
+    Ok(())
+}
+
+async fn one_that_vanished() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let (node, mut first, swarm) = watched(options()).await?;
+    ensure!(is_refused(&node).await?, "a second publisher was let in beside the first");
+    freeze(first.pid());
+    // The silence is what is waited for.
+    sleep(SILENCE).await;
+    let _second = small(&node)?;
+    took_over(&node, "silent").await?;
+    goes_on(&node, &swarm).await?;
+    // It wakes up, finds its connection closed, and disturbs nobody.
+    thaw(first.pid());
+    let mut gone = false;
+    for _ in 0..200 {
+        gone = first.failure().is_some();
+        if gone {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(gone, "the first publisher still publishes");
+    goes_on(&node, &swarm).await?;
+    let replaced = node.metric("penstock_publisher_ended_total", &["reason=\"replaced\""]).await?;
+    ensure!(replaced == 1.0, "{replaced} publishers were replaced");
+    Ok(())
+}
+
+async fn one_that_is_heard() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let (node, _first, swarm) =
+        watched(options().environment("PENSTOCK_PUBLISH_DUPLICATE", "replace")).await?;
+    let _second = small(&node)?;
+    took_over(&node, "replaced").await?;
+    goes_on(&node, &swarm).await
+}
+
+#[tokio::test]
+async fn once_it_is_silent() -> Result<()> {
+    LocalSet::new().run_until(one_that_vanished()).await
+}
+
+#[tokio::test]
+async fn at_once_where_the_configuration_says_so() -> Result<()> {
+    LocalSet::new().run_until(one_that_is_heard()).await
+}

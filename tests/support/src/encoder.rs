@@ -1,0 +1,36 @@
+//! An ffmpeg that publishes a moving picture, a tone, or both, coded as a test wants.
+
+use std::io;
+use std::process::{Child, Command, Stdio};
+
+/// A publisher of ffmpeg's own test picture and tone; killed when it is dropped.
+pub struct Encoder(Child);
+
+impl Encoder {
+    /// Publishes to an `rtmp://` address. `video` and `audio` are ffmpeg's arguments for each encoder; empty:
+    /// there is none of it. The picture has `size`, as in `320x180`, and 30 frames a second.
+    ///
+    /// # Errors
+    /// ffmpeg does not start.
+    pub fn start(url: &str, size: &str, video: &[&str], audio: &[&str]) -> io::Result<Self> {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-loglevel", "error"]);
+        if !video.is_empty() {
+            ffmpeg.args(["-re", "-f", "lavfi", "-i", &format!("testsrc2=size={size}:rate=30")]);
+        }
+        if !audio.is_empty() {
+            ffmpeg.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440"]);
+        }
+        // It does not outlive a test that was killed for long.
+        ffmpeg.args(video).args(audio).args(["-t", "120", "-f", "flv", url]);
+        ffmpeg.stdout(Stdio::null()).spawn().map(Self)
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
