@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_rt::{Arbiter, System};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use anyhow::Context;
 use api::{ApiState, Live, StreamControl};
-use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
+use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness};
 use cluster_model::{Broadcasts, Meta, Settings};
 use cluster_store::LocalStore;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
@@ -16,7 +16,7 @@ use media::MediaBudget;
 use observe::{Metrics, Readiness, metric};
 use security::Gate;
 use sessions::Connections;
-use sessions::http::CertificateFiles;
+use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, signalling};
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
@@ -159,6 +159,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             config.limits.rtmp_connections,
             config.limits.rtmp_connections_per_address,
         ),
+        silence_max: Duration::from_secs(config.limits.rtmp_silence_s.into()),
         clock: Arc::clone(&clock),
         randomness,
     });
@@ -185,26 +186,27 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         clock: Arc::clone(&clock),
     });
     let signalling_data = web::Data::from(signalling_context);
-    let mut server = HttpServer::new(move || {
+    let app = move || {
         let app = App::new().app_data(api_state.clone()).app_data(signalling_data.clone());
         #[cfg(feature = "faults")]
         let app = app.configure(crate::faults::configure);
         app.route(SIGNALLING_PATH, web::get().to(signalling)).configure(api::configure)
-    })
-    .workers(if config.http.workers == 0 { machine::shards(0).into() } else { config.http.workers })
-    .client_request_timeout(limits::HTTP_HEAD_MAX)
-    .max_connections(limits::HTTP_CONNECTIONS_PER_WORKER_MAX)
-    .shutdown_timeout(DRAIN_HTTP_MAX_S)
-    .disable_signals();
-    for listener in listeners.http {
-        server = server.listen(listener)?;
-    }
+    };
     let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
     actix_rt::spawn(follow_certificate);
-    for listener in listeners.https {
-        server = server.listen_rustls_0_23(listener, tls.clone())?;
-    }
-    let server = server.run();
+    let options = HttpOptions {
+        http: listeners.http,
+        https: listeners.https,
+        tls,
+        workers: if config.http.workers == 0 { machine::shards(0).into() } else { config.http.workers },
+        connections: Connections::new(
+            config.limits.http_connections,
+            config.limits.http_connections_per_address,
+        ),
+        shutdown_max_s: DRAIN_HTTP_MAX_S,
+        clock: Arc::clone(&clock),
+    };
+    let server = sessions::http::serve(options, app)?;
     let web = server.handle();
     let serving = actix_rt::spawn(server);
 

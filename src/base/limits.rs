@@ -65,7 +65,7 @@ pub const RTMP_COMMANDS_BEFORE_PUBLISH_MAX: usize = 64;
 pub const RTMP_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Time from the handshake to `publish`. Longer: ended.
 pub const RTMP_PUBLISH_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Silence of a connection (AMS: 60 s). Longer: ended.
+/// Time a publisher may send no whole message (AMS: 60 s of no byte). Longer: ended.
 pub const RTMP_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// RTMP connections of one address. More: refused before the handshake.
 pub const RTMP_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
@@ -115,8 +115,8 @@ pub const SIGNALLING_SOCKETS_MAX: usize = 65_536;
 pub const SIGNALLING_SEND_QUEUE_MAX: usize = 256;
 /// Pings a signalling peer may leave unanswered, at one per 5 s and one per 64 messages to it. More: dropped.
 pub const SIGNALLING_PINGS_UNANSWERED_MAX: usize = 24;
-/// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s).
-pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s, and every client answers our pings, one per 5 s).
+pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Streams of one application that viewers wait for. More: not told when they begin.
 pub const WAITERS_PER_APPLICATION_MAX: usize = 100_000;
 
@@ -291,7 +291,19 @@ pub const REST_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 pub const REST_IDS_MAX: usize = 1_000;
 /// One file of the web pages, which is sent from memory. Larger: 500, and the log names the file.
 pub const PAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// Time for a request's head. Longer: the connection is closed.
-pub const HTTP_HEAD_MAX: Duration = Duration::from_secs(10);
+/// Time from the first byte of a request to the first of its answer. Longer: the connection is closed.
+pub const HTTP_REQUEST_MAX: Duration = Duration::from_secs(20);
+/// Time a connection may ask for nothing. Longer: closed.
+pub const HTTP_IDLE_MAX: Duration = Duration::from_secs(15);
+/// Time a peer may take nothing of what it is sent. Longer: closed.
+pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(20);
+/// Time for a TLS handshake. Longer: closed.
+pub const HTTPS_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Time a peer has to close after our last word. Longer: closed.
+pub const HTTP_GOODBYE_MAX: Duration = Duration::from_secs(1);
+/// HTTP and HTTPS connections of one address, signalling sockets not among them. More: closed unread.
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024;
+/// HTTP and HTTPS connections of the node, signalling sockets not among them. More: closed unread.
+pub const HTTP_CONNECTIONS_MAX: usize = 32_768;
 /// Connections per web worker. More: they wait in the kernel's backlog.
 pub const HTTP_CONNECTIONS_PER_WORKER_MAX: usize = 16_384;

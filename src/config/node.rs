@@ -227,6 +227,16 @@ pub struct LimitsConfig {
     /// RTMP connections of one address (IPv6: of one /56). More are refused.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rtmp_connections_per_address: usize,
+    /// HTTP and HTTPS connections of the node, signalling sockets not among them. More are closed unread.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub http_connections: usize,
+    /// HTTP and HTTPS connections of one address (IPv6: of one /56), signalling sockets not among them.
+    /// More are closed unread. Behind a proxy all viewers have one address: set it higher there.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub http_connections_per_address: usize,
+    /// Seconds an RTMP publisher may send no whole message. Longer: its connection is closed.
+    #[schemars(range(min = 5, max = 3_600))]
+    pub rtmp_silence_s: u16,
     /// Signalling sockets of the node. More are refused with 503.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub signalling_sockets: usize,
@@ -264,6 +274,9 @@ impl Default for LimitsConfig {
         Self {
             rtmp_connections: limits::RTMP_CONNECTIONS_MAX,
             rtmp_connections_per_address: limits::RTMP_CONNECTIONS_PER_ADDRESS_MAX,
+            http_connections: limits::HTTP_CONNECTIONS_MAX,
+            http_connections_per_address: limits::HTTP_CONNECTIONS_PER_ADDRESS_MAX,
+            rtmp_silence_s: limits::RTMP_SILENCE_MAX.as_secs() as u16,
             signalling_sockets: limits::SIGNALLING_SOCKETS_MAX,
             signalling_sockets_per_address: limits::SIGNALLING_SOCKETS_PER_ADDRESS_MAX,
             players_per_address: limits::PLAYS_PER_ADDRESS_MAX,

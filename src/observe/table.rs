@@ -110,6 +110,12 @@ metrics_table! {
     gauge transcoders() = "penstock_transcoders", "transcoders",
         "Audio transcoders running now.";
 
+    gauge http_connections() = "penstock_http_connections", "connections",
+        "HTTP and HTTPS connections open now, those that became signalling sockets included.";
+    counter http_connections_ended(reason) = "penstock_http_connections_ended_total", "connections",
+        "HTTP and HTTPS connections that ended, by why we closed them, or `closed`.";
+    counter http_refused(reason) = "penstock_http_refused_total", "connections",
+        "HTTP and HTTPS connections closed before a byte of them was read, by reason.";
     gauge signalling_sockets() = "penstock_signalling_sockets", "sockets",
         "Signalling WebSockets open now.";
     counter signalling_messages() = "penstock_signalling_messages_total", "messages",

@@ -22,7 +22,7 @@ pub enum CloseReason {
     /// No `publish` within [`base::limits::RTMP_PUBLISH_WAIT_MAX`].
     #[error("nothing was published in time")]
     PublishTimeout,
-    /// No byte for [`base::limits::RTMP_SILENCE_MAX`].
+    /// No whole message for [`base::limits::RTMP_SILENCE_MAX`], or what the configuration says instead.
     #[error("the peer fell silent")]
     Silent,
     /// Not an RTMP handshake.

@@ -5,7 +5,7 @@
 mod commands;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base::{AppName, limits};
 use bytes::Bytes;
@@ -76,7 +76,8 @@ pub struct Session {
     window: u64,
     /// Since when we wait for the next step, and when the last byte came.
     waiting_since: Instant,
-    last_byte: Instant,
+    last_message: Instant,
+    silence_max: Duration,
     /// Messages in the second that began then.
     second: Instant,
     messages: u32,
@@ -120,10 +121,17 @@ impl Session {
             acknowledged: 0,
             window: u64::from(WINDOW_BYTES),
             waiting_since: now,
-            last_byte: now,
+            last_message: now,
+            silence_max: limits::RTMP_SILENCE_MAX,
             second: now,
             messages: 0,
         }
+    }
+
+    /// The same with another time a publisher may send no whole message.
+    #[must_use]
+    pub fn with_silence_max(self, silence_max: Duration) -> Self {
+        Self { silence_max, ..self }
     }
 
     /// A connection whose handshake is through, for readers of captures and fuzz targets.
@@ -136,7 +144,6 @@ impl Session {
         if bytes.is_empty() {
             return;
         }
-        self.last_byte = now;
         if let Phase::Handshake(handshake) = &mut self.phase {
             match handshake.process_bytes(bytes) {
                 Ok(HandshakeProcessResult::InProgress { response_bytes }) => {
@@ -184,7 +191,7 @@ impl Session {
         match self.phase {
             Phase::Handshake(_) => Some(self.waiting_since + limits::RTMP_HANDSHAKE_MAX),
             Phase::Connecting | Phase::Idle => Some(self.waiting_since + limits::RTMP_PUBLISH_WAIT_MAX),
-            Phase::Publishing(_) => Some(self.last_byte + limits::RTMP_SILENCE_MAX),
+            Phase::Publishing(_) => Some(self.last_message + self.silence_max),
             Phase::Asking(_) | Phase::Ending => None,
         }
     }
@@ -221,7 +228,7 @@ impl Session {
         self.outgoing.status(live.stream_id, "status", "NetStream.Publish.Start", &text, &live.name);
         self.phase = Phase::Publishing(live);
         self.reader.trust();
-        self.last_byte = now;
+        self.last_message = now;
         let held = std::mem::take(&mut self.held);
         // What is held was counted when it came.
         self.follow(&held, now);
@@ -297,6 +304,8 @@ impl Session {
     }
 
     fn message(&mut self, message: Message, now: Instant) {
+        // A byte alone is no sign of life: a message may be dragged out for ever.
+        self.last_message = now;
         if now.saturating_duration_since(self.second).as_secs() >= 1 {
             self.second = now;
             self.messages = 0;

@@ -1,5 +1,7 @@
-//! What HTTP sessions need beside their handlers: certificates.
+//! What HTTP sessions need beside their handlers: listeners and certificates.
 
+mod server;
 mod tls;
 
+pub use server::{HttpOptions, serve};
 pub use tls::{CertificateFiles, TlsError, server_config};

@@ -11,7 +11,10 @@
 
 mod connections;
 pub mod http;
+mod patience;
 pub mod rtc;
 pub mod rtmp;
+mod watched;
 
 pub use connections::{Connections, OpenConnection, TooMany};
+pub use watched::Watch;

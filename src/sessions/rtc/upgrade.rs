@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::context::SignallingContext;
 use super::signalling::Signalling;
+use crate::Watch;
 
 /// Where the signalling socket is, below an application.
 pub const SIGNALLING_PATH: &str = "/{app}/websocket";
@@ -46,7 +47,12 @@ pub async fn signalling(
         }
     };
     let actor = Signalling::new(context, app, peer, open);
-    ws::WsResponseBuilder::new(actor, &request, body).frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()
+    let upgrade = ws::WsResponseBuilder::new(actor, &request, body);
+    let response = upgrade.frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()?;
+    if let Some(watch) = request.conn_data::<Watch>() {
+        watch.upgraded();
+    }
+    Ok(response)
 }
 
 fn refused(mut status: actix_web::HttpResponseBuilder, message: &str) -> HttpResponse {

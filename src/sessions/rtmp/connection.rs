@@ -79,7 +79,8 @@ impl Connection {
         let _ = socket.set_nodelay(true);
         let applications = context.applications.clone();
         let unfinished = applications.media_budget().unfinished();
-        let session = Session::new(move |app| applications.contains(app), context.clock.now());
+        let session = Session::new(move |app| applications.contains(app), context.clock.now())
+            .with_silence_max(context.silence_max);
         Self {
             socket,
             peer,
@@ -148,11 +149,14 @@ impl Connection {
     async fn carry_out(&mut self) -> Option<CloseReason> {
         while let Some(output) = self.session.poll() {
             match output {
-                Output::Send(bytes) => {
-                    if self.send(&bytes).await.is_err() {
-                        self.session.handle_end();
+                Output::Send(bytes) => match self.send(&bytes).await {
+                    Ok(()) => {}
+                    // It would not read our last words either.
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        return Some(CloseReason::TooSlow);
                     }
-                }
+                    Err(_) => self.session.handle_end(),
+                },
                 Output::Publish(request) => match self.publish(*request).await {
                     Ok(live) => {
                         self.live = Some(live);

@@ -22,6 +22,8 @@ pub struct RtmpContext {
     pub applications: Applications,
     /// The open connections.
     pub connections: Connections,
+    /// How long a publisher may send no whole message.
+    pub silence_max: Duration,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
     /// The node's randomness.

@@ -118,7 +118,14 @@ impl RtmpClient {
     /// # Errors
     /// Nobody listens.
     pub async fn connect(address: &str) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?)
+    }
+
+    /// A client over a connection that was made otherwise.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(stream))
     }

@@ -1,0 +1,139 @@
+//! How long an HTTP connection is waited for, whatever it drags out: nothing here reads HTTP.
+//!
+//! | what is waited for | at most |
+//! |---|---|
+//! | the first byte of the next request | [`limits::HTTP_IDLE_MAX`] |
+//! | from there the first byte of our answer | [`limits::HTTP_REQUEST_MAX`] |
+//! | the peer to take a byte of what it was sent | [`limits::HTTP_WRITE_STALL_MAX`] |
+//!
+//! An upgraded connection has rules of its own; only the last one stays.
+
+use std::time::Instant;
+
+use base::limits;
+
+/// Why a connection was closed by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// It asked for nothing.
+    Idle,
+    /// A request did not become whole in time, or we did not answer one.
+    SlowRequest,
+    /// It does not read.
+    TooSlow,
+    /// The TLS handshake did not end in time.
+    SlowTls,
+}
+
+impl Overdue {
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::SlowRequest => "slow request",
+            Self::TooSlow => "too slow",
+            Self::SlowTls => "slow tls handshake",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Nothing came since then.
+    Idle(Instant),
+    /// Something came then, and nothing was said since.
+    Asked(Instant),
+    /// It is no longer HTTP.
+    Upgraded,
+}
+
+/// What one connection is waited for.
+#[derive(Debug)]
+pub struct Patience {
+    phase: Phase,
+    stalled: Option<Instant>,
+}
+
+impl Patience {
+    /// A connection that was just accepted.
+    pub const fn new(now: Instant) -> Self {
+        Self { phase: Phase::Idle(now), stalled: None }
+    }
+
+    /// Bytes came.
+    pub const fn came(&mut self, now: Instant) {
+        if let Phase::Idle(_) = self.phase {
+            self.phase = Phase::Asked(now);
+        }
+    }
+
+    /// Bytes went.
+    pub const fn went(&mut self, now: Instant) {
+        self.stalled = None;
+        if !matches!(self.phase, Phase::Upgraded) {
+            self.phase = Phase::Idle(now);
+        }
+    }
+
+    /// Bytes would not go.
+    pub fn stalls(&mut self, now: Instant) {
+        self.stalled.get_or_insert(now);
+    }
+
+    /// It is another protocol from now on.
+    pub const fn upgrade(&mut self) {
+        self.phase = Phase::Upgraded;
+    }
+
+    /// When it will be overdue, unless something happens, and for what.
+    pub fn deadline(&self) -> Option<(Instant, Overdue)> {
+        if let Some(since) = self.stalled {
+            return Some((since + limits::HTTP_WRITE_STALL_MAX, Overdue::TooSlow));
+        }
+        match self.phase {
+            Phase::Idle(since) => Some((since + limits::HTTP_IDLE_MAX, Overdue::Idle)),
+            Phase::Asked(since) => Some((since + limits::HTTP_REQUEST_MAX, Overdue::SlowRequest)),
+            Phase::Upgraded => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base::{Clock, SystemClock};
+
+    use super::*;
+
+    const STEP: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn dribbled_bytes_buy_no_time() {
+        let start = SystemClock.now();
+        let mut patience = Patience::new(start);
+        assert_eq!(patience.deadline(), Some((start + limits::HTTP_IDLE_MAX, Overdue::Idle)));
+        for seconds in 1..10 {
+            patience.came(start + seconds * STEP);
+        }
+        let whole_by = start + STEP + limits::HTTP_REQUEST_MAX;
+        assert_eq!(patience.deadline(), Some((whole_by, Overdue::SlowRequest)));
+        patience.went(start + 10 * STEP);
+        let idle_until = start + 10 * STEP + limits::HTTP_IDLE_MAX;
+        assert_eq!(patience.deadline(), Some((idle_until, Overdue::Idle)));
+    }
+
+    #[test]
+    fn a_stall_counts_from_its_beginning_and_ends_with_a_byte() {
+        let start = SystemClock.now();
+        let mut patience = Patience::new(start);
+        patience.stalls(start + STEP);
+        patience.stalls(start + 2 * STEP);
+        let until = start + STEP + limits::HTTP_WRITE_STALL_MAX;
+        assert_eq!(patience.deadline(), Some((until, Overdue::TooSlow)));
+        patience.upgrade();
+        assert_eq!(patience.deadline(), Some((until, Overdue::TooSlow)));
+        patience.went(start + 3 * STEP);
+        assert_eq!(patience.deadline(), None, "and what follows an upgrade has rules of its own");
+    }
+}

@@ -1,0 +1,415 @@
+//! Whoever drags things out on a TCP port is shown the door after a time that has a name, and the reason is
+//! counted. And however many come from one address, others get in at once.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use base::{Clock, SystemClock, limits};
+use futures_util::future::{join_all, try_join_all};
+use test_support::rtmp_client::{amf, command, header, hello, message};
+use test_support::{Node, NodeOptions, RtmpClient, Turn, note};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// How early and how late a limit may act: a second's dribble, a check every 5 s, a loaded machine.
+const EARLY_MAX: Duration = Duration::from_secs(1);
+const LATE_MAX: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(3);
+/// The shortest a node may be told to wait for a silent publisher.
+const RTMP_SILENCE: Duration = Duration::from_secs(5);
+/// How long an RTMP peer may take nothing of what it is told.
+const RTMP_WRITE_MAX: Duration = Duration::from_secs(10);
+/// Connections one address may have on each kind of port.
+const PER_ADDRESS: usize = 40;
+const CROWD: usize = 100;
+const CROWD_ADDRESS: &str = "127.0.0.3";
+
+/// A stream of bytes that somebody drags out.
+trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
+type AnyLine = Box<dyn Line>;
+
+/// The doors of a node.
+struct Doors {
+    http: String,
+    https: String,
+    rtmp: String,
+    tls: TlsConnector,
+}
+
+impl Doors {
+    fn of(node: &Node) -> Result<Self> {
+        let bare = |url: &str, scheme: &str| url.trim_start_matches(scheme).to_owned();
+        // The node trusts nobody but itself, and so do we.
+        let certificate = node.data_folder().join("tls/self-made.crt");
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(certificate)?)?;
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Ok(Self {
+            http: bare(&node.endpoints().http, "http://"),
+            https: bare(&node.endpoints().https, "https://"),
+            rtmp: node.rtmp_address().to_owned(),
+            tls: TlsConnector::from(Arc::new(tls)),
+        })
+    }
+
+    async fn http(&self) -> Result<AnyLine> {
+        raw(&self.http).await
+    }
+
+    async fn https(&self) -> Result<AnyLine> {
+        let socket = TcpStream::connect(&self.https).await?;
+        Ok(Box::new(self.tls.connect(ServerName::try_from("localhost")?, socket).await?))
+    }
+
+    /// After the handshake, and after `connect` and `publish` of a stream if there is one.
+    async fn rtmp(&self, stream: Option<&str>) -> Result<AnyLine> {
+        let mut client = RtmpClient::connect(&self.rtmp).await?;
+        client.handshake().await?;
+        if let Some(stream) = stream {
+            client.publish("LiveApp", stream).await?;
+        }
+        Ok(Box::new(client.into_stream()))
+    }
+}
+
+/// A connection, and nothing more.
+async fn raw(door: &str) -> Result<AnyLine> {
+    Ok(Box::new(TcpStream::connect(door).await?))
+}
+
+/// Sends a byte a second, and reads what comes, until the other side closes.
+async fn dribbled(line: AnyLine, bytes: Vec<u8>) {
+    let (mut from, mut to) = tokio::io::split(line);
+    let drip = async move {
+        for byte in bytes {
+            if to.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            // The slowness is the attack.
+            sleep(Duration::from_secs(1)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let read = async move {
+        let mut sink = vec![0; 4_096];
+        while from.read(&mut sink).await.is_ok_and(|count| count > 0) {}
+    };
+    tokio::select! { () = drip => {}, () = read => {} }
+}
+
+/// Sends this at once and then nothing.
+async fn left(mut line: AnyLine, bytes: &[u8]) -> Result<()> {
+    line.write_all(bytes).await?;
+    dribbled(line, Vec::new()).await;
+    Ok(())
+}
+
+/// Sends the same again and again and reads nothing.
+async fn never_reads(mut socket: TcpStream, again: &[u8]) -> Result<()> {
+    while socket.write_all(again).await.is_ok() {
+        // Below the limit on messages per second.
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// A connection on whose side little waits to be read.
+async fn with_little_room(door: &str) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4_096)?;
+    Ok(socket.connect(door.parse()?).await?)
+}
+
+fn request(head: &str) -> Vec<u8> {
+    format!("{head}\r\nHost: localhost\r\n").into_bytes()
+}
+
+/// A whole request for a page that is never answered with `Connection: close`.
+fn whole_request() -> Vec<u8> {
+    [request("GET /readyz HTTP/1.1"), b"\r\n".to_vec()].concat()
+}
+
+fn upgrade() -> Vec<u8> {
+    let mut head = request("GET /LiveApp/websocket HTTP/1.1");
+    head.extend_from_slice(
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    head
+}
+
+/// A head, and no end of it.
+fn endless_head() -> Vec<u8> {
+    [request("GET / HTTP/1.1"), b"X-Slow: ".to_vec(), vec![b'a'; 600]].concat()
+}
+
+/// A head at once, and a body byte by byte.
+async fn dribbled_body(mut line: AnyLine) -> Result<()> {
+    let mut head = request("POST /LiveApp/rest/v2/broadcasts/create HTTP/1.1");
+    head.extend_from_slice(b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n");
+    line.write_all(&head).await?;
+    dribbled(line, vec![b' '; 600]).await;
+    Ok(())
+}
+
+/// Where the reason of a case is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted(&'static str, &'static str);
+
+const RTMP: &str = "penstock_rtmp_connections_ended_total";
+const HTTP: &str = "penstock_http_connections_ended_total";
+const SIGNALLING: &str = "penstock_signalling_refused_total";
+
+type Dragging<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+struct Case<'a> {
+    name: &'static str,
+    after: Duration,
+    counted: Counted,
+    dragging: Dragging<'a>,
+}
+
+fn case<'a>(
+    name: &'static str,
+    after: Duration,
+    counted: Counted,
+    dragging: impl Future<Output = Result<()>> + 'a,
+) -> Case<'a> {
+    Case { name, after, counted, dragging: Box::pin(dragging) }
+}
+
+fn on_rtmp(doors: &Doors) -> Vec<Case<'_>> {
+    let handshake = Counted(RTMP, "handshake timeout");
+    let publish = Counted(RTMP, "publish timeout");
+    let silent = Counted(RTMP, "silent");
+    let connect = || {
+        let object = amf::object(&[("app", amf::string("LiveApp"))]);
+        command(0, &[amf::string("connect"), amf::number(1.0), object])
+    };
+    vec![
+        case("RTMP: nothing", limits::RTMP_HANDSHAKE_MAX, handshake, async move {
+            left(raw(&doors.rtmp).await?, &[]).await
+        }),
+        case("RTMP: a handshake byte by byte", limits::RTMP_HANDSHAKE_MAX, handshake, async move {
+            dribbled(raw(&doors.rtmp).await?, hello()).await;
+            Ok(())
+        }),
+        case("RTMP: half a handshake", limits::RTMP_HANDSHAKE_MAX, handshake, async move {
+            left(raw(&doors.rtmp).await?, &hello()).await
+        }),
+        case("RTMP: a handshake and nothing", limits::RTMP_PUBLISH_WAIT_MAX, publish, async move {
+            left(doors.rtmp(None).await?, &[]).await
+        }),
+        case("RTMP: half a chunk", limits::RTMP_PUBLISH_WAIT_MAX, publish, async move {
+            left(doors.rtmp(None).await?, &connect()[..20]).await
+        }),
+        case("RTMP: connect byte by byte", limits::RTMP_PUBLISH_WAIT_MAX, publish, async move {
+            dribbled(doors.rtmp(None).await?, connect()).await;
+            Ok(())
+        }),
+        case("RTMP: connect and nothing", limits::RTMP_PUBLISH_WAIT_MAX, publish, async move {
+            left(doors.rtmp(None).await?, &connect()).await
+        }),
+        case("RTMP: publishing nothing", RTMP_SILENCE, silent, async move {
+            left(doors.rtmp(Some("nothing")).await?, &[]).await
+        }),
+        case("RTMP: a picture that never ends", RTMP_SILENCE, silent, async move {
+            let picture = [header(6, 9, 1, 100_000), vec![0x17; 60]].concat();
+            dribbled(doors.rtmp(Some("endless")).await?, picture).await;
+            Ok(())
+        }),
+    ]
+}
+
+fn on_http<'a>(doors: &'a Doors, secure: bool) -> Vec<Case<'a>> {
+    let line = async move || if secure { doors.https().await } else { doors.http().await };
+    let slow = Counted(HTTP, "slow request");
+    let idle = Counted(HTTP, "idle");
+    vec![
+        case("HTTP: nothing", limits::HTTP_IDLE_MAX, idle, async move { left(line().await?, &[]).await }),
+        case("HTTP: a head byte by byte", limits::HTTP_REQUEST_MAX, slow, async move {
+            dribbled(line().await?, endless_head()).await;
+            Ok(())
+        }),
+        case("HTTP: half a head", limits::HTTP_REQUEST_MAX, slow, async move {
+            left(line().await?, &endless_head()).await
+        }),
+        case("HTTP: a body byte by byte", limits::HTTP_REQUEST_MAX, slow, async move {
+            dribbled_body(line().await?).await
+        }),
+        case("HTTP: one request and nothing", limits::HTTP_IDLE_MAX, idle, async move {
+            left(line().await?, &whole_request()).await
+        }),
+    ]
+}
+
+fn on_the_rest(doors: &Doors) -> Vec<Case<'_>> {
+    let tls = Counted(HTTP, "slow tls handshake");
+    let silence = Counted(SIGNALLING, "timed out");
+    // A ClientHello of 512 bytes that never becomes whole.
+    let client_hello = || [vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], vec![7; 500]].concat();
+    vec![
+        case("HTTPS: no handshake", limits::HTTPS_HANDSHAKE_MAX, tls, async move {
+            left(raw(&doors.https).await?, &[]).await
+        }),
+        case("HTTPS: a handshake byte by byte", limits::HTTPS_HANDSHAKE_MAX, tls, async move {
+            dribbled(raw(&doors.https).await?, client_hello()).await;
+            Ok(())
+        }),
+        case("WebSocket: an upgrade and nothing", limits::SIGNALLING_SILENCE_MAX, silence, async move {
+            left(doors.http().await?, &upgrade()).await
+        }),
+        case("WebSocket: a frame that never ends", limits::SIGNALLING_SILENCE_MAX, silence, async move {
+            let mut line = doors.http().await?;
+            line.write_all(&upgrade()).await?;
+            // A masked text of 8,000 bytes.
+            dribbled(line, [vec![0x81, 0xfe, 0x1f, 0x40, 1, 2, 3, 4], vec![b'{'; 600]].concat()).await;
+            Ok(())
+        }),
+    ]
+}
+
+/// Those that ask and never read. What they are sent fills the kernel's buffers first, so that they are judged
+/// by the reason alone and by an end.
+fn that_never_read(doors: &Doors) -> Vec<Case<'_>> {
+    let (http, rtmp) = (Counted(HTTP, "too slow"), Counted(RTMP, "too slow"));
+    vec![
+        case("HTTP: answers that nobody reads", limits::HTTP_WRITE_STALL_MAX, http, async {
+            never_reads(with_little_room(&doors.http).await?, &whole_request().repeat(50)).await
+        }),
+        case("RTMP: answers that nobody reads", RTMP_WRITE_MAX, rtmp, async {
+            let mut client = RtmpClient::over(with_little_room(&doors.rtmp).await?)?;
+            client.handshake().await?;
+            client.publish("LiveApp", "deaf").await?;
+            // Each is answered with as much again (user control: ping).
+            let pings = message(2, 4, 0, &[0, 6, 0, 0, 0, 1]).repeat(60);
+            never_reads(client.into_stream(), &pings).await
+        }),
+    ]
+}
+
+/// Connects from an address of the crowd's.
+async fn from_the_crowd(door: &str) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(CROWD_ADDRESS.parse()?, 0))?;
+    Ok(socket.connect(door.parse()?).await?)
+}
+
+/// As many as there may be of one address stay, and the others are closed at once; who comes from elsewhere
+/// gets in meanwhile.
+async fn a_crowd_keeps_nobody_out(node: &Node, doors: &Doors) -> Result<()> {
+    let mut crowd = Vec::new();
+    for door in [&doors.rtmp, &doors.http, &doors.https] {
+        for socket in join_all((0..CROWD).map(|_| from_the_crowd(door))).await {
+            crowd.push(socket?);
+        }
+    }
+    let refused = async || {
+        let rtmp = node.metric("penstock_rtmp_refused_total", &["too many from one address"]).await.ok()?;
+        let http = node.metric("penstock_http_refused_total", &["too many from one address"]).await.ok()?;
+        // HTTP and HTTPS have one limit.
+        let expected = (CROWD - PER_ADDRESS, 2 * CROWD - PER_ADDRESS);
+        (rtmp == expected.0 as f64 && http == expected.1 as f64).then_some(())
+    };
+    let counted = Node::eventually(SOON, refused).await;
+    counted.with_context(|| "not as many of the crowd were refused as should be".to_owned())?;
+    let mut closed = 0;
+    for socket in &mut crowd {
+        closed += usize::from(matches!(
+            timeout(Duration::from_millis(5), socket.read(&mut [0])).await,
+            Ok(Ok(0) | Err(_))
+        ));
+    }
+    ensure!(closed >= 3 * CROWD - 2 * PER_ADDRESS, "{closed} were closed");
+
+    let began = SystemClock.now();
+    ensure!(node.get("/readyz").await?.status == 200);
+    let mut secure = doors.https().await?;
+    secure.write_all(&whole_request()).await?;
+    let mut status = [0; 12];
+    timeout(SOON, secure.read_exact(&mut status)).await??;
+    ensure!(&status == b"HTTP/1.1 200", "{}", String::from_utf8_lossy(&status));
+    let mut publisher = doors.rtmp(Some("from-elsewhere")).await?;
+    publishes(&mut publisher).await?;
+    let took = SystemClock.now() - began;
+    ensure!(took < SOON, "it took {took:?} to get in");
+    note(&format!("{closed} of {} were refused; others were in after {took:?}", 3 * CROWD));
+    Ok(())
+}
+
+/// Waits for the server to say that a publish begins.
+async fn publishes(line: &mut AnyLine) -> Result<()> {
+    let said = async {
+        let mut bytes = Vec::new();
+        while line.read_buf(&mut bytes).await? > 0 {
+            if String::from_utf8_lossy(&bytes).contains("NetStream.Publish.Start") {
+                return Ok(());
+            }
+        }
+        bail!("the publisher was refused")
+    };
+    timeout(SOON, said).await?
+}
+
+#[tokio::test]
+async fn each_is_shown_the_door_with_a_reason() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let per_address = PER_ADDRESS.to_string();
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
+        .environment("PENSTOCK_LIMITS_RTMP_SILENCE_S", &RTMP_SILENCE.as_secs().to_string())
+        .environment("PENSTOCK_LIMITS_RTMP_CONNECTIONS_PER_ADDRESS", &per_address)
+        .environment("PENSTOCK_LIMITS_HTTP_CONNECTIONS_PER_ADDRESS", &per_address);
+    let node = Node::start(options).await?;
+    let doors = Doors::of(&node)?;
+    a_crowd_keeps_nobody_out(&node, &doors).await?;
+
+    let timed = on_rtmp(&doors).into_iter().chain(on_http(&doors, false)).chain(on_http(&doors, true));
+    let timed: Vec<_> = timed.chain(on_the_rest(&doors)).collect();
+    let deaf = that_never_read(&doors);
+    let reasons: Vec<Counted> = timed.iter().chain(&deaf).map(|case| case.counted).collect();
+    let timed = try_join_all(timed.into_iter().map(async |case| {
+        let began = SystemClock.now();
+        let ended = timeout(case.after + LATE_MAX, case.dragging).await;
+        ended.with_context(|| format!("{}: it is still there", case.name))??;
+        let took = SystemClock.now() - began;
+        ensure!(took + EARLY_MAX >= case.after, "{}: ended after {took:?}", case.name);
+        anyhow::Ok(format!("{} {:.1} s", case.name, took.as_secs_f64()))
+    }));
+    let deaf = try_join_all(deaf.into_iter().map(async |case| {
+        let ended = timeout(case.after + Duration::from_secs(20), case.dragging).await;
+        ended.with_context(|| format!("{}: it is still there", case.name))??;
+        anyhow::Ok(())
+    }));
+    let (timed, _) = tokio::try_join!(timed, deaf)?;
+    note(&timed.join(", "));
+
+    for reason in &reasons {
+        let Counted(metric, label) = *reason;
+        let expected = reasons.iter().filter(|other| *other == reason).count() as f64;
+        let counted = Node::eventually(SOON, async || {
+            let counted = node.metric(metric, &[&format!("reason=\"{label}\"")]).await.ok()?;
+            (counted >= expected).then_some(())
+        });
+        let Some(()) = counted.await else {
+            bail!("{metric} {label}: not {expected}, but {:?}", node.metric_lines(metric).await?);
+        };
+    }
+    // The crowd dragged things out as well: nobody of it is left.
+    let empty = async || {
+        let rtmp = node.metric("penstock_rtmp_connections", &[]).await.ok()?;
+        let http = node.metric("penstock_http_connections", &[]).await.ok()?;
+        // The one that asks.
+        (rtmp == 0.0 && http <= 1.0).then_some(())
+    };
+    Node::eventually(SOON, empty).await.context("somebody is still there")
+}
