@@ -4,9 +4,11 @@
 //! A target panics when something is wrong: by the code under test, or by an assertion of its own.
 
 mod media_readers;
+mod newer_codecs;
 mod rtmp_readers;
 
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
+pub use newer_codecs::{av1, hevc, opus, vp9};
 pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
 pub use sessions::rtc::message::fuzz as signalling;
@@ -18,10 +20,13 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("aac_config", aac_config),
     ("amf0", amf0),
+    ("av1", av1),
     ("client_hello", client_hello),
     ("flv_tags", flv_tags),
     ("h264_access_unit", h264_access_unit),
     ("h264_parameter_sets", h264_parameter_sets),
+    ("hevc", hevc),
+    ("opus", opus),
     ("publish_url", publish_url),
     ("rtcp", rtcp),
     ("rtmp_chunks", rtmp_chunks),
@@ -29,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sdp_answer", sdp_answer),
     ("signalling", signalling),
     ("stun", stun),
+    ("vp9", vp9),
 ];
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 mod bounds;
+mod known_attacks;
 mod manners;
 mod recorded;
 

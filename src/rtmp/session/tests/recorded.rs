@@ -1,16 +1,24 @@
 //! A recorded publish, and a foreign client.
 
+use base::{MediaTime, WallTime};
+use media::CodecConfig;
+
 use super::*;
+use crate::{Ingest, IngestEvent};
 
 const CAPTURE: &[u8] = include_bytes!("../../testdata/b-frames.rtmp");
 
 /// Runs the recorded publish in pieces of `size` bytes; what came out, without the handshake's
 /// random bytes.
 fn replay(size: usize) -> Vec<Output> {
+    replay_of(CAPTURE, size)
+}
+
+fn replay_of(capture: &[u8], size: usize) -> Vec<Output> {
     let start = now();
     let mut session = Session::new(knows, start);
     let mut outputs = Vec::new();
-    for piece in CAPTURE.chunks(size) {
+    for piece in capture.chunks(size) {
         session.handle(piece, start);
         while let Some(output) = session.poll() {
             match output {
@@ -44,6 +52,51 @@ fn a_recorded_publish_replays_the_same_however_it_is_cut() {
     for size in [1, 7, 128, 1_000, 4_096] {
         assert!(replay(size) == whole, "in pieces of {size}");
     }
+}
+
+/// The first 0.9 s of OBS Studio 29 with its default settings under Xvfb: x264 veryfast at a constant
+/// 2,500 kbit/s, a key frame every 250 pictures, two B-frames, AAC at 160 kbit/s and 48 kHz; a still
+/// picture of 1024x640.
+const OBS: &[u8] = include_bytes!("../../testdata/obs.rtmp");
+
+#[test]
+fn obs_with_its_defaults_is_read_and_its_b_frames_are_seen() {
+    let outputs = replay_of(OBS, 1_460);
+    let Output::Publish(request) = &outputs[0] else { panic!("{:?}", outputs[0]) };
+    assert_eq!(
+        (request.stream.as_str(), request.flash_ver.as_str()),
+        ("obs", "FMLE/3.0 (compatible; FMSc/1.0)")
+    );
+    let Output::Metadata(metadata) = &outputs[1] else { panic!("{:?}", outputs[1]) };
+    assert_eq!((metadata.width, metadata.height, metadata.frame_rate), (Some(1_024), Some(640), Some(30.0)));
+    assert!(metadata.encoder.as_deref().is_some_and(|name| name.starts_with("obs-output module")));
+
+    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let mut events = Vec::new();
+    for output in &outputs {
+        match output {
+            Output::Video { timestamp_ms, body } => ingest.video(*timestamp_ms, body, now(), WallTime(0)),
+            Output::Audio { timestamp_ms, body } => ingest.audio(*timestamp_ms, body, now(), WallTime(0)),
+            _ => {}
+        }
+        events.extend(std::iter::from_fn(|| ingest.poll()));
+    }
+    let mut shown = Vec::new();
+    let mut sounds = 0;
+    for event in events {
+        match event {
+            IngestEvent::Video(CodecConfig::H264(config)) => {
+                assert_eq!((config.profile_idc, config.width, config.height), (100, 1_024, 640));
+                assert!(config.may_have_b_frames());
+            }
+            IngestEvent::Audio(CodecConfig::Aac(config)) => assert_eq!(config.webrtc_support(), Ok(())),
+            IngestEvent::VideoUnit(unit) => shown.push(unit.pts),
+            IngestEvent::AudioUnit(_) => sounds += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(shown.len() >= 25 && sounds >= 35, "{} pictures, {sounds} sounds", shown.len());
+    assert!(shown.windows(2).any(|pair| pair[1] < pair[0]), "pictures are reordered");
 }
 
 #[test]
