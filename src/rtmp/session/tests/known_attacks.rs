@@ -16,7 +16,7 @@
 //! Slow clients, floods of connections and the memory of many are in `tests/`; every reader is a fuzz
 //! target besides.
 
-use base::{MediaTime, StreamId, WallTime};
+use base::{StreamId, WallTime};
 
 use super::*;
 use crate::testing::aggregate;
@@ -89,7 +89,7 @@ fn a_chunk_size_changed_inside_a_message_moves_no_byte() {
 #[test]
 fn bodies_whose_lengths_lie_are_skipped_or_refused_by_name() {
     let (now, wall) = (now(), WallTime(0));
-    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let mut ingest = Ingest::new();
     let bodies: &[(u8, &[u8])] = &[
         // A NAL unit, an SPS and an OBU beyond their ends; sizes of many bytes; a ModEx and tracks without end.
         (9, &[0x27, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x65]),
@@ -121,7 +121,7 @@ fn bodies_whose_lengths_lie_are_skipped_or_refused_by_name() {
         (8, &[0xaf, 0, 0xff]),
     ];
     for (kind, body) in configs {
-        let mut ingest = Ingest::new(MediaTime::ZERO);
+        let mut ingest = Ingest::new();
         let body = Bytes::from_static(body);
         match kind {
             8 => ingest.audio(0, &body, now, wall),
@@ -143,7 +143,7 @@ fn lengths_of_nothing_end_no_loop_late() {
     peer.send(&message(1, 22, &aggregate(&vec![(8, 0, &[][..]); 100])));
     peer.send(&message(1, 9, &[]).repeat(100));
     assert_eq!(peer.outputs.len(), 200);
-    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let mut ingest = Ingest::new();
     for body in
         [&[0x27, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], b"\xa1av01", b"\xa1av01\x12\0\x12\0", b"\xa1vp09"]
     {

@@ -1,6 +1,6 @@
 //! A recorded publish, and a foreign client.
 
-use base::{MediaTime, WallTime};
+use base::WallTime;
 use media::CodecConfig;
 
 use super::*;
@@ -71,7 +71,7 @@ fn obs_with_its_defaults_is_read_and_its_b_frames_are_seen() {
     assert_eq!((metadata.width, metadata.height, metadata.frame_rate), (Some(1_024), Some(640), Some(30.0)));
     assert!(metadata.encoder.as_deref().is_some_and(|name| name.starts_with("obs-output module")));
 
-    let mut ingest = Ingest::new(MediaTime::ZERO);
+    let mut ingest = Ingest::new();
     let mut events = Vec::new();
     for output in &outputs {
         match output {

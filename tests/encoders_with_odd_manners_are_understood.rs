@@ -1,0 +1,350 @@
+//! Encoders differ in what they send beside pictures and sound, in how they cut a URL and in when a track
+//! begins. Real ones publish here, each with its own manners, and the node knows what they send. (What no
+//! encoder at hand does is replayed in `penstock-rtmp`'s tests.)
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
+use serde_json::{Value, json};
+use test_support::rtmp_client::{message, timed_message};
+use test_support::{Node, NodeOptions, RtmpClient, Signalling, enhanced_ffmpeg, note, runs, skipped};
+use tokio::time::sleep_until;
+
+const BEGINS_MAX: Duration = Duration::from_secs(30);
+
+/// An encoder that publishes until it is dropped.
+struct Encoder(Vec<Child>);
+
+impl Encoder {
+    fn start(commands: Vec<Command>) -> Result<Self> {
+        let mut running = Self(Vec::new());
+        for mut command in commands {
+            let program = command.get_program().to_string_lossy().into_owned();
+            let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            running.0.push(command.spawn().with_context(|| format!("{program} does not start"))?);
+        }
+        Ok(running)
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        for child in self.0.iter_mut().rev() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What the node knows of a stream once it has begun: size and codec of its pictures, and whether it has
+/// sound.
+async fn known(node: &Node, stream: &str) -> Result<(u64, u64, String, bool)> {
+    let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    let ask = json!({ "command": "getStreamInfo", "streamId": stream });
+    let has_media = |info: &Value| {
+        let bitrate = |name: &str| info[name].as_u64().unwrap_or(0);
+        bitrate("videoBitrate") > 0 || bitrate("audioBitrate") > 0
+    };
+    let deadline = SystemClock.now() + BEGINS_MAX;
+    loop {
+        let told = socket.ask(&ask).await?;
+        let info = &told["streamInfo"][0];
+        if has_media(info) {
+            let number = |name: &str| info[name].as_u64().unwrap_or(0);
+            let codec = info["videoCodec"].as_str().unwrap_or_default().to_owned();
+            return Ok((number("streamWidth"), number("streamHeight"), codec, number("audioBitrate") > 0));
+        }
+        ensure!(
+            SystemClock.now() < deadline,
+            "{stream} does not begin: {told}\n{}",
+            node.log_lines().join("\n")
+        );
+        sleep_until((SystemClock.now() + Duration::from_millis(100)).into()).await;
+    }
+}
+
+const X264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"];
+
+fn ffmpeg(program: &Path, video: &[&str], before_output: &[&str], url: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args([
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-re",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=320x180:rate=30",
+    ]);
+    command.args([
+        "-re",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440:sample_rate=48000",
+        "-c:a",
+        "aac",
+        "-g",
+        "30",
+    ]);
+    command.args(video).args(before_output).args(["-t", "60", "-f", "flv", url]);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ffmpeg_with_every_form_of_url() -> Result<()> {
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let with = |stream: &str| node.rtmp_url("LiveApp", stream);
+    let base = format!("rtmp://{}", node.rtmp_address());
+    let connection = "-rtmp_conn";
+    for (stream, arguments, url) in [
+        ("plain", vec![], with("plain")),
+        ("lone", vec![], with("lone?abc&=&x=1")),
+        ("inst", vec![], format!("{base}/LiveApp/inst/x")),
+        ("in-app", vec!["-rtmp_app", "LiveApp?token=T", "-rtmp_playpath", "in-app"], base.clone()),
+        (
+            "odd-fields",
+            vec![connection, "S:odd", connection, "B:1", "-rtmp_flashver", "X"],
+            with("odd-fields"),
+        ),
+        ("encoded", vec![], with("encoded%2Ftoken%2Fsubscriber")),
+    ] {
+        let _encoder = Encoder::start(vec![ffmpeg(Path::new("ffmpeg"), X264, &arguments, &url)])?;
+        let known = known(&node, stream).await?;
+        ensure!(known == (320, 180, "h264".to_owned(), true), "{stream}: {known:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_ffmpeg_with_the_codecs_of_enhanced_rtmp() -> Result<()> {
+    let program = match enhanced_ffmpeg() {
+        Ok(program) => program,
+        Err(why) => {
+            skipped("a new ffmpeg's codecs", &why);
+            return Ok(());
+        }
+    };
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    for (codec, encoder) in [
+        ("h265", &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error"] as &[&str]),
+        ("av1", &["-c:v", "libsvtav1", "-preset", "12"]),
+        ("vp9", &["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"]),
+        ("h264", X264),
+    ] {
+        let _encoder = Encoder::start(vec![ffmpeg(
+            &program,
+            encoder,
+            &["-c:a", "libopus"],
+            &node.rtmp_url("LiveApp", codec),
+        )])?;
+        let known = known(&node, codec).await?;
+        ensure!(known == (320, 180, codec.to_owned(), true), "{codec}: {known:?}");
+    }
+    // What is not carried is said by name.
+    let mut flac = ffmpeg(&program, X264, &["-c:a", "flac"], &node.rtmp_url("LiveApp", "flac"));
+    let told = flac.output()?;
+    let line = |line: &str| line.contains("the codec FLAC is not supported");
+    let logged = node.wait_for_log(BEGINS_MAX, line).await;
+    ensure!(logged.is_some(), "{}", String::from_utf8_lossy(&told.stderr));
+    Ok(())
+}
+
+/// Elements that make pictures and sound and put them into FLV.
+const GST_SOURCES: &[&str] = &[
+    "videotestsrc",
+    "is-live=true",
+    "!",
+    "video/x-raw,width=320,height=180,framerate=30/1",
+    "!",
+    "x264enc",
+    "tune=zerolatency",
+    "speed-preset=ultrafast",
+    "key-int-max=30",
+    "!",
+    "flvmux",
+    "name=mux",
+    "streamable=true",
+    "audiotestsrc",
+    "is-live=true",
+    "!",
+    "audioconvert",
+    "!",
+    "audio/x-raw,rate=48000,channels=2",
+    "!",
+    "avenc_aac",
+    "!",
+    "mux.",
+    "mux.",
+    "!",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gstreamer_by_its_own_rtmp_and_by_librtmp() -> Result<()> {
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    for sink in ["rtmp2sink", "rtmpsink"] {
+        let needed = [sink, "x264enc", "avenc_aac", "flvmux"];
+        if let Some(missing) = needed.iter().find(|element| !runs("gst-inspect-1.0", &[element])) {
+            skipped(
+                &format!("GStreamer's {sink}"),
+                &format!("no {missing}; scripts/setup encoders installs it"),
+            );
+            continue;
+        }
+        let mut gst = Command::new("gst-launch-1.0");
+        gst.arg("-q").args(GST_SOURCES).args([sink, &format!("location={}", node.rtmp_url("LiveApp", sink))]);
+        let _encoder = Encoder::start(vec![gst])?;
+        let known = known(&node, sink).await?;
+        ensure!(known == (320, 180, "h264".to_owned(), true), "{sink}: {known:?}");
+    }
+    Ok(())
+}
+
+/// What OBS Studio keeps of a user who typed in a server and a stream key and changed nothing else. Without
+/// the file of the empty scene it does not start to stream by itself.
+fn obs_home(url: &str, key: &str) -> Result<tempfile::TempDir> {
+    let home = tempfile::tempdir()?;
+    let basic = home.path().join("obs-studio/basic");
+    let profile = basic.join("profiles/Untitled");
+    std::fs::create_dir_all(&profile)?;
+    std::fs::create_dir_all(basic.join("scenes"))?;
+    // No first-run wizard, which would wait for somebody.
+    let global = "[General]\nFirstRun=true\nLastVersion=486539266\n[Basic]\nProfile=Untitled\nProfileDir=Untitled\n\
+                  SceneCollection=Untitled\nSceneCollectionFile=Untitled\n";
+    std::fs::write(home.path().join("obs-studio/global.ini"), global)?;
+    std::fs::write(profile.join("basic.ini"), "[General]\nName=Untitled\n")?;
+    let service =
+        json!({ "type": "rtmp_custom", "settings": { "server": url, "key": key, "use_auth": false } });
+    std::fs::write(profile.join("service.json"), service.to_string())?;
+    let scene =
+        json!({ "id": "scene", "versioned_id": "scene", "name": "Scene", "settings": { "items": [] } });
+    let scenes = json!({
+        "name": "Untitled", "current_scene": "Scene", "current_program_scene": "Scene",
+        "scene_order": [{ "name": "Scene" }], "sources": [scene]
+    });
+    std::fs::write(basic.join("scenes/Untitled.json"), scenes.to_string())?;
+    Ok(home)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn obs_studio_with_its_defaults() -> Result<()> {
+    if !runs("obs", &["--version"]) || !runs("Xvfb", &["-help"]) {
+        skipped("OBS Studio", "no obs or no Xvfb; scripts/setup encoders installs them");
+        return Ok(());
+    }
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let home = obs_home(&format!("rtmp://{}/LiveApp", node.rtmp_address()), "obs")?;
+    let display = free_display().context("no free display number")?;
+    let mut screen = Command::new("Xvfb");
+    screen.args([&display, "-screen", "0", "1280x800x24", "+extension", "GLX"]);
+    let mut obs = Command::new("obs");
+    obs.args(["--startstreaming", "--minimize-to-tray", "--multi"]);
+    obs.env("XDG_CONFIG_HOME", home.path()).env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path());
+    obs.env("DISPLAY", &display).env("QT_QPA_PLATFORM", "xcb").env("LIBGL_ALWAYS_SOFTWARE", "1");
+    obs.env_remove("WAYLAND_DISPLAY");
+    let screen = Encoder::start(vec![screen])?;
+    let ready = PathBuf::from(format!("/tmp/.X11-unix/X{}", display.trim_start_matches(':')));
+    Node::eventually(BEGINS_MAX, || async { ready.exists().then_some(()) }).await.context("no display")?;
+    let obs = Encoder::start(vec![obs])?;
+    let (width, height, codec, sound) = known(&node, "obs").await?;
+    note(&format!("OBS Studio sends {codec} of {width}x{height}, sound: {sound}"));
+    ensure!(codec == "h264" && sound && height > 0 && width > height, "{width}x{height} {codec}");
+    drop((obs, screen));
+    Ok(())
+}
+
+fn free_display() -> Option<String> {
+    let taken = |number: &u32| Path::new(&format!("/tmp/.X11-unix/X{number}")).exists();
+    (90..190).find(|number| !taken(number)).map(|number| format!(":{number}"))
+}
+
+/// The tags of an FLV file: type, time in ms, body.
+fn flv_tags(file: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
+    let mut tags = Vec::new();
+    let mut rest = file.get(13..).unwrap_or_default();
+    while let Some((&[kind, s0, s1, s2, t0, t1, t2, t3, _, _, _], behind)) = rest.split_first_chunk::<11>() {
+        let size = u32::from_be_bytes([0, s0, s1, s2]) as usize;
+        let Some((body, behind)) = behind.split_at_checked(size) else { break };
+        tags.push((kind, u32::from_be_bytes([t3, t0, t1, t2]), body.to_vec()));
+        rest = behind.get(4..).unwrap_or_default();
+    }
+    tags
+}
+
+/// The kinds of media an offer has, in its order; nothing of what is no offer.
+fn offered(answer: &Value) -> Vec<String> {
+    let lines = answer["sdp"].as_str().unwrap_or_default().lines();
+    let media = lines.filter_map(|line| line.strip_prefix("m=")).filter_map(|line| line.split(' ').next());
+    media.map(str::to_owned).collect()
+}
+
+/// The sound begins 3 s after the pictures: who comes before gets the pictures, who comes after both.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_track_that_begins_late() -> Result<()> {
+    const LATE_MS: u32 = 3_000;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("both.flv");
+    let mut make = Command::new("ffmpeg");
+    make.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"]);
+    make.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=sample_rate=48000",
+        "-t",
+        "12",
+        "-c:v",
+        "libx264",
+        "-tune",
+        "zerolatency",
+    ]);
+    make.args(["-g", "30", "-c:a", "aac"]).arg(&file);
+    ensure!(make.status()?.success(), "ffmpeg made no file");
+    // No metadata: it would tell of the sound.
+    let mut tags = flv_tags(&std::fs::read(&file)?);
+    tags.retain(|(kind, time, body)| match kind {
+        8 => *time >= LATE_MS || body.get(1) == Some(&0),
+        kind => *kind == 9,
+    });
+    for (_, time, _) in tags.iter_mut().filter(|(kind, ..)| *kind == 8) {
+        *time = LATE_MS.max(*time);
+    }
+    tags.sort_by_key(|(_, time, _)| *time);
+
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let mut early = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    let play = json!({ "command": "play", "streamId": "late" });
+    ensure!(early.ask(&play).await?["definition"] == "no_stream_exist");
+    let mut client = RtmpClient::connect(node.rtmp_address()).await?;
+    client.handshake().await?;
+    client.publish("LiveApp", "late").await?;
+    client.send(&message(2, 1, 0, &0x00ff_ffff_u32.to_be_bytes())).await?;
+    let publisher = tokio::spawn(async move {
+        let start = SystemClock.now();
+        for (kind, time, body) in tags {
+            sleep_until((start + Duration::from_millis(time.into())).into()).await;
+            client.send(&timed_message(kind - 4, kind, 1, time, &body)).await?;
+        }
+        anyhow::Ok(client)
+    });
+    let told = early.receive_within(BEGINS_MAX).await?;
+    ensure!(told["definition"] == "streaming_started", "{told}");
+    let offer = early.ask(&play).await?;
+    ensure!(offered(&offer) == ["video"], "{offer}");
+    let deadline = SystemClock.now() + BEGINS_MAX;
+    loop {
+        let mut later = Signalling::open(&node.signalling_url("LiveApp")).await?;
+        let offer = later.ask(&play).await?;
+        if offered(&offer) == ["video", "audio"] {
+            break;
+        }
+        ensure!(SystemClock.now() < deadline, "the sound is offered to nobody: {offer}");
+    }
+    publisher.abort();
+    Ok(())
+}
