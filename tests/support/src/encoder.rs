@@ -21,6 +21,8 @@ impl Encoder {
         if !audio.is_empty() {
             ffmpeg.args(["-re", "-f", "lavfi", "-i", "sine=frequency=440"]);
         }
+        // Sound alone would otherwise leave in bursts of seconds.
+        ffmpeg.args(["-flush_packets", "1"]);
         // It does not outlive a test that was killed for long.
         ffmpeg.args(video).args(audio).args(["-t", "120", "-f", "flv", url]);
         ffmpeg.stdout(Stdio::null()).spawn().map(Self)
