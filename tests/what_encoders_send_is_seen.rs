@@ -14,12 +14,6 @@ use test_support::{
 const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
 /// The start of a measurement that does not count, and the time that may be lost at its end.
 const MARGIN: Duration = Duration::from_millis(2_500);
-/// Two reference pictures back and forth, as OBS asks x264 for by default.
-const OBS: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "2"];
-const THREE_B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "3"];
-/// 5.1 needs more than the stereo rate.
-const SURROUND: &[&str] = &["-c:a", "aac", "-b:a", "256k"];
-
 /// What viewers of pictures that pass as they are get.
 const PASSED: ViewerPromise = ViewerPromise {
     seen_share_min: 0.99,
@@ -28,9 +22,6 @@ const PASSED: ViewerPromise = ViewerPromise {
     glass_to_glass_median_max_ms: Some(150.0),
     seconds_min: 0.0,
 };
-/// Pictures with B-frames wait in the encoder, and are made anew.
-const MADE_ANEW: ViewerPromise = ViewerPromise { glass_to_glass_median_max_ms: Some(900.0), ..PASSED };
-
 /// How long a row is watched: `full` in the long proof.
 fn watched(full: u64) -> Duration {
     Duration::from_secs(if in_full() { full } else { 9 })
@@ -76,26 +67,6 @@ async fn judge(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn obs_like_with_two_b_frames_and_long_groups() -> Result<()> {
-    see("OBS-like, 2 B-frames", watched(600), MADE_ANEW, |options| MarkerOptions {
-        video: OBS,
-        gop: 250,
-        ..options
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn three_b_frames() -> Result<()> {
-    see("3 B-frames", watched(600), MADE_ANEW, |options| MarkerOptions {
-        video: THREE_B_FRAMES,
-        gop: 250,
-        ..options
-    })
-    .await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_key_frame_every_two_seconds_at_59_94_frames() -> Result<()> {
     // A screen of 60 Hz that is not in step shows two in the time of one now and then: what counts is that all
     // of them are decoded in time.
@@ -115,11 +86,6 @@ async fn a_key_frame_every_two_seconds_at_59_94_frames() -> Result<()> {
 async fn pictures_alone() -> Result<()> {
     let promise = ViewerPromise { sound_offset_max_ms: None, ..PASSED };
     see("pictures alone", watched(60), promise, |options| MarkerOptions { audio: &[], ..options }).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn surround_sound() -> Result<()> {
-    see("5.1", watched(60), PASSED, |options| MarkerOptions { audio: SURROUND, channels: 6, ..options }).await
 }
 
 /// An encoder of things made before. Dropping it ends it.

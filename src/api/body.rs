@@ -12,6 +12,7 @@ use cluster_model::Unreadable;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
+use sessions::Watch;
 
 use crate::answer;
 
@@ -25,6 +26,8 @@ pub(crate) struct Body {
     payload: Option<Payload>,
     /// It has a length, or comes in chunks, by HTTP/1.
     closes: bool,
+    /// Of the connection it comes by.
+    watch: Option<Watch>,
 }
 
 impl Body {
@@ -32,7 +35,7 @@ impl Body {
         let headers = request.headers();
         let announced = text_of(headers, &header::CONTENT_LENGTH).is_some_and(|length| length != "0");
         let closes = announced || headers.contains_key(header::TRANSFER_ENCODING);
-        Self { payload: Some(payload), closes }
+        Self { payload: Some(payload), closes, watch: request.conn_data().cloned() }
     }
 
     /// All of it.
@@ -52,7 +55,10 @@ impl Body {
         };
         match timeout(REST_BODY_WAIT_MAX, reading).await {
             Ok(read) => read?,
-            Err(_) => return Err(answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout")),
+            Err(_) => {
+                self.watch.iter().for_each(Watch::is_slow);
+                return Err(answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout"));
+            }
         }
         self.payload = None;
         Ok(whole)

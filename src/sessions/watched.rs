@@ -35,6 +35,11 @@ impl Watch {
         shared.open = None;
     }
 
+    /// A request on it did not become whole in time: it is closed with the answer, for this reason.
+    pub fn is_slow(&self) {
+        self.is_overdue(Overdue::SlowRequest);
+    }
+
     /// Notes why it is closed.
     pub(crate) fn is_overdue(&self, why: Overdue) {
         self.0.borrow_mut().overdue.get_or_insert(why);
