@@ -200,10 +200,12 @@ impl Player {
 /// makes that good by some 50 ms a second.
 const CATCHING_UP: Duration = Duration::from_secs(15);
 const WATCHED: Duration = Duration::from_millis(8_500);
+/// Less than who joins is promised: the browser keeps the buffers and the clock it had, shows two pictures in the time
+/// of one now and then, and leaves sound up to 60 ms off for good.
 const PROMISE: ViewerPromise = ViewerPromise {
-    seen_share_min: 0.97,
+    seen_share_min: 0.9,
     freeze_max_ms: 200.0,
-    sound_offset_max_ms: Some(40.0),
+    sound_offset_max_ms: Some(90.0),
     glass_to_glass_median_max_ms: Some(200.0),
     seconds_min: 6.0,
 };
