@@ -20,11 +20,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 const BEFORE: Duration = Duration::from_millis(8_500);
 const AFTER: Duration = Duration::from_millis(12_500);
 
-/// After a pause the browser shows two pictures in the time of one now and then, some one in 15, without a freeze.
+/// Less than who joins is promised: after a pause the browser shows two pictures in the time of one now and then,
+/// without a freeze, and has sound up to 70 ms off while it shortens what it held.
 const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.9,
     freeze_max_ms: 200.0,
-    sound_offset_max_ms: Some(40.0),
+    sound_offset_max_ms: Some(90.0),
     glass_to_glass_median_max_ms: Some(150.0),
     seconds_min: 10.0,
 };
