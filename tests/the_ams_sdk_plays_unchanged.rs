@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use test_support::{
-    Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Sample, SamplePage, Turn, ViewerPromise, note,
-    skipped,
+    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Sample, SamplePage, Turn,
+    ViewerPromise, note, skipped,
 };
 
 /// Twenty seconds, and the two before promises count.
@@ -26,17 +26,48 @@ fn heard(name: &str) -> String {
     format!("return window.heard.includes('{name}')")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_waits_plays_and_leaves() -> Result<()> {
-    let page = match SamplePage::start().await? {
-        Sample::Ready(page) => page,
+/// The page, unless the registry cannot be reached; then that is said.
+async fn sample_page() -> Result<Option<SamplePage>> {
+    match SamplePage::start().await? {
+        Sample::Ready(page) => Ok(Some(page)),
         Sample::Unreachable(why) => {
             let why = format!("the npm registry could not be reached: {why}");
             ensure!(std::env::var_os("CI").is_none(), "{why}");
             skipped("the_ams_sdk_plays_unchanged", &why);
-            return Ok(());
+            Ok(None)
         }
-    };
+    }
+}
+
+/// An encoder of sound alone is followed by one with a picture: the SDK answers the offer that says so, as it
+/// does when AMS offers again, and shows the picture on the connection it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_follows_a_stream_that_changes() -> Result<()> {
+    let Some(page) = sample_page().await? else { return Ok(()) };
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let url = node.rtmp_url("LiveApp", "stream1");
+    let sound = Encoder::start(&url, "", &[], &["-c:a", "aac", "-ar", "48000", "-ac", "2"])?;
+    let browser = Browser::start().await?;
+    browser.open(&page.url(&node.signalling_url("LiveApp"), "stream1")).await?;
+    browser.wait_until("play_started", CALLBACK_MAX, &heard("play_started")).await?;
+    drop(sound);
+    let marker = Marker::start(MarkerOptions::to_rtmp(url))?;
+    let wide = "return document.querySelector('#remote').videoWidth === 1280";
+    browser.wait_until("the picture", CALLBACK_MAX, wide).await?;
+    browser.begin_to_measure("#remote", CALLBACK_MAX).await?;
+    browser.seen(60, CALLBACK_MAX).await?;
+    let heard = browser.run("return window.heard.filter((name) => name === 'play_started').length").await?;
+    ensure!(heard == 1, "the page began to play {heard} times");
+    ensure!(node.metric("penstock_player_ended_total", &[]).await? == 0.0, "the player was sent away");
+    browser.close().await?;
+    marker.stop()?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_plays_and_leaves() -> Result<()> {
+    let Some(page) = sample_page().await? else { return Ok(()) };
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let browser = Browser::start().await?;

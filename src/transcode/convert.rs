@@ -24,8 +24,11 @@ const PACKET_BYTES_MAX: usize = 1_000;
 
 /// A unit this near to where it is expected follows the one before without a gap.
 const GAP_MIN: Duration = Duration::from_millis(5);
-/// A gap up to this becomes silence; beyond it the times begin anew.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// A gap up to this becomes silence; beyond it the times begin anew. The silence of a gap is known only when the
+/// gap is over, so it comes late by its length, and players take that for delay of the path: after a takeover
+/// with a gap of 0.7 s Chromium's sound was 450 ms behind its picture, and 120 ms still four seconds later. A gap
+/// in the times it fills by itself.
+const SILENCE_MAX: Duration = Duration::from_millis(60);
 
 /// Why a unit was not converted. All but [`ConvertError::Unsupported`] and the making of the codecs
 /// concern one unit: it is skipped, and the next one is taken.
@@ -105,7 +108,7 @@ impl AacToOpus {
 
     /// Converts one unit; gives the packets it fills, which may be none.
     ///
-    /// A unit later than expected is preceded by silence (or, beyond a second, begins a new count);
+    /// A unit later than expected is preceded by silence (or, after a longer gap, begins a new count);
     /// one earlier than expected loses what lies before. After an error the next unit is taken.
     pub fn convert(&mut self, unit: &Unit) -> Result<Vec<Unit>, ConvertError> {
         let expected = self.clock.map(|clock| clock.expected(self.source_rate));

@@ -123,3 +123,27 @@ fn a_further_answer_changes_tracks_and_nothing_of_the_connection() {
     assert!(!world.events.contains(&(player, PlayerEvent::Ended(ExitReason::TimedOut))));
     assert!(!world.clients[0].video.is_empty());
 }
+
+#[test]
+fn a_picture_of_another_codec_is_agreed_on_before_it_is_sent() {
+    let mut world = World::new();
+    let player = world.play(Manner::default());
+    world.run(A_WHILE);
+    let before = world.clients[0].video.len();
+    // Sixteen bytes of a picture are enough for a shard, which does not decode.
+    let vp9 = media::Vp9Config { profile: 0, level: 31, bit_depth: 8, width: 320, height: 180 };
+    let vp9 = media::CodecConfig::Vp9(vp9);
+    let writer = world.media.write_track(&id("video"), &vp9, None).unwrap();
+    world.video = None;
+    world.write_picture(&writer, 0, true, 16);
+    world.run(A_WHILE);
+    assert_eq!(world.clients[0].video.len(), before, "nothing that was not agreed on");
+    let offer = offer_again(&mut world, player, true);
+    assert!(offer.sdp.contains("VP9/90000") && !offer.sdp.contains("H264"), "{}", offer.sdp);
+    answer(&mut world, player, &offer);
+    world.run(A_WHILE);
+    let client = &world.clients[0];
+    has_no_hole(&client.video);
+    let (old, new) = (client.video[0].payload_type, client.video.last().unwrap().payload_type);
+    assert!(client.video.len() > before && old != new, "{old} and {new}");
+}
