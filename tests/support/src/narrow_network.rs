@@ -80,6 +80,14 @@ impl NarrowNetwork {
         ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
     }
 
+    /// Takes the line away: whoever is inside is gone without a word.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn cut(&self) -> Result<(), NetworkError> {
+        run("ip", &["link", "set", &self.link, "down"]).map(|_| ())
+    }
+
     /// What `tc` says went over the bottleneck, and what it dropped.
     ///
     /// # Errors
