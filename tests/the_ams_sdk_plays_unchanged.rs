@@ -17,8 +17,7 @@ const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.99,
     freeze_max_ms: 200.0,
     sound_offset_max_ms: Some(40.0),
-    // One moment of the screen more than the node's own page, which says how little sound may wait.
-    glass_to_glass_median_max_ms: Some(170.0),
+    glass_to_glass_median_max_ms: Some(150.0),
     seconds_min: 20.0,
 };
 

@@ -409,6 +409,11 @@
       const isSound = (report) => report.type === "inbound-rtp" && report.kind === "audio";
       return [...(reports?.values() ?? [])].find(isSound) ?? null;
     },
+    // Whether the newest flash that was timed is within so many ms of its beep.
+    isInStep(most) {
+      const newest = this.current.summary().sound_minus_picture.list_ms.at(-1);
+      return newest !== undefined && Math.abs(newest) <= most;
+    },
     summary() {
       return this.current.summary();
     },

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use base::{Clock, SystemClock};
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -271,6 +272,17 @@ impl Browser {
     pub async fn seen(&self, count: u32, patience: Duration) -> Result<(), BrowserError> {
         let script = format!("return window.penstockMeasure.count() >= {count}");
         self.wait_until("pictures", patience, &script).await
+    }
+
+    /// Waits until a flash of the measured video and its beep are at most `ms` apart; how long it took.
+    ///
+    /// # Errors
+    /// None were within `patience`.
+    pub async fn in_step(&self, ms: f64, patience: Duration) -> Result<Duration, BrowserError> {
+        let began = SystemClock.now();
+        let script = format!("return window.penstockMeasure.isInStep({ms})");
+        self.wait_until("sound in step with its picture", patience, &script).await?;
+        Ok(SystemClock.now() - began)
     }
 
     /// What was measured so far; measuring goes on.
