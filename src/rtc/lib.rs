@@ -30,8 +30,8 @@ pub use demux::{Datagram, demux, is_rtcp};
 pub use dtls::DtlsError;
 pub use sdp::{AnswerError, Offer};
 pub use shard::{
-    AddError, Counters, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats, Shard, ShardConfig,
-    ShardError, Transmit,
+    AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats, Shard,
+    ShardConfig, ShardError, Transmit,
 };
 pub use srtp::Profile;
 

@@ -22,7 +22,7 @@ mod timers;
 mod tracks;
 
 pub use counters::{Counters, PlayerStats};
-pub use offering::{AddError, OfferAgainError, PlayerSpec};
+pub use offering::{AddError, Kinds, OfferAgainError, PlayerSpec};
 pub use outbox::Transmit;
 
 use std::collections::{HashMap, VecDeque};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use base::{AppName, StreamId};
 use parking_lot::Mutex;
@@ -46,11 +47,17 @@ type GivesWay = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// Who publishes a stream. It is the same publisher while it is the same allocation.
 #[derive(Default)]
-pub(crate) struct Holder(Mutex<Option<GivesWay>>);
+pub(crate) struct Holder {
+    gives_way: Mutex<Option<GivesWay>>,
+    /// Whose seat it took: a takeover that comes to nothing gives it back.
+    before: Weak<Self>,
+    /// Its seat was freed. Changed with the seats locked.
+    is_over: AtomicBool,
+}
 
 impl Holder {
     fn gives_way(&self) -> bool {
-        self.0.lock().as_ref().is_some_and(|gives_way| gives_way())
+        self.gives_way.lock().as_ref().is_some_and(|gives_way| gives_way())
     }
 }
 
@@ -81,7 +88,8 @@ impl Seats {
         let app_seats = apps.entry(app.clone()).or_default();
         let (app_publishers, app_players) = (app_seats.publishers, app_seats.players);
         let stream_seats = app_seats.streams.entry(stream.clone()).or_default();
-        let taken_over = stream_seats.publisher.is_some();
+        let before = stream_seats.publisher.as_ref().map(Arc::downgrade);
+        let taken_over = before.is_some();
         let mut holder = None;
         let denial = match direction {
             Direction::Publish if stream_seats.is_held() => Some(Denial::AlreadyLive),
@@ -95,7 +103,8 @@ impl Seats {
                 Some(Denial::ViewerLimit)
             }
             Direction::Publish => {
-                stream_seats.publisher = Some(Arc::clone(holder.insert(Arc::default())));
+                let next = Holder { before: before.unwrap_or_default(), ..Holder::default() };
+                stream_seats.publisher = Some(Arc::clone(holder.insert(Arc::new(next))));
                 app_seats.publishers += usize::from(!taken_over);
                 None
             }
@@ -125,9 +134,15 @@ impl Seats {
         {
             match holder {
                 Some(holder) => {
+                    holder.is_over.store(true, Ordering::Relaxed);
                     // It may have been taken over.
-                    let mine = stream_seats.publisher.take_if(|held| Arc::ptr_eq(held, holder));
-                    app_seats.publishers = app_seats.publishers.saturating_sub(usize::from(mine.is_some()));
+                    if stream_seats.publisher.take_if(|held| Arc::ptr_eq(held, holder)).is_some() {
+                        let before = holder.before.upgrade();
+                        stream_seats.publisher =
+                            before.filter(|before| !before.is_over.load(Ordering::Relaxed));
+                        let freed = usize::from(stream_seats.publisher.is_none());
+                        app_seats.publishers = app_seats.publishers.saturating_sub(freed);
+                    }
                 }
                 None => {
                     stream_seats.players = stream_seats.players.saturating_sub(1);
@@ -171,7 +186,7 @@ impl Seat {
     /// Says when a publisher's seat may be taken by another; until this is said, never.
     pub(crate) fn give_way_when(&self, gives_way: impl Fn() -> bool + Send + Sync + 'static) {
         if let Some(holder) = &self.holder {
-            *holder.0.lock() = Some(Box::new(gives_way));
+            *holder.gives_way.lock() = Some(Box::new(gives_way));
         }
     }
 }

@@ -238,11 +238,10 @@ impl Handler<End> for Stream {
     type Result = ();
 
     fn handle(&mut self, End(reason): End, ctx: &mut Self::Context) {
-        if let Some(publisher) = &self.publisher {
-            publisher.ending.end(reason);
-        }
-        // Otherwise the stream ends with its publisher.
-        if self.publisher.is_none() || self.coming {
+        // A publisher that is told now takes the stream with it. One that had ended before, and whose end is still on
+        // its way, would be waited for.
+        let told = self.publisher.as_ref().is_some_and(|publisher| publisher.ending.end(reason));
+        if !told || self.coming {
             self.finish(reason, ctx);
         }
     }

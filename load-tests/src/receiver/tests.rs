@@ -53,8 +53,7 @@ impl World {
         let spec = PlayerSpec {
             stream,
             stream_name: StreamId::new("s1").unwrap(),
-            audio: true,
-            video: true,
+            kinds: Kinds { video: true, audio: true },
             extra_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,
         };

@@ -2,8 +2,8 @@
 
 use base::limits;
 
-pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(super) const ALERT: u8 = 21;
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
 pub(super) const HANDSHAKE: u8 = 22;
 const ALERT_BYTES: usize = 2;
 const RECORD_HEADER_BYTES: usize = 13;

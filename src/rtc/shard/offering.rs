@@ -26,6 +26,15 @@ use crate::srtp::PlayoutDelay;
 /// who join in the middle of a group of pictures.
 const PLAYOUT_DELAY: PlayoutDelay = PlayoutDelay { id: PLAYOUT_DELAY_ID, least: 12, most: 1_000 };
 
+/// The kinds of media of a stream that a player is sent, if the stream has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// Pictures.
+    pub video: bool,
+    /// Sound. Its Opus track may come later than the offer.
+    pub audio: bool,
+}
+
 /// What a player wants to play.
 #[derive(Clone, Debug)]
 pub struct PlayerSpec {
@@ -33,10 +42,8 @@ pub struct PlayerSpec {
     pub stream: Arc<StreamMedia>,
     /// The stream's name: the first part of msids, and the id of its single track.
     pub stream_name: StreamId,
-    /// Send audio, if the stream has any. The Opus track may come later than the offer.
-    pub audio: bool,
-    /// Send video, if the stream has any.
-    pub video: bool,
+    /// What of it.
+    pub kinds: Kinds,
     /// Addresses this player is offered beside the shard's own.
     pub extra_addresses: Vec<SocketAddr>,
     /// Time from the offer to connected; longer: ended as timed out.
@@ -89,7 +96,7 @@ impl Shard {
         }
         // Before anything is read of it: what changes from here on is followed.
         let seen = spec.stream.changes();
-        let wanted = wanted(&spec.stream, spec.video, spec.audio)?;
+        let wanted = wanted(&spec.stream, spec.kinds)?;
 
         let stream = self.stream_of(&spec.stream, seen);
         // The key is not known before the player is there.
@@ -129,8 +136,7 @@ impl Shard {
     pub fn offer_again(
         &mut self,
         id: PlayerId,
-        audio: bool,
-        video: bool,
+        kinds: Kinds,
         now: Instant,
     ) -> Result<Offer, OfferAgainError> {
         let player = self.players.get(id.0).ok_or(OfferAgainError::NoSuchPlayer)?;
@@ -138,7 +144,7 @@ impl Shard {
             return Err(OfferAgainError::Unanswered);
         }
         let stream = self.streams.get(player.stream).ok_or(OfferAgainError::NoSuchPlayer)?;
-        let wanted = wanted(&stream.media, video, audio)?;
+        let wanted = wanted(&stream.media, kinds)?;
         let offer = self.offer(id, wanted).ok_or(OfferAgainError::NoSuchPlayer)?;
         self.sort_tracks(id, now);
         self.attach_tracks(id, now);
@@ -201,18 +207,13 @@ impl Shard {
         if player.answered {
             return Err(AnswerError::AlreadyAnswered);
         }
-        let mut answer = read_answer(sdp, &player.offered)?;
-        if let Some(first) = &player.answer {
-            // The connection is what was agreed on first; only its tracks change.
-            answer.fingerprint.clone_from(&first.fingerprint);
-            answer.ufrag.clone_from(&first.ufrag);
-        }
+        let answer = read_answer(sdp, &player.offered)?;
         player.answered = true;
         for (track, answered) in player.tracks.iter_mut().zip(&answer.media) {
-            track.payload_type = answered.payload_type;
-            track.playout_delay = answered.playout_delay.then_some(PLAYOUT_DELAY);
+            track.agree(answered.payload_type, answered.playout_delay.then_some(PLAYOUT_DELAY));
         }
-        player.answer = Some(answer);
+        // The connection is what was agreed on first; only its tracks change.
+        player.answer.get_or_insert(answer);
         self.sort_tracks(id, now);
         self.advance(id, now);
         Ok(())
@@ -234,7 +235,7 @@ impl Shard {
 }
 
 /// What of the stream is offered; an error when that is nothing.
-fn wanted(stream: &StreamMedia, video: bool, audio: bool) -> Result<Wanted, AddError> {
+fn wanted(stream: &StreamMedia, Kinds { video, audio }: Kinds) -> Result<Wanted, AddError> {
     let catalogue = stream.catalogue();
     let mut wanted = Wanted::new();
     if video {

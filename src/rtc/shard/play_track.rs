@@ -145,9 +145,23 @@ impl PlayTrack {
 
     /// Nothing sent so far is sent again: its numbers will not lead to the same packets any more.
     pub(super) fn forget_sent(&mut self) {
-        self.floor = self.next_index;
+        self.refuse_resends();
         self.stamps.forget();
+    }
+
+    /// Nothing sent so far is sent again. A frame that has begun goes on.
+    fn refuse_resends(&mut self) {
+        self.floor = self.next_index;
         self.resends.clear();
+    }
+
+    /// How the player takes the track from now on; no payload type: not at all. What was sent under another
+    /// header is not sent again: it would be another packet under the same index.
+    pub(super) fn agree(&mut self, payload_type: Option<u8>, playout_delay: Option<PlayoutDelay>) {
+        if (self.payload_type, self.playout_delay) != (payload_type, playout_delay) {
+            self.refuse_resends();
+            (self.payload_type, self.playout_delay) = (payload_type, playout_delay);
+        }
     }
 
     /// Begins a live frame, whose own time is `ticks`.

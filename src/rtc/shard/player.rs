@@ -58,7 +58,7 @@ pub(super) struct Player {
     pub(super) offered: Vec<OfferedMedia>,
     /// The newest offer has been answered.
     pub(super) answered: bool,
-    /// The answers so far: of the newest one the tracks, of the first one the connection.
+    /// The first answer: it says who the peer is, for as long as the connection lives.
     pub(super) answer: Option<Answer>,
     pub(super) dtls: DtlsPeer,
     /// Datagrams of its handshake that wait in the shard.

@@ -83,8 +83,9 @@ impl Shard {
         let Some(player) = self.players.get(id.0) else { return };
         let Some(stream) = self.streams.get(player.stream) else { return };
         let (key, catalogue) = (player.stream, stream.media.catalogue());
-        let sent: Vec<_> = player.tracks.iter().zip(&player.offered).collect();
-        let sent: Vec<_> = sent.iter().map(|(track, media)| (track.codec, media.active)).collect();
+        let sent =
+            player.tracks.iter().zip(&player.offered).map(|(track, media)| (track.codec, media.active));
+        let sent: Vec<_> = sent.collect();
         for (track, (codec, active)) in sent.into_iter().enumerate() {
             let viewer = TrackRef { player: id, track };
             match resolve(&catalogue, codec).filter(|_| active) {

@@ -20,7 +20,7 @@ fn nack(world: &mut World, lost: &[u16]) {
     nack_of(world, world.clients[0].video_ssrc, lost);
 }
 
-fn nack_of(world: &mut World, ssrc: u32, lost: &[u16]) {
+pub fn nack_of(world: &mut World, ssrc: u32, lost: &[u16]) {
     let packet = TransportLayerNack {
         sender_ssrc: 1,
         media_ssrc: ssrc,
@@ -37,7 +37,7 @@ fn pli(world: &mut World) {
 }
 
 /// Keeps what the server sent and loses what `lose` says.
-fn tap(world: &mut World, mut lose: impl FnMut(&[u8]) -> bool + 'static) -> Rc<RefCell<Vec<Vec<u8>>>> {
+pub fn tap(world: &mut World, mut lose: impl FnMut(&[u8]) -> bool + 'static) -> Rc<RefCell<Vec<Vec<u8>>>> {
     let tapped = Rc::new(RefCell::new(Vec::new()));
     let keep = Rc::clone(&tapped);
     world.lose = Box::new(move |_, datagram| {
@@ -50,11 +50,11 @@ fn tap(world: &mut World, mut lose: impl FnMut(&[u8]) -> bool + 'static) -> Rc<R
     tapped
 }
 
-fn is_video(datagram: &[u8]) -> bool {
+pub fn is_video(datagram: &[u8]) -> bool {
     matches!(datagram[1] & 0x7f, 96 | 97)
 }
 
-fn sequence(datagram: &[u8]) -> u16 {
+pub fn sequence(datagram: &[u8]) -> u16 {
     u16::from_be_bytes([datagram[2], datagram[3]])
 }
 

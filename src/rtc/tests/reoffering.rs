@@ -5,8 +5,9 @@ use std::time::Duration;
 use base::ExitReason;
 
 use super::client::{Manner, Received, frames};
+use super::recovering::{is_video, nack_of, sequence, tap};
 use super::world::{World, h264, id};
-use crate::{AnswerError, Offer, OfferAgainError, PlayerEvent, PlayerId};
+use crate::{AnswerError, Kinds, Offer, OfferAgainError, PlayerEvent, PlayerId};
 
 const A_WHILE: Duration = Duration::from_millis(300);
 
@@ -21,7 +22,7 @@ fn listener() -> (World, PlayerId) {
 }
 
 fn offer_again(world: &mut World, player: PlayerId, video: bool) -> Offer {
-    world.shard.offer_again(player, true, video, world.now).unwrap()
+    world.shard.offer_again(player, Kinds { video, audio: true }, world.now).unwrap()
 }
 
 fn answer(world: &mut World, player: PlayerId, offer: &Offer) {
@@ -102,7 +103,7 @@ fn there_is_one_offer_at_a_time_and_one_answer_to_it() {
     let (mut world, player) = listener();
     world.video = world.media.write_track(&id("video"), &h264(), None);
     let offer = offer_again(&mut world, player, true);
-    let again = world.shard.offer_again(player, true, true, world.now);
+    let again = world.shard.offer_again(player, Kinds { video: true, audio: true }, world.now);
     assert_eq!(again, Err(OfferAgainError::Unanswered));
     answer(&mut world, player, &offer);
     let text = world.clients[0].answer(&offer.sdp);
@@ -146,4 +147,40 @@ fn a_picture_of_another_codec_is_agreed_on_before_it_is_sent() {
     has_no_hole(&client.video);
     let (old, new) = (client.video[0].payload_type, client.video.last().unwrap().payload_type);
     assert!(client.video.len() > before && old != new, "{old} and {new}");
+}
+
+#[test]
+fn what_was_sent_under_another_agreement_is_not_sent_again() {
+    let mut world = World::new();
+    let player = world.play(Manner::default());
+    world.run(Duration::from_secs(1));
+    let sent: Vec<Received> = world.clients[0].video.iter().rev().take(60).cloned().collect();
+    assert!(sent.iter().any(|packet| packet.playout_delay.is_some()), "a key frame is among them");
+    // Without sound no picture waits for it, and key frames no longer say how long.
+    world.audio = None;
+    world.media.remove_track(&id("audio"));
+    let kinds = Kinds { video: true, audio: false };
+    let offer = world.shard.offer_again(player, kinds, world.now).unwrap();
+    answer(&mut world, player, &offer);
+    let tapped = tap(&mut world, |_| false);
+    let asked: Vec<u16> = sent.iter().rev().map(|packet| packet.sequence).collect();
+    let ssrc = world.clients[0].video_ssrc;
+    nack_of(&mut world, ssrc, &asked);
+    world.settle();
+    for datagram in tapped.borrow().iter().filter(|datagram| is_video(datagram)) {
+        let first = sent.iter().find(|packet| packet.sequence == sequence(datagram));
+        assert!(
+            first.is_none_or(|first| first.sealed == *datagram),
+            "index {} was used for two packets",
+            sequence(datagram)
+        );
+    }
+    // What comes from here on is sent again as ever.
+    world.run(A_WHILE);
+    let newest = world.clients[0].video.last().unwrap().clone();
+    let resent = world.shard.counters().resent;
+    nack_of(&mut world, ssrc, &[newest.sequence]);
+    world.settle();
+    assert_eq!(world.shard.counters().resent, resent + 1);
+    assert!(tapped.borrow().iter().filter(|datagram| **datagram == newest.sealed).count() == 2);
 }

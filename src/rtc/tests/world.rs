@@ -10,7 +10,7 @@ use media::h264::H264Config;
 use media::{Bell, CodecConfig, MediaBudget, OpusConfig, StreamMedia, TrackWriter, Unit};
 
 use super::client::{Client, Manner};
-use crate::{Offer, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit};
+use crate::{Kinds, Offer, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit};
 
 pub const SERVER: &str = "192.0.2.1:50000";
 pub const STEP: Duration = Duration::from_millis(1);
@@ -107,8 +107,7 @@ impl World {
         PlayerSpec {
             stream: Arc::clone(&self.media),
             stream_name: StreamId::new("s1").unwrap(),
-            audio: true,
-            video: true,
+            kinds: Kinds { video: true, audio: true },
             extra_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,
         }

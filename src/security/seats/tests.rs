@@ -37,6 +37,38 @@ fn a_seat_passes_on_only_while_its_holder_gives_way() {
 }
 
 #[test]
+fn a_takeover_that_comes_to_nothing_gives_the_seat_back() {
+    let seats = Arc::<Seats>::default();
+    let first = publish(&seats, 1).unwrap();
+    let silent = Arc::new(AtomicBool::new(true));
+    let of_first = Arc::clone(&silent);
+    first.give_way_when(move || of_first.load(Ordering::SeqCst));
+    let second = publish(&seats, 1).unwrap();
+    // The first was heard again, and the stream refused the second.
+    silent.store(false, Ordering::SeqCst);
+    drop(second);
+    assert!(seats.is_held(&app(), &stream()), "the first has its seat again");
+    assert_eq!(publish(&seats, 2).unwrap_err(), Denial::AlreadyLive);
+    drop(first);
+    assert!(seats.is_empty());
+}
+
+#[test]
+fn a_seat_does_not_go_back_to_who_is_gone() {
+    let seats = Arc::<Seats>::default();
+    let first = publish(&seats, 1).unwrap();
+    first.give_way_when(|| true);
+    let second = publish(&seats, 1).unwrap();
+    // As while it is being dropped: its seat was freed, it is still there.
+    let held = first.holder.clone();
+    drop(first);
+    drop(second);
+    drop(held);
+    assert!(seats.is_empty());
+    drop(publish(&seats, 1).unwrap());
+}
+
+#[test]
 fn of_many_that_want_a_lost_publishers_seat_one_gets_it() {
     let seats = Arc::<Seats>::default();
     let first = publish(&seats, 1).unwrap();

@@ -149,6 +149,11 @@ impl Drop for Driver {
 }
 
 impl Driver {
+    /// Whether no media waits, neither in the shard nor for the socket.
+    fn is_idle(&self) -> bool {
+        self.batch.to().is_none() && self.shard.is_idle()
+    }
+
     /// Whether there is nothing to do before something happens.
     fn may_sleep(&self) -> bool {
         let joins = self.joining.is_some() || self.shard.wants_handshake();
@@ -237,7 +242,7 @@ impl Driver {
     /// One step of a join or a handshake: when media has nothing to send, or when joins have had less
     /// than their share while it had. Returns when it was done.
     fn join_step(&mut self, queues: &mut Queues, now: Instant) -> Instant {
-        if !self.shard.is_idle() && now < self.joins_rest_until {
+        if !self.is_idle() && now < self.joins_rest_until {
             return now;
         }
         // In turns, so that neither keeps the other waiting.
@@ -273,11 +278,11 @@ impl Driver {
             Command::Enable { player, kind, enabled } => {
                 self.shard.set_enabled(player, kind, enabled, now);
             }
-            Command::Offer { player, video, audio, demand, reply } => {
+            Command::Offer { player, kinds, demand, reply } => {
                 if let Some(player) = self.players.get_mut(&player) {
                     player.demand = demand;
                 }
-                let _ = reply.send(self.shard.offer_again(player, audio, video, now));
+                let _ = reply.send(self.shard.offer_again(player, kinds, now));
             }
         }
     }
@@ -286,11 +291,10 @@ impl Driver {
         if self.players.len() >= self.shared.players_max {
             return Err(AddError::TooManyPlayers);
         }
-        let Join { media, stream, video, audio, extra_addresses, connect_max, ending, started } = join;
+        let Join { media, stream, kinds, extra_addresses, connect_max, ending, started } = join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         let of_control = Arc::clone(&media);
-        let spec =
-            PlayerSpec { stream: media, stream_name: stream, audio, video, extra_addresses, connect_max };
+        let spec = PlayerSpec { stream: media, stream_name: stream, kinds, extra_addresses, connect_max };
         let (player, offer) = self.shard.add_player(spec, now)?;
         self.players.insert(player, Player { ending: ending.clone(), started: Some(started), demand });
         self.shared.players.store(self.players.len(), Ordering::Relaxed);
@@ -309,8 +313,9 @@ impl Driver {
     }
 
     fn receive(&mut self, now: Instant) {
+        let is_idle = self.is_idle();
         let shard = &mut self.shard;
-        let max = if shard.is_idle() {
+        let max = if is_idle {
             limits::SHARD_DATAGRAMS_PER_TURN_MAX
         } else {
             limits::SHARD_DATAGRAMS_PER_BUSY_TURN_MAX

@@ -56,12 +56,14 @@ pub(super) async fn join(
         ending.end(ExitReason::Denied);
         Refusal::codec(why)
     })?;
+    if let Some(why) = policy::why_no_sound(&now) {
+        tracing::info!(%stream, %why, "a player gets no sound");
+    }
     let follow = Follow::new(catalogue, settings.h264_enabled(), sendable);
     let join = Join {
         media: grant.media,
         stream,
-        video: sendable.video.is_some(),
-        audio: sendable.audio,
+        kinds: sendable.kinds(),
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
         connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
         ending: ending.clone(),

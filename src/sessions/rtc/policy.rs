@@ -1,6 +1,7 @@
 //! What of a stream a WebRTC player can be sent.
 
 use media::{Catalogue, Codec, Kind, Way};
+use rtc::Kinds;
 
 /// The media that goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,13 @@ pub(super) struct Sendable {
     pub video: Option<Codec>,
     /// Sound goes out, as Opus.
     pub audio: bool,
+}
+
+impl Sendable {
+    /// The kinds of it.
+    pub(super) const fn kinds(self) -> Kinds {
+        Kinds { video: self.video.is_some(), audio: self.audio }
+    }
 }
 
 /// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say.
@@ -27,9 +35,7 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Send
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match media::webrtc_way(audio) {
             Way::Pass | Way::Transcode(_) => sendable.audio = true,
-            Way::Refuse(why) if sendable.video.is_some() => {
-                tracing::info!(track = %audio.id, %why, "a player gets no sound");
-            }
+            Way::Refuse(_) if sendable.video.is_some() => {}
             Way::Refuse(why) => return Err(format!("the stream's audio: {why}")),
         }
     }
@@ -37,4 +43,12 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Send
         return Err("the stream has neither picture nor sound".to_owned());
     }
     Ok(sendable)
+}
+
+/// Why a stream's sound is left out, if it is.
+pub(super) fn why_no_sound(catalogue: &Catalogue) -> Option<String> {
+    match media::webrtc_way(catalogue.source(Kind::Audio)?) {
+        Way::Pass | Way::Transcode(_) => None,
+        Way::Refuse(why) => Some(why),
+    }
 }

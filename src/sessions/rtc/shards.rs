@@ -9,7 +9,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use base::{Clock, ExitReason, Randomness, StreamId, limits};
 use media::{Bell, Codec, DemandGuard, Kind, StreamMedia};
 use parking_lot::Mutex;
-use rtc::{AddError, AnswerError, Offer, OfferAgainError, PlayerId};
+use rtc::{AddError, AnswerError, Kinds, Offer, OfferAgainError, PlayerId};
 use streams::Ending;
 use tokio::sync::{mpsc, oneshot};
 
@@ -81,10 +81,8 @@ pub struct Join {
     pub media: Arc<StreamMedia>,
     /// The stream's name, for track labels.
     pub stream: StreamId,
-    /// Send video.
-    pub video: bool,
-    /// Send audio (as Opus).
-    pub audio: bool,
+    /// What of it (sound as Opus).
+    pub kinds: Kinds,
     /// Addresses offered to this player beside the shard's own.
     pub extra_addresses: Vec<IpAddr>,
     /// Time from the offer to connected.
@@ -141,8 +139,7 @@ pub(super) enum Command {
     },
     Offer {
         player: PlayerId,
-        video: bool,
-        audio: bool,
+        kinds: Kinds,
         /// The player's from now on.
         demand: Option<DemandGuard>,
         reply: oneshot::Sender<Result<Offer, OfferAgainError>>,
@@ -171,6 +168,15 @@ pub(super) struct Shared {
     pub coming: AtomicUsize,
     pub players_max: usize,
     arbiter: ArbiterHandle,
+}
+
+impl Shared {
+    /// Gives the loop an offer or an answer to deal with; `None`: it had no place for it in time, or is gone. A
+    /// change of a large stream concerns all its players at once, and each has one of either at the most.
+    async fn take(&self, command: Command) -> Option<()> {
+        let sent = tokio::time::timeout(limits::OFFER_ANSWER_MAX, self.commands.send(command));
+        sent.await.ok()?.ok()
+    }
 }
 
 /// The shards of the node.
@@ -271,7 +277,7 @@ impl ShardHandle {
 
     /// Adds a player: its offer, the hand on it, and what keeps it (dropped, the player goes).
     pub async fn join(self, join: Join) -> Result<(Offer, PlayerControl, PlayerAttachment), JoinError> {
-        let demand = join.audio.then(|| join.media.want(Codec::Opus));
+        let demand = join.kinds.audio.then(|| join.media.want(Codec::Opus));
         let (reply, answer) = oneshot::channel();
         let joins = self.place.0.joins.clone();
         joins.try_send(Joining { join, demand, reply, _place: self.place }).map_err(|error| match error {
@@ -297,21 +303,19 @@ pub struct PlayerControl {
 
 impl PlayerControl {
     /// Has the shard offer the player again what its stream has now.
-    pub(super) async fn offer_again(&self, video: bool, audio: bool) -> Result<Offer, OfferError> {
-        let demand = audio.then(|| self.media.want(Codec::Opus));
+    pub(super) async fn offer_again(&self, kinds: Kinds) -> Result<Offer, OfferError> {
+        let demand = kinds.audio.then(|| self.media.want(Codec::Opus));
         let (reply, offer) = oneshot::channel();
-        let command = Command::Offer { player: self.player, video, audio, demand, reply };
-        self.shard.commands.try_send(command).map_err(|_| OfferError::Overloaded)?;
+        let command = Command::Offer { player: self.player, kinds, demand, reply };
+        self.shard.take(command).await.ok_or(OfferError::Overloaded)?;
         Ok(offer.await.map_err(|_| OfferError::Overloaded)??)
     }
 
     /// Gives the player's answer to the shard.
     pub async fn answer(&self, sdp: String) -> Result<(), TakeAnswerError> {
         let (reply, answer) = oneshot::channel();
-        self.shard
-            .commands
-            .try_send(Command::Answer { player: self.player, sdp, reply })
-            .map_err(|_| TakeAnswerError::Overloaded)?;
+        let command = Command::Answer { player: self.player, sdp, reply };
+        self.shard.take(command).await.ok_or(TakeAnswerError::Overloaded)?;
         Ok(answer.await.map_err(|_| TakeAnswerError::Overloaded)??)
     }
 

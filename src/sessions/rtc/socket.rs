@@ -175,7 +175,7 @@ impl ShardSocket {
     }
 
     /// Sends the first of the batch, and those behind it that leave the same way, with one system call
-    /// where the kernel can. `WouldBlock`: try again when [`ShardSocket::writable`]; what was not sent
+    /// where the kernel can; else a part of the first, and the rest is for the next call. `WouldBlock`: try again when [`ShardSocket::writable`]; what was not sent
     /// is still in the batch. Other errors concern the first send only (no route, say) and are the
     /// caller's to count and skip.
     pub fn send(&mut self, batch: &mut SendBatch) -> io::Result<()> {
@@ -214,30 +214,28 @@ impl Family {
         }
     }
 
-    /// Sends the first of the batch alone.
+    /// Sends of the first of the batch what one call may carry.
     fn send_first(&self, batch: &mut SendBatch) -> io::Result<()> {
-        let Some(to) = batch.to() else { return Ok(()) };
-        while let Some((transmit, left)) = batch.first().filter(|(transmit, _)| transmit.to == to) {
-            let per_call = self.bytes_per_call(transmit.segment_size, left.len());
-            let part = left.get(..per_call.max(1)).unwrap_or(left);
-            let transmit = Transmit {
-                destination: to,
-                ecn: None,
-                contents: part,
-                segment_size: transmit.segment_size.filter(|size| *size < part.len()),
-                src_ip: transmit.from,
-            };
-            let bytes = part.len();
-            let result =
-                self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit));
-            match result {
-                Ok(()) => batch.sent(bytes),
-                // The driver cannot segment: it was switched off just now, so one datagram a call.
-                Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => {}
-                Err(error) => return Err(error),
+        let Some((transmit, left)) = batch.first() else { return Ok(()) };
+        let per_call = self.bytes_per_call(transmit.segment_size, left.len());
+        let part = left.get(..per_call.max(1)).unwrap_or(left);
+        let transmit = Transmit {
+            destination: transmit.to,
+            ecn: None,
+            contents: part,
+            segment_size: transmit.segment_size.filter(|size| *size < part.len()),
+            src_ip: transmit.from,
+        };
+        let bytes = part.len();
+        match self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit)) {
+            Ok(()) => {
+                batch.sent(bytes);
+                Ok(())
             }
+            // The driver cannot segment: it was switched off just now, so one datagram a call from here on.
+            Err(_) if transmit.segment_size.is_some() && self.state.max_gso_segments() == 1 => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 

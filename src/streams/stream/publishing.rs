@@ -1,7 +1,6 @@
 //! How a publisher gets a stream, loses it, and passes it on.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use actix::prelude::*;
 use base::ExitReason;
@@ -38,14 +37,11 @@ impl Handler<BeginPublish> for Stream {
 
     fn handle(&mut self, begin: BeginPublish, ctx: &mut Self::Context) -> Self::Result {
         // The gate has asked the same; the lost one may have spoken again since.
-        let over = match self.tenure.as_ref().map(|tenure| tenure.gives_way()) {
-            _ if self.ending || self.coming => {
-                return Box::pin(actix::fut::ready(Err(PublishError::AlreadyLive)));
-            }
-            Some(None) => return Box::pin(actix::fut::ready(Err(PublishError::AlreadyLive))),
-            Some(Some(why)) => Some(why),
-            None => None,
-        };
+        let over = self.tenure.as_ref().map(|tenure| tenure.gives_way());
+        if self.ending || self.coming || over == Some(None) {
+            return Box::pin(actix::fut::ready(Err(PublishError::AlreadyLive)));
+        }
+        let over = over.flatten();
         self.coming = true;
         self.stop_waiting(ctx);
         let (broadcasts, app, id) = (self.services.broadcasts.clone(), self.app.clone(), self.id.clone());
@@ -65,6 +61,7 @@ impl Handler<BeginPublish> for Stream {
                 return Err(PublishError::StoreUnavailable);
             }
             if stream.ending {
+                stream.give_back(permit);
                 return Err(PublishError::AlreadyLive);
             }
             Ok(stream.begin(permit, began, over))
@@ -112,11 +109,20 @@ impl Stream {
 
     /// The store did not take a publisher's start. Whoever had the stream before has it still.
     fn not_begun(&mut self, permit: Permit, ctx: &mut Context<Self>) {
-        if self.tenure.is_none() {
-            self.guard.edit(|note| note.permit = Some(permit));
+        let is_first = self.tenure.is_none();
+        self.give_back(permit);
+        if is_first {
             self.finish(ExitReason::Failed, ctx);
         } else if self.publisher.is_none() {
             self.wait_for_publisher(ExitReason::Failed, ctx);
+        }
+    }
+
+    /// The seat of a publisher that did not begin: the stream's own when nobody had it before, so that it is free
+    /// only once the stream's end is recorded; else it goes back to whoever had it.
+    fn give_back(&mut self, permit: Permit) {
+        if self.tenure.is_none() {
+            self.guard.edit(|note| note.permit = Some(permit));
         }
     }
 
@@ -129,8 +135,7 @@ impl Stream {
         if self.publisher.take_if(|held| held.ending.is(&end.ending)).is_none() {
             return;
         }
-        let has_begun = self.birth.playable.load(Ordering::Acquire);
-        if self.coming || has_begun && may_come_back(reason) {
+        if self.coming || self.is_playable() && may_come_back(reason) {
             self.wait_for_publisher(reason, ctx);
         } else {
             self.finish(reason, ctx);

@@ -93,7 +93,7 @@ async fn a_waiting_stream_can_be_stopped_and_drained() {
 }
 
 #[actix_rt::test]
-async fn a_publisher_that_panics_is_waited_for_too() {
+async fn a_publisher_that_failed_is_waited_for_too() {
     let node = node(LONG).await;
     let publisher = node.live().await;
     let player = node.play().await.unwrap();

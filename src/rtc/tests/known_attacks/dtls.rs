@@ -6,10 +6,10 @@ use base::{ExitReason, limits};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile as Srtp;
 
 use super::lives_undisturbed;
-use crate::PlayerEvent;
 use crate::tests::client::Manner;
 use crate::tests::forger::Forger;
-use crate::tests::world::World;
+use crate::tests::world::{World, next_send};
+use crate::{Datagram, PlayerEvent, demux};
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
@@ -298,6 +298,9 @@ fn renegotiation_by_who_has_the_keys_is_not_answered() {
         let fragment = fragment(CLIENT_HELLO, number, [length, 0, length], &hello);
         let sealed = sealed_as(&mut world, HANDSHAKE, &forgery, &fragment);
         world.deliver(0, sealed);
+    }
+    while let Some((_, answer)) = next_send(&mut world.shard, world.now) {
+        assert!(!matches!(demux(&answer), Datagram::Dtls), "an answer: {answer:?}");
     }
     lives_undisturbed(&mut world);
 }

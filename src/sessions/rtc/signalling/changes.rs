@@ -66,7 +66,7 @@ impl Signalling {
             }
         };
         playing.answered.send_replace(false);
-        let offer = async move { control.offer_again(sendable.video.is_some(), sendable.audio).await };
+        let offer = async move { control.offer_again(sendable.kinds()).await };
         ctx.spawn(offer.into_actor(self).map(move |outcome, session, ctx| match outcome {
             Ok(offer) => {
                 let Some(playing) = session.plays.get(&stream).filter(|playing| playing.ending.is(&ending))
