@@ -22,7 +22,7 @@ use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use transcode::{AudioPool, AudioTranscoders};
+use transcode::{AudioPool, AudioTranscoders, Making};
 
 use crate::listeners::{Listeners, port};
 use crate::machine;
@@ -104,7 +104,14 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let gate =
         Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
     let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
-    let readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
+    let making = Making::new(
+        config.transcode.ffmpeg.clone(),
+        config.webrtc.b_frames,
+        machine::shards(config.limits.video_transcoders).into(),
+        Arc::clone(&clock),
+    );
+    let mut readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
+    readers.extend(making.factories());
     let media = MediaBudget::new(config.limits.media_memory_mb.saturating_mul(1024 * 1024));
     show_media_budget(&metrics, &media);
     let statistics = LiveStatistics::default();

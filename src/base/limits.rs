@@ -242,6 +242,26 @@ pub const AUDIO_UNITS_PER_JOB_MAX: usize = 16;
 pub const AAC_FRAME_BYTES_MAX: usize = 8_191;
 /// A transcoder that nobody wants for this long ends.
 pub const TRANSCODER_IDLE_MAX: Duration = Duration::from_secs(5);
+/// Streams of one node whose sound is transcoded by another program. More: their players get no sound.
+pub const SOUND_CHILDREN_MAX: usize = 64;
+/// How long a transcoding program may take nothing, or give nothing for what it took. Longer: it is started anew.
+pub const CHILD_STALL_MAX: Duration = Duration::from_secs(5);
+/// Units a transcoding program may have taken since it last gave something, when that has been a while.
+pub const CHILD_UNITS_INSIDE_MAX: u64 = 60;
+/// How long a transcoding program may take to catch up with its source. Longer: the machine is too slow for it.
+pub const CHILD_CATCH_UP_MAX: Duration = Duration::from_secs(12);
+/// How far transcoded pictures may be behind their source. Further: the machine is too slow for it.
+pub const PICTURE_LAG_MAX: Duration = Duration::from_secs(3);
+/// A transcoding program that ran for this long ran well: its next failure counts as the first.
+pub const CHILD_STEADY_MIN: Duration = Duration::from_secs(30);
+/// Failures in a row after which players are refused, and for how long until it is tried again.
+pub const CHILD_FAILURES_MAX: u32 = 3;
+/// See [`CHILD_FAILURES_MAX`].
+pub const CHILD_REST: Duration = Duration::from_secs(30);
+/// Pause after the first failure of a transcoding program; after further ones as many times that.
+pub const CHILD_RESTART_MIN: Duration = Duration::from_millis(300);
+/// How long a player may wait for what has to be transcoded for it. Longer: refused.
+pub const TRANSCODED_WAIT_MAX: Duration = Duration::from_secs(12);
 
 // -- metadata plane
 

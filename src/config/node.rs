@@ -34,6 +34,8 @@ pub struct NodeConfig {
     pub publish: PublishConfig,
     /// Playing by WebRTC.
     pub webrtc: WebrtcConfig,
+    /// Transcoding by other programs.
+    pub transcode: TranscodeConfig,
     /// Folders.
     pub data: DataConfig,
     /// Log lines, on standard error.
@@ -142,11 +144,40 @@ pub struct WebrtcConfig {
     /// IP addresses that players are told to send to, in the order of preference. Needed behind NAT and
     /// in containers. Empty: the machine's own addresses.
     pub public_addresses: Vec<IpAddr>,
+    /// What becomes of H.264 with B-frames, which WebRTC cannot show: "transcode" it, once per stream and
+    /// while somebody watches; "refuse" its players; or "drop" the B-frames, which costs nothing, is not
+    /// smooth, and may leave traces in the picture.
+    pub b_frames: BFrames,
 }
 
 impl Default for WebrtcConfig {
     fn default() -> Self {
-        Self { udp_port_base: 50_000, shards: 0, public_addresses: Vec::new() }
+        Self { udp_port_base: 50_000, shards: 0, public_addresses: Vec::new(), b_frames: BFrames::Transcode }
+    }
+}
+
+/// What becomes of B-frames on their way to WebRTC players.
+#[expect(missing_docs, reason = "the schema would no longer be a plain list of words")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BFrames {
+    Transcode,
+    Refuse,
+    Drop,
+}
+
+/// See [`NodeConfig::transcode`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TranscodeConfig {
+    /// The ffmpeg program that transcodes what this node cannot by itself: a path, or a name to be found on PATH.
+    #[schemars(length(min = 1))]
+    pub ffmpeg: PathBuf,
+}
+
+impl Default for TranscodeConfig {
+    fn default() -> Self {
+        Self { ffmpeg: "ffmpeg".into() }
     }
 }
 
@@ -267,6 +298,10 @@ pub struct LimitsConfig {
     /// publishers are refused; at 100 % the largest streams lose the oldest of what is kept.
     #[schemars(range(min = 64, max = 1_048_576))]
     pub media_memory_mb: usize,
+    /// Streams whose pictures are transcoded at once; each takes a fifth to half of a core at 720p30. Players
+    /// of more are refused with the reason. 0: one per processor core.
+    #[schemars(range(max = 1024))]
+    pub video_transcoders: u16,
 }
 
 impl Default for LimitsConfig {
@@ -285,6 +320,7 @@ impl Default for LimitsConfig {
             shard_busy_percent: limits::SHARD_BUSY_PERCENT_MAX,
             shard_late_ms: limits::SHARD_LATE_MS_MAX,
             media_memory_mb: limits::MEDIA_MEMORY_MIB_MAX,
+            video_transcoders: 0,
         }
     }
 }

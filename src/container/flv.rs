@@ -1,12 +1,16 @@
-//! FLV tag bodies: what stands in an RTMP audio (8) or video (9) message.
+//! FLV: tag bodies, which are also what stands in an RTMP audio (8) or video (9) message, and files of them.
 
 mod audio;
 mod codec;
 mod enhanced;
+mod file;
 mod video;
 
 pub use audio::{AudioBody, AudioTag};
 pub use codec::CodecName;
+pub use file::{
+    FILE_HEADER_BYTES, FlvWriter, NotFlv, TAG_HEADER_BYTES, TAG_TRAILER_BYTES, TagHeader, check_file_header,
+};
 pub use video::{FrameType, VideoBody, VideoTag};
 
 use bytes::{Buf, Bytes};

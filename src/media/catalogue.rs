@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use base::TrackId;
 
-use crate::codec::{CodecConfig, Kind};
+use crate::codec::{Codec, CodecConfig, Kind};
 use crate::track::Track;
+use crate::way::{Conversion, Way, webrtc_way};
 
 /// One track in a catalogue.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct TrackInfo {
     pub reorders: bool,
     /// `None` for a track the source sent; the track it was made from otherwise.
     pub derived_from: Option<TrackId>,
+    /// Why what players need is not made from it, in words; `None` while it is made, or nobody needs it.
+    pub unmade: Option<Arc<str>>,
     /// The track itself.
     pub track: Arc<Track>,
 }
@@ -51,8 +54,29 @@ impl Catalogue {
         self.tracks.iter().find(|info| info.kind() == kind && info.derived_from.is_none())
     }
 
-    /// The first track of that codec, sent or derived.
-    pub fn with_codec(&self, codec: crate::Codec) -> Option<&TrackInfo> {
-        self.tracks.iter().find(|info| info.config.codec() == codec)
+    /// The track WebRTC players are sent of that kind: the source's own where it passes, else what was
+    /// made from it. `None`: there is nothing of the kind, it is refused, or it is not made yet.
+    pub fn for_webrtc(&self, kind: Kind) -> Option<&TrackInfo> {
+        let source = self.source(kind)?;
+        match webrtc_way(source) {
+            Way::Pass => Some(source),
+            Way::Transcode(conversion) => self.derived(conversion.codec()),
+            Way::Refuse(_) => None,
+        }
+    }
+
+    /// The track Opus is made from: the source's AAC, or what an ffmpeg made of it.
+    pub fn opus_source(&self) -> Option<&TrackInfo> {
+        let source = self.source(Kind::Audio)?;
+        match webrtc_way(source) {
+            Way::Transcode(Conversion::OpusInProcess) => Some(source),
+            Way::Transcode(Conversion::PlainAacThenOpus) => self.derived(Codec::Aac),
+            _ => None,
+        }
+    }
+
+    /// The track of that codec that was made from another.
+    pub fn derived(&self, codec: Codec) -> Option<&TrackInfo> {
+        self.tracks.iter().find(|info| info.derived_from.is_some() && info.config.codec() == codec)
     }
 }

@@ -1,7 +1,8 @@
 //! A stream's media: its catalogue, its demands, and the wake-ups for both.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::{TrackId, limits};
 use parking_lot::Mutex;
@@ -11,21 +12,15 @@ use crate::bell::{Bell, Bells};
 use crate::budget::MediaBudget;
 use crate::catalogue::{Catalogue, TrackInfo};
 use crate::clock::{StreamClock, StreamPosition};
-use crate::codec::{Codec, CodecConfig};
+use crate::codec::CodecConfig;
 use crate::track::{Track, TrackWriter};
-
-/// How many readers want a codec that the source does not send.
-#[derive(Debug, Default)]
-struct Wanted {
-    opus: AtomicUsize,
-}
 
 /// What readers of a stream want that its source may not send; whoever makes derived tracks
 /// (`transcode`) follows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Readers that need Opus.
-    pub opus: usize,
+    /// WebRTC players, who need what the codec table says.
+    pub webrtc: usize,
 }
 
 /// The media of one stream, shared by its writer, its readers and the actors that own it.
@@ -38,11 +33,11 @@ pub struct StreamMedia {
     /// Grows with every change of the catalogue and at the end: what a reader of many streams looks at.
     changes: AtomicU64,
     bells: Bells,
-    wanted: Wanted,
     demand: watch::Sender<Demand>,
     closed: watch::Sender<bool>,
     /// Bytes its publishers sent.
     received: AtomicU64,
+    picture_lag_us: AtomicU64,
     budget: Arc<MediaBudget>,
     clock: Arc<StreamClock>,
 }
@@ -55,10 +50,10 @@ impl StreamMedia {
             change: Mutex::new(()),
             changes: AtomicU64::new(0),
             bells: Bells::default(),
-            wanted: Wanted::default(),
             demand: watch::Sender::new(Demand::default()),
             closed: watch::Sender::new(false),
             received: AtomicU64::new(0),
+            picture_lag_us: AtomicU64::new(0),
             budget: Arc::clone(budget),
             clock: Arc::default(),
         })
@@ -137,6 +132,7 @@ impl StreamMedia {
                     generation: 1,
                     reorders: false,
                     derived_from: derived_from.cloned(),
+                    unmade: None,
                     track,
                 };
                 match held {
@@ -159,6 +155,29 @@ impl StreamMedia {
             info.reorders = true;
             self.publish(next);
         }
+    }
+
+    /// Says why what players need is not made from a track, or that it is or will be (`None`).
+    pub fn say_unmade(&self, id: &TrackId, why: Option<&str>) {
+        let _one_at_a_time = self.change.lock();
+        let mut next = (*self.catalogue()).clone();
+        if let Some(info) =
+            next.tracks.iter_mut().find(|info| info.id == *id && info.unmade.as_deref() != why)
+        {
+            info.unmade = why.map(Into::into);
+            self.publish(next);
+        }
+    }
+
+    /// How much later than the source's own the pictures are that WebRTC players get; their sound is held
+    /// back by as much. Zero while the source's own are sent.
+    pub fn picture_lag(&self) -> Duration {
+        Duration::from_micros(self.picture_lag_us.load(Ordering::Relaxed))
+    }
+
+    /// To be told by who makes pictures for WebRTC players.
+    pub fn set_picture_lag(&self, lag: Duration) {
+        self.picture_lag_us.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Where the stream's clock stands; `None` before its source's first unit.
@@ -214,28 +233,15 @@ impl StreamMedia {
         let _ended = closed.wait_for(|closed| *closed).await;
     }
 
-    /// Says that a reader needs `codec`, for as long as the guard lives.
-    pub fn want(self: &Arc<Self>, codec: Codec) -> DemandGuard {
-        self.count(codec, |wanted| {
-            wanted.fetch_add(1, Ordering::AcqRel);
-        });
-        DemandGuard { media: Arc::clone(self), codec }
+    /// Says that a WebRTC player needs what can be sent to it, for as long as the guard lives.
+    pub fn want_for_webrtc(self: &Arc<Self>) -> DemandGuard {
+        self.demand.send_modify(|demand| demand.webrtc += 1);
+        DemandGuard { media: Arc::clone(self) }
     }
 
     /// What readers want now, and how it changes.
     pub fn demand(&self) -> watch::Receiver<Demand> {
         self.demand.subscribe()
-    }
-
-    fn count(&self, codec: Codec, change: impl FnOnce(&AtomicUsize)) {
-        // Only Opus is ever made from something else; wanting another codec starts nothing.
-        if codec == Codec::Opus {
-            change(&self.wanted.opus);
-        }
-        self.demand.send_if_modified(|demand| {
-            let now = Demand { opus: self.wanted.opus.load(Ordering::Acquire) };
-            std::mem::replace(demand, now) != now
-        });
     }
 
     fn publish(&self, mut next: Catalogue) {
@@ -250,18 +256,15 @@ impl StreamMedia {
     }
 }
 
-/// A reader's wish for a codec; dropped, the wish ends.
+/// A player's wish for what it can be sent; dropped, the wish ends.
 #[derive(Debug)]
 pub struct DemandGuard {
     media: Arc<StreamMedia>,
-    codec: Codec,
 }
 
 impl Drop for DemandGuard {
     fn drop(&mut self) {
-        self.media.count(self.codec, |wanted| {
-            wanted.fetch_sub(1, Ordering::AcqRel);
-        });
+        self.media.demand.send_modify(|demand| demand.webrtc -= 1);
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use crate::catalogue::TrackInfo;
-use crate::codec::CodecConfig;
+use crate::codec::{Codec, CodecConfig};
 
 /// What becomes of a track.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +26,31 @@ pub enum Way {
 pub enum Conversion {
     /// Opus, on the pool of audio threads.
     OpusInProcess,
+    /// AAC-LC by an ffmpeg of its own, and Opus from that.
+    PlainAacThenOpus,
+    /// H.264 whose pictures come in the order they are shown in, by an ffmpeg of its own (or what the
+    /// node's setting `webrtc.b_frames` says instead).
+    PicturesInOrder,
+}
+
+impl Conversion {
+    /// What players get.
+    pub const fn codec(self) -> Codec {
+        match self {
+            Self::OpusInProcess | Self::PlainAacThenOpus => Codec::Opus,
+            Self::PicturesInOrder => Codec::H264,
+        }
+    }
 }
 
 impl fmt::Display for Conversion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::OpusInProcess => "transcode to Opus, in process",
+            Self::PlainAacThenOpus => "transcode to AAC-LC by ffmpeg, and to Opus in process",
+            Self::PicturesInOrder => {
+                "transcode to H.264 without B-frames by ffmpeg (`webrtc.b_frames`: or refuse, or drop)"
+            }
         })
     }
 }
@@ -53,14 +72,14 @@ enum Rule {
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     Row { source: "H.264 without B-frames", fits: |info| h264(info) && !info.reorders, webrtc: Rule::Pass },
-    Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Refuse(b_frames) },
+    Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Transcode(Conversion::PicturesInOrder) },
     Row { source: "HEVC", fits: |info| matches!(info.config, CodecConfig::Hevc(_)), webrtc: Rule::Refuse(hevc) },
     Row { source: "AV1", fits: |info| matches!(info.config, CodecConfig::Av1(_)), webrtc: Rule::Pass },
     Row { source: "VP9", fits: |info| matches!(info.config, CodecConfig::Vp9(_)), webrtc: Rule::Pass },
     Row { source: "Opus, mono or stereo", fits: |info| opus_channels(info).is_some_and(|channels| channels <= 2), webrtc: Rule::Pass },
     Row { source: "Opus with more channels", fits: |info| opus_channels(info).is_some(), webrtc: Rule::Refuse(surround_opus) },
     Row { source: "AAC-LC, mono or stereo, 44.1 or 48 kHz", fits: plain_aac, webrtc: Rule::Transcode(Conversion::OpusInProcess) },
-    Row { source: "other AAC", fits: aac, webrtc: Rule::Refuse(odd_aac) },
+    Row { source: "other AAC", fits: aac, webrtc: Rule::Transcode(Conversion::PlainAacThenOpus) },
 ];
 
 fn h264(info: &TrackInfo) -> bool {
@@ -82,12 +101,6 @@ fn plain_aac(info: &TrackInfo) -> bool {
     matches!(&info.config, CodecConfig::Aac(aac) if aac.webrtc_support().is_ok())
 }
 
-// RTP carries pictures in decoding order and browsers show them in that order.
-fn b_frames(_: &TrackInfo) -> String {
-    "H.264 with B-frames, which WebRTC cannot show; switch B-frames off in the encoder (bf=0, or tune zerolatency)"
-        .to_owned()
-}
-
 // Chromium decodes it with the machine's hardware only, and few machines have the part.
 fn hevc(_: &TrackInfo) -> String {
     "HEVC, which browsers do not take over WebRTC; use H.264, AV1 or VP9".to_owned()
@@ -96,14 +109,6 @@ fn hevc(_: &TrackInfo) -> String {
 fn surround_opus(info: &TrackInfo) -> String {
     let channels = opus_channels(info).unwrap_or_default();
     format!("Opus with {channels} channels is not supported for WebRTC players; use mono or stereo")
-}
-
-fn odd_aac(info: &TrackInfo) -> String {
-    match &info.config {
-        CodecConfig::Aac(aac) => aac.webrtc_support().err().map(|why| why.to_string()),
-        _ => None,
-    }
-    .unwrap_or_default()
 }
 
 /// What becomes of a track on its way to WebRTC players.

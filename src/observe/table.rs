@@ -109,6 +109,10 @@ metrics_table! {
         "Audio units dropped because the transcoding pool was full.";
     gauge transcoders() = "penstock_transcoders", "transcoders",
         "Audio transcoders running now.";
+    gauge children(kind) = "penstock_transcoding_programs", "programs",
+        "Programs that transcode what this node cannot by itself, running now, by kind of track.";
+    counter child_failures(kind) = "penstock_transcoding_program_failures_total", "failures",
+        "Times such a program failed, or was not started for want of room, by kind of track.";
 
     gauge http_connections() = "penstock_http_connections", "connections",
         "HTTP and HTTPS connections open now, those that became signalling sockets included.";

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base::{MediaTime, TrackId, limits};
 use media::{
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use crate::convert::{AacToOpus, ConvertError};
-use crate::pace::Pace;
+use crate::pace::{Hold, Pace};
 use crate::pool::AudioPool;
 
 /// The name of the track made from a stream's AAC.
@@ -75,6 +75,8 @@ async fn run(media: Arc<StreamMedia>, pool: AudioPool, make: Make) {
             writer,
             newest: None,
             pace: Pace::default(),
+            source_pace: Pace::default(),
+            hold: Hold::default(),
             bell,
         };
         let end = transcoder.run(&mut waiting.demand).await;
@@ -115,21 +117,18 @@ impl Waiting {
     /// `None` when the stream is closed.
     async fn for_work(&mut self, media: &StreamMedia) -> Option<(TrackInfo, Arc<AacConfig>)> {
         loop {
-            let wanted = self.demand.borrow_and_update().opus > 0;
+            let wanted = self.demand.borrow_and_update().webrtc > 0;
             let catalogue = Arc::clone(&self.catalogue.borrow_and_update());
             if media.is_closed() {
                 return None;
             }
-            if let Some(info) = catalogue.source(Kind::Audio)
+            if let Some(info) = catalogue.opus_source()
                 && let CodecConfig::Aac(config) = &info.config
                 && wanted
                 && self.refused.as_ref() != Some(config)
                 && self.full_at != Some(catalogue.version)
             {
-                match config.webrtc_support() {
-                    Ok(()) => return Some((info.clone(), Arc::clone(config))),
-                    Err(why) => self.refuse(config, &why),
-                }
+                return Some((info.clone(), Arc::clone(config)));
             }
             tokio::select! {
                 () = media.closed() => return None,
@@ -184,6 +183,9 @@ struct Transcoder<'a> {
     /// The newest packet written.
     newest: Option<MediaTime>,
     pace: Pace,
+    /// The pace of the source's own sound, and how far behind it what is made of it has to stay.
+    source_pace: Pace,
+    hold: Hold,
     bell: Bell,
 }
 
@@ -191,7 +193,7 @@ impl Transcoder<'_> {
     async fn run(mut self, demand: &mut watch::Receiver<Demand>) -> End {
         let mut idle: Option<Pin<Box<Sleep>>> = None;
         loop {
-            match demand.borrow_and_update().opus {
+            match demand.borrow_and_update().webrtc {
                 0 if idle.is_none() => idle = Some(Box::pin(tokio::time::sleep(limits::TRANSCODER_IDLE_MAX))),
                 0 => {}
                 _ => idle = None,
@@ -247,6 +249,9 @@ impl Transcoder<'_> {
     fn reconfigure(&mut self, generation: u32) -> Result<bool, End> {
         let catalogue = self.media.catalogue();
         let info = catalogue.track(&self.source).ok_or(End::Source)?;
+        if !catalogue.opus_source().is_some_and(|source| source.id == info.id) {
+            return Err(End::Source);
+        }
         if info.generation != generation {
             return Ok(false);
         }
@@ -254,9 +259,6 @@ impl Transcoder<'_> {
         self.converter = None;
         self.generation = generation;
         self.config = Arc::clone(config);
-        if let Err(why) = config.webrtc_support() {
-            return Err(End::Unsupported(Arc::clone(config), why.into()));
-        }
         let opus = CodecConfig::Opus(OpusConfig { channels: config.channels });
         self.writer = self.media.write_track(self.id, &opus, Some(&self.source)).ok_or(End::Closed)?;
         Ok(true)
@@ -287,7 +289,7 @@ impl Transcoder<'_> {
             match outcome {
                 Ok(packets) => {
                     for packet in packets {
-                        let due = self.pace.due(packet.dts, packet.arrived);
+                        let due = self.due(&packet);
                         tokio::time::sleep_until(due.into()).await;
                         self.write(packet)?;
                     }
@@ -296,6 +298,23 @@ impl Transcoder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// When a packet is to be handed on: at an even pace, and not before the pictures it belongs to.
+    fn due(&mut self, packet: &Unit) -> Instant {
+        let even = self.pace.due(packet.dts, packet.arrived);
+        let came = self.came(packet);
+        let source = self.source_pace.due(packet.dts, came);
+        even.max(source + self.hold.towards(self.media.picture_lag()))
+    }
+
+    /// When the sound of a packet came from the source: earlier than the packet, where another program
+    /// stands between.
+    fn came(&self, packet: &Unit) -> Instant {
+        let catalogue = self.media.catalogue();
+        let source = catalogue.source(Kind::Audio).map(|info| info.track.frames());
+        let unit = source.and_then(|frames| frames.get(frames.at_or_after(packet.dts)));
+        unit.map_or(packet.arrived, |unit| unit.arrived.min(packet.arrived))
     }
 
     fn write(&mut self, packet: Unit) -> Result<(), End> {

@@ -24,10 +24,10 @@ pub(crate) struct Pace {
 
 /// The greatest of the values of the last [`WINDOW`]: what stands here is falling.
 #[derive(Debug, Default)]
-struct Extreme(VecDeque<(Instant, i64)>);
+pub(crate) struct Extreme(VecDeque<(Instant, i64)>);
 
 impl Extreme {
-    fn of(&mut self, value: i64, at: Instant) -> i64 {
+    pub(crate) fn of(&mut self, value: i64, at: Instant) -> i64 {
         while self.0.back().is_some_and(|(_, earlier)| *earlier <= value) {
             self.0.pop_back();
         }
@@ -57,6 +57,37 @@ impl Pace {
     }
 }
 
+/// How far a hold may be from what it should be: less is not heard, and not worth an uneven pace.
+const HOLD_OFF_MAX: Duration = Duration::from_millis(15);
+/// How much a hold moves per packet: a tenth of what one lasts.
+const HOLD_STEP: Duration = Duration::from_millis(2);
+/// Further off than this it begins anew: a viewer notices the wait less than what follows it.
+const HOLD_JUMP: Duration = Duration::from_millis(150);
+
+/// Holds sound back until the pictures it belongs to are there, when those are made by somebody who takes
+/// his time. Moves slowly, because players take a jump for a change of the path.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    held: Duration,
+    moving: bool,
+}
+
+impl Hold {
+    /// How long the next packet is to be held, given how late pictures are.
+    pub(crate) fn towards(&mut self, lag: Duration) -> Duration {
+        let off = self.held.abs_diff(lag);
+        if off > HOLD_JUMP {
+            self.held = lag;
+        }
+        self.moving = off > HOLD_OFF_MAX || (self.moving && off > HOLD_STEP);
+        if self.moving {
+            let step = off.min(HOLD_STEP);
+            self.held = if lag > self.held { self.held + step } else { self.held.saturating_sub(step) };
+        }
+        self.held
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use base::{Clock, SystemClock};
@@ -82,6 +113,16 @@ mod tests {
             }
             last = Some(due);
         }
+    }
+
+    #[test]
+    fn a_hold_follows_slowly_and_leaves_small_differences_alone() {
+        let mut hold = Hold::default();
+        assert_eq!(hold.towards(400 * MS), 400 * MS, "the first is a jump");
+        assert_eq!(hold.towards(410 * MS), 400 * MS);
+        let held: Vec<_> = (0..30).map(|_| hold.towards(440 * MS)).collect();
+        assert_eq!((held[0], held[1], held[29]), (402 * MS, 404 * MS, 440 * MS));
+        assert_eq!(hold.towards(0 * MS), 0 * MS);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::aac::AacConfig;
+use crate::codec::Codec;
 use crate::codec::Kind;
 use crate::opus::OpusConfig;
 use crate::track::WriteError;
@@ -34,7 +35,7 @@ fn the_catalogue_tells_of_every_change() {
     let catalogue = Arc::clone(&watch.borrow_and_update());
     assert_eq!(catalogue.version, 2);
     assert_eq!(catalogue.source(Kind::Audio).unwrap().id, id("audio"));
-    assert_eq!(catalogue.with_codec(Codec::Opus).unwrap().derived_from, Some(id("audio")));
+    assert_eq!(catalogue.derived(Codec::Opus).unwrap().derived_from, Some(id("audio")));
     assert!(Arc::ptr_eq(&catalogue.track(&id("audio")).unwrap().track, writer.track()));
 }
 
@@ -96,14 +97,13 @@ fn a_closed_stream_ends_its_tracks_and_takes_no_more() {
 }
 
 #[test]
-fn demand_counts_the_readers_that_need_opus() {
+fn demand_counts_the_players() {
     let media = StreamMedia::new(&MediaBudget::unlimited());
     let mut demand = media.demand();
-    let first = media.want(Codec::Opus);
-    let second = media.want(Codec::Opus);
-    let _other = media.want(Codec::H264);
-    assert_eq!(*demand.borrow_and_update(), Demand { opus: 2 });
+    let first = media.want_for_webrtc();
+    let second = media.want_for_webrtc();
+    assert_eq!(*demand.borrow_and_update(), Demand { webrtc: 2 });
     drop((first, second));
     assert!(demand.has_changed().unwrap());
-    assert_eq!(*demand.borrow_and_update(), Demand { opus: 0 });
+    assert_eq!(*demand.borrow_and_update(), Demand { webrtc: 0 });
 }

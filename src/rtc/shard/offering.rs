@@ -38,7 +38,7 @@ pub struct Kinds {
 /// What a player wants to play.
 #[derive(Clone, Debug)]
 pub struct PlayerSpec {
-    /// The stream. Whoever adds a player also holds a demand for Opus while it lives.
+    /// The stream. Whoever adds a player also has made what the source does not send, while it lives.
     pub stream: Arc<StreamMedia>,
     /// The stream's name: the first part of msids, and the id of its single track.
     pub stream_name: StreamId,
@@ -250,15 +250,19 @@ fn wanted(stream: &StreamMedia, Kinds { video, audio }: Kinds) -> Result<Wanted,
     Ok(wanted)
 }
 
-/// What a stream's video is sent and offered as; `None` without video.
+/// What a stream's video is sent and offered as; `None` without video, and until it is made.
 fn video_codecs(catalogue: &Catalogue) -> Result<Option<(Codec, Vec<OfferedCodec>)>, AddError> {
-    let Some(info) = catalogue.source(Kind::Video) else { return Ok(None) };
+    let Some(info) = catalogue.for_webrtc(Kind::Video) else {
+        let refused =
+            catalogue.source(Kind::Video).is_some_and(|info| policy::offered(&info.config).is_none());
+        return if refused { Err(AddError::Codec) } else { Ok(None) };
+    };
     let codecs = policy::offered(&info.config).ok_or(AddError::Codec)?;
     Ok(Some((info.config.codec(), codecs)))
 }
 
 /// What a stream's audio is offered as: Opus, which is made on demand. `None` without audio.
 fn audio_codecs(catalogue: &Catalogue) -> Option<(Codec, Vec<OfferedCodec>)> {
-    let info = catalogue.with_codec(Codec::Opus).or_else(|| catalogue.source(Kind::Audio))?;
+    let info = catalogue.for_webrtc(Kind::Audio).or_else(|| catalogue.source(Kind::Audio))?;
     Some((Codec::Opus, policy::offered(&info.config)?))
 }

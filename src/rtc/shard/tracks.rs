@@ -13,10 +13,7 @@ use super::{PlayerId, Shard, Stream, TrackRef};
 
 /// The track that is sent as `codec` now; `None`: it is not there yet, not any more, or as something else.
 fn resolve(catalogue: &Catalogue, codec: Codec) -> Option<Arc<Track>> {
-    let info = match codec.kind() {
-        Kind::Video => catalogue.source(Kind::Video).filter(|info| info.config.codec() == codec),
-        Kind::Audio => catalogue.with_codec(codec),
-    };
+    let info = catalogue.for_webrtc(codec.kind()).filter(|info| info.config.codec() == codec);
     info.map(|info| Arc::clone(&info.track))
 }
 

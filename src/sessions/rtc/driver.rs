@@ -26,8 +26,8 @@ const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 struct Player {
     ending: Ending,
     started: Option<oneshot::Sender<()>>,
-    /// Has its stream's sound made into what it takes.
-    demand: Option<DemandGuard>,
+    /// Has its stream made into what it can be sent.
+    _demand: DemandGuard,
 }
 
 struct Driver {
@@ -262,7 +262,7 @@ impl Driver {
         while let Some(joining) = self.joining.take().or_else(|| queues.joins.try_recv().ok()) {
             if !joining.reply.is_closed() {
                 // Whoever asked may be gone by then: the attachment is dropped, and detaches.
-                let _ = joining.reply.send(self.add(joining.join, joining.demand, now));
+                let _ = joining.reply.send(self.add(joining.join, now));
                 return true;
             }
         }
@@ -278,29 +278,26 @@ impl Driver {
             Command::Enable { player, kind, enabled } => {
                 self.shard.set_enabled(player, kind, enabled, now);
             }
-            Command::Offer { player, kinds, demand, reply } => {
-                if let Some(player) = self.players.get_mut(&player) {
-                    player.demand = demand;
-                }
+            Command::Offer { player, kinds, reply } => {
                 let _ = reply.send(self.shard.offer_again(player, kinds, now));
             }
         }
     }
 
-    fn add(&mut self, join: Join, demand: Option<DemandGuard>, now: Instant) -> Result<Added, AddError> {
+    fn add(&mut self, join: Join, now: Instant) -> Result<Added, AddError> {
         if self.players.len() >= self.shared.players_max {
             return Err(AddError::TooManyPlayers);
         }
-        let Join { media, stream, kinds, extra_addresses, connect_max, ending, started } = join;
+        let Join { media, stream, kinds, demand, extra_addresses, connect_max, ending, started } = join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
-        let of_control = Arc::clone(&media);
         let spec = PlayerSpec { stream: media, stream_name: stream, kinds, extra_addresses, connect_max };
         let (player, offer) = self.shard.add_player(spec, now)?;
-        self.players.insert(player, Player { ending: ending.clone(), started: Some(started), demand });
+        let held = Player { ending: ending.clone(), started: Some(started), _demand: demand };
+        self.players.insert(player, held);
         self.shared.players.store(self.players.len(), Ordering::Relaxed);
         metric::players("webrtc").increment(1.0);
         let shard = Arc::clone(&self.shared);
-        let control = PlayerControl { shard: Arc::clone(&shard), player, media: of_control };
+        let control = PlayerControl { shard: Arc::clone(&shard), player };
         Ok(Added { offer, control, attachment: PlayerAttachment { shard, player, ending } })
     }
 

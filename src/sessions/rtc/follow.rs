@@ -31,10 +31,15 @@ impl Follow {
     /// it stays what it was. Cancel-safe.
     pub(super) async fn changed(&mut self) -> Change {
         loop {
-            let now = policy::sendable(&self.catalogue.borrow_and_update(), self.h264_enabled);
-            if now != Ok(self.offered) {
-                self.offered = *now.as_ref().unwrap_or(&self.offered);
-                return now;
+            match policy::sendable(&self.catalogue.borrow_and_update(), self.h264_enabled).transpose() {
+                Some(Ok(now)) if now == self.offered => {}
+                Some(Ok(now)) => {
+                    self.offered = now;
+                    return Ok(now);
+                }
+                Some(Err(why)) => return Err(why),
+                // It is being made.
+                None => {}
             }
             if self.catalogue.changed().await.is_err() {
                 std::future::pending::<()>().await;

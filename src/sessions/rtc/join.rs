@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use base::{ExitReason, StreamId, limits};
+use media::Catalogue;
 use rtc::AddError;
 use security::Access;
 use streams::{Attach, Ending, PlayError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::context::SignallingContext;
 use super::follow::Follow;
-use super::policy;
+use super::policy::{self, Sendable};
 use super::refusal::{Refusal, of_denial};
 use super::shards::{Join, JoinError, PlayerControl};
 
@@ -51,12 +52,9 @@ pub(super) async fn join(
         },
     )?;
     let mut catalogue = grant.media.watch();
-    let now = Arc::clone(&catalogue.borrow_and_update());
-    let sendable = policy::sendable(&now, settings.h264_enabled()).map_err(|why| {
-        ending.end(ExitReason::Denied);
-        Refusal::codec(why)
-    })?;
-    if let Some(why) = policy::why_no_sound(&now) {
+    let demand = grant.media.want_for_webrtc();
+    let sendable = sendable(&mut catalogue, settings.h264_enabled(), &ending).await?;
+    if let Some(why) = policy::why_no_sound(&catalogue.borrow()) {
         tracing::info!(%stream, %why, "a player gets no sound");
     }
     let follow = Follow::new(catalogue, settings.h264_enabled(), sendable);
@@ -64,6 +62,7 @@ pub(super) async fn join(
         media: grant.media,
         stream,
         kinds: sendable.kinds(),
+        demand,
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
         connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
         ending: ending.clone(),
@@ -91,6 +90,37 @@ pub(super) async fn join(
         });
     }
     Ok(Joined { offer, control, follow })
+}
+
+/// What the player can be sent; waits for what has to be made first.
+async fn sendable(
+    catalogue: &mut watch::Receiver<Arc<Catalogue>>,
+    h264_enabled: bool,
+    ending: &Ending,
+) -> Result<Sendable, Refusal> {
+    let made = async {
+        loop {
+            match policy::sendable(&catalogue.borrow_and_update(), h264_enabled) {
+                Ok(Some(sendable)) => return Ok(sendable),
+                Ok(None) => {}
+                Err(why) => {
+                    ending.end(ExitReason::Denied);
+                    return Err(Refusal::codec(why));
+                }
+            }
+            if catalogue.changed().await.is_err() {
+                return Err(Refusal::not_live());
+            }
+        }
+    };
+    tokio::select! {
+        made = made => made,
+        _ = ending.ended() => Err(Refusal::not_live()),
+        () = tokio::time::sleep(limits::TRANSCODED_WAIT_MAX) => {
+            ending.end(ExitReason::TimedOut);
+            Err(Refusal::codec("the stream's video has to be transcoded, and that did not begin in time".to_owned()))
+        }
+    }
 }
 
 /// A limit of the shards was reached.

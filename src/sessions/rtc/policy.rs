@@ -1,6 +1,6 @@
 //! What of a stream a WebRTC player can be sent.
 
-use media::{Catalogue, Codec, Kind, Way};
+use media::{Catalogue, Codec, Kind, TrackInfo, Way};
 use rtc::Kinds;
 
 /// The media that goes out.
@@ -19,36 +19,50 @@ impl Sendable {
     }
 }
 
-/// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say.
-/// Pictures that cannot be sent refuse the player, in words; sound that cannot be sent is left out.
-pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Sendable, String> {
+/// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say; `None`
+/// while its pictures are still being made into what can be sent. Pictures that cannot be sent refuse the
+/// player, in words; sound that cannot be sent is left out.
+pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Option<Sendable>, String> {
     let mut sendable = Sendable::default();
+    let mut pending = false;
     if let Some(video) = catalogue.source(Kind::Video) {
         if !h264_enabled && video.config.codec() == Codec::H264 {
             return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
         }
         match media::webrtc_way(video) {
-            Way::Pass | Way::Transcode(_) => sendable.video = Some(video.config.codec()),
+            Way::Pass => sendable.video = Some(video.config.codec()),
+            Way::Transcode(conversion) => match &video.unmade {
+                Some(why) => return Err(format!("the stream's video {why}")),
+                None => {
+                    sendable.video = Some(conversion.codec());
+                    pending = catalogue.for_webrtc(Kind::Video).is_none();
+                }
+            },
             Way::Refuse(why) => return Err(format!("the stream's video is {why}")),
         }
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
-        match media::webrtc_way(audio) {
-            Way::Pass | Way::Transcode(_) => sendable.audio = true,
-            Way::Refuse(_) if sendable.video.is_some() => {}
-            Way::Refuse(why) => return Err(format!("the stream's audio: {why}")),
+        match why_no_sound_of(audio) {
+            None => sendable.audio = true,
+            Some(_) if sendable.video.is_some() => {}
+            Some(why) => return Err(format!("the stream's audio: {why}")),
         }
     }
     if sendable == Sendable::default() {
         return Err("the stream has neither picture nor sound".to_owned());
     }
-    Ok(sendable)
+    Ok((!pending).then_some(sendable))
 }
 
 /// Why a stream's sound is left out, if it is.
 pub(super) fn why_no_sound(catalogue: &Catalogue) -> Option<String> {
-    match media::webrtc_way(catalogue.source(Kind::Audio)?) {
-        Way::Pass | Way::Transcode(_) => None,
+    why_no_sound_of(catalogue.source(Kind::Audio)?)
+}
+
+fn why_no_sound_of(audio: &TrackInfo) -> Option<String> {
+    match media::webrtc_way(audio) {
+        Way::Pass => None,
+        Way::Transcode(_) => audio.unmade.as_deref().map(str::to_owned),
         Way::Refuse(why) => Some(why),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
 use base::{Clock, ExitReason, Randomness, StreamId, limits};
-use media::{Bell, Codec, DemandGuard, Kind, StreamMedia};
+use media::{Bell, DemandGuard, Kind, StreamMedia};
 use parking_lot::Mutex;
 use rtc::{AddError, AnswerError, Kinds, Offer, OfferAgainError, PlayerId};
 use streams::Ending;
@@ -81,8 +81,10 @@ pub struct Join {
     pub media: Arc<StreamMedia>,
     /// The stream's name, for track labels.
     pub stream: StreamId,
-    /// What of it (sound as Opus).
+    /// What of it.
     pub kinds: Kinds,
+    /// Has made for it what the source does not send, while it plays.
+    pub demand: DemandGuard,
     /// Addresses offered to this player beside the shard's own.
     pub extra_addresses: Vec<IpAddr>,
     /// Time from the offer to connected.
@@ -103,7 +105,6 @@ pub(super) struct Added {
 /// A player on its way to the shard.
 pub(super) struct Joining {
     pub join: Join,
-    pub demand: Option<DemandGuard>,
     pub reply: oneshot::Sender<Result<Added, AddError>>,
     /// Its place; given back when it is a player, or is not to be one.
     pub _place: Place,
@@ -127,23 +128,9 @@ impl Drop for Place {
 }
 
 pub(super) enum Command {
-    Answer {
-        player: PlayerId,
-        sdp: String,
-        reply: oneshot::Sender<Result<(), AnswerError>>,
-    },
-    Enable {
-        player: PlayerId,
-        kind: Kind,
-        enabled: bool,
-    },
-    Offer {
-        player: PlayerId,
-        kinds: Kinds,
-        /// The player's from now on.
-        demand: Option<DemandGuard>,
-        reply: oneshot::Sender<Result<Offer, OfferAgainError>>,
-    },
+    Answer { player: PlayerId, sdp: String, reply: oneshot::Sender<Result<(), AnswerError>> },
+    Enable { player: PlayerId, kind: Kind, enabled: bool },
+    Offer { player: PlayerId, kinds: Kinds, reply: oneshot::Sender<Result<Offer, OfferAgainError>> },
 }
 
 /// What waits for a shard. Joins cost most and have a queue of their own, so that they hold up nobody
@@ -277,10 +264,9 @@ impl ShardHandle {
 
     /// Adds a player: its offer, the hand on it, and what keeps it (dropped, the player goes).
     pub async fn join(self, join: Join) -> Result<(Offer, PlayerControl, PlayerAttachment), JoinError> {
-        let demand = join.kinds.audio.then(|| join.media.want(Codec::Opus));
         let (reply, answer) = oneshot::channel();
         let joins = self.place.0.joins.clone();
-        joins.try_send(Joining { join, demand, reply, _place: self.place }).map_err(|error| match error {
+        joins.try_send(Joining { join, reply, _place: self.place }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => JoinError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => JoinError::NoShard,
         })?;
@@ -298,15 +284,13 @@ impl ShardHandle {
 pub struct PlayerControl {
     pub(super) shard: Arc<Shared>,
     pub(super) player: PlayerId,
-    pub(super) media: Arc<StreamMedia>,
 }
 
 impl PlayerControl {
     /// Has the shard offer the player again what its stream has now.
     pub(super) async fn offer_again(&self, kinds: Kinds) -> Result<Offer, OfferError> {
-        let demand = kinds.audio.then(|| self.media.want(Codec::Opus));
         let (reply, offer) = oneshot::channel();
-        let command = Command::Offer { player: self.player, kinds, demand, reply };
+        let command = Command::Offer { player: self.player, kinds, reply };
         self.shard.take(command).await.ok_or(OfferError::Overloaded)?;
         Ok(offer.await.map_err(|_| OfferError::Overloaded)??)
     }

@@ -38,8 +38,8 @@ impl Stage {
     }
 
     async fn opus(&self) -> Arc<Track> {
-        let catalogue = self.catalogue(|catalogue| catalogue.with_codec(Codec::Opus).is_some()).await;
-        Arc::clone(&catalogue.with_codec(Codec::Opus).unwrap().track)
+        let catalogue = self.catalogue(|catalogue| catalogue.derived(Codec::Opus).is_some()).await;
+        Arc::clone(&catalogue.derived(Codec::Opus).unwrap().track)
     }
 
     async fn end(self) {
@@ -72,11 +72,11 @@ async fn a_stream_has_opus_while_somebody_wants_it() {
     let writer = stage.writer(&recording.asc);
     let units = recording.units(MediaTime::from_millis(1_000));
     write(&writer, units[..20].to_vec());
-    assert!(stage.media.catalogue().with_codec(Codec::Opus).is_none());
+    assert!(stage.media.catalogue().derived(Codec::Opus).is_none());
 
-    let _wanted: DemandGuard = stage.media.want(Codec::Opus);
+    let _wanted: DemandGuard = stage.media.want_for_webrtc();
     let opus = stage.opus().await;
-    let info = stage.media.catalogue().with_codec(Codec::Opus).unwrap().clone();
+    let info = stage.media.catalogue().derived(Codec::Opus).unwrap().clone();
     assert_eq!((info.id.as_str(), info.derived_from), (OPUS_TRACK, Some(audio())));
     assert_eq!(info.config, CodecConfig::Opus(OpusConfig { channels: 1 }));
     // At once there is what the newest 100 ms give, and no more.
@@ -96,11 +96,11 @@ async fn the_track_goes_when_nobody_has_wanted_it_for_a_while() {
     let stage = Stage::real();
     let writer = stage.writer(&STEREO_48000.asc);
     write(&writer, STEREO_48000.units(MediaTime::ZERO).into_iter().skip(1));
-    let wanted = stage.media.want(Codec::Opus);
+    let wanted = stage.media.want_for_webrtc();
     let opus = stage.opus().await;
     read(&opus, 2).await;
     drop(wanted);
-    let again = stage.media.want(Codec::Opus);
+    let again = stage.media.want_for_webrtc();
     // On the paused clock: no time passes.
     tokio::time::sleep(limits::TRANSCODER_IDLE_MAX * 2).await;
     assert!(!opus.frames().is_closed(), "somebody came back in time");
@@ -108,10 +108,10 @@ async fn the_track_goes_when_nobody_has_wanted_it_for_a_while() {
     let before = tokio::time::sleep(limits::TRANSCODER_IDLE_MAX - Duration::from_millis(1));
     before.await;
     assert!(!opus.frames().is_closed());
-    stage.catalogue(|catalogue| catalogue.with_codec(Codec::Opus).is_none()).await;
+    stage.catalogue(|catalogue| catalogue.derived(Codec::Opus).is_none()).await;
     assert!(opus.frames().is_closed());
 
-    let _once_more = stage.media.want(Codec::Opus);
+    let _once_more = stage.media.want_for_webrtc();
     let second = stage.opus().await;
     assert!(!Arc::ptr_eq(&opus, &second));
     read(&second, 1).await;
@@ -121,11 +121,11 @@ async fn the_track_goes_when_nobody_has_wanted_it_for_a_while() {
 #[tokio::test]
 async fn unsupported_audio_has_no_track_until_it_changes() {
     let stage = Stage::real();
-    let _wanted = stage.media.want(Codec::Opus);
+    let _wanted = stage.media.want_for_webrtc();
     // HE-AAC.
     stage.writer(&[0x2b, 0x92, 0x08, 0x00]);
     tokio::task::yield_now().await;
-    assert!(stage.media.catalogue().with_codec(Codec::Opus).is_none());
+    assert!(stage.media.catalogue().derived(Codec::Opus).is_none());
     let writer = stage.writer(&STEREO_48000.asc);
     write(&writer, STEREO_48000.units(MediaTime::ZERO).into_iter().skip(1));
     let opus = stage.opus().await;
@@ -136,7 +136,7 @@ async fn unsupported_audio_has_no_track_until_it_changes() {
 #[tokio::test]
 async fn a_new_configuration_makes_a_new_converter_and_time_goes_on() {
     let stage = Stage::real();
-    let _wanted = stage.media.want(Codec::Opus);
+    let _wanted = stage.media.want_for_webrtc();
     let writer = stage.writer(&STEREO_48000.asc);
     let opus = stage.opus().await;
     write(&writer, STEREO_48000.units(MediaTime::ZERO).into_iter().skip(1));
@@ -153,7 +153,7 @@ async fn a_new_configuration_makes_a_new_converter_and_time_goes_on() {
 #[tokio::test]
 async fn the_track_ends_with_its_source() {
     let stage = Stage::real();
-    let _wanted = stage.media.want(Codec::Opus);
+    let _wanted = stage.media.want_for_webrtc();
     stage.writer(&STEREO_48000.asc);
     let opus = stage.opus().await;
     stage.media.remove_track(&audio());
@@ -187,7 +187,7 @@ async fn after_a_panic_the_converter_is_made_anew() {
         FRAGILE_MADE.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(Fragile))
     });
-    let _wanted = stage.media.want(Codec::Opus);
+    let _wanted = stage.media.want_for_webrtc();
     let writer = stage.writer(&STEREO_48000.asc);
     let opus = stage.opus().await;
     write(&writer, [unit(MediaTime::from_millis(20), b"good")]);

@@ -1,0 +1,52 @@
+//! A track with the B-frames left out: what players get who are not to be transcoded for.
+
+use base::TrackId;
+use media::h264::has_b_slice;
+use media::{Bell, Cursor, StreamMedia, TrackInfo, Unit, WriteError};
+use observe::metric;
+
+use super::End;
+
+/// Units looked at between two looks at what else there is.
+const UNITS_AT_ONCE: usize = 64;
+
+/// Copies the pictures of a track that are shown in the order they come in. Pictures that were made from a
+/// B-frame (encoders with B-pyramids have such) show traces of what is missing.
+pub(super) async fn drop_b_frames(media: &StreamMedia, source: &TrackInfo, id: &TrackId) -> End {
+    let frames = source.track.frames();
+    let bell = Bell::new();
+    frames.hang(&bell);
+    let Some(writer) = media.write_track(id, &source.config, Some(&source.id)) else {
+        return End::Failed("the stream has too many tracks".to_owned());
+    };
+    let mut cursor = Cursor(frames.newest_key().unwrap_or(frames.head()));
+    let mut shown = None;
+    loop {
+        let read = frames.read(&mut cursor, UNITS_AT_ONCE);
+        if read.skipped > 0 {
+            metric::ring_skips().increment(1);
+        }
+        if read.entries.is_empty() {
+            if frames.is_closed() {
+                return End::Changed;
+            }
+            bell.rung().await;
+            continue;
+        }
+        for unit in read.entries {
+            if unit.generation != source.generation {
+                return End::Changed;
+            }
+            if has_b_slice(&unit.payload) || shown.is_some_and(|shown| unit.pts < shown) {
+                continue;
+            }
+            shown = Some(unit.pts);
+            let unit = Unit { dts: unit.pts, generation: writer.generation(), ..unit.as_ref().clone() };
+            match writer.write(unit) {
+                Ok(()) => {}
+                Err(WriteError::Fenced) => return End::Changed,
+                Err(error @ WriteError::TooLarge(_)) => return End::Failed(error.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What comes from a child, on its way to a track.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::{Clock, MediaTime, TrackId, limits};
+use bytes::Bytes;
+use container::flv::{AudioBody, AudioTag, VideoBody, VideoTag};
+use media::h264::{Framing, H264Config, LengthSize, to_unit_payload};
+use media::{AacConfig, Codec, CodecConfig, Kind, StreamMedia, TrackInfo, TrackWriter, Unit, WriteError};
+
+use super::End;
+use super::child::FileClock;
+use crate::child::{ChildError, Output, Tag};
+use crate::pace::Extreme;
+
+/// What is this near to the source's newest has caught up with it, beside the pictures a decoder holds back.
+const NEAR: Duration = Duration::from_millis(300);
+/// The most pictures a decoder may hold back until it knows their order.
+const HELD_BACK: u64 = 8;
+
+/// Takes what a child made.
+pub(super) struct Taker<'a> {
+    media: &'a StreamMedia,
+    now: &'a dyn Clock,
+    source: &'a TrackInfo,
+    id: &'a TrackId,
+    clock: FileClock,
+    /// Where the source stood when the child began: what it makes before is nobody's.
+    live: MediaTime,
+    began: Instant,
+    config: Option<CodecConfig>,
+    length_size: LengthSize,
+    /// Units since the newest key frame, until they have caught up with the source.
+    backlog: VecDeque<Unit>,
+    writer: Option<TrackWriter>,
+    /// The newest that was written.
+    newest: Option<MediaTime>,
+    lag: Extreme,
+}
+
+impl<'a> Taker<'a> {
+    pub(super) fn new(
+        media: &'a StreamMedia,
+        now: &'a dyn Clock,
+        source: &'a TrackInfo,
+        id: &'a TrackId,
+        clock: FileClock,
+        live: MediaTime,
+    ) -> Self {
+        Self {
+            media,
+            now,
+            source,
+            id,
+            clock,
+            live,
+            began: now.now(),
+            config: None,
+            length_size: LengthSize::Four,
+            backlog: VecDeque::new(),
+            writer: None,
+            newest: None,
+            lag: Extreme::default(),
+        }
+    }
+
+    /// Takes tags until the child or the track fails.
+    pub(super) async fn take(mut self, mut output: Output) -> Result<End, ChildError> {
+        self.unless_stalled(output.begin()).await?;
+        loop {
+            let tag = self.unless_stalled(output.tag()).await?;
+            if let Some(end) = self.tag(&tag)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Gives a child up that has taken much and gives nothing.
+    async fn unless_stalled<T>(
+        &self,
+        next: impl Future<Output = Result<T, ChildError>>,
+    ) -> Result<T, ChildError> {
+        let frames = self.source.track.frames();
+        let since = frames.head();
+        let mut next = std::pin::pin!(next);
+        loop {
+            match tokio::time::timeout(limits::CHILD_STALL_MAX, &mut next).await {
+                Ok(done) => return done,
+                // The source may be at rest.
+                Err(_) if frames.head() < since + limits::CHILD_UNITS_INSIDE_MAX => {}
+                Err(_) => return Err(ChildError::OutputStalled),
+            }
+        }
+    }
+
+    fn tag(&mut self, tag: &Tag) -> Result<Option<End>, ChildError> {
+        let broken = |why: &dyn std::fmt::Display| ChildError::Output(why.to_string());
+        let millis = i64::from(tag.header.millis);
+        match tag.header.kind.filter(|kind| *kind == self.source.kind()) {
+            Some(Kind::Video) => match VideoTag::parse(&tag.body).map_err(|why| broken(&why))?.body {
+                VideoBody::SequenceHeader(Codec::H264, record) => {
+                    let (config, size) = H264Config::from_avcc(&record).map_err(|why| broken(&why))?;
+                    self.length_size = size;
+                    self.configure(CodecConfig::H264(Arc::new(config)));
+                }
+                VideoBody::Frame { composition_ms, payload, .. } => {
+                    let framing = Framing::Length(self.length_size);
+                    let unit = to_unit_payload(&payload, framing).map_err(|why| broken(&why))?;
+                    return Ok(self.unit(millis + i64::from(composition_ms), unit.idr, unit.payload));
+                }
+                _ => {}
+            },
+            Some(Kind::Audio) => match AudioTag::parse(&tag.body).map_err(|why| broken(&why))?.body {
+                AudioBody::SequenceHeader(Codec::Aac, asc) => {
+                    let config = AacConfig::from_asc(&asc).map_err(|why| broken(&why))?;
+                    self.configure(CodecConfig::Aac(Arc::new(config)));
+                }
+                AudioBody::Raw(Codec::Aac, payload) => return Ok(self.unit(millis, true, payload)),
+                _ => {}
+            },
+            None => {}
+        }
+        Ok(None)
+    }
+
+    fn configure(&mut self, config: CodecConfig) {
+        self.config.get_or_insert(config);
+    }
+
+    fn unit(&mut self, millis: i64, key: bool, payload: Bytes) -> Option<End> {
+        let now = self.now.now();
+        let pts = self.clock.time(millis);
+        // Nothing of a track goes back; a child that does is not believed.
+        if payload.is_empty() || pts < self.live || self.newest.is_some_and(|newest| pts < newest) {
+            return None;
+        }
+        self.newest = Some(pts);
+        let unit = Unit { dts: pts, pts, arrived: now, key, generation: 0, payload };
+        if let Some(end) = self.note_lag(pts, now) {
+            return Some(end);
+        }
+        if let Some(writer) = &self.writer {
+            return write(writer, unit);
+        }
+        if key && self.source.kind() == Kind::Video {
+            self.backlog.clear();
+        }
+        if !self.backlog.is_empty() || key {
+            self.backlog.push_back(unit);
+        }
+        if self.source.kind() == Kind::Video && !self.caught_up(pts) {
+            let slow = now.saturating_duration_since(self.began) > limits::CHILD_CATCH_UP_MAX;
+            return slow.then(too_slow);
+        }
+        self.begin()
+    }
+
+    /// Makes the track, with what there is since its newest key frame.
+    fn begin(&mut self) -> Option<End> {
+        if self.backlog.is_empty() {
+            return None;
+        }
+        let config = self.config.as_ref()?;
+        let Some(writer) = self.media.write_track(self.id, config, Some(&self.source.id)) else {
+            return Some(End::Failed("the stream has too many tracks".to_owned()));
+        };
+        let end = self.backlog.drain(..).find_map(|unit| write(&writer, unit));
+        self.writer = Some(writer);
+        end
+    }
+
+    /// How far behind the source this is, and whether that is too far.
+    fn note_lag(&mut self, pts: MediaTime, now: Instant) -> Option<End> {
+        if self.source.kind() != Kind::Video {
+            return None;
+        }
+        let frames = self.source.track.frames();
+        let lag = frames.get(frames.at_or_after(pts)).map(|unit| now.saturating_duration_since(unit.arrived));
+        let lag = lag.filter(|_| self.writer.is_some() || self.caught_up(pts))?;
+        let nanos = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);
+        let most = Duration::from_nanos(u64::try_from(self.lag.of(nanos, now)).unwrap_or(0));
+        self.media.set_picture_lag(most.min(limits::PICTURE_LAG_MAX));
+        (lag > limits::PICTURE_LAG_MAX).then(too_slow)
+    }
+
+    fn caught_up(&self, pts: MediaTime) -> bool {
+        let frames = self.source.track.frames();
+        let before =
+            frames.get(frames.head().saturating_sub(1 + HELD_BACK)).or_else(|| frames.get(frames.tail()));
+        before.is_none_or(|unit| pts.plus(NEAR) >= unit.dts)
+    }
+}
+
+fn write(writer: &TrackWriter, unit: Unit) -> Option<End> {
+    match writer.write(Unit { generation: writer.generation(), ..unit }) {
+        Ok(()) => None,
+        Err(WriteError::Fenced) => Some(End::Changed),
+        Err(error @ WriteError::TooLarge(_)) => Some(End::Failed(error.to_string())),
+    }
+}
+
+fn too_slow() -> End {
+    End::Failed("this machine is too slow for it".to_owned())
+}
