@@ -11,7 +11,10 @@ const BEGINS_MAX: Duration = Duration::from_secs(20);
 
 /// Plays as soon as the stream has begun, and gives the answer.
 async fn play(node: &Node, stream: &str) -> Result<Value> {
-    let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    play_by(&mut Signalling::open(&node.signalling_url("LiveApp")).await?, stream).await
+}
+
+async fn play_by(socket: &mut Signalling, stream: &str) -> Result<Value> {
     let play = json!({ "command": "play", "streamId": stream });
     let answer = socket.ask(&play).await?;
     if answer["definition"] != "no_stream_exist" {
@@ -34,8 +37,9 @@ async fn each_by_what_it_lacks() -> Result<()> {
     for (stream, video, audio, kinds) in [
         ("picture-only", H264, &[] as &[&str], &["video"] as &[&str]),
         ("sound-only", &[], AAC, &["audio"]),
-        ("surround", H264, SURROUND, &["video"]),
-        ("at-32-khz", H264, AT_32_KHZ, &["video"]),
+        ("surround", H264, SURROUND, &["video", "audio"]),
+        ("at-32-khz", H264, AT_32_KHZ, &["video", "audio"]),
+        ("b-frames", B_FRAMES, AAC, &["video", "audio"]),
     ] {
         let _encoder = Encoder::start(&node.rtmp_url("LiveApp", stream), "320x180", video, audio)?;
         let offer = play(&node, stream).await?;
@@ -52,12 +56,54 @@ async fn each_by_what_it_lacks() -> Result<()> {
             "{offer}"
         );
     }
-    // Sound without its picture would not be what the viewer came for.
-    for (stream, audio) in [("b-frames", &[] as &[&str]), ("b-frames-with-sound", AAC)] {
-        let _encoder = Encoder::start(&node.rtmp_url("LiveApp", stream), "320x180", B_FRAMES, audio)?;
-        let refused = play(&node, stream).await?;
-        ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
-        ensure!(refused["information"].as_str().is_some_and(|words| words.contains("B-frames")), "{refused}");
+    Ok(())
+}
+
+/// Sound without its picture would not be what the viewer came for.
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_where_they_are_not_transcoded() -> Result<()> {
+    for (settings, why) in [
+        (&[("PENSTOCK_WEBRTC_B_FRAMES", "refuse")] as &[(&str, &str)], "bf=0"),
+        (&[("PENSTOCK_TRANSCODE_FFMPEG", "/nonexistent/ffmpeg")], "transcode.ffmpeg"),
+    ] {
+        let mut options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
+        for (name, value) in settings {
+            options = options.environment(name, value);
+        }
+        let node = Node::start(options).await?;
+        for (stream, audio) in [("b-frames", &[] as &[&str]), ("b-frames-with-sound", AAC)] {
+            let _encoder = Encoder::start(&node.rtmp_url("LiveApp", stream), "320x180", B_FRAMES, audio)?;
+            let refused = play(&node, stream).await?;
+            ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
+            ensure!(refused["information"].as_str().is_some_and(|words| words.contains(why)), "{refused}");
+        }
     }
+    Ok(())
+}
+
+/// Two streams need transcoding and there is room for one: who comes second is told, and plays when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_over_the_budget() -> Result<()> {
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
+        .environment("PENSTOCK_LIMITS_VIDEO_TRANSCODERS", "1");
+    let node = Node::start(options).await?;
+    let _encoders = [
+        Encoder::start(&node.rtmp_url("LiveApp", "first"), "320x180", B_FRAMES, AAC)?,
+        Encoder::start(&node.rtmp_url("LiveApp", "second"), "320x180", B_FRAMES, AAC)?,
+    ];
+    let mut watching = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    let offer = play_by(&mut watching, "first").await?;
+    ensure!(offer["type"] == "offer", "{offer}");
+    let refused = play(&node, "second").await?;
+    ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
+    ensure!(
+        refused["information"].as_str().is_some_and(|words| words.contains("limits.video_transcoders")),
+        "{refused}"
+    );
+    drop(watching);
+    node.until_metric("penstock_transcoding_programs", &["video"], BEGINS_MAX, |programs| programs == 0.0)
+        .await?;
+    let offer = play(&node, "second").await?;
+    ensure!(offer["type"] == "offer", "{offer}");
     Ok(())
 }

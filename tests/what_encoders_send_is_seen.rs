@@ -22,6 +22,12 @@ const PASSED: ViewerPromise = ViewerPromise {
     glass_to_glass_median_max_ms: Some(150.0),
     seconds_min: 0.0,
 };
+/// What viewers of pictures that are transcoded get.
+const MADE_ANEW: ViewerPromise = ViewerPromise { glass_to_glass_median_max_ms: Some(900.0), ..PASSED };
+/// As OBS encodes by default: B-frames, High profile, a key frame every 8.3 s.
+const OBS_LIKE: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "2"];
+const THREE_B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "3"];
+
 /// How long a row is watched: `full` in the long proof.
 fn watched(full: u64) -> Duration {
     Duration::from_secs(if in_full() { full } else { 9 })
@@ -81,6 +87,28 @@ async fn a_key_frame_every_two_seconds_at_59_94_frames() -> Result<()> {
         ..options
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_as_obs_makes_them() -> Result<()> {
+    see("OBS-like", watched(600), MADE_ANEW, |options| MarkerOptions { gop: 250, video: OBS_LIKE, ..options })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_b_frames_in_a_row() -> Result<()> {
+    see("three B-frames", watched(60), MADE_ANEW, |options| MarkerOptions {
+        video: THREE_B_FRAMES,
+        ..options
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_of_six_channels() -> Result<()> {
+    // Pictures wait for sound that another program makes.
+    let promise = ViewerPromise { glass_to_glass_median_max_ms: Some(250.0), ..PASSED };
+    see("5.1", watched(60), promise, |options| MarkerOptions { channels: 6, ..options }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

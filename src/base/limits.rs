@@ -250,8 +250,8 @@ pub const CHILD_STALL_MAX: Duration = Duration::from_secs(5);
 pub const CHILD_UNITS_INSIDE_MAX: u64 = 60;
 /// How long a transcoding program may take to catch up with its source. Longer: the machine is too slow for it.
 pub const CHILD_CATCH_UP_MAX: Duration = Duration::from_secs(12);
-/// How far transcoded pictures may be behind their source. Further: the machine is too slow for it.
-pub const PICTURE_LAG_MAX: Duration = Duration::from_secs(3);
+/// How far what a program transcodes may be behind its source. Further: the machine is too slow for it.
+pub const TRANSCODED_LAG_MAX: Duration = Duration::from_secs(3);
 /// A transcoding program that ran for this long ran well: its next failure counts as the first.
 pub const CHILD_STEADY_MIN: Duration = Duration::from_secs(30);
 /// Failures in a row after which players are refused, and for how long until it is tried again.

@@ -12,7 +12,7 @@ use crate::bell::{Bell, Bells};
 use crate::budget::MediaBudget;
 use crate::catalogue::{Catalogue, TrackInfo};
 use crate::clock::{StreamClock, StreamPosition};
-use crate::codec::CodecConfig;
+use crate::codec::{CodecConfig, Kind};
 use crate::track::{Track, TrackWriter};
 
 /// What readers of a stream want that its source may not send; whoever makes derived tracks
@@ -38,6 +38,7 @@ pub struct StreamMedia {
     /// Bytes its publishers sent.
     received: AtomicU64,
     picture_lag_us: AtomicU64,
+    sound_lag_us: AtomicU64,
     budget: Arc<MediaBudget>,
     clock: Arc<StreamClock>,
 }
@@ -54,6 +55,7 @@ impl StreamMedia {
             closed: watch::Sender::new(false),
             received: AtomicU64::new(0),
             picture_lag_us: AtomicU64::new(0),
+            sound_lag_us: AtomicU64::new(0),
             budget: Arc::clone(budget),
             clock: Arc::default(),
         })
@@ -169,15 +171,22 @@ impl StreamMedia {
         }
     }
 
-    /// How much later than the source's own the pictures are that WebRTC players get; their sound is held
-    /// back by as much. Zero while the source's own are sent.
-    pub fn picture_lag(&self) -> Duration {
-        Duration::from_micros(self.picture_lag_us.load(Ordering::Relaxed))
+    /// How much later than the source's own what WebRTC players get of a kind is, where it is made by another
+    /// program; zero where it is not.
+    pub fn lag(&self, kind: Kind) -> Duration {
+        Duration::from_micros(self.lag_us(kind).load(Ordering::Relaxed))
     }
 
-    /// To be told by who makes pictures for WebRTC players.
-    pub fn set_picture_lag(&self, lag: Duration) {
-        self.picture_lag_us.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// To be told by who makes tracks for WebRTC players.
+    pub fn set_lag(&self, kind: Kind, lag: Duration) {
+        self.lag_us(kind).store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    const fn lag_us(&self, kind: Kind) -> &AtomicU64 {
+        match kind {
+            Kind::Video => &self.picture_lag_us,
+            Kind::Audio => &self.sound_lag_us,
+        }
     }
 
     /// Where the stream's clock stands; `None` before its source's first unit.

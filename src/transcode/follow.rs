@@ -305,7 +305,7 @@ impl Transcoder<'_> {
         let even = self.pace.due(packet.dts, packet.arrived);
         let came = self.came(packet);
         let source = self.source_pace.due(packet.dts, came);
-        even.max(source + self.hold.towards(self.media.picture_lag()))
+        even.max(source + self.hold.towards(self.media.lag(Kind::Video)))
     }
 
     /// When the sound of a packet came from the source: earlier than the packet, where another program

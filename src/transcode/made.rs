@@ -116,9 +116,7 @@ impl Follower {
         while let Some(source) = self.for_work().await {
             let began = self.shared.clock.now();
             let end = self.make(&source).await;
-            if self.kind == Kind::Video {
-                self.media.set_picture_lag(Duration::ZERO);
-            }
+            self.media.set_lag(self.kind, Duration::ZERO);
             self.media.remove_track(&self.id());
             let (why, given_up) = match end {
                 End::Closed | End::Idle | End::Changed => {

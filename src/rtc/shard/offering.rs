@@ -26,6 +26,14 @@ use crate::srtp::PlayoutDelay;
 /// who join in the middle of a group of pictures.
 const PLAYOUT_DELAY: PlayoutDelay = PlayoutDelay { id: PLAYOUT_DELAY_ID, least: 12, most: 1_000 };
 
+/// The same for pictures of a stream whose sound comes later than they do, because a program makes it.
+fn playout_delay(media: &StreamMedia) -> PlayoutDelay {
+    let behind = media.lag(Kind::Audio).saturating_sub(media.lag(Kind::Video));
+    let more = u16::try_from(behind.as_millis() / 10).unwrap_or(u16::MAX);
+    let least = PLAYOUT_DELAY.least.saturating_add(more).min(PLAYOUT_DELAY.most);
+    PlayoutDelay { least, ..PLAYOUT_DELAY }
+}
+
 /// The kinds of media of a stream that a player is sent, if the stream has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kinds {
@@ -208,9 +216,11 @@ impl Shard {
             return Err(AnswerError::AlreadyAnswered);
         }
         let answer = read_answer(sdp, &player.offered)?;
+        let delay =
+            self.streams.get(player.stream).map_or(PLAYOUT_DELAY, |stream| playout_delay(&stream.media));
         player.answered = true;
         for (track, answered) in player.tracks.iter_mut().zip(&answer.media) {
-            track.agree(answered.payload_type, answered.playout_delay.then_some(PLAYOUT_DELAY));
+            track.agree(answered.payload_type, answered.playout_delay.then_some(delay));
         }
         // The connection is what was agreed on first; only its tracks change.
         player.answer.get_or_insert(answer);

@@ -20,7 +20,7 @@ impl Sendable {
 }
 
 /// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say; `None`
-/// while its pictures are still being made into what can be sent. Pictures that cannot be sent refuse the
+/// while it is still being made into what can be sent. Pictures that cannot be sent refuse the
 /// player, in words; sound that cannot be sent is left out.
 pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Option<Sendable>, String> {
     let mut sendable = Sendable::default();
@@ -43,7 +43,11 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Opti
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match why_no_sound_of(audio) {
-            None => sendable.audio = true,
+            None => {
+                sendable.audio = true;
+                // What a program makes of it comes later than pictures; how much has to be known when they are agreed on.
+                pending |= media::webrtc_way(audio) != Way::Pass && catalogue.opus_source().is_none();
+            }
             Some(_) if sendable.video.is_some() => {}
             Some(why) => return Err(format!("the stream's audio: {why}")),
         }

@@ -19,6 +19,10 @@ use crate::pace::Extreme;
 const NEAR: Duration = Duration::from_millis(300);
 /// The most pictures a decoder may hold back until it knows their order.
 const HELD_BACK: u64 = 8;
+/// A child that has caught up comes no nearer over so many units, but by this: at twice the source's pace it
+/// would have come nearer by three units.
+const STEADY_UNITS: usize = 6;
+const STEADY: Duration = Duration::from_millis(20);
 
 /// Takes what a child made.
 pub(super) struct Taker<'a> {
@@ -37,6 +41,8 @@ pub(super) struct Taker<'a> {
     writer: Option<TrackWriter>,
     /// The newest that was written.
     newest: Option<MediaTime>,
+    /// How far behind the newest units were, until that is steady; from then on the most of late.
+    lags: VecDeque<Duration>,
     lag: Extreme,
 }
 
@@ -62,6 +68,7 @@ impl<'a> Taker<'a> {
             backlog: VecDeque::new(),
             writer: None,
             newest: None,
+            lags: VecDeque::new(),
             lag: Extreme::default(),
         }
     }
@@ -138,11 +145,9 @@ impl<'a> Taker<'a> {
         }
         self.newest = Some(pts);
         let unit = Unit { dts: pts, pts, arrived: now, key, generation: 0, payload };
-        if let Some(end) = self.note_lag(pts, now) {
-            return Some(end);
-        }
+        let lag = self.lag_of(pts, now);
         if let Some(writer) = &self.writer {
-            return write(writer, unit);
+            return write(writer, unit).or_else(|| self.note_lag(lag, now));
         }
         if key && self.source.kind() == Kind::Video {
             self.backlog.clear();
@@ -150,11 +155,11 @@ impl<'a> Taker<'a> {
         if !self.backlog.is_empty() || key {
             self.backlog.push_back(unit);
         }
-        if self.source.kind() == Kind::Video && !self.caught_up(pts) {
+        if !self.caught_up(pts, lag) {
             let slow = now.saturating_duration_since(self.began) > limits::CHILD_CATCH_UP_MAX;
             return slow.then(too_slow);
         }
-        self.begin()
+        self.note_lag(lag, now).or_else(|| self.begin())
     }
 
     /// Makes the track, with what there is since its newest key frame.
@@ -171,25 +176,33 @@ impl<'a> Taker<'a> {
         end
     }
 
-    /// How far behind the source this is, and whether that is too far.
-    fn note_lag(&mut self, pts: MediaTime, now: Instant) -> Option<End> {
-        if self.source.kind() != Kind::Video {
-            return None;
-        }
+    /// How much later than the source's unit of that time this is; nothing, where that has not come yet.
+    fn lag_of(&self, pts: MediaTime, now: Instant) -> Duration {
         let frames = self.source.track.frames();
-        let lag = frames.get(frames.at_or_after(pts)).map(|unit| now.saturating_duration_since(unit.arrived));
-        let lag = lag.filter(|_| self.writer.is_some() || self.caught_up(pts))?;
-        let nanos = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);
-        let most = Duration::from_nanos(u64::try_from(self.lag.of(nanos, now)).unwrap_or(0));
-        self.media.set_picture_lag(most.min(limits::PICTURE_LAG_MAX));
-        (lag > limits::PICTURE_LAG_MAX).then(too_slow)
+        let unit = frames.get(frames.at_or_after(pts));
+        unit.map_or(Duration::ZERO, |unit| now.saturating_duration_since(unit.arrived))
     }
 
-    fn caught_up(&self, pts: MediaTime) -> bool {
+    /// Has sound and pictures wait for each other. An end where this is too far behind.
+    fn note_lag(&mut self, lag: Duration, now: Instant) -> Option<End> {
+        let nanos = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);
+        let most = Duration::from_nanos(u64::try_from(self.lag.of(nanos, now)).unwrap_or(0));
+        self.media.set_lag(self.source.kind(), most.min(limits::TRANSCODED_LAG_MAX));
+        (lag > limits::TRANSCODED_LAG_MAX).then(too_slow)
+    }
+
+    /// Whether what comes is as near to the source as it will be. Players begin then: what came before would
+    /// be late, and they would wait for the next to be as late.
+    fn caught_up(&mut self, pts: MediaTime, lag: Duration) -> bool {
+        self.lags.push_back(lag);
+        if self.lags.len() <= STEADY_UNITS {
+            return false;
+        }
+        let before = self.lags.pop_front().unwrap_or_default();
         let frames = self.source.track.frames();
-        let before =
+        let held_back =
             frames.get(frames.head().saturating_sub(1 + HELD_BACK)).or_else(|| frames.get(frames.tail()));
-        before.is_none_or(|unit| pts.plus(NEAR) >= unit.dts)
+        lag + STEADY > before && held_back.is_none_or(|unit| pts.plus(NEAR) >= unit.dts)
     }
 }
 

@@ -170,7 +170,7 @@ async fn pictures_come_in_the_order_they_are_shown_in_and_none_is_missing() {
         between_keys.windows(2).all(|keys| keys[1] - keys[0] <= MediaTime::from_millis(2_050)),
         "{between_keys:?}"
     );
-    let lag = stage.media.picture_lag();
+    let lag = stage.media.lag(Kind::Video);
     assert!(lag > Duration::ZERO && lag < Duration::from_secs(1), "{lag:?}");
     stage.end().await;
 }
