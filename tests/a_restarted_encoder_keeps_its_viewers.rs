@@ -106,8 +106,8 @@ async fn to_the_packet() -> Result<()> {
 }
 
 async fn play_to_the_packet() -> Result<()> {
-    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let _turn = Turn::take().await?;
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let node = start().await?;
     let ledger = Arc::new(Ledger::default());
     let publish = || {

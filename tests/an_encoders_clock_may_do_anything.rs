@@ -67,9 +67,9 @@ async fn and_nobody_notices() -> Result<()> {
 }
 
 async fn play() -> Result<()> {
+    let _turn = Turn::take().await?;
     let recording =
         Arc::new(Recording::make(RecordingOptions { bitrate: 500_000, ..Default::default() }).await?);
-    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let identity = Arc::new(Identity::new()?);
     let load = Load::watch();

@@ -29,8 +29,8 @@ async fn costs_no_frames() -> Result<()> {
 }
 
 async fn play() -> Result<()> {
-    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let _turn = Turn::take().await?;
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     // A relay stands before one port: one shard.
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_WEBRTC_SHARDS", "1");
     let node = Node::start(options).await?;

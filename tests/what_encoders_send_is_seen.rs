@@ -113,6 +113,7 @@ impl Drop for Copier {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full_hd_that_was_encoded_before() -> Result<()> {
+    let _turn = Turn::take().await?;
     let folder = tempfile::tempdir()?;
     // Not a fragmented MP4: ffmpeg reads that in bursts.
     let file = folder.path().join("made-before.mkv");
@@ -126,7 +127,6 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
         ..MarkerOptions::new(Target::File(file.clone()))
     };
     Marker::start(options)?.finish(Duration::from_secs(300))?;
-    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let _encoder = Copier::start(&file, &node.rtmp_url("LiveApp", "row"))?;
     let promise = ViewerPromise { glass_to_glass_median_max_ms: None, ..PASSED };
