@@ -84,15 +84,8 @@ async fn one_that_vanished() -> Result<()> {
     goes_on(&node, &swarm).await?;
     // It wakes up, finds its connection closed, and disturbs nobody.
     thaw(first.pid());
-    let mut gone = false;
-    for _ in 0..200 {
-        gone = first.failure().is_some();
-        if gone {
-            break;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    ensure!(gone, "the first publisher still publishes");
+    let gone = Node::eventually(PATIENCE, || std::future::ready(first.failure()));
+    gone.await.context("the first publisher still publishes")?;
     goes_on(&node, &swarm).await?;
     let replaced = node.metric("penstock_publisher_ended_total", &["reason=\"replaced\""]).await?;
     ensure!(replaced == 1.0, "{replaced} publishers were replaced");

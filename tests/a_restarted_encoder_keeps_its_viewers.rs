@@ -95,8 +95,6 @@ async fn in_a_browser() -> Result<()> {
 }
 
 const PLAYERS: usize = 8;
-/// Replays of joins are over then; nothing tells when.
-const SETTLING: Duration = Duration::from_secs(3);
 /// The encoder's clock is the RTP clock of its frames, the time between two encoders is the node's to tell.
 const CLOCK_OFF_MS_MAX: f64 = 200.0;
 
@@ -125,8 +123,7 @@ async fn play_to_the_packet() -> Result<()> {
         ..SwarmOptions::new(node.signalling_url("LiveApp"), "stream1", PLAYERS)
     };
     let swarm = Swarm::start(options, Arc::new(Identity::new()?));
-    ensure!(swarm.joined(PATIENCE).await, "not all joined");
-    sleep(SETTLING).await;
+    ensure!(swarm.live(PATIENCE).await, "not all came to the live frames");
     let (second, saw) = swarm
         .measure(async {
             // Its connection is closed without a word.

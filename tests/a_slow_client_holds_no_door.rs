@@ -26,8 +26,6 @@ const LATE_MAX: Duration = Duration::from_secs(8);
 const SOON: Duration = Duration::from_secs(3);
 /// The shortest a node may be told to wait for a silent publisher.
 const RTMP_SILENCE: Duration = Duration::from_secs(5);
-/// How long an RTMP peer may take nothing of what it is told.
-const RTMP_WRITE_MAX: Duration = Duration::from_secs(10);
 /// Connections one address may have on each kind of port.
 const PER_ADDRESS: usize = 40;
 const CROWD: usize = 100;
@@ -287,7 +285,7 @@ fn that_never_read(doors: &Doors) -> Vec<Case<'_>> {
         case("HTTP: answers that nobody reads", limits::HTTP_WRITE_STALL_MAX, http, async {
             never_reads(with_little_room(&doors.http).await?, &whole_request().repeat(50)).await
         }),
-        case("RTMP: answers that nobody reads", RTMP_WRITE_MAX, rtmp, async {
+        case("RTMP: answers that nobody reads", limits::RTMP_WRITE_STALL_MAX, rtmp, async {
             let mut client = RtmpClient::over(with_little_room(&doors.rtmp).await?)?;
             client.handshake().await?;
             client.publish("LiveApp", "deaf").await?;

@@ -82,18 +82,17 @@ async fn metrics(node: &Node) -> Result<BTreeMap<String, f64>> {
 }
 
 impl Scene {
-    async fn set(node: Node) -> Result<Self> {
+    async fn set(node: Node, encoder: &Publisher) -> Result<Self> {
         let url = node.signalling_url("LiveApp");
         let identity = Arc::new(Identity::new()?);
         let options = SwarmOptions {
-            opening: Opening { count: 2, turn: 0 },
+            opening: Opening { count: VIEWERS, turn: 0 },
+            ledger: Some(Arc::clone(encoder.ledger())),
             ..SwarmOptions::new(url.clone(), STREAM, VIEWERS)
         };
         let viewers = Swarm::start(options, Arc::clone(&identity));
-        ensure!(viewers.joined(PATIENCE).await, "the viewers did not join");
+        ensure!(viewers.live(PATIENCE).await, "the viewers did not come to the live frames");
         let mut scene = Self { node, viewers, url, identity, quiet_cpu: 0.0, frames: (0.0, 0.0) };
-        // The viewers have caught up with the stream before anything is compared; nothing tells when.
-        sleep(Duration::from_secs(2)).await;
         let quiet = scene.watch(sleep(ATTACK)).await?.1;
         scene.undisturbed("nothing", &quiet)?;
         scene.quiet_cpu = quiet.cpu;
@@ -443,7 +442,7 @@ async fn attacked() -> Result<()> {
         (taken >= f64::from(FPS)).then_some(())
     };
     Node::eventually(PATIENCE, pictures).await.context("the stream did not begin")?;
-    let mut scene = Scene::set(node).await?;
+    let mut scene = Scene::set(node, &encoder).await?;
     let before = machine::usage(scene.node.pid())?.resident_bytes as f64;
 
     let pages = scene.node.http_url("/metrics");

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base::{Clock, SystemClock};
 use load_tests::{Identity, Pace, Swarm, SwarmOptions, machine};
+use serde_json::json;
 use test_support::rtmp_client::timed_message;
-use test_support::{Node, NodeOptions, RtmpClient, Turn, in_full, note};
+use test_support::{Node, NodeOptions, RtmpClient, Signalling, Turn, in_full, note};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -92,11 +93,13 @@ async fn most_leave(leaving: usize) -> Result<()> {
         options = options.environment(&format!("PENSTOCK_LIMITS_{limit}_PER_ADDRESS"), &all);
     }
     let node = Node::start(options).await?;
+    let mut early = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    let told = early.ask(&json!({ "command": "play", "streamId": "sound" })).await?;
+    ensure!(told["definition"] == "no_stream_exist", "{told}");
     let _publisher = SoundPublisher::start(node.rtmp_address())?;
-    let live = async || (node.metric("penstock_streams", &[]).await.ok()? >= 1.0).then_some(());
-    Node::eventually(JOINING_MAX, live).await.context("the stream did not begin")?;
-    // A stream with one kind of track is shown a second after it began.
-    sleep(Duration::from_secs(2)).await;
+    let told = early.receive_within(JOINING_MAX).await?;
+    ensure!(told["definition"] == "streaming_started", "{told}");
+    drop(early);
     let identity = Arc::new(Identity::new()?);
     let crowd = |players| {
         let pace = Pace::PerSecond(JOINS_PER_SECOND);

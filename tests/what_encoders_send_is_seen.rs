@@ -1,15 +1,14 @@
 //! Whatever an encoder makes of its picture and its sound, a browser shows all of it, in step and without a freeze:
 //! a table of encoders and what their viewers are promised.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_support::{
-    Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Pace, Target, Turn, Verdict, ViewerPromise,
-    in_full, note,
+    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Pace, Target, Turn, Verdict,
+    ViewerPromise, in_full, note,
 };
 
 const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
@@ -100,26 +99,6 @@ async fn pictures_alone() -> Result<()> {
     see("pictures alone", watched(60), promise, |options| MarkerOptions { audio: &[], ..options }).await
 }
 
-/// An encoder of things made before. Dropping it ends it.
-struct Copier(Child);
-
-impl Copier {
-    fn start(file: &Path, url: &str) -> Result<Self> {
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(file);
-        ffmpeg.args(["-c", "copy", "-f", "flv", url]).stdout(Stdio::null());
-        Ok(Self(ffmpeg.spawn().context("ffmpeg does not start")?))
-    }
-}
-
-impl Drop for Copier {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn full_hd_that_was_encoded_before() -> Result<()> {
     let _turn = Turn::take().await?;
@@ -138,7 +117,10 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
     let sent = Sent::by(&options);
     Marker::start(options)?.finish(Duration::from_secs(300))?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-    let _encoder = Copier::start(&file, &node.rtmp_url("LiveApp", "row"))?;
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(&file);
+    ffmpeg.args(["-c", "copy", "-f", "flv", &node.rtmp_url("LiveApp", "row")]);
+    let _encoder = Encoder::run(ffmpeg)?;
     let promise = ViewerPromise { glass_to_glass_median_max_ms: None, ..PASSED };
     judge("1080p30, copied", &node, of, promise, sent).await
 }
