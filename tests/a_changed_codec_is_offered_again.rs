@@ -94,12 +94,7 @@ struct Player {
 impl Player {
     async fn play(node: &Node, stream: &str, identity: &Arc<Identity>) -> Result<Self> {
         let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
-        let play = json!({ "command": "play", "streamId": stream });
-        let mut answer = socket.ask(&play).await?;
-        if answer["definition"] == "no_stream_exist" {
-            socket.receive_until(|told| told["definition"] == "streaming_started").await?;
-            answer = socket.ask(&play).await?;
-        }
+        let answer = socket.play(stream, PATIENCE).await?;
         let offer = answer["sdp"].as_str().with_context(|| format!("no offer: {answer}"))?;
         let receiver = Receiver::new(identity, offer, Profile::Gcm, &SystemRandomness, SystemClock.now())?;
         let mut player = Self { socket, receiver, stream: stream.to_owned() };
@@ -146,10 +141,8 @@ fn codec_of(section: &str) -> &str {
 
 async fn takeovers(node: &Node, count: f64) -> Result<()> {
     let name = "penstock_publisher_takeovers_total";
-    let took = Node::eventually(PATIENCE, || async {
-        (node.metric(name, &["before=\"lost\""]).await.ok()? == count).then_some(())
-    });
-    took.await.context("the second encoder did not go on with the stream")
+    node.until_metric(name, &["before=\"lost\""], PATIENCE, |took| took == count).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,12 +45,7 @@ async fn watch(
     // Its clock starts once it is connected: a moment later.
     let step = SystemClock.now() + Duration::from_millis(STEP_MS);
     let mut publisher = Publisher::start_as(manner, recording, node.rtmp_address(), "LiveApp", stream)?;
-    let path = format!("/LiveApp/rest/v2/broadcasts/{stream}");
-    let began = Node::eventually(PATIENCE, || async {
-        let answer = node.get(&path).await.ok()?;
-        (answer.status == 200 && answer.json()["width"] == 1280).then_some(())
-    });
-    began.await.with_context(|| format!("{stream} did not begin"))?;
+    node.until_broadcast("LiveApp", stream, PATIENCE, |broadcast| broadcast["width"] == 1280).await?;
     let options = SwarmOptions {
         opening: Opening { count: PLAYERS, turn: 0 },
         ledger: Some(Arc::clone(publisher.ledger())),

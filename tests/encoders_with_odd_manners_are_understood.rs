@@ -113,8 +113,8 @@ async fn a_new_ffmpeg_with_the_codecs_of_enhanced_rtmp() -> Result<()> {
         ("vp9", &["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"]),
         ("h264", X264),
     ] {
-        let _encoder =
-            Encoder::run(ffmpeg(&program, encoder, &["-c:a", "libopus"], &node.rtmp_url("LiveApp", codec)))?;
+        let url = node.rtmp_url("LiveApp", codec);
+        let _encoder = Encoder::run(quiet(ffmpeg(&program, encoder, &["-c:a", "libopus"], &url)))?;
         let known = known(&node, codec).await?;
         ensure!(known == (320, 180, codec.to_owned()), "{codec}: {known:?}");
     }
@@ -292,9 +292,7 @@ async fn a_track_that_begins_late() -> Result<()> {
     let mut early = Signalling::open(&node.signalling_url("LiveApp")).await?;
     let play = json!({ "command": "play", "streamId": "late" });
     ensure!(early.ask(&play).await?["definition"] == "no_stream_exist");
-    let mut client = RtmpClient::connect(node.rtmp_address()).await?;
-    client.handshake().await?;
-    client.publish("LiveApp", "late").await?;
+    let mut client = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "late").await?;
     client.send(&message(2, 1, 0, &0x00ff_ffff_u32.to_be_bytes())).await?;
     let publisher = tokio::spawn(async move {
         let start = SystemClock.now();

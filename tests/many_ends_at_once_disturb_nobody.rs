@@ -1,5 +1,5 @@
-//! Of the players of a stream of sound most leave in the same moment: the others lose no packet, every end has its
-//! reason, and the node is as it was before they came.
+//! Of the players of a stream of sound most leave in the same moment: the others lose no packet, every end is
+//! counted once and none of them as a failure, and the node counts nobody of them any more.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -58,9 +58,7 @@ impl Drop for SoundPublisher {
 }
 
 async fn publish(address: &str) -> Result<()> {
-    let mut client = RtmpClient::connect(address).await?;
-    client.handshake().await?;
-    client.publish("LiveApp", "sound").await?;
+    let mut client = RtmpClient::publishing(address, "LiveApp", "sound").await?;
     let mut head = b"\x90OpusOpusHead\x01\x01".to_vec();
     head.extend([0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0]);
     client.send(&timed_message(4, 8, 1, 0, &head)).await?;
@@ -126,7 +124,7 @@ async fn most_leave(leaving: usize) -> Result<()> {
         };
         let gone = Node::eventually(GONE_MAX, gone).await;
         let took = SystemClock.now() - began;
-        // What was lost then shows in what comes now.
+        // What was lost then shows in what comes now; of packets that do not come there is no word.
         sleep(Duration::from_secs(2)).await;
         (gone, took)
     };

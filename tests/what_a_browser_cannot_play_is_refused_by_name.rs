@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use test_support::{Encoder, Node, NodeOptions, Signalling};
 
 const BEGINS_MAX: Duration = Duration::from_secs(20);
@@ -12,14 +12,7 @@ const BEGINS_MAX: Duration = Duration::from_secs(20);
 /// Plays as soon as the stream has begun, and gives the answer.
 async fn play(node: &Node, stream: &str) -> Result<Value> {
     let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
-    let play = json!({ "command": "play", "streamId": stream });
-    let answer = socket.ask(&play).await?;
-    if answer["definition"] != "no_stream_exist" {
-        return Ok(answer);
-    }
-    let told = socket.receive_within(BEGINS_MAX).await?;
-    ensure!(told["definition"] == "streaming_started", "{told}");
-    Ok(socket.ask(&play).await?)
+    Ok(socket.play(stream, BEGINS_MAX).await?)
 }
 
 const H264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];

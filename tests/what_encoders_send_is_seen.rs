@@ -138,6 +138,7 @@ async fn sound_alone() -> Result<()> {
     browser.wait_until("sound", FIRST_PICTURE_MAX, flows).await?;
     let before = browser.sound().await?;
     let load = Load::watch();
+    // A window to count in: what is promised is that nothing happens.
     tokio::time::sleep(watched(60)).await;
     let after = browser.sound().await?;
     let load = load.report();
