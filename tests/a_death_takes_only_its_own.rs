@@ -37,13 +37,8 @@ impl Stage {
     }
 
     async fn until_status(&self, application: &str, stream: &str, status: &str) -> Result<()> {
-        let path = format!("/{application}/rest/v2/broadcasts/{stream}");
-        let is_so = async || {
-            let answer = self.node.get(&path).await.ok()?;
-            let found = if answer.status == 404 { json!("gone") } else { answer.json()["status"].clone() };
-            (found == status).then_some(())
-        };
-        Node::eventually(PATIENCE, is_so).await.with_context(|| format!("{stream} is not {status}"))
+        self.node.until_broadcast(application, stream, PATIENCE, |it| it["status"] == status).await?;
+        Ok(())
     }
 
     /// Players of a stream, with media.
@@ -62,6 +57,7 @@ impl Stage {
         let strike = async {
             let answer = self.node.send("POST", &format!("/faults/{kind}"), &json!(null)).await?;
             ensure!(answer.status == 200, "{kind}: {} {}", answer.status, answer.text());
+            // Of a frame that does not come there is no word: time has to pass.
             sleep(WATCHED).await;
             Ok(())
         };
@@ -104,6 +100,7 @@ async fn all_kinds_die() -> Result<()> {
     unharmed(&stage.strike("publisher", &survivors).await?, "publisher")?;
     drop(struck);
     let again = stage.publish("LiveApp", "struck").await?;
+    // A window to count frames in.
     let (_, saw) = players.measure(sleep(WATCHED)).await;
     ensure!(saw.ended.values().sum::<usize>() == 1, "players did not stay: {:?}", saw.ended);
     ensure!(saw.video.frames > 0, "the stream did not go on: {saw:?}");
@@ -126,6 +123,7 @@ async fn all_kinds_die() -> Result<()> {
     let (of_one, of_other) = tokio::join!(survivors.gone(WATCHED), elsewhere.gone(WATCHED));
     ensure!(of_one != of_other, "of two applications one should have ended: {of_one}, {of_other}");
     let (dead, alive) = if of_one { ("LiveApp", &elsewhere) } else { ("WebRTCAppEE", &survivors) };
+    // As after each strike.
     let (_, saw) = alive.measure(sleep(WATCHED)).await;
     unharmed(&saw, "application")?;
     let _again = stage.publish(dead, "once-more").await?;

@@ -1,6 +1,6 @@
-//! A node that is asked to end while it is busy goes in order: it is not ready first, then takes nothing new,
-//! tells who waits that they should come back, ends publishers and players with that reason, records that nothing
-//! is live any more, and is gone within 10 s.
+//! A node that is asked to end while it is busy goes in order: it is no longer ready and takes nothing new, tells
+//! who waits that they should come back, ends publishers and players with that reason, records that nothing is live
+//! any more, and is gone within 10 s.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const PLAYERS: usize = 30;
 async fn viewer_of(node: &Node, stream: &str) -> Result<Signalling> {
     Node::eventually(PATIENCE, || async {
         let mut viewer = Signalling::open(&node.signalling_url("LiveApp")).await.ok()?;
-        let answer = viewer.ask(&json!({ "command": "play", "streamId": stream })).await.ok()?;
+        let answer = viewer.play(stream, PATIENCE).await.ok()?;
         (answer["command"] == "takeConfiguration").then_some(viewer)
     })
     .await
@@ -34,10 +34,7 @@ async fn newcomers_are_refused(node: &Node) -> Result<()> {
     if let Ok(answer) = node.get("/readyz").await {
         ensure!(answer.status == 503, "/readyz: {} {}", answer.status, answer.text());
     }
-    if let Ok(mut late) = RtmpClient::connect(node.rtmp_address()).await
-        && late.handshake().await.is_ok()
-        && late.publish("LiveApp", "too-late").await.is_ok()
-    {
+    if let Ok(late) = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "too-late").await {
         let ended = late.await_end().await;
         ensure!(ended.closed && !ended.said("NetStream.Publish.Start"), "a late publisher: {ended:?}");
     }
@@ -56,9 +53,7 @@ async fn drain() -> Result<()> {
     ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
     let _encoder = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "live")))?;
     let joining = viewer_of(&node, "live").await?;
-    let mut silent = RtmpClient::connect(node.rtmp_address()).await?;
-    silent.handshake().await?;
-    silent.publish("LiveApp", "silent").await?;
+    let silent = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "silent").await?;
     let options = SwarmOptions::new(node.signalling_url("LiveApp"), "live", PLAYERS);
     let players = Swarm::start(options, Arc::new(Identity::new()?));
     ensure!(players.joined(PATIENCE).await && players.has_media(), "{:?}", players.so_far().await.ended);
@@ -87,6 +82,13 @@ async fn drain() -> Result<()> {
     // Both are said; which of them a player ends at is chance.
     let told = |why: &String| why.contains("server_will_stop") || why == "the node closed DTLS";
     ensure!(summary.ended.keys().all(told), "players were told something else: {:?}", summary.ended);
+    // The players, and the one that was offered the stream.
+    for (what, count) in [("publisher ended", 2), ("player ended", PLAYERS + 1)] {
+        let lines = node.log_lines();
+        let ends: Vec<_> = lines.iter().filter(|line| line.contains(&format!("\"{what}\""))).collect();
+        ensure!(ends.len() == count, "{} of {count}: {what}", ends.len());
+        ensure!(ends.iter().all(|line| line.contains("\"reason\":\"draining\"")), "{ends:#?}");
+    }
 
     node.restart().await?;
     let answer = node.get("/LiveApp/rest/v2/broadcasts/live").await?;

@@ -1,6 +1,6 @@
 //! The disk of the data folder is full: whoever publishes and plays goes on, REST says what it cannot do and
 //! the log says what helps, and once there is room all goes on without a restart. What was acknowledged is
-//! kept, also over `kill -9` on the full disk.
+//! kept, also over `kill -9` on the full disk; a node that cannot start there says why.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use load_tests::{Identity, Publisher, Recording, RecordingOptions, Swarm, SwarmO
 use serde_json::{Value, json};
 use test_support::{Load, Node, NodeError, NodeOptions, RtmpClient, SmallDisk, Turn, note, skipped};
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const STREAM: &str = "goes-on";
@@ -84,13 +84,14 @@ impl Scene {
     }
 }
 
-async fn status(node: &Node, id: &str) -> Result<Value> {
-    Ok(node.get(&format!("/LiveApp/rest/v2/broadcasts/{id}")).await?.json()["status"].clone())
+fn live(broadcast: &Value) -> bool {
+    broadcast["status"] == "broadcasting"
 }
 
 /// The viewers miss nothing for a while.
 async fn nobody_misses_anything(name: &str, viewers: &Swarm) -> Result<()> {
     let load = Load::watch();
+    // What is missed shows only in time.
     let ((), seen) = viewers.measure(sleep(WATCHED)).await;
     let load = load.report();
     note(&format!("{name}: frames {:.2} %, {} lost; {load}", seen.frames_share * 100.0, seen.video.lost));
@@ -121,8 +122,7 @@ async fn full() -> Result<()> {
     let mut encoder = Publisher::start(&recording, node.rtmp_address(), "LiveApp", STREAM)?;
     let passing = Publisher::start(&recording, node.rtmp_address(), "LiveApp", "passing-by")?;
     for id in [STREAM, "passing-by"] {
-        let live = async || (status(&node, id).await.ok()? == "broadcasting").then_some(());
-        Node::eventually(PATIENCE, live).await.with_context(|| format!("{id} did not begin"))?;
+        node.until_broadcast("LiveApp", id, PATIENCE, live).await?;
     }
     let viewers = SwarmOptions::new(node.signalling_url("LiveApp"), STREAM, VIEWERS);
     let viewers = Swarm::start(viewers, Arc::new(Identity::new()?));
@@ -135,13 +135,11 @@ async fn full() -> Result<()> {
     scene.log_says("free space on its file system").await?;
     nobody_misses_anything("full", &viewers).await?;
     scene.all_kept().await?;
-    ensure!(status(&scene.node, STREAM).await? == "broadcasting");
-    // Nobody can begin, and is told so at once.
-    let mut newcomer = RtmpClient::connect(scene.node.rtmp_address()).await?;
-    newcomer.handshake().await?;
-    newcomer.publish("LiveApp", "newcomer").await?;
-    let ended = newcomer.await_end().await;
-    ensure!(ended.closed && ended.said("NetStream.Failed"), "{:?}", ended.messages.len());
+    ensure!(live(&scene.node.broadcast("LiveApp", STREAM).await?), "it is shown as over");
+    // Nobody can begin, and is told so as soon as REST says it.
+    let newcomer = RtmpClient::publishing(scene.node.rtmp_address(), "LiveApp", "newcomer").await?;
+    let ended = timeout(ANSWER_MAX, newcomer.await_end()).await.context("a newcomer was told nothing")?;
+    ensure!(ended.refused("NetStream.Failed"), "{ended:?}");
     // One that ends meanwhile is not live afterwards.
     drop(passing);
     encoder.check()?;
@@ -155,11 +153,11 @@ async fn full() -> Result<()> {
     Node::eventually(PATIENCE, stored).await.context("there is room again, and nothing is stored")?;
     scene.log_says("has room again").await?;
     ensure!(scene.create().await?, "it stores one and not the next");
-    let over = async || (status(&scene.node, "passing-by").await.ok()? != "broadcasting").then_some(());
-    Node::eventually(PATIENCE, over).await.context("a stream that ended on the full disk is still live")?;
+    let over = scene.node.until_broadcast("LiveApp", "passing-by", PATIENCE, |broadcast| !live(broadcast));
+    over.await.context("a stream that ended on the full disk is still live")?;
     let again = Publisher::start(&recording, scene.node.rtmp_address(), "LiveApp", "passing-by")?;
-    let live = async || (status(&scene.node, "passing-by").await.ok()? == "broadcasting").then_some(());
-    Node::eventually(PATIENCE, live).await.context("nobody can publish again")?;
+    let begun = scene.node.until_broadcast("LiveApp", "passing-by", PATIENCE, live);
+    begun.await.context("nobody can publish again")?;
     nobody_misses_anything("with room again", &viewers).await?;
     encoder.check()?;
 
@@ -180,11 +178,9 @@ async fn full() -> Result<()> {
     }
     scene.all_kept().await?;
     for id in [STREAM, "passing-by"] {
-        ensure!(status(&scene.node, id).await? != "broadcasting", "{id} has no publisher");
+        ensure!(!live(&scene.node.broadcast("LiveApp", id).await?), "{id} has no publisher");
     }
-    let panics: Vec<_> =
-        scene.node.log_lines().into_iter().filter(|line| line.contains("\"target\":\"panic\"")).collect();
-    ensure!(panics.is_empty(), "{panics:?}");
+    ensure!(scene.node.panics().is_empty(), "{:?}", scene.node.panics());
     Ok(())
 }
 

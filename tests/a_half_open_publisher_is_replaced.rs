@@ -28,11 +28,7 @@ fn small(node: &Node) -> Result<Marker> {
 async fn watched(options: NodeOptions) -> Result<(Node, Marker, Swarm)> {
     let node = Node::start(options).await?;
     let first = small(&node)?;
-    let live = Node::eventually(PATIENCE, || async {
-        let beats = node.get("/LiveApp/rest/v2/broadcasts/stream1").await.ok()?;
-        (beats.status == 200 && beats.json()["width"] == 320).then_some(())
-    });
-    live.await.context("the stream did not begin")?;
+    node.until_broadcast("LiveApp", "stream1", PATIENCE, |stream| stream["width"] == 320).await?;
     let options = SwarmOptions::new(node.signalling_url("LiveApp"), "stream1", 1);
     let swarm = Swarm::start(options, Arc::new(Identity::new()?));
     ensure!(swarm.joined(PATIENCE).await, "the viewer did not join");
@@ -45,20 +41,15 @@ fn options() -> NodeOptions {
 
 /// Tries to publish; whether it was refused as AMS refuses a stream id in use.
 async fn is_refused(node: &Node) -> Result<bool> {
-    let mut second = RtmpClient::connect(node.rtmp_address()).await?;
-    second.handshake().await?;
-    second.publish("LiveApp", "stream1").await?;
+    let second = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "stream1").await?;
     let ended = second.await_end().await;
-    Ok(ended.closed && ended.said("NetStream.Publish.BadName") && ended.said("already being published"))
+    Ok(ended.refused("NetStream.Publish.BadName") && ended.said("already being published"))
 }
 
 async fn took_over(node: &Node, before: &str) -> Result<()> {
-    let label = format!("before=\"{before}\"");
-    let took = Node::eventually(PATIENCE, || async {
-        let count = node.metric("penstock_publisher_takeovers_total", &[&label]).await.ok()?;
-        (count == 1.0).then_some(())
-    });
-    took.await.with_context(|| format!("the second publisher did not take over ({before})"))
+    let (name, label) = ("penstock_publisher_takeovers_total", format!("before=\"{before}\""));
+    node.until_metric(name, &[&label], PATIENCE, |took| took == 1.0).await?;
+    Ok(())
 }
 
 /// The viewer has the pictures of now, on the connection it had.
@@ -84,15 +75,8 @@ async fn one_that_vanished() -> Result<()> {
     goes_on(&node, &swarm).await?;
     // It wakes up, finds its connection closed, and disturbs nobody.
     thaw(first.pid());
-    let mut gone = false;
-    for _ in 0..200 {
-        gone = first.failure().is_some();
-        if gone {
-            break;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    ensure!(gone, "the first publisher still publishes");
+    let gone = Node::eventually(PATIENCE, || std::future::ready(first.failure()));
+    gone.await.context("the first publisher still publishes")?;
     goes_on(&node, &swarm).await?;
     let replaced = node.metric("penstock_publisher_ended_total", &["reason=\"replaced\""]).await?;
     ensure!(replaced == 1.0, "{replaced} publishers were replaced");

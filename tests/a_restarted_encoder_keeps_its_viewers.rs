@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use load_tests::{
     Identity, Ledger, Manner, Opening, Publisher, Recording, RecordingOptions, Swarm, SwarmOptions,
 };
-use serde_json::Value;
 use test_support::{Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Turn, ViewerPromise, note};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
@@ -37,10 +36,6 @@ async fn start() -> Result<Node> {
     Ok(Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?)
 }
 
-async fn broadcast(node: &Node) -> Result<Value> {
-    Ok(node.get("/LiveApp/rest/v2/broadcasts/stream1").await?.json())
-}
-
 /// Nobody was sent away, and the stream went on once.
 async fn went_on(node: &Node) -> Result<()> {
     let ended = node.metric("penstock_player_ended_total", &[]).await?;
@@ -60,12 +55,12 @@ async fn in_a_browser() -> Result<()> {
     browser.begin_to_measure("video", PATIENCE).await?;
     let before = browser.measured_after(BEFORE).await?;
     browser.begin_to_measure("video", PATIENCE).await?;
-    let started = broadcast(&node).await?;
+    let started = node.broadcast("LiveApp", "stream1").await?;
 
     // Dropped, it is killed.
     drop(first);
     sleep(PAUSE).await;
-    let meanwhile = broadcast(&node).await?;
+    let meanwhile = node.broadcast("LiveApp", "stream1").await?;
     ensure!(meanwhile["status"] == "broadcasting", "{meanwhile}");
     let second = marker()?;
     let back = Node::eventually(PATIENCE, || async {
@@ -82,7 +77,7 @@ async fn in_a_browser() -> Result<()> {
     let measured = browser.measured_after(AFTER).await?;
     let load = load.report();
     went_on(&node).await?;
-    let goes_on = broadcast(&node).await?;
+    let goes_on = node.broadcast("LiveApp", "stream1").await?;
     ensure!(goes_on["startTime"] == started["startTime"], "before {started}, after {goes_on}");
     browser.close().await?;
     let published = second.stop()?;
@@ -95,8 +90,6 @@ async fn in_a_browser() -> Result<()> {
 }
 
 const PLAYERS: usize = 8;
-/// Replays of joins are over then; nothing tells when.
-const SETTLING: Duration = Duration::from_secs(3);
 /// The encoder's clock is the RTP clock of its frames, the time between two encoders is the node's to tell.
 const CLOCK_OFF_MS_MAX: f64 = 200.0;
 
@@ -106,8 +99,8 @@ async fn to_the_packet() -> Result<()> {
 }
 
 async fn play_to_the_packet() -> Result<()> {
-    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let _turn = Turn::take().await?;
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let node = start().await?;
     let ledger = Arc::new(Ledger::default());
     let publish = || {
@@ -115,18 +108,14 @@ async fn play_to_the_packet() -> Result<()> {
         Publisher::start_as(manner, &recording, node.rtmp_address(), "LiveApp", "stream1")
     };
     let first = publish()?;
-    let began = Node::eventually(PATIENCE, || async {
-        broadcast(&node).await.ok().filter(|stream| stream["status"] == "broadcasting").map(|_| ())
-    });
-    began.await.context("the stream did not begin")?;
+    node.until_broadcast("LiveApp", "stream1", PATIENCE, |stream| stream["status"] == "broadcasting").await?;
     let options = SwarmOptions {
         opening: Opening { count: PLAYERS, turn: 0 },
         ledger: Some(Arc::clone(&ledger)),
         ..SwarmOptions::new(node.signalling_url("LiveApp"), "stream1", PLAYERS)
     };
     let swarm = Swarm::start(options, Arc::new(Identity::new()?));
-    ensure!(swarm.joined(PATIENCE).await, "not all joined");
-    sleep(SETTLING).await;
+    ensure!(swarm.live(PATIENCE).await, "not all came to the live frames");
     let (second, saw) = swarm
         .measure(async {
             // Its connection is closed without a word.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base::{Clock, SystemClock};
+use serde_json::Value;
 use test_support::{Bottleneck, NarrowNetwork, Node, NodeOptions, note, skipped};
 use tokio::process::Command;
 
@@ -16,14 +17,6 @@ const SILENCE: Duration = Duration::from_secs(5);
 const LATE_MAX: Duration = Duration::from_secs(3);
 /// A wide line: it only has to be one that can be cut.
 const LINE: Bottleneck<'_> = Bottleneck { rate: "100mbit", burst: "256kb", limit: "1mb" };
-
-async fn status(node: &Node) -> Option<String> {
-    let answer = node.get("/LiveApp/rest/v2/broadcasts/vanishing").await.ok()?;
-    if answer.status == 404 {
-        return Some("gone".to_owned());
-    }
-    answer.json()["status"].as_str().map(str::to_owned)
-}
 
 #[tokio::test]
 async fn after_the_silence_limit_and_with_its_reason() -> Result<()> {
@@ -47,8 +40,8 @@ async fn after_the_silence_limit_and_with_its_reason() -> Result<()> {
     let (program, arguments) = words.split_first().context("no launcher")?;
     let mut encoder =
         Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
-    let live = async || (status(&node).await? == "broadcasting").then_some(());
-    Node::eventually(PATIENCE, live).await.context("the stream did not begin")?;
+    let live = |stream: &Value| stream["status"] == "broadcasting";
+    node.until_broadcast("LiveApp", "vanishing", PATIENCE, live).await?;
     ensure!(node.metric("penstock_rtmp_connections", &[]).await? == 1.0);
 
     network.cut()?;
@@ -63,13 +56,9 @@ async fn after_the_silence_limit_and_with_its_reason() -> Result<()> {
     let took = SystemClock.now() - began;
     note(&format!("the vanished publisher was noticed after {:.1} s", took.as_secs_f64()));
     ensure!(took + Duration::from_secs(1) >= SILENCE, "noticed after {took:?}: it was not gone yet");
-    let ended = async || {
-        let reason = ["reason=\"timed out\""];
-        (node.metric("penstock_publisher_ended_total", &reason).await.ok()? == 1.0).then_some(())
-    };
-    Node::eventually(PATIENCE, ended).await.context("the publisher's end has no reason")?;
-    let over = async || (status(&node).await? != "broadcasting").then_some(());
-    Node::eventually(PATIENCE, over).await.context("the stream is still live")?;
+    let (name, reason) = ("penstock_publisher_ended_total", "reason=\"timed out\"");
+    node.until_metric(name, &[reason], PATIENCE, |ended| ended == 1.0).await?;
+    node.until_broadcast("LiveApp", "vanishing", PATIENCE, |stream| !live(stream)).await?;
     encoder.kill().await?;
     Ok(())
 }

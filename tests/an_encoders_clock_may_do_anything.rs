@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
 use futures_util::future::try_join_all;
 use load_tests::{
     Identity, Manner, Opening, Publisher, Recording, RecordingOptions, Summary, Swarm, SwarmOptions,
 };
 use test_support::{Load, Node, NodeOptions, Turn, Verdict, note};
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PLAYERS: usize = 2;
-/// When each clock does what it does, after its start.
+/// When each clock does what it does, after its start. By then viewers have come to the live frames.
 const STEP_MS: u64 = 8_000;
-/// Until then viewers have joined, and their replays are over.
-const BEFORE: Duration = Duration::from_secs(6);
-const WATCHED: Duration = Duration::from_secs(6);
+/// From when it does it at the latest, on a busy machine, to what that may do to viewers.
+const AFTERWARDS: Duration = Duration::from_secs(5);
 const GAP_MS_MAX: f64 = 200.0;
 
 /// What a clock does, and what it shows so many milliseconds after its start.
@@ -42,21 +42,19 @@ async fn watch(
     (stream, stamp): Row,
 ) -> Result<(&'static str, Summary)> {
     let manner = Manner { stamp, ..Manner::default() };
+    // Its clock starts once it is connected: a moment later.
+    let step = SystemClock.now() + Duration::from_millis(STEP_MS);
     let mut publisher = Publisher::start_as(manner, recording, node.rtmp_address(), "LiveApp", stream)?;
-    let path = format!("/LiveApp/rest/v2/broadcasts/{stream}");
-    let began = Node::eventually(PATIENCE, || async {
-        let answer = node.get(&path).await.ok()?;
-        (answer.status == 200 && answer.json()["width"] == 1280).then_some(())
-    });
-    began.await.with_context(|| format!("{stream} did not begin"))?;
+    node.until_broadcast("LiveApp", stream, PATIENCE, |broadcast| broadcast["width"] == 1280).await?;
     let options = SwarmOptions {
         opening: Opening { count: PLAYERS, turn: 0 },
         ledger: Some(Arc::clone(publisher.ledger())),
         ..SwarmOptions::new(node.signalling_url("LiveApp"), stream, PLAYERS)
     };
     let swarm = Swarm::start(options, Arc::clone(identity));
-    sleep(BEFORE).await;
-    let (_, saw) = swarm.measure(sleep(WATCHED)).await;
+    let live = swarm.live(step.saturating_duration_since(SystemClock.now())).await;
+    ensure!(live, "{stream}: its viewers did not come to the live frames before its clock's step");
+    let (_, saw) = swarm.measure(sleep_until((step + AFTERWARDS).into())).await;
     publisher.check()?;
     Ok((stream, saw))
 }
@@ -67,9 +65,9 @@ async fn and_nobody_notices() -> Result<()> {
 }
 
 async fn play() -> Result<()> {
+    let _turn = Turn::take().await?;
     let recording =
         Arc::new(Recording::make(RecordingOptions { bitrate: 500_000, ..Default::default() }).await?);
-    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let identity = Arc::new(Identity::new()?);
     let load = Load::watch();

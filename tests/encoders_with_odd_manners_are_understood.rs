@@ -3,68 +3,44 @@
 //! encoder at hand does is replayed in `penstock-rtmp`'s tests.)
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base::{Clock, SystemClock};
 use serde_json::{Value, json};
 use test_support::rtmp_client::{message, timed_message};
-use test_support::{Node, NodeOptions, RtmpClient, Signalling, enhanced_ffmpeg, note, runs, skipped};
+use test_support::{
+    Encoder, Node, NodeOptions, RtmpClient, Signalling, enhanced_ffmpeg, note, runs, skipped,
+};
 use tokio::time::sleep_until;
 
 const BEGINS_MAX: Duration = Duration::from_secs(30);
 
-/// An encoder that publishes until it is dropped.
-struct Encoder(Vec<Child>);
-
-impl Encoder {
-    fn start(commands: Vec<Command>) -> Result<Self> {
-        let mut running = Self(Vec::new());
-        for mut command in commands {
-            let program = command.get_program().to_string_lossy().into_owned();
-            let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            running.0.push(command.spawn().with_context(|| format!("{program} does not start"))?);
-        }
-        Ok(running)
-    }
-}
-
-impl Drop for Encoder {
-    fn drop(&mut self) {
-        for child in self.0.iter_mut().rev() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// What the node knows of a stream once it has begun: size and codec of its pictures, and whether it has
-/// sound.
-async fn known(node: &Node, stream: &str) -> Result<(u64, u64, String, bool)> {
-    let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
-    let ask = json!({ "command": "getStreamInfo", "streamId": stream });
-    let has_media = |info: &Value| {
-        let bitrate = |name: &str| info[name].as_u64().unwrap_or(0);
-        bitrate("videoBitrate") > 0 || bitrate("audioBitrate") > 0
+/// Waits until the node knows pictures and sound of a stream: size and codec of its pictures. Their rates are there
+/// once each has flowed for a while.
+async fn known(node: &Node, stream: &str) -> Result<(u64, u64, String)> {
+    let path = format!("/LiveApp/rest/v2/broadcasts/{stream}/stream-info");
+    let both = async || {
+        let told = node.get(&path).await.ok()?.json();
+        let number = |name: &str| told[0][name].as_u64().unwrap_or(0);
+        let codec = told[0]["videoCodec"].as_str().unwrap_or_default().to_owned();
+        let flow = number("videoBitrate") > 0 && number("audioBitrate") > 0;
+        flow.then(|| (number("videoWidth"), number("videoHeight"), codec))
     };
-    let deadline = SystemClock.now() + BEGINS_MAX;
-    loop {
-        let told = socket.ask(&ask).await?;
-        let info = &told["streamInfo"][0];
-        if has_media(info) {
-            let number = |name: &str| info[name].as_u64().unwrap_or(0);
-            let codec = info["videoCodec"].as_str().unwrap_or_default().to_owned();
-            return Ok((number("streamWidth"), number("streamHeight"), codec, number("audioBitrate") > 0));
+    match Node::eventually(BEGINS_MAX, both).await {
+        Some(known) => Ok(known),
+        None => {
+            let told = node.get(&path).await?.text();
+            bail!("{stream} has not both: {told}\n{}", node.log_lines().join("\n"))
         }
-        ensure!(
-            SystemClock.now() < deadline,
-            "{stream} does not begin: {told}\n{}",
-            node.log_lines().join("\n")
-        );
-        sleep_until((SystemClock.now() + Duration::from_millis(100)).into()).await;
     }
+}
+
+/// One that talks much.
+fn quiet(mut command: Command) -> Command {
+    command.stderr(Stdio::null());
+    command
 }
 
 const X264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"];
@@ -114,9 +90,9 @@ async fn ffmpeg_with_every_form_of_url() -> Result<()> {
         ),
         ("encoded", vec![], with("encoded%2Ftoken%2Fsubscriber")),
     ] {
-        let _encoder = Encoder::start(vec![ffmpeg(Path::new("ffmpeg"), X264, &arguments, &url)])?;
+        let _encoder = Encoder::run(ffmpeg(Path::new("ffmpeg"), X264, &arguments, &url))?;
         let known = known(&node, stream).await?;
-        ensure!(known == (320, 180, "h264".to_owned(), true), "{stream}: {known:?}");
+        ensure!(known == (320, 180, "h264".to_owned()), "{stream}: {known:?}");
     }
     Ok(())
 }
@@ -137,14 +113,10 @@ async fn a_new_ffmpeg_with_the_codecs_of_enhanced_rtmp() -> Result<()> {
         ("vp9", &["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"]),
         ("h264", X264),
     ] {
-        let _encoder = Encoder::start(vec![ffmpeg(
-            &program,
-            encoder,
-            &["-c:a", "libopus"],
-            &node.rtmp_url("LiveApp", codec),
-        )])?;
+        let url = node.rtmp_url("LiveApp", codec);
+        let _encoder = Encoder::run(quiet(ffmpeg(&program, encoder, &["-c:a", "libopus"], &url)))?;
         let known = known(&node, codec).await?;
-        ensure!(known == (320, 180, codec.to_owned(), true), "{codec}: {known:?}");
+        ensure!(known == (320, 180, codec.to_owned()), "{codec}: {known:?}");
     }
     // What is not carried is said by name.
     let mut flac = ffmpeg(&program, X264, &["-c:a", "flac"], &node.rtmp_url("LiveApp", "flac"));
@@ -198,9 +170,9 @@ async fn gstreamer_by_its_own_rtmp_and_by_librtmp() -> Result<()> {
         }
         let mut gst = Command::new("gst-launch-1.0");
         gst.arg("-q").args(GST_SOURCES).args([sink, &format!("location={}", node.rtmp_url("LiveApp", sink))]);
-        let _encoder = Encoder::start(vec![gst])?;
+        let _encoder = Encoder::run(quiet(gst))?;
         let known = known(&node, sink).await?;
-        ensure!(known == (320, 180, "h264".to_owned(), true), "{sink}: {known:?}");
+        ensure!(known == (320, 180, "h264".to_owned()), "{sink}: {known:?}");
     }
     Ok(())
 }
@@ -247,13 +219,13 @@ async fn obs_studio_with_its_defaults() -> Result<()> {
     obs.env("XDG_CONFIG_HOME", home.path()).env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path());
     obs.env("DISPLAY", &display).env("QT_QPA_PLATFORM", "xcb").env("LIBGL_ALWAYS_SOFTWARE", "1");
     obs.env_remove("WAYLAND_DISPLAY");
-    let screen = Encoder::start(vec![screen])?;
+    let screen = Encoder::run(quiet(screen))?;
     let ready = PathBuf::from(format!("/tmp/.X11-unix/X{}", display.trim_start_matches(':')));
     Node::eventually(BEGINS_MAX, || async { ready.exists().then_some(()) }).await.context("no display")?;
-    let obs = Encoder::start(vec![obs])?;
-    let (width, height, codec, sound) = known(&node, "obs").await?;
-    note(&format!("OBS Studio sends {codec} of {width}x{height}, sound: {sound}"));
-    ensure!(codec == "h264" && sound && height > 0 && width > height, "{width}x{height} {codec}");
+    let obs = Encoder::run(quiet(obs))?;
+    let (width, height, codec) = known(&node, "obs").await?;
+    note(&format!("OBS Studio sends {codec} of {width}x{height}, and sound"));
+    ensure!(codec == "h264" && height > 0 && width > height, "{width}x{height} {codec}");
     drop((obs, screen));
     Ok(())
 }
@@ -320,9 +292,7 @@ async fn a_track_that_begins_late() -> Result<()> {
     let mut early = Signalling::open(&node.signalling_url("LiveApp")).await?;
     let play = json!({ "command": "play", "streamId": "late" });
     ensure!(early.ask(&play).await?["definition"] == "no_stream_exist");
-    let mut client = RtmpClient::connect(node.rtmp_address()).await?;
-    client.handshake().await?;
-    client.publish("LiveApp", "late").await?;
+    let mut client = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "late").await?;
     client.send(&message(2, 1, 0, &0x00ff_ffff_u32.to_be_bytes())).await?;
     let publisher = tokio::spawn(async move {
         let start = SystemClock.now();
@@ -336,15 +306,11 @@ async fn a_track_that_begins_late() -> Result<()> {
     ensure!(told["definition"] == "streaming_started", "{told}");
     let offer = early.ask(&play).await?;
     ensure!(offered(&offer) == ["video"], "{offer}");
-    let deadline = SystemClock.now() + BEGINS_MAX;
-    loop {
-        let mut later = Signalling::open(&node.signalling_url("LiveApp")).await?;
-        let offer = later.ask(&play).await?;
-        if offered(&offer) == ["video", "audio"] {
-            break;
-        }
-        ensure!(SystemClock.now() < deadline, "the sound is offered to nobody: {offer}");
-    }
+    let both = async || {
+        let mut later = Signalling::open(&node.signalling_url("LiveApp")).await.ok()?;
+        (offered(&later.ask(&play).await.ok()?) == ["video", "audio"]).then_some(())
+    };
+    Node::eventually(BEGINS_MAX, both).await.context("the sound is offered to nobody")?;
     publisher.abort();
     Ok(())
 }

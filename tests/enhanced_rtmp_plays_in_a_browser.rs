@@ -80,6 +80,7 @@ async fn h264_with_opus() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn hevc_is_refused_by_name() -> Result<()> {
     let Some(ffmpeg) = ffmpeg_for("HEVC is refused by name") else { return Ok(()) };
+    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
     let play = json!({ "command": "play", "streamId": "stream1" });

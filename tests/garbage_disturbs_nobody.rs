@@ -276,12 +276,7 @@ async fn strangers_leave_and_the_stream_loses_no_frame() -> Result<()> {
     note(&format!("{measured:#?}\nencoder: {published:?}\nmachine: {load}"));
     // The node took every frame that was published …
     let frames = f64::from(published.frames);
-    Node::eventually(PATIENCE, || async {
-        let taken = node.metric("penstock_units_total", &["kind=\"video\""]).await.ok()?;
-        (taken == frames).then_some(())
-    })
-    .await
-    .with_context(|| format!("{frames} frames were published"))?;
+    node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |taken| taken == frames).await?;
     // … and the player received every one. A machine that others keep busy may hold packets up until they
     // are asked for again, and pictures until they are missed; it may not lose any.
     let lost = measured.video_counter("packetsLost");
@@ -291,8 +286,6 @@ async fn strangers_leave_and_the_stream_loses_no_frame() -> Result<()> {
         ensure!(count == 0 || load.excuse().is_some(), "{counter} is {count}: {measured:?} ({load})");
     }
     ensure!(measured.gaps.is_empty() || load.excuse().is_some(), "{measured:?} ({load})");
-    let panics: Vec<String> =
-        node.log_lines().into_iter().filter(|line| line.contains("\"target\":\"panic\"")).collect();
-    ensure!(panics.is_empty(), "{panics:?}");
+    ensure!(node.panics().is_empty(), "{:?}", node.panics());
     Ok(())
 }

@@ -82,18 +82,17 @@ async fn metrics(node: &Node) -> Result<BTreeMap<String, f64>> {
 }
 
 impl Scene {
-    async fn set(node: Node) -> Result<Self> {
+    async fn set(node: Node, encoder: &Publisher) -> Result<Self> {
         let url = node.signalling_url("LiveApp");
         let identity = Arc::new(Identity::new()?);
         let options = SwarmOptions {
-            opening: Opening { count: 2, turn: 0 },
+            opening: Opening { count: VIEWERS, turn: 0 },
+            ledger: Some(Arc::clone(encoder.ledger())),
             ..SwarmOptions::new(url.clone(), STREAM, VIEWERS)
         };
         let viewers = Swarm::start(options, Arc::clone(&identity));
-        ensure!(viewers.joined(PATIENCE).await, "the viewers did not join");
+        ensure!(viewers.live(PATIENCE).await, "the viewers did not come to the live frames");
         let mut scene = Self { node, viewers, url, identity, quiet_cpu: 0.0, frames: (0.0, 0.0) };
-        // The viewers have caught up with the stream before anything is compared; nothing tells when.
-        sleep(Duration::from_secs(2)).await;
         let quiet = scene.watch(sleep(ATTACK)).await?.1;
         scene.undisturbed("nothing", &quiet)?;
         scene.quiet_cpu = quiet.cpu;
@@ -438,12 +437,9 @@ async fn attacked() -> Result<()> {
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_WEBRTC_SHARDS", "1");
     let node = Node::start(options).await?;
     let mut encoder = Publisher::start(&recording, node.rtmp_address(), "LiveApp", STREAM)?;
-    let pictures = || async {
-        let taken = node.metric("penstock_units_total", &["kind=\"video\""]).await.ok()?;
-        (taken >= f64::from(FPS)).then_some(())
-    };
-    Node::eventually(PATIENCE, pictures).await.context("the stream did not begin")?;
-    let mut scene = Scene::set(node).await?;
+    let (pictures, second) = ("penstock_units_total", f64::from(FPS));
+    node.until_metric(pictures, &["kind=\"video\""], PATIENCE, |taken| taken >= second).await?;
+    let mut scene = Scene::set(node, &encoder).await?;
     let before = machine::usage(scene.node.pid())?.resident_bytes as f64;
 
     let pages = scene.node.http_url("/metrics");
@@ -461,11 +457,8 @@ async fn attacked() -> Result<()> {
 
     // All is as before.
     encoder.check()?;
-    let alone = || async {
-        let players = scene.node.metric("penstock_shard_players", &[]).await.ok()?;
-        (players == VIEWERS as f64).then_some(())
-    };
-    Node::eventually(PATIENCE, alone).await.context("an attacker stayed")?;
+    let alone = |players: f64| players == VIEWERS as f64;
+    scene.node.until_metric("penstock_shard_players", &[], PATIENCE, alone).await?;
     let (_, after) = scene.watch(sleep(ATTACK)).await?;
     scene.undisturbed("nothing, afterwards", &after)?;
     let (frames, due) = scene.frames;
@@ -475,8 +468,6 @@ async fn attacked() -> Result<()> {
     ensure!(cpu <= 0.1 || after.load.excuse().is_some(), "the node takes {cpu} of a core more than before");
     let grown = (machine::usage(scene.node.pid())?.resident_bytes as f64 - before) / MIB;
     ensure!(grown <= 32.0, "the node kept {grown} MiB of the attacks");
-    let panics: Vec<_> =
-        scene.node.log_lines().into_iter().filter(|line| line.contains("\"target\":\"panic\"")).collect();
-    ensure!(panics.is_empty(), "{panics:?}");
+    ensure!(scene.node.panics().is_empty(), "{:?}", scene.node.panics());
     Ok(())
 }

@@ -3,24 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use test_support::{Marker, MarkerOptions, Node, NodeOptions, RtmpClient};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const BROADCASTS: usize = 25;
 
-async fn broadcast(node: &Node, id: &str) -> Result<Value> {
-    let answer = node.get(&format!("/LiveApp/rest/v2/broadcasts/{id}")).await?;
-    ensure!(answer.status == 200, "{id}: {} {}", answer.status, answer.text());
-    Ok(answer.json())
-}
-
 async fn until_status(node: &Node, id: &str, status: &str) -> Result<()> {
-    Node::eventually(PATIENCE, || async {
-        broadcast(node, id).await.ok().filter(|b| b["status"] == status).map(|_| ())
-    })
-    .await
-    .with_context(|| format!("{id} did not become {status}"))
+    node.until_broadcast("LiveApp", id, PATIENCE, |broadcast| broadcast["status"] == status).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,15 +40,15 @@ async fn broadcasts_are_kept_and_none_is_still_broadcasting() -> Result<()> {
 
     for before in &created {
         let id = before["streamId"].as_str().context("no streamId")?;
-        let after = broadcast(&node, id).await?;
+        let after = node.broadcast("LiveApp", id).await?;
         for key in ["streamId", "name", "description", "type", "date"] {
             ensure!(after[key] == before[key], "{id}: {key} was {} and is {}", before[key], after[key]);
         }
         ensure!(after["status"] != "broadcasting", "{id} is broadcasting without a publisher: {after}");
     }
     // A stream nobody registered lives as long as it is published.
-    let passing = node.get("/LiveApp/rest/v2/broadcasts/passing-by").await?;
-    ensure!(passing.status == 404 || passing.json()["status"] != "broadcasting", "{}", passing.text());
+    let passing = node.broadcast("LiveApp", "passing-by").await?;
+    ensure!(passing["status"] != "broadcasting", "{passing}");
 
     // And the one that was live can be published again.
     let again = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "kept-0")))?;
@@ -67,11 +58,8 @@ async fn broadcasts_are_kept_and_none_is_still_broadcasting() -> Result<()> {
 }
 
 async fn undefined_is_refused(node: &Node) -> Result<bool> {
-    let mut publisher = RtmpClient::connect(node.rtmp_address()).await?;
-    publisher.handshake().await?;
-    publisher.publish("LiveApp", "undefined").await?;
-    let ended = publisher.await_end().await;
-    Ok(ended.closed && ended.said("NetStream.Publish.BadName"))
+    let publisher = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "undefined").await?;
+    Ok(publisher.await_end().await.refused("NetStream.Publish.BadName"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

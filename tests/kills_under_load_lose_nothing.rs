@@ -85,11 +85,9 @@ async fn check(node: &Node, book: &Book) -> Result<()> {
 
 /// Only streams that were created may be published: the setting that the file brought once.
 async fn the_setting_holds(node: &Node) -> Result<()> {
-    let mut stranger = RtmpClient::connect(node.rtmp_address()).await?;
-    stranger.handshake().await?;
-    stranger.publish("LiveApp", "undefined").await?;
+    let stranger = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "undefined").await?;
     let ended = stranger.await_end().await;
-    ensure!(ended.closed && ended.said("NetStream.Publish.BadName"), "the setting was lost: {ended:?}");
+    ensure!(ended.refused("NetStream.Publish.BadName"), "the setting was lost: {ended:?}");
     Ok(())
 }
 
@@ -112,8 +110,7 @@ async fn load_until_killed(
     after: Duration,
 ) -> Result<()> {
     let publisher = Publisher::start(recording, node.rtmp_address(), "LiveApp", "live")?;
-    let streams = async || (node.metric("penstock_streams", &[]).await.ok()? >= 1.0).then_some(());
-    Node::eventually(PATIENCE, streams).await.context("the stream did not begin")?;
+    node.until_metric("penstock_streams", &[], PATIENCE, |streams| streams >= 1.0).await?;
     let options = SwarmOptions::new(node.signalling_url("LiveApp"), "live", PLAYERS);
     let players = Swarm::start(options, Arc::clone(identity));
     ensure!(players.joined(PATIENCE).await && players.has_media(), "{:?}", players.so_far().await.ended);

@@ -25,25 +25,19 @@ fn publish(node: &Node) -> Result<Encoder> {
 }
 
 async fn status(node: &Node) -> Option<String> {
-    let broadcast = node.get("/LiveApp/rest/v2/broadcasts/kept").await.ok()?.json();
-    broadcast["status"].as_str().map(str::to_owned)
+    node.broadcast("LiveApp", "kept").await.ok()?["status"].as_str().map(str::to_owned)
 }
 
 async fn becomes(node: &Node, wanted: &str) -> Result<()> {
-    let became =
-        Node::eventually(PATIENCE, || async { status(node).await.filter(|status| status == wanted) });
-    became.await.map(drop).with_context(|| format!("it did not become {wanted}"))
+    node.until_broadcast("LiveApp", "kept", PATIENCE, |broadcast| broadcast["status"] == wanted).await?;
+    Ok(())
 }
 
 /// Plays as soon as it can, and says so no later than the stream is there.
 async fn viewer(node: &Node) -> Result<Signalling> {
     let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
-    let play = json!({ "command": "play", "streamId": "kept" });
-    if socket.ask(&play).await?["definition"] == "no_stream_exist" {
-        socket.receive_until(|told| told["definition"] == "streaming_started").await?;
-        let offer = socket.ask(&play).await?;
-        ensure!(offer["type"] == "offer", "{offer}");
-    }
+    let offer = socket.play("kept", PATIENCE).await?;
+    ensure!(offer["type"] == "offer", "{offer}");
     Ok(socket)
 }
 

@@ -59,31 +59,21 @@ fn whole(body: &[u8]) -> Vec<u8> {
 
 /// A publisher whose stream is there but for its pictures.
 async fn publisher(node: &Node, stream: &str) -> Result<RtmpClient> {
-    let mut client = RtmpClient::connect(node.rtmp_address()).await?;
-    client.handshake().await?;
-    client.publish("LiveApp", stream).await?;
+    let mut client = RtmpClient::publishing(node.rtmp_address(), "LiveApp", stream).await?;
     client.send(&message(2, 1, 0, &0x00ff_ffff_u32.to_be_bytes())).await?;
     client.send(&whole(&sequence_header())).await?;
     Ok(client)
 }
 
 async fn publishers_are(node: &Node, count: usize) -> Result<()> {
-    Node::eventually(PATIENCE, async || {
-        let now = node.metric("penstock_publishers", &[]).await.ok()?;
-        (now == count as f64).then_some(())
-    })
-    .await
-    .with_context(|| format!("there were never {count} publishers"))
+    node.until_metric("penstock_publishers", &[], PATIENCE, |now| now == count as f64).await?;
+    Ok(())
 }
 
 /// Waits until the node has taken so many pictures.
 async fn pictures_are(node: &Node, count: f64) -> Result<()> {
-    Node::eventually(PATIENCE, async || {
-        let taken = node.metric("penstock_units_total", &["kind=\"video\""]).await.ok()?;
-        (taken >= count).then_some(())
-    })
-    .await
-    .with_context(|| format!("the node never had {count} pictures"))
+    node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |taken| taken >= count).await?;
+    Ok(())
 }
 
 /// Watches the node until dropped: the most memory it was seen with.
@@ -164,19 +154,17 @@ async fn flooded() -> Result<()> {
         pictures_are(&node, pictures).await.context("the flood was not taken")?;
         // The rings are full: a new publisher is refused, and told why.
         let refused = publisher(&node, "late").await?.await_end().await;
-        ensure!(refused.closed && refused.said("current system resources not enough"), "{refused:?}");
+        ensure!(refused.refused("current system resources not enough"), "{refused:?}");
         let labels = ["kind=\"publish\"", "reason=\"media budget\""];
         let counted = node.metric("penstock_admissions_refused_total", &labels).await?;
         ensure!(counted == 1.0, "{counted} refusals were counted");
         let held = node.metric("penstock_media_held_bytes", &[]).await?;
         let shed = node.metric("penstock_media_shed_total", &[]).await?;
-        let ended = Node::eventually(PATIENCE, async || {
-            let reason = ["reason=\"media budget\""];
-            let ended = node.metric("penstock_rtmp_connections_ended_total", &reason).await.ok()?;
-            (ended >= 1.0).then_some(ended)
-        })
-        .await
-        .context("no hoarder was ended")?;
+        let (name, reason) = ("penstock_rtmp_connections_ended_total", "reason=\"media budget\"");
+        let ended = node
+            .until_metric(name, &[reason], PATIENCE, |ended| ended >= 1.0)
+            .await
+            .context("no hoarder was ended")?;
 
         // What the flood did to the viewers may show only now.
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -1,13 +1,14 @@
-//! Recorded conversations with Ant Media Server hold word by word; what REST shows of a live stream is what
-//! the stream is doing in this second; and what somebody else makes of a request disturbs nobody.
+//! A conversation as Ant Media Server is known to answer holds word by word; what REST shows of a live stream is
+//! what the stream is doing in this second; a stop ends it before it is answered. Bodies without end are refused, and so
+//! are other machines.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use base::limits::{REST_BODY_BYTES_MAX, REST_BODY_WAIT_MAX};
 use base::{Clock, SystemClock};
 use serde_json::{Value, json};
-use test_support::{Marker, MarkerOptions, Node, NodeOptions, Signalling, note, skipped};
+use test_support::{Marker, MarkerError, MarkerOptions, Node, NodeOptions, Signalling, note, skipped};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
@@ -15,6 +16,9 @@ use tokio::time::{sleep_until, timeout};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Statistics are true each second: what happened is shown this soon.
 const SHOWN_WITHIN: Duration = Duration::from_millis(1_500);
+/// How early and how late a limit may act on a loaded machine.
+const EARLY_MAX: Duration = Duration::from_millis(500);
+const LATE_MAX: Duration = Duration::from_secs(3);
 
 async fn start() -> Result<Node> {
     Ok(Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?)
@@ -93,6 +97,7 @@ async fn a_recorded_conversation_holds_word_by_word() -> Result<()> {
     }
     if std::env::var_os("PENSTOCK_BLESS").is_some() {
         std::fs::write(path, &said)?;
+        return Ok(());
     }
     for (recorded, said) in recorded.lines().zip(said.lines()) {
         ensure!(recorded == said, "\nrecorded {recorded}\nsaid     {said}");
@@ -101,26 +106,15 @@ async fn a_recorded_conversation_holds_word_by_word() -> Result<()> {
     Ok(())
 }
 
-async fn shown(node: &Node, id: &str) -> Result<Value> {
-    let answer = node.get(&format!("/LiveApp/rest/v2/broadcasts/{id}")).await?;
-    ensure!(answer.status == 200, "{id}: {} {}", answer.status, answer.text());
-    Ok(answer.json())
+async fn until(node: &Node, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    node.until_broadcast("LiveApp", id, PATIENCE, wanted).await.with_context(|| what.to_owned())
 }
 
-async fn until(
-    node: &Node,
-    id: &str,
-    what: &str,
-    patience: Duration,
-    wanted: impl Fn(&Value) -> bool,
-) -> Result<Value> {
-    let found = Node::eventually(patience, || async {
-        shown(node, id).await.ok().filter(|broadcast| wanted(broadcast))
-    });
-    match found.await {
-        Some(found) => Ok(found),
-        None => bail!("{what}: not within {patience:?}: {}", shown(node, id).await?),
-    }
+/// The encoder found its connection closed, and did not have to be killed.
+fn noticed(encoder: Marker) -> Result<()> {
+    let ended = encoder.finish(PATIENCE);
+    ensure!(matches!(ended, Err(MarkerError::Encoder { status: Some(_), .. })), "the encoder: {ended:?}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +126,8 @@ async fn statistics_are_true_each_second() -> Result<()> {
     let (width, height) = (options.width, options.height);
     let marker = Marker::start(options)?;
     let size = |b: &Value| b["width"] == json!(width) && b["height"] == json!(height);
-    until(&node, "live", "its size", PATIENCE, |b| b["status"] == "broadcasting" && size(b)).await?;
-    let before = until(&node, "live", "its rate", PATIENCE, |b| b["bitrate"].as_i64() > Some(0)).await?;
+    until(&node, "live", "its size", |b| b["status"] == "broadcasting" && size(b)).await?;
+    let before = until(&node, "live", "its rate", |b| b["bitrate"].as_i64() > Some(0)).await?;
     ensure!(before["publishType"] == "RTMP" && before["remoteIp"] == "127.0.0.1", "{before}");
     ensure!(before["userAgent"].as_str().is_some_and(|agent| agent != "N/A"), "{before}");
 
@@ -141,8 +135,9 @@ async fn statistics_are_true_each_second() -> Result<()> {
     let mut last = before.clone();
     let began = SystemClock.now();
     for second in 1..=5 {
+        // What each second shows is asked in each second.
         sleep_until((began + Duration::from_secs(second)).into()).await;
-        let now = shown(&node, "live").await?;
+        let now = node.broadcast("LiveApp", "live").await?;
         for key in ["updateTime", "duration", "receivedBytes"] {
             ensure!(now[key].as_i64() > last[key].as_i64(), "{key} stands still: {} {}", last[key], now[key]);
         }
@@ -179,7 +174,7 @@ async fn statistics_are_true_each_second() -> Result<()> {
     ensure!(info[0]["audioBitrate"].as_i64() > Some(0), "{info}");
 
     marker.stop()?;
-    let over = until(&node, "live", "its end", PATIENCE, |b| b["status"] == "finished").await?;
+    let over = until(&node, "live", "its end", |b| b["status"] == "finished").await?;
     ensure!(size(&over) && over["duration"].as_i64() > Some(0), "the figures stay: {over}");
     let info = node.get("/LiveApp/rest/v2/broadcasts/live/stream-info").await?.json();
     ensure!(info == json!([]), "{info}");
@@ -205,27 +200,26 @@ async fn a_stop_ends_the_publisher_and_tells_the_players() -> Result<()> {
     node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "live" })).await?;
     ensure!(!succeeds("POST", stop).await?, "nothing was running");
     let stopped = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "live")))?;
-    until(&node, "live", "its begin", PATIENCE, |b| b["width"].as_i64() > Some(0)).await?;
+    until(&node, "live", "its begin", |b| b["width"].as_i64() > Some(0)).await?;
     let mut viewer = Signalling::open(&node.signalling_url("LiveApp")).await?;
     viewer.send(&json!({ "command": "play", "streamId": "live" })).await?;
     viewer.receive_until(|message| message["command"] == "takeConfiguration").await?;
 
     ensure!(succeeds("POST", stop).await?, "it was running");
-    let now = shown(&node, "live").await?;
+    let now = node.broadcast("LiveApp", "live").await?;
     ensure!(now["status"] == "finished", "once it is answered it is so: {now}");
     ensure!(!succeeds("POST", stop).await?, "it was running no longer");
     viewer.receive_until(|message| message["definition"] == "play_finished").await?;
-    ensure!(stopped.finish(PATIENCE).is_err(), "the encoder did not notice");
+    noticed(stopped)?;
     ensure!(node.metric("penstock_publisher_ended_total", &["reason=\"kicked\""]).await? == 1.0);
 
     // A stream nobody registered is gone with its delete.
     let passing = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "passing")))?;
-    until(&node, "passing", "its begin", PATIENCE, |b| b["zombi"] == true).await?;
+    until(&node, "passing", "its begin", |b| b["zombi"] == true).await?;
     let answer = node.send("DELETE", "/LiveApp/rest/v2/broadcasts/passing", &Value::Null).await?.json();
     ensure!(answer["message"] == "broadcast is deleted and stopped successfully", "{answer}");
     ensure!(node.get("/LiveApp/rest/v2/broadcasts/passing").await?.status == 404);
-    ensure!(passing.finish(PATIENCE).is_err(), "the encoder did not notice");
-    Ok(())
+    noticed(passing)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,10 +253,9 @@ async fn bodies_without_end_are_refused_at_the_limit() -> Result<()> {
     // Who sends nothing more is not waited for.
     let began = SystemClock.now();
     let (status, ..) = exchange(&node, &format!("{ask}Content-Length: 100"), b"\r\n{").await?;
-    ensure!(
-        status == 408 && SystemClock.now().duration_since(began) < REST_BODY_WAIT_MAX + PATIENCE,
-        "{status}"
-    );
+    let took = SystemClock.now() - began;
+    let in_time = took + EARLY_MAX >= REST_BODY_WAIT_MAX && took <= REST_BODY_WAIT_MAX + LATE_MAX;
+    ensure!(status == 408 && in_time, "{status} after {took:?}");
     ensure!(node.get("/LiveApp/rest/v2/broadcasts/count").await?.json() == json!({ "number": 0 }));
     Ok(())
 }

@@ -4,19 +4,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::{Marker, MarkerError, MarkerOptions, Node, NodeOptions, RtmpClient};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
 async fn refused_in_words(node: &Node, stream: &str) -> Result<()> {
-    let mut publisher = RtmpClient::connect(node.rtmp_address()).await?;
-    publisher.handshake().await?;
-    publisher.publish("LiveApp", stream).await?;
+    let publisher = RtmpClient::publishing(node.rtmp_address(), "LiveApp", stream).await?;
     let ended = publisher.await_end().await;
-    ensure!(ended.closed, "{stream}: the connection was left open");
-    ensure!(ended.said("NetStream.Publish.BadName"), "{stream}: {:?}", ended.messages);
-    ensure!(!ended.said("NetStream.Publish.Start"), "{stream}: was let in first");
+    ensure!(ended.refused("NetStream.Publish.BadName"), "{stream}: {ended:?}");
     Ok(())
 }
 
@@ -25,10 +21,8 @@ async fn frames(node: &Node) -> Result<f64> {
 }
 
 async fn until_frames_exceed(node: &Node, count: f64) -> Result<()> {
-    Node::eventually(PATIENCE, || async { frames(node).await.ok().filter(|&now| now > count) })
-        .await
-        .with_context(|| format!("no frame came after {count}"))
-        .map(|_| ())
+    node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |now| now > count).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,12 +50,8 @@ async fn only_what_was_created_is_published() -> Result<()> {
 
     // Another application has its own setting.
     let elsewhere = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("WebRTCAppEE", "nobody-created-me")))?;
-    Node::eventually(PATIENCE, || async {
-        let answer = node.get("/WebRTCAppEE/rest/v2/broadcasts/nobody-created-me").await.ok()?;
-        (answer.json()["status"] == "broadcasting").then_some(())
-    })
-    .await
-    .context("WebRTCAppEE refused an undefined stream")?;
+    let live = |stream: &Value| stream["status"] == "broadcasting";
+    node.until_broadcast("WebRTCAppEE", "nobody-created-me", PATIENCE, live).await?;
     elsewhere.stop()?;
     invited.stop()?;
     Ok(())

@@ -4,25 +4,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use test_support::{Encoder, Node, NodeOptions, Signalling};
 
 const BEGINS_MAX: Duration = Duration::from_secs(20);
 
 /// Plays as soon as the stream has begun, and gives the answer.
 async fn play(node: &Node, stream: &str) -> Result<Value> {
-    play_by(&mut Signalling::open(&node.signalling_url("LiveApp")).await?, stream).await
-}
-
-async fn play_by(socket: &mut Signalling, stream: &str) -> Result<Value> {
-    let play = json!({ "command": "play", "streamId": stream });
-    let answer = socket.ask(&play).await?;
-    if answer["definition"] != "no_stream_exist" {
-        return Ok(answer);
-    }
-    let told = socket.receive_within(BEGINS_MAX).await?;
-    ensure!(told["definition"] == "streaming_started", "{told}");
-    Ok(socket.ask(&play).await?)
+    let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    Ok(socket.play(stream, BEGINS_MAX).await?)
 }
 
 const H264: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
@@ -92,7 +82,7 @@ async fn b_frames_over_the_budget() -> Result<()> {
         Encoder::start(&node.rtmp_url("LiveApp", "second"), "320x180", B_FRAMES, AAC)?,
     ];
     let mut watching = Signalling::open(&node.signalling_url("LiveApp")).await?;
-    let offer = play_by(&mut watching, "first").await?;
+    let offer = watching.play("first", BEGINS_MAX).await?;
     ensure!(offer["type"] == "offer", "{offer}");
     let refused = play(&node, "second").await?;
     ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
@@ -101,8 +91,10 @@ async fn b_frames_over_the_budget() -> Result<()> {
         "{refused}"
     );
     drop(watching);
-    node.until_metric("penstock_transcoding_programs", &["video"], BEGINS_MAX, |programs| programs == 0.0)
-        .await?;
+    node.until_metric("penstock_transcoding_programs", &["kind=\"video\""], BEGINS_MAX, |programs| {
+        programs == 0.0
+    })
+    .await?;
     let offer = play(&node, "second").await?;
     ensure!(offer["type"] == "offer", "{offer}");
     Ok(())

@@ -227,6 +227,12 @@ impl Swarm {
         self.all_are(Player::is_settled, patience).await
     }
 
+    /// Waits until every player has had a frame less than 100 ms old, so that what it joined with is over, or has
+    /// ended; `false` when some have not within `patience`. Only players that open media and have a ledger know.
+    pub async fn live(&self, patience: Duration) -> bool {
+        self.all_are(Player::is_caught_up, patience).await
+    }
+
     /// Waits until every player has ended; `false` when some have not within `patience`.
     pub async fn gone(&self, patience: Duration) -> bool {
         self.all_are(|player| player.ended().is_some(), patience).await

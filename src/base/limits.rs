@@ -67,6 +67,8 @@ pub const RTMP_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 pub const RTMP_PUBLISH_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Time a publisher may send no whole message (AMS: 60 s of no byte). Longer: ended.
 pub const RTMP_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Time a peer may take nothing of what it is told. Longer: ended.
+pub const RTMP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// RTMP connections of one address. More: refused before the handshake.
 pub const RTMP_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 /// RTMP connections of the node. More: refused before the handshake.

@@ -21,6 +21,8 @@
   // Time from the first picture until promises hold.
   const SETTLING_MS = 2000;
   const FREEZE_MS = 200;
+  // Pictures no further apart are shown in one period of the screen and the next: one between them shared its moment.
+  const SCREEN_MS = 20;
   // A frame younger than this is not a replay.
   const LIVE_MS = 250;
   // A frame this much older than the median is no later than others.
@@ -270,7 +272,8 @@
       const list = [];
       for (let index = 1; index < this.frames.length; index += 1) {
         const [before, after] = [this.frames[index - 1], this.frames[index]];
-        const begins = after.flash && !before.flash && after.frame === before.frame + 1;
+        const next = after.frame === before.frame + 1 || after.display - before.display < SCREEN_MS;
+        const begins = after.flash && !before.flash && next;
         if (!begins || after.display < start) continue;
         const nearest = beeps.reduce(
           (best, beep) => (Math.abs(beep - after.display) < Math.abs(best) ? beep - after.display : best),
@@ -303,6 +306,17 @@
       const [first, last] = [samples[0], samples[samples.length - 1]];
       const count = last.jitterBufferEmittedCount - first.jitterBufferEmittedCount;
       return count > 0 ? round((1000 * (last.jitterBufferDelay - first.jitterBufferDelay)) / count) : null;
+    }
+
+    // What the decoder made in the time that promises are counted for, shown or not.
+    decoded(start) {
+      const samples = this.stats.filter(({ at, video }) => at >= start && video).map(({ video }) => video);
+      if (samples.length < 2) return { frames: 0, seconds: 0 };
+      const [first, last] = [samples[0], samples[samples.length - 1]];
+      return {
+        frames: last.framesDecoded - first.framesDecoded,
+        seconds: (last.timestamp - first.timestamp) / 1000,
+      };
     }
 
     counters(kind) {
@@ -362,6 +376,7 @@
         unreadable: settled.length - read.length,
         presented: settled.length > 0 ? settled[settled.length - 1].count - settled[0].count + 1 : 0,
         seconds: settled.length > 0 ? round((settled[settled.length - 1].presented - settled[0].presented) / 1000) : 0,
+        decoded: this.decoded(start),
         live_after_ms: live ? round(live.presented - frames[0].presented) : null,
         gaps: this.gaps(start),
         returns: this.returns(),

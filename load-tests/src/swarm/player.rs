@@ -75,6 +75,11 @@ impl Player {
         self.ended.is_some() || self.join_time().is_some()
     }
 
+    /// It has live frames, or will not have any.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.ended.is_some() || self.live_at.is_some()
+    }
+
     pub(super) fn end(&mut self, reason: String) {
         self.ended.get_or_insert(reason);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{ExitReason, MediaTime, PeerAddr, SessionId};
+use base::{ExitReason, MediaTime, PeerAddr, SessionId, limits};
 use bytes::{Bytes, BytesMut};
 use media::{Kind, UnfinishedMessages, WriteError};
 use observe::metric;
@@ -20,8 +20,6 @@ use crate::connections::OpenConnection;
 
 /// Read at once from the socket.
 const READ_BYTES: usize = 64 * 1024;
-/// A peer that takes nothing of what we say for this long is gone.
-const WRITE_MAX: Duration = Duration::from_secs(10);
 /// How long a publisher of a stream that is still live waits for it to end.
 const REPUBLISH_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How long we read on after our last word, so that the peer gets to see it.
@@ -189,7 +187,7 @@ impl Connection {
     }
 
     async fn send(&mut self, bytes: &Bytes) -> io::Result<()> {
-        match tokio::time::timeout(WRITE_MAX, self.socket.write_all(bytes)).await {
+        match tokio::time::timeout(limits::RTMP_WRITE_STALL_MAX, self.socket.write_all(bytes)).await {
             Ok(written) => written,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }

@@ -1,19 +1,35 @@
-//! An ffmpeg that publishes a moving picture, a tone, or both, coded as a test wants.
+//! Encoders that publish until they are dropped.
 
 use std::io;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A publisher of ffmpeg's own test picture and tone; killed when it is dropped.
+/// A running encoder; killed when it is dropped.
 pub struct Encoder(Child);
 
 impl Encoder {
-    /// Publishes to an `rtmp://` address. `video` and `audio` are ffmpeg's arguments for each encoder; empty:
-    /// there is none of it. The picture has `size`, as in `320x180`, and 30 frames a second.
+    /// Publishes ffmpeg's own test picture and tone to an `rtmp://` address. `video` and `audio` are ffmpeg's
+    /// arguments for each encoder; empty: there is none of it. The picture has `size`, as in `320x180`, and 30 frames
+    /// a second.
     ///
     /// # Errors
     /// ffmpeg does not start.
     pub fn start(url: &str, size: &str, video: &[&str], audio: &[&str]) -> io::Result<Self> {
-        let mut ffmpeg = Command::new("ffmpeg");
+        Self::start_with(Path::new("ffmpeg"), url, size, video, audio)
+    }
+
+    /// The same by another ffmpeg.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_with(
+        ffmpeg: &Path,
+        url: &str,
+        size: &str,
+        video: &[&str],
+        audio: &[&str],
+    ) -> io::Result<Self> {
+        let mut ffmpeg = Command::new(ffmpeg);
         ffmpeg.args(["-nostdin", "-loglevel", "error"]);
         if !video.is_empty() {
             ffmpeg.args(["-re", "-f", "lavfi", "-i", &format!("testsrc2=size={size}:rate=30")]);
@@ -25,7 +41,17 @@ impl Encoder {
         ffmpeg.args(["-flush_packets", "1"]);
         // It does not outlive a test that was killed for long.
         ffmpeg.args(video).args(audio).args(["-t", "120", "-f", "flv", url]);
-        ffmpeg.stdout(Stdio::null()).spawn().map(Self)
+        Self::run(ffmpeg)
+    }
+
+    /// Runs any encoder.
+    ///
+    /// # Errors
+    /// It does not start; the error names it.
+    pub fn run(mut command: Command) -> io::Result<Self> {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let program = || command.get_program().to_string_lossy().into_owned();
+        started.map(Self).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program())))
     }
 }
 

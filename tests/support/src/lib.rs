@@ -5,8 +5,9 @@
 //! what it saw as numbers; the promises themselves stand in `tests/*.rs`.
 //!
 //! * [`Marker`] — the moving picture of `make demo` and of the tests, published by ffmpeg.
-//! * [`Encoder`] — an ffmpeg with any codec.
+//! * [`Encoder`] — an ffmpeg with any codec, or any other encoder.
 //! * [`Node`] — a penstock process on free ports with its own data folder.
+//! * [`Doors`] — its TCP ports, for bytes of any kind.
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
 //! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
@@ -17,6 +18,7 @@
 //! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and a page around it.
 
 mod browser;
+mod doors;
 mod encoder;
 mod files;
 mod http;
@@ -35,6 +37,7 @@ mod tools;
 mod turn;
 
 pub use browser::{Browser, BrowserError, BrowserOptions};
+pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;
 pub use http::{HttpError, Response, request};
@@ -44,7 +47,7 @@ pub use marker::{
     Picture, Reading, Sound, Target, X264,
 };
 pub use measurement::{
-    Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
+    Decoded, Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
 };
 pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
 pub use node::{Endpoints, Node, NodeError, NodeOptions};

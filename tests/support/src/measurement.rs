@@ -23,6 +23,8 @@ pub struct Measurement {
     pub presented: u32,
     /// From the first to the last frame counted, in seconds.
     pub seconds: f64,
+    /// What the decoder made meanwhile.
+    pub decoded: Decoded,
     /// From the first picture to the first one younger than 250 ms; `None` when there was none.
     pub live_after_ms: Option<f64>,
     /// Times longer than 200 ms without a new frame; the last one may still go on.
@@ -49,6 +51,15 @@ pub struct Measurement {
     pub video_stats: Value,
     /// WebRTC's counters of the audio receiver; null without one.
     pub audio_stats: Value,
+}
+
+/// Pictures that were decoded, whether a screen that is not in step with them showed each or not.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Decoded {
+    /// How many.
+    pub frames: u32,
+    /// In so many seconds; 0: there was no receiver to ask.
+    pub seconds: f64,
 }
 
 /// How a viewer's connection became a live picture. Times are counted from the moment the page is told that
@@ -175,6 +186,12 @@ impl Measurement {
         }
     }
 
+    /// Share of the pictures due at so many a second that were decoded.
+    pub fn decoded_share(&self, fps: f64) -> f64 {
+        let due = self.decoded.seconds * fps;
+        if due > 0.0 { f64::from(self.decoded.frames) / due } else { 0.0 }
+    }
+
     /// A counter of the video receiver; 0 when it does not exist.
     pub fn video_counter(&self, name: &str) -> u64 {
         self.video_stats.get(name).and_then(Value::as_u64).unwrap_or(0)
@@ -286,7 +303,8 @@ mod tests {
     fn good() -> Measurement {
         serde_json::from_value(json!({
             "frames_seen": 1800, "first_frame": 100, "last_frame": 1899, "missing": [], "unreadable": 0,
-            "presented": 1800, "seconds": 60.1, "live_after_ms": 300.0, "gaps": [], "returns": [],
+            "presented": 1800, "seconds": 60.1,
+            "decoded": { "frames": 1782, "seconds": 60.0 }, "live_after_ms": 300.0, "gaps": [], "returns": [],
             "joining": { "live_frame": 99.5, "first_frame": 60, "first_picture_ms": 90.0, "live_ms": 400.0, "gaps": [] },
             "glass_to_glass_ms": { "median": 80.0, "p95": 100.0, "worst": 140.0 },
             "sound_minus_picture": { "pairs": 28, "beeps": 30, "loudspeaker_delay_ms": 30.0, "median_ms": 12.0, "worst_ms": -31.0, "list_ms": [12.0] },
@@ -323,6 +341,14 @@ mod tests {
         assert!(broken(|m| m.sound_minus_picture.median_ms = Some(-41.0))[0].contains("-41"));
         assert!(broken(|m| m.sound_minus_picture.pairs = 5)[0].contains("5 flashes"));
         assert!(broken(|m| m.sound_problem = Some("no track".to_owned()))[0].contains("no track"));
+    }
+
+    #[test]
+    fn what_was_decoded_is_held_against_what_was_due() {
+        assert_eq!(good().decoded_share(30.0), 0.99);
+        let mut unasked = good();
+        unasked.decoded = Decoded { frames: 0, seconds: 0.0 };
+        assert_eq!(unasked.decoded_share(30.0), 0.0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod error;
 mod options;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -209,23 +210,6 @@ impl Node {
             }
         };
         timeout(patience, search).await.ok().flatten()
-    }
-
-    /// Asks `question` every few milliseconds until it answers `Some`, for facts that come without an
-    /// event; `None` when it did not within `patience`.
-    pub async fn eventually<T, F>(patience: Duration, mut question: impl FnMut() -> F) -> Option<T>
-    where
-        F: Future<Output = Option<T>>,
-    {
-        let ask = async {
-            loop {
-                if let Some(answer) = question().await {
-                    return answer;
-                }
-                sleep(NAP).await;
-            }
-        };
-        timeout(patience, ask).await.ok()
     }
 }
 

@@ -103,6 +103,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Whether the server refused to publish with these words, and closed.
+    pub fn refused(&self, words: &str) -> bool {
+        self.closed && self.said(words) && !self.said("NetStream.Publish.Start")
+    }
+
     /// Whether some message holds this text.
     pub fn said(&self, text: &str) -> bool {
         self.messages.iter().any(|(_, payload)| payload.windows(text.len()).any(|w| w == text.as_bytes()))
@@ -119,6 +124,17 @@ impl RtmpClient {
     /// Nobody listens.
     pub async fn connect(address: &str) -> std::io::Result<Self> {
         Self::over(TcpStream::connect(address).await?)
+    }
+
+    /// Connects, does the handshake and asks to publish; whether it may is not waited for.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), [`handshake`](Self::handshake) and [`publish`](Self::publish).
+    pub async fn publishing(address: &str, application: &str, stream: &str) -> std::io::Result<Self> {
+        let mut client = Self::connect(address).await?;
+        client.handshake().await?;
+        client.publish(application, stream).await?;
+        Ok(client)
     }
 
     /// A client over a connection that was made otherwise.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -113,6 +113,20 @@ impl Signalling {
     pub async fn ask(&mut self, message: &Value) -> Result<Value, SignallingError> {
         self.send(message).await?;
         self.receive().await
+    }
+
+    /// Asks to play a stream, again when it begins if it has not yet, and gives the answer.
+    ///
+    /// # Errors
+    /// See [`receive`](Self::receive); the stream did not begin within `patience`.
+    pub async fn play(&mut self, stream: &str, patience: Duration) -> Result<Value, SignallingError> {
+        let play = json!({ "command": "play", "streamId": stream });
+        let answer = self.ask(&play).await?;
+        if answer["definition"] != "no_stream_exist" {
+            return Ok(answer);
+        }
+        while self.receive_within(patience).await?["definition"] != "streaming_started" {}
+        self.ask(&play).await
     }
 
     /// The next message for which `wanted` holds; others are passed over.
