@@ -11,7 +11,7 @@ use base::{Clock, SystemClock};
 use serde_json::{Value, json};
 use test_support::rtmp_client::{message, timed_message};
 use test_support::{
-    Encoder, Node, NodeOptions, RtmpClient, Signalling, enhanced_ffmpeg, note, runs, skipped,
+    Browser, Encoder, Load, Node, NodeOptions, RtmpClient, Signalling, Turn, Verdict, enhanced_ffmpeg, note, runs, skipped,
 };
 use tokio::time::sleep_until;
 
@@ -209,6 +209,7 @@ async fn obs_studio_with_its_defaults() -> Result<()> {
         skipped("OBS Studio", "no obs or no Xvfb; scripts/setup encoders installs them");
         return Ok(());
     }
+    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let home = obs_home(&format!("rtmp://{}/LiveApp", node.rtmp_address()), "obs")?;
     let display = free_display().context("no free display number")?;
@@ -226,8 +227,33 @@ async fn obs_studio_with_its_defaults() -> Result<()> {
     let (width, height, codec) = known(&node, "obs").await?;
     note(&format!("OBS Studio sends {codec} of {width}x{height}, and sound"));
     ensure!(codec == "h264" && height > 0 && width > height, "{width}x{height} {codec}");
+    watch_obs(&node).await?;
     drop((obs, screen));
     Ok(())
+}
+
+/// What a browser sees of OBS, which sends 30 pictures a second with B-frames among them.
+async fn watch_obs(node: &Node) -> Result<()> {
+    const SECONDS: f64 = 8.0;
+    let browser = Browser::start().await?;
+    browser.open(&node.http_url("/LiveApp/play.html?id=obs")).await?;
+    browser.wait_until("a picture", BEGINS_MAX, "return document.querySelector('video').videoWidth > 0").await?;
+    let load = Load::watch();
+    let quality = "const video = document.querySelector('video'); const { totalVideoFrames, droppedVideoFrames } = \
+                   video.getVideoPlaybackQuality(); return [totalVideoFrames, droppedVideoFrames, video.currentTime]";
+    let before = browser.run(quality).await?;
+    // What is watched is a span of time.
+    tokio::time::sleep(Duration::from_secs_f64(SECONDS)).await;
+    let after = browser.run(quality).await?;
+    let sound = browser.sound().await?;
+    let load = load.report();
+    browser.close().await?;
+    let grew = |at: usize| after[at].as_f64().unwrap_or(0.0) - before[at].as_f64().unwrap_or(0.0);
+    let (pictures, dropped, seconds) = (grew(0), grew(1), grew(2));
+    note(&format!("OBS Studio in Chromium: {pictures} pictures, {dropped} dropped, in {seconds:.1} s; machine: {load}"));
+    ensure!(sound["packetsReceived"].as_f64().unwrap_or(0.0) > 40.0 * SECONDS, "{sound}");
+    let too_few = (pictures < 29.0 * SECONDS, format!("{pictures} pictures in {SECONDS} s"));
+    Verdict::of([too_few], "", &load).into_result()
 }
 
 fn free_display() -> Option<String> {
