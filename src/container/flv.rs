@@ -6,7 +6,7 @@ mod enhanced;
 mod video;
 
 pub use audio::{AudioBody, AudioTag};
-pub use codec::CodecName;
+pub use codec::{CARRIED, CodecName};
 pub use video::{FrameType, VideoBody, VideoTag};
 
 use bytes::{Buf, Bytes};
