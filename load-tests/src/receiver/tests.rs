@@ -53,7 +53,7 @@ impl World {
         let spec = PlayerSpec {
             stream,
             stream_name: StreamId::new("s1").unwrap(),
-            kinds: Kinds { video: true, audio: true },
+            kinds: rtc::Kinds { video: true, audio: true },
             extra_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,
         };
