@@ -11,7 +11,8 @@ use base::{Clock, SystemClock};
 use serde_json::{Value, json};
 use test_support::rtmp_client::{message, timed_message};
 use test_support::{
-    Browser, Encoder, Load, Node, NodeOptions, RtmpClient, Signalling, Turn, Verdict, enhanced_ffmpeg, note, runs, skipped,
+    Browser, Encoder, Load, Node, NodeOptions, RtmpClient, Signalling, Turn, Verdict, enhanced_ffmpeg, note,
+    runs, skipped,
 };
 use tokio::time::sleep_until;
 
@@ -237,7 +238,9 @@ async fn watch_obs(node: &Node) -> Result<()> {
     const SECONDS: f64 = 8.0;
     let browser = Browser::start().await?;
     browser.open(&node.http_url("/LiveApp/play.html?id=obs")).await?;
-    browser.wait_until("a picture", BEGINS_MAX, "return document.querySelector('video').videoWidth > 0").await?;
+    browser
+        .wait_until("a picture", BEGINS_MAX, "return document.querySelector('video').videoWidth > 0")
+        .await?;
     let load = Load::watch();
     let quality = "const video = document.querySelector('video'); const { totalVideoFrames, droppedVideoFrames } = \
                    video.getVideoPlaybackQuality(); return [totalVideoFrames, droppedVideoFrames, video.currentTime]";
@@ -250,7 +253,9 @@ async fn watch_obs(node: &Node) -> Result<()> {
     browser.close().await?;
     let grew = |at: usize| after[at].as_f64().unwrap_or(0.0) - before[at].as_f64().unwrap_or(0.0);
     let (pictures, dropped, seconds) = (grew(0), grew(1), grew(2));
-    note(&format!("OBS Studio in Chromium: {pictures} pictures, {dropped} dropped, in {seconds:.1} s; machine: {load}"));
+    note(&format!(
+        "OBS Studio in Chromium: {pictures} pictures, {dropped} dropped, in {seconds:.1} s; machine: {load}"
+    ));
     ensure!(sound["packetsReceived"].as_f64().unwrap_or(0.0) > 40.0 * SECONDS, "{sound}");
     let too_few = (pictures < 29.0 * SECONDS, format!("{pictures} pictures in {SECONDS} s"));
     Verdict::of([too_few], "", &load).into_result()

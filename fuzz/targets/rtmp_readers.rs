@@ -1,6 +1,7 @@
 //! The chunk stream, AMF0, publish URLs and the whole session.
 
 use base::{Clock, SystemClock, WallTime};
+use media::Arrival;
 use rtmp::amf0::Reader;
 use rtmp::chunk::{self, ChunkError, Message};
 use rtmp::{Ingest, Metadata, Output, PublishRequest, Session};
@@ -54,6 +55,7 @@ pub fn publish_url(data: &[u8]) {
 /// ends with a reason, once.
 pub fn rtmp_session(data: &[u8]) {
     let now = SystemClock.now();
+    let arrival = Arrival { at: now, wall: WallTime(0) };
     let mut session = Session::after_handshake(|_| true, now);
     let mut ingest = Ingest::new();
     let mut closed = 0;
@@ -66,8 +68,8 @@ pub fn rtmp_session(data: &[u8]) {
             assert_eq!(closed, 0, "{output:?} came after the end");
             match output {
                 Output::Publish(_) => session.accept(now),
-                Output::Video { timestamp_ms, body } => ingest.video(timestamp_ms, &body, now, WallTime(0)),
-                Output::Audio { timestamp_ms, body } => ingest.audio(timestamp_ms, &body, now, WallTime(0)),
+                Output::Video { timestamp_ms, body } => ingest.video(timestamp_ms, &body, arrival),
+                Output::Audio { timestamp_ms, body } => ingest.audio(timestamp_ms, &body, arrival),
                 Output::Close(_) => closed += 1,
                 Output::Send(_) | Output::Metadata(_) | Output::Unpublish => {}
             }

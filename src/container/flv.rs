@@ -7,7 +7,7 @@ mod file;
 mod video;
 
 pub use audio::{AudioBody, AudioTag};
-pub use codec::CodecName;
+pub use codec::{CARRIED, CodecName};
 pub use file::{
     FILE_HEADER_BYTES, FlvWriter, NotFlv, TAG_HEADER_BYTES, TAG_TRAILER_BYTES, TagHeader, check_file_header,
 };

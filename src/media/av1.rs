@@ -50,6 +50,11 @@ impl Obu<'_> {
         !matches!(self.kind(), kind::TEMPORAL_DELIMITER | kind::TILE_LIST | kind::PADDING)
     }
 
+    /// What [`Obu::write`] takes.
+    fn written_bytes(&self) -> usize {
+        self.header_without_size().1 + leb128_bytes(self.body.len()) + self.body.len()
+    }
+
     /// Appends it with its size.
     pub(crate) fn write(&self, out: &mut BytesMut) {
         out.put_u8(self.header | HAS_SIZE);
@@ -164,7 +169,7 @@ pub fn av1_unit(data: &Bytes) -> Result<TemporalUnit, ParameterError> {
     // Most encoders leave this one in front, which must not cost a copy.
     let data = if data.starts_with(DELIMITER) { &data.slice(DELIMITER.len()..) } else { data };
     let mut unit = TemporalUnit { payload: Bytes::new(), key: false, config: None };
-    let mut kept = Vec::new();
+    let mut kept_bytes = 0;
     let mut has_the_form = true;
     let mut first_frame = true;
     for obu in obus(data) {
@@ -178,15 +183,15 @@ pub fn av1_unit(data: &Bytes) -> Result<TemporalUnit, ParameterError> {
         }
         has_the_form &= obu.is_kept() && obu.whole;
         if obu.is_kept() {
-            kept.push(obu);
+            kept_bytes += obu.written_bytes();
         }
     }
     if has_the_form {
         unit.payload = data.clone();
         return Ok(unit);
     }
-    let mut payload = BytesMut::with_capacity(data.len() + 8);
-    for obu in kept {
+    let mut payload = BytesMut::with_capacity(kept_bytes);
+    for obu in obus(data).flatten().filter(Obu::is_kept) {
         obu.write(&mut payload);
     }
     unit.payload = payload.freeze();

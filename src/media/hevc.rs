@@ -16,14 +16,6 @@ const RANDOM_ACCESS: std::ops::RangeInclusive<u8> = 16..=23;
 /// An HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1) and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HevcConfig {
-    /// `general_profile_space`, `general_tier_flag` and `general_profile_idc`, as one byte.
-    pub profile: u8,
-    /// `general_profile_compatibility_flags`.
-    pub compatibility: u32,
-    /// `general_constraint_indicator_flags`.
-    pub constraints: [u8; 6],
-    /// 30 times the level.
-    pub level_idc: u8,
     /// In pixels, after cropping.
     pub width: u32,
     /// In pixels, after cropping.
@@ -40,7 +32,7 @@ impl HevcConfig {
             return Err(ParameterError::TooLarge("parameter sets"));
         }
         let (fixed, arrays) = record.split_first_chunk::<23>().ok_or(ParameterError::TooShort)?;
-        let &[version, profile, c0, c1, c2, c3, k0, k1, k2, k3, k4, k5, level_idc, .., sizes, count] = fixed;
+        let &[version, .., sizes, count] = fixed;
         if version != 1 {
             return Err(ParameterError::Version(version));
         }
@@ -51,33 +43,7 @@ impl HevcConfig {
             other => return Err(H264Error::LengthSize(other + 1).into()),
         };
         let (width, height) = size(first_sps(arrays, count)?)?;
-        let config = Self {
-            profile,
-            compatibility: u32::from_be_bytes([c0, c1, c2, c3]),
-            constraints: [k0, k1, k2, k3, k4, k5],
-            level_idc,
-            width,
-            height,
-            record: Bytes::copy_from_slice(record),
-        };
-        Ok((config, length_size))
-    }
-
-    /// The `codecs` parameter (ISO/IEC 14496-15, annex E.3).
-    pub fn codec_string(&self) -> String {
-        let space = ["", "A", "B", "C"].get(usize::from(self.profile >> 6)).copied().unwrap_or_default();
-        let tier = if self.profile & 0x20 == 0 { 'L' } else { 'H' };
-        let mut text = format!(
-            "hvc1.{space}{}.{:X}.{tier}{}",
-            self.profile & 0x1f,
-            self.compatibility.reverse_bits(),
-            self.level_idc
-        );
-        let used = self.constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        for byte in self.constraints.iter().take(used) {
-            text.push_str(&format!(".{byte:X}"));
-        }
-        text
+        Ok((Self { width, height, record: Bytes::copy_from_slice(record) }, length_size))
     }
 }
 

@@ -25,7 +25,7 @@ const SRTP_TAG_BYTES: usize = 16;
 /// Room for header extensions (RFC 8285).
 const RTP_EXTENSIONS_BYTES: usize = 16;
 /// What is left of a datagram for an RTP payload.
-pub(crate) const PAYLOAD_BYTES_MAX: usize =
+pub const PAYLOAD_BYTES_MAX: usize =
     limits::RTP_PACKET_BYTES_MAX - RTP_HEADER_BYTES - SRTP_TAG_BYTES - RTP_EXTENSIONS_BYTES;
 
 /// Makes the packet view of a track. Packets are numbered from 0 without a hole.

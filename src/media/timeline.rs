@@ -74,7 +74,9 @@ pub struct Timeline {
     /// Clocks begun so far.
     epochs: u64,
     anchor: Option<(MediaTime, WallTime)>,
-    /// Where the stream's clock stands, by this source's units and those of the source before.
+    /// Where the stream's clock stands, by this source's units and those of the source before. The stream's
+    /// own ([`crate::StreamMedia::position`]) outlives sources and is moved by the one that may write; this is
+    /// a source's own view, which a later source does not move, so that a timeline stays a value.
     position: Option<StreamPosition>,
 }
 

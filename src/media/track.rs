@@ -35,6 +35,24 @@ struct Mirror {
     waits_for_key: bool,
 }
 
+/// Who may write a track.
+#[derive(Debug)]
+struct Turn {
+    /// The writer's number.
+    number: u64,
+    /// Nothing is appended before the first unit that can be decoded by itself: one before it needs units
+    /// nobody has, and after a takeover players would decode it upon the last publisher's.
+    waits_for_key: bool,
+}
+
+impl Turn {
+    /// The next writer's.
+    const fn pass(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+}
+
 /// One track of a stream.
 ///
 /// Frames are native; the packets are a mirror made from them by one packetizer, which runs in
@@ -42,9 +60,9 @@ struct Mirror {
 pub struct Track {
     frames: Arc<Ring<Unit>>,
     packets: Arc<Ring<PacketRun>>,
-    /// The number of the writer that may write; held locked while it does, so that nothing of a
-    /// fenced writer comes in after its successor's first unit.
-    writer: Mutex<u64>,
+    /// Held locked while the writer writes, so that nothing of a fenced one comes in after its successor's
+    /// first unit.
+    turn: Mutex<Turn>,
     packet_readers: AtomicUsize,
     mirror: Mutex<Mirror>,
     kind: Kind,
@@ -69,7 +87,7 @@ impl Track {
         Arc::new(Self {
             frames: Ring::new(budget),
             packets: Ring::new(budget),
-            writer: Mutex::new(0),
+            turn: Mutex::new(Turn { number: 0, waits_for_key: true }),
             packet_readers: AtomicUsize::new(0),
             mirror: Mutex::new(Mirror {
                 packetizer: Packetizer::new(&config),
@@ -84,9 +102,8 @@ impl Track {
 
     /// Takes the track over: the writer before this one is fenced from now on.
     pub fn writer(self: &Arc<Self>) -> TrackWriter {
-        let mut number = self.writer.lock();
-        *number += 1;
-        TrackWriter { track: Arc::clone(self), number: *number, generation: self.config.lock().1 }
+        let number = self.turn.lock().pass();
+        TrackWriter { track: Arc::clone(self), number, generation: self.config.lock().1 }
     }
 
     /// The frames.
@@ -118,14 +135,16 @@ impl Track {
         (bytes as u64).saturating_mul(8_000) / millis
     }
 
-    /// Fences its writer; readers wait for the next one.
+    /// Fences its writer; readers wait for the next one, and for a key unit of its source.
     pub(crate) fn fence(&self) {
-        *self.writer.lock() += 1;
+        let mut turn = self.turn.lock();
+        turn.pass();
+        turn.waits_for_key = true;
     }
 
     /// Ends the track for its readers and its writer.
     pub(crate) fn close(&self) {
-        *self.writer.lock() += 1;
+        self.turn.lock().pass();
         self.frames.close();
         self.packets.close();
     }
@@ -138,8 +157,8 @@ impl Track {
     /// Takes the track over with a new configuration. Frames of the old one that nobody has asked
     /// packets of stay without: they can't be decoded with the new parameter sets.
     pub(crate) fn reconfigure(self: &Arc<Self>, config: &CodecConfig) -> TrackWriter {
-        let mut number = self.writer.lock();
-        *number += 1;
+        let mut turn = self.turn.lock();
+        let number = turn.pass();
         let mut mirror = self.mirror.lock();
         if self.has_packet_readers() {
             self.fill(&mut mirror);
@@ -148,7 +167,7 @@ impl Track {
         mirror.packetizer.reconfigure(config);
         let mut held = self.config.lock();
         *held = (config.clone(), held.1 + 1);
-        TrackWriter { track: Arc::clone(self), number: *number, generation: held.1 }
+        TrackWriter { track: Arc::clone(self), number, generation: held.1 }
     }
 
     fn fill(&self, mirror: &mut Mirror) {
@@ -189,10 +208,11 @@ pub struct TrackWriter {
 }
 
 impl TrackWriter {
-    /// Appends a unit. `dts` must not go back; [`crate::Timeline`] sees to that.
+    /// Appends a unit; one before its source's first key unit only moves the stream's clock. `dts` must not
+    /// go back; [`crate::Timeline`] sees to that.
     pub fn write(&self, unit: Unit) -> Result<(), WriteError> {
-        let current = self.track.writer.lock();
-        if *current != self.number {
+        let mut turn = self.track.turn.lock();
+        if turn.number != self.number {
             return Err(WriteError::Fenced);
         }
         if unit.payload.len() > limits::UNIT_BYTES_MAX {
@@ -200,6 +220,10 @@ impl TrackWriter {
         }
         if let Some(clock) = &self.track.clock {
             clock.note(self.track.kind, unit.dts, unit.arrived);
+        }
+        turn.waits_for_key &= !unit.key;
+        if turn.waits_for_key {
+            return Ok(());
         }
         self.track.frames.push(Arc::new(unit));
         if self.track.has_packet_readers() {
@@ -210,7 +234,7 @@ impl TrackWriter {
 
     /// Whether this writer still may write.
     pub fn is_current(&self) -> bool {
-        *self.track.writer.lock() == self.number
+        self.track.turn.lock().number == self.number
     }
 
     /// The generation of the codec configuration this writer was made with; it belongs into

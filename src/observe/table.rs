@@ -102,7 +102,7 @@ metrics_table! {
     counter media_shed() = "penstock_media_shed_total", "entries",
         "Frames and packet runs that rings let go early because the media budget was spent.";
     counter units(kind) = "penstock_units_total", "units",
-        "Access units and audio frames written to rings, by kind of track.";
+        "Access units and audio frames of publishers, by kind of track.";
     counter ring_skips() = "penstock_ring_skips_total", "skips",
         "Times a slow reader jumped forward to a newer key frame.";
     counter audio_jobs_dropped() = "penstock_audio_jobs_dropped_total", "jobs",

@@ -15,8 +15,9 @@ pub(crate) struct Part {
     pub(crate) payload: Bytes,
 }
 
-/// The messages of an aggregate, which share its memory. Times within count from the first one, which
-/// is at the aggregate's own.
+/// The messages of an aggregate, each in memory of its own: one that stays for long, as media does, would
+/// keep all of the aggregate, and only its own length is charged for. Times within count from the first
+/// one, which is at the aggregate's own.
 pub(crate) struct Parts {
     left: Bytes,
     timestamp_ms: u32,
@@ -40,7 +41,7 @@ impl Parts {
         if self.left.len() < size {
             return Err(Cut);
         }
-        let payload = self.left.split_to(size);
+        let payload = Bytes::copy_from_slice(&self.left.split_to(size));
         // Some leave the last one out.
         self.left.advance(BACK_POINTER_BYTES.min(self.left.len()));
         let first = *self.first.get_or_insert(time);
@@ -67,7 +68,7 @@ impl Iterator for Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::aggregate;
+    use crate::testing::{Lent, aggregate};
 
     #[test]
     fn messages_come_out_at_their_times() {
@@ -80,6 +81,13 @@ mod tests {
         let late = aggregate(&[(9, 0x0100_0000, &[1]), (9, 0x0100_0001, &[2])]);
         let parts: Vec<_> = Parts::new(0, late[..late.len() - 4].to_vec().into()).collect();
         assert!(matches!(&parts[1], Ok(Part { timestamp_ms: 1, .. })), "{parts:?}");
+    }
+
+    #[test]
+    fn a_message_that_stays_does_not_keep_the_aggregate() {
+        let body = Lent::new(aggregate(&[(9, 0, &[0x27, 1]), (99, 0, &[0; 1_000])]));
+        let kept = Parts::new(0, body.lend()).next().unwrap().unwrap();
+        assert!(body.is_back(), "{kept:?}");
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub enum CloseReason {
     /// More than [`base::limits::RTMP_MESSAGES_PER_SECOND_MAX`].
     #[error("too many messages in a second")]
     TooManyMessages,
-    /// More than [`base::limits::RTMP_SEND_BYTES_MAX`] that the peer does not read.
+    /// More than [`base::limits::RTMP_SEND_BYTES_MAX`] that the peer does not read, or it takes nothing for too
+    /// long, which whoever has the socket judges.
     #[error("the peer does not read what it asks for")]
     TooSlow,
     /// Unfinished messages of all sessions take more memory than they may, and this one's take most.

@@ -4,9 +4,8 @@ mod pictures;
 mod sounds;
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
-use base::{WallTime, limits};
+use base::limits;
 use bytes::Bytes;
 use container::flv::{AudioBody, AudioTag, FlvError, VideoBody, VideoTag};
 use media::{Arrival, Codec, CodecConfig, Kind, Placed, StreamPosition, Timeline, TimelineEvent, Unit};
@@ -35,6 +34,8 @@ pub enum IngestEvent {
         /// What was wrong with it.
         why: String,
     },
+    /// Messages have further tracks, which are left out. Told once, with the kind that showed it.
+    OtherTracks(Kind),
     /// The stream cannot go on: a codec we do not carry, a configuration that cannot be read, or
     /// too much that is broken. To be handed to [`crate::Session::end`].
     Refused(CloseReason),
@@ -54,6 +55,13 @@ pub struct Ingest {
     broken_audio: u32,
     told_of_other_tracks: bool,
     events: VecDeque<IngestEvent>,
+}
+
+/// One that is being taken.
+struct Message<'a> {
+    timestamp_ms: u32,
+    body: &'a Bytes,
+    arrival: Arrival,
 }
 
 /// What came of a message, unless it was broken: what is wrong, or that it was refused.
@@ -84,34 +92,36 @@ impl Ingest {
         self.events.pop_front()
     }
 
-    /// Takes the body of a video message that arrived at `now`.
-    pub fn video(&mut self, timestamp_ms: u32, body: &Bytes, now: Instant, wall: WallTime) {
-        let read = match VideoTag::parse(body).map(|tag| tag.body) {
+    /// Takes the body of a video message.
+    pub fn video(&mut self, timestamp_ms: u32, body: &Bytes, arrival: Arrival) {
+        let message = Message { timestamp_ms, body, arrival };
+        let tag = VideoTag::parse(body);
+        self.tell_of_other_tracks(Kind::Video, tag.as_ref().is_ok_and(|tag| tag.other_tracks));
+        let read = match tag.map(|tag| tag.body) {
             Ok(VideoBody::SequenceHeader(codec, record)) => match self.pictures.header(codec, &record) {
                 Ok(config) => return self.events.extend(config.map(IngestEvent::Video)),
                 Err(why) => return self.refuse(format!("the video configuration cannot be read: {why}")),
             },
             Ok(VideoBody::Frame { codec, composition_ms, payload }) => {
-                self.picture(codec, (timestamp_ms, composition_ms), &payload, now, wall)
+                self.picture(codec, composition_ms, &payload, &message)
             }
-            Ok(VideoBody::OtherTrack) => return self.other_track(Kind::Video),
             Ok(VideoBody::EndOfSequence | VideoBody::Nothing) | Err(FlvError::Empty) => return,
             Err(error) => Err(self.flv_error(error)),
         };
         self.broken_video = self.count_broken(Kind::Video, read, self.broken_video);
     }
 
-    /// Takes the body of an audio message that arrived at `now`.
-    pub fn audio(&mut self, timestamp_ms: u32, body: &Bytes, now: Instant, wall: WallTime) {
-        let read = match AudioTag::parse(body).map(|tag| tag.body) {
+    /// Takes the body of an audio message.
+    pub fn audio(&mut self, timestamp_ms: u32, body: &Bytes, arrival: Arrival) {
+        let message = Message { timestamp_ms, body, arrival };
+        let tag = AudioTag::parse(body);
+        self.tell_of_other_tracks(Kind::Audio, tag.as_ref().is_ok_and(|tag| tag.other_tracks));
+        let read = match tag.map(|tag| tag.body) {
             Ok(AudioBody::SequenceHeader(codec, header)) => match self.sounds.header(codec, &header) {
                 Ok(config) => return self.events.extend(config.map(IngestEvent::Audio)),
                 Err(why) => return self.refuse(format!("the audio configuration cannot be read: {why}")),
             },
-            Ok(AudioBody::Raw(codec, payload)) if !payload.is_empty() => {
-                self.sound(codec, timestamp_ms, payload, now, wall)
-            }
-            Ok(AudioBody::OtherTrack) => return self.other_track(Kind::Audio),
+            Ok(AudioBody::Raw(codec, payload)) if !payload.is_empty() => self.sound(codec, payload, &message),
             Ok(AudioBody::Raw(..) | AudioBody::Nothing) | Err(FlvError::Empty) => return,
             Err(error) => Err(self.flv_error(error)),
         };
@@ -121,43 +131,32 @@ impl Ingest {
     fn picture(
         &mut self,
         codec: Codec,
-        (timestamp_ms, composition_ms): (u32, i32),
+        composition_ms: i32,
         payload: &Bytes,
-        arrived: Instant,
-        wall: WallTime,
+        message: &Message<'_>,
     ) -> Taken {
         let picture = self.pictures.picture(codec, payload).map_err(|why| Some(why.to_string()))?;
         self.events.extend(picture.config.map(IngestEvent::Video));
         if let Some((payload, key)) = picture.unit {
-            let arrival = Arrival { at: arrived, wall };
-            let placed = self.timeline.video(timestamp_ms, composition_ms, arrival);
-            let unit = self.unit(placed, arrived, key, payload);
+            let placed = self.timeline.video(message.timestamp_ms, composition_ms, message.arrival);
+            let unit = self.unit(placed, key, payload, message);
             self.events.push_back(IngestEvent::VideoUnit(unit));
         }
         Ok(())
     }
 
-    fn sound(
-        &mut self,
-        codec: Codec,
-        timestamp_ms: u32,
-        payload: Bytes,
-        arrived: Instant,
-        wall: WallTime,
-    ) -> Taken {
+    fn sound(&mut self, codec: Codec, payload: Bytes, message: &Message<'_>) -> Taken {
         let (length, config) = self.sounds.frame(codec, &payload).map_err(|why| Some(why.to_string()))?;
         self.events.extend(config.map(IngestEvent::Audio));
-        let arrival = Arrival { at: arrived, wall };
-        let placed = self.timeline.audio(timestamp_ms, length.samples, length.rate, arrival);
-        let unit = self.unit(placed, arrived, true, payload);
+        let placed = self.timeline.audio(message.timestamp_ms, length.samples, length.rate, message.arrival);
+        let unit = self.unit(placed, true, payload, message);
         self.events.push_back(IngestEvent::AudioUnit(unit));
         Ok(())
     }
 
-    fn other_track(&mut self, kind: Kind) {
-        if !std::mem::replace(&mut self.told_of_other_tracks, true) {
-            let why = "of several tracks of one kind (multitrack) the first is carried, no other".to_owned();
-            self.events.push_back(IngestEvent::Skipped { kind, why });
+    fn tell_of_other_tracks(&mut self, kind: Kind, has_some: bool) {
+        if has_some && !std::mem::replace(&mut self.told_of_other_tracks, true) {
+            self.events.push_back(IngestEvent::OtherTracks(kind));
         }
     }
 
@@ -173,11 +172,12 @@ impl Ingest {
         }
     }
 
-    fn unit(&mut self, placed: Placed, arrived: Instant, key: bool, payload: Bytes) -> Unit {
+    fn unit(&mut self, placed: Placed, key: bool, payload: Bytes, message: &Message<'_>) -> Unit {
         if let Some(event) = placed.event {
             self.events.push_back(IngestEvent::Clock(event));
         }
-        Unit { dts: placed.dts, pts: placed.pts, arrived, key, generation: 0, payload }
+        let payload = without_its_message(payload, message.body);
+        Unit { dts: placed.dts, pts: placed.pts, arrived: message.arrival.at, key, generation: 0, payload }
     }
 
     /// Refuses a foreign codec; anything else is broken, and why.
@@ -200,6 +200,12 @@ impl Ingest {
     fn refuse(&mut self, why: String) {
         self.events.push_back(IngestEvent::Refused(CloseReason::MalformedMedia(why)));
     }
+}
+
+/// A unit may hold up to twice the memory it is charged for in a ring, and that much only: where most of a
+/// message was something else (other tracks, padding), the unit is copied out of it.
+fn without_its_message(payload: Bytes, body: &Bytes) -> Bytes {
+    if payload.len() < body.len() / 2 { Bytes::copy_from_slice(&payload) } else { payload }
 }
 
 impl Default for Ingest {

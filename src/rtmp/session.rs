@@ -74,7 +74,7 @@ pub struct Session {
     received: u64,
     acknowledged: u64,
     window: u64,
-    /// Since when we wait for the next step, and when the last byte came.
+    /// Since when we wait for the next step, and when the last whole message came.
     waiting_since: Instant,
     last_message: Instant,
     silence_max: Duration,
@@ -310,9 +310,8 @@ impl Session {
             self.second = now;
             self.messages = 0;
         }
-        self.messages += 1;
-        if self.messages > limits::RTMP_MESSAGES_PER_SECOND_MAX {
-            return self.close(CloseReason::TooManyMessages);
+        if !self.count_message() {
+            return;
         }
         let Message { timestamp_ms, type_id, stream_id, payload } = message;
         let publishing = matches!(self.phase, Phase::Publishing(_));
@@ -335,6 +334,16 @@ impl Session {
         }
     }
 
+    /// Counts one more of this second; `false` where it was one too many, which ends the session.
+    fn count_message(&mut self) -> bool {
+        self.messages += 1;
+        let within = self.messages <= limits::RTMP_MESSAGES_PER_SECOND_MAX;
+        if !within {
+            self.close(CloseReason::TooManyMessages);
+        }
+        within
+    }
+
     fn media(&mut self, type_id: u8, timestamp_ms: u32, body: Bytes) {
         match type_id {
             8 => self.outputs.push_back(Output::Audio { timestamp_ms, body }),
@@ -355,9 +364,8 @@ impl Session {
             let Ok(part) = part else {
                 return self.end(CloseReason::Protocol("an aggregate message ends inside another"));
             };
-            self.messages += 1;
-            if self.messages > limits::RTMP_MESSAGES_PER_SECOND_MAX {
-                return self.close(CloseReason::TooManyMessages);
+            if !self.count_message() {
+                return;
             }
             self.media(part.type_id, part.timestamp_ms, part.payload);
         }

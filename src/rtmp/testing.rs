@@ -1,5 +1,9 @@
 //! The encoder's side, for tests.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use crate::amf0::Writer;
 
 /// Writes one message as chunks of `size`, as ffmpeg and OBS do: a type 0 header, then type 3.
@@ -80,4 +84,27 @@ pub(crate) fn aggregate(parts: &[(u8, u32, &[u8])]) -> Vec<u8> {
         bytes.extend(u32::try_from(payload.len() + 11).unwrap().to_be_bytes());
     }
     bytes
+}
+
+/// Memory that tells whether anybody still holds a part of it.
+pub(crate) struct Lent(Arc<Vec<u8>>);
+
+impl Lent {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self(Arc::new(bytes))
+    }
+
+    pub(crate) fn lend(&self) -> Bytes {
+        struct Holder(Arc<Vec<u8>>);
+        impl AsRef<[u8]> for Holder {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        Bytes::from_owner(Holder(Arc::clone(&self.0)))
+    }
+
+    pub(crate) fn is_back(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
 }

@@ -75,7 +75,6 @@ async fn run(media: Arc<StreamMedia>, pool: AudioPool, make: Make) {
             writer,
             newest: None,
             pace: Pace::default(),
-            source_pace: Pace::default(),
             hold: Hold::default(),
             bell,
         };
@@ -183,8 +182,7 @@ struct Transcoder<'a> {
     /// The newest packet written.
     newest: Option<MediaTime>,
     pace: Pace,
-    /// The pace of the source's own sound, and how far behind it what is made of it has to stay.
-    source_pace: Pace,
+    /// How far behind the source's pictures it has to stay.
     hold: Hold,
     bell: Bell,
 }
@@ -303,18 +301,12 @@ impl Transcoder<'_> {
     /// When a packet is to be handed on: at an even pace, and not before the pictures it belongs to.
     fn due(&mut self, packet: &Unit) -> Instant {
         let even = self.pace.due(packet.dts, packet.arrived);
-        let came = self.came(packet);
-        let source = self.source_pace.due(packet.dts, came);
-        even.max(source + self.hold.towards(self.media.lag(Kind::Video)))
-    }
-
-    /// When the sound of a packet came from the source: earlier than the packet, where another program
-    /// stands between.
-    fn came(&self, packet: &Unit) -> Instant {
-        let catalogue = self.media.catalogue();
-        let source = catalogue.source(Kind::Audio).map(|info| info.track.frames());
-        let unit = source.and_then(|frames| frames.get(frames.at_or_after(packet.dts)));
-        unit.map_or(packet.arrived, |unit| unit.arrived.min(packet.arrived))
+        let lag = self.media.lag(Kind::Video);
+        let Some(position) = self.media.position().filter(|_| !lag.is_zero()) else { return even };
+        // Both are measured against the punctual pictures of the source, which come at an even pace.
+        let now = tokio::time::Instant::now().into_std();
+        let shown = packet.dts.plus(self.hold.towards(lag));
+        even.max(now + shown.since(position.at(Kind::Video, now)))
     }
 
     fn write(&mut self, packet: Unit) -> Result<(), End> {

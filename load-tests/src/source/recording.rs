@@ -136,7 +136,7 @@ impl Recording {
         match AudioTag::parse(&message)?.body {
             AudioBody::SequenceHeader(..) => self.audio_header = message,
             AudioBody::Raw(..) => self.sounds.push(message),
-            AudioBody::OtherTrack | AudioBody::Nothing => {}
+            AudioBody::Nothing => {}
         }
         Ok(())
     }
@@ -153,7 +153,7 @@ impl Recording {
                 let fingerprint = fingerprint(units.into_iter()).context("a frame without a slice")?;
                 self.frames.push(Frame { message, key, fingerprint });
             }
-            VideoBody::EndOfSequence | VideoBody::OtherTrack | VideoBody::Nothing => {}
+            VideoBody::EndOfSequence | VideoBody::Nothing => {}
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use media::{Codec, Kind};
 
 use super::codec::carried;
+use super::enhanced::Part;
 use super::{Body, CodecName, FlvError};
 
 /// What an audio tag holds.
@@ -14,8 +15,6 @@ pub enum AudioBody {
     SequenceHeader(Codec, Bytes),
     /// One raw AAC frame without ADTS, or one Opus packet; empty where an encoder had nothing to say.
     Raw(Codec, Bytes),
-    /// Further tracks of a message with several. Only the first track is carried.
-    OtherTrack,
     /// Nothing to decode.
     Nothing,
 }
@@ -24,8 +23,10 @@ pub enum AudioBody {
 /// about AAC (annex E.4.2.1) and are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioTag {
-    /// What it holds.
+    /// What it holds of the first track, the only one that is carried.
     pub body: AudioBody,
+    /// It has further tracks.
+    pub other_tracks: bool,
 }
 
 const AAC: u8 = 10;
@@ -42,17 +43,22 @@ impl AudioTag {
                 1 => AudioBody::Raw(Codec::Aac, tag.rest()),
                 other => return Err(FlvError::BadPacketType(other)),
             },
-            EX_HEADER => enhanced(tag, first & 0x0f)?,
+            EX_HEADER => return enhanced(tag, first & 0x0f),
             other => return Err(FlvError::Unsupported { codec: CodecName::legacy_audio(other) }),
         };
-        Ok(Self { body })
+        Ok(Self { body, other_tracks: false })
     }
 }
 
-fn enhanced(mut tag: Body, packet_type: u8) -> Result<AudioBody, FlvError> {
+fn enhanced(mut tag: Body, packet_type: u8) -> Result<AudioTag, FlvError> {
     const MULTITRACK: u8 = 5;
     let packet_type = tag.skip_mod_ex(packet_type)?;
-    let Some(part) = tag.first_track(packet_type, MULTITRACK)? else { return Ok(AudioBody::OtherTrack) };
+    let first = tag.first_track(packet_type, MULTITRACK)?;
+    let body = first.part.map_or(Ok(AudioBody::Nothing), body)?;
+    Ok(AudioTag { body, other_tracks: first.others })
+}
+
+fn body(part: Part) -> Result<AudioBody, FlvError> {
     let codec = carried(part.four_cc).map_err(|codec| FlvError::Unsupported { codec })?;
     if codec.kind() != Kind::Audio {
         return Err(FlvError::WrongKind);

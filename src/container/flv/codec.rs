@@ -73,17 +73,20 @@ impl CodecName {
     }
 }
 
+/// The codecs that are carried, by their FourCC in an Enhanced RTMP header.
+pub const CARRIED: [(&str, Codec); 6] = [
+    ("avc1", Codec::H264),
+    ("hvc1", Codec::Hevc),
+    ("av01", Codec::Av1),
+    ("vp09", Codec::Vp9),
+    ("mp4a", Codec::Aac),
+    ("Opus", Codec::Opus),
+];
+
 /// The codec of a FourCC; of one that is not carried, its name.
-pub(super) const fn carried(code: [u8; 4]) -> Result<Codec, CodecName> {
-    match &code {
-        b"avc1" => Ok(Codec::H264),
-        b"hvc1" => Ok(Codec::Hevc),
-        b"av01" => Ok(Codec::Av1),
-        b"vp09" => Ok(Codec::Vp9),
-        b"mp4a" => Ok(Codec::Aac),
-        b"Opus" => Ok(Codec::Opus),
-        _ => Err(CodecName::four_cc(code)),
-    }
+pub(super) fn carried(code: [u8; 4]) -> Result<Codec, CodecName> {
+    let found = CARRIED.iter().find(|(four_cc, _)| four_cc.as_bytes() == code);
+    found.map(|(_, codec)| *codec).ok_or(CodecName::four_cc(code))
 }
 
 impl fmt::Display for CodecName {

@@ -11,6 +11,14 @@ const MANY_TRACKS_MANY_CODECS: u8 = 2;
 /// The track that receivers show who know of one only.
 const FIRST_TRACK: u8 = 0;
 
+/// What a message has of the first track.
+pub(super) struct FirstTrack {
+    /// `None` of a message that is about other tracks only.
+    pub(super) part: Option<Part>,
+    /// It has something of other tracks.
+    pub(super) others: bool,
+}
+
 /// The first track's part of a message.
 pub(super) struct Part {
     pub(super) packet_type: u8,
@@ -33,11 +41,11 @@ impl Body {
         Ok(packet_type)
     }
 
-    /// The first track's part, where `multitrack` is the packet type that announces several; `None`
-    /// of a message that is about other tracks.
-    pub(super) fn first_track(mut self, packet_type: u8, multitrack: u8) -> Result<Option<Part>, FlvError> {
+    /// The first track's part, where `multitrack` is the packet type that announces several.
+    pub(super) fn first_track(mut self, packet_type: u8, multitrack: u8) -> Result<FirstTrack, FlvError> {
         if packet_type != multitrack {
-            return Ok(Some(Part { packet_type, four_cc: self.take()?, body: self }));
+            let part = Part { packet_type, four_cc: self.take()?, body: self };
+            return Ok(FirstTrack { part: Some(part), others: false });
         }
         let types = self.byte()?;
         let (arrangement, packet_type) = (types >> 4, types & 0x0f);
@@ -45,6 +53,7 @@ impl Body {
             return Err(FlvError::BadPacketType(types));
         }
         let shared = if arrangement == MANY_TRACKS_MANY_CODECS { None } else { Some(self.take()?) };
+        let mut others = false;
         while !self.is_empty() {
             let four_cc = match shared {
                 Some(shared) => shared,
@@ -58,9 +67,11 @@ impl Body {
                 self.part(u32::from_be_bytes([0, high, middle, low]) as usize)?
             };
             if track == FIRST_TRACK {
-                return Ok(Some(Part { packet_type, four_cc, body }));
+                let part = Part { packet_type, four_cc, body };
+                return Ok(FirstTrack { part: Some(part), others: others || !self.is_empty() });
             }
+            others = true;
         }
-        Ok(None)
+        Ok(FirstTrack { part: None, others })
     }
 }

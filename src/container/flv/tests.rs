@@ -99,19 +99,22 @@ fn the_codecs_of_enhanced_rtmp_are_read() {
 #[test]
 fn of_several_tracks_the_first_is_read() {
     let first = frame(Codec::Vp9, 0, &[0x86]);
-    for (bytes, body) in [
+    for (bytes, body, other_tracks) in [
         // One track with a number; several of one codec; several with a codec each.
-        (&b"\xa6\x01vp09\0\x86"[..], first.clone()),
-        (b"\xa6\x01vp09\x02\x86", VideoBody::OtherTrack),
-        (b"\xa6\x11vp09\x01\0\0\x02\x11\x12\0\0\0\x01\x86", first.clone()),
-        (b"\xa6\x21avc1\x01\0\0\x05\0\0\0\x09\x09vp09\0\0\0\x01\x86", first),
-        (b"\xa6\x21avc1\x01\0\0\x02\x11\x12", VideoBody::OtherTrack),
+        (&b"\xa6\x01vp09\0\x86"[..], first.clone(), false),
+        (b"\xa6\x01vp09\x02\x86", VideoBody::Nothing, true),
+        (b"\xa6\x11vp09\x01\0\0\x02\x11\x12\0\0\0\x01\x86", first.clone(), true),
+        (b"\xa6\x11vp09\0\0\0\x01\x86\x01\0\0\x02\x11\x12", first.clone(), true),
+        (b"\xa6\x21avc1\x01\0\0\x05\0\0\0\x09\x09vp09\0\0\0\x01\x86", first, true),
+        (b"\xa6\x21avc1\x01\0\0\x02\x11\x12", VideoBody::Nothing, true),
     ] {
-        assert_eq!(video(bytes).unwrap().body, body, "{bytes:02x?}");
+        let tag = video(bytes).unwrap();
+        assert_eq!((tag.body, tag.other_tracks), (body, other_tracks), "{bytes:02x?}");
     }
     let raw = Bytes::from_static(&[0xfc]);
     assert_eq!(audio(b"\x95\x01Opus\0\xfc").unwrap().body, AudioBody::Raw(Codec::Opus, raw));
-    assert_eq!(audio(b"\x95\x01mp4a\x01\x21").unwrap().body, AudioBody::OtherTrack);
+    let other = AudioTag { body: AudioBody::Nothing, other_tracks: true };
+    assert_eq!(audio(b"\x95\x01mp4a\x01\x21"), Ok(other));
     assert_eq!(video(b"\xa6\x16vp09\0"), Err(FlvError::BadPacketType(0x16)));
     assert_eq!(video(b"\xa6\x31vp09\0"), Err(FlvError::BadPacketType(0x31)));
     assert_eq!(video(b"\xa6\x11vp09\0\xff\xff\xff\x86"), Err(FlvError::Truncated));

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use media::{Codec, Kind};
 
 use super::codec::carried;
+use super::enhanced::Part;
 use super::{Body, CodecName, FlvError};
 
 /// What a decoder may do with a frame (annex E.4.3.1).
@@ -52,8 +53,6 @@ pub enum VideoBody {
         /// gave; AV1: a temporal unit; VP9: a frame or superframe.
         payload: Bytes,
     },
-    /// Further tracks of a message with several. Only the first track is carried.
-    OtherTrack,
     /// No more pictures with this sequence header.
     EndOfSequence,
     /// Nothing to decode: a player command or HDR metadata.
@@ -65,8 +64,10 @@ pub enum VideoBody {
 pub struct VideoTag {
     /// What the encoder says of the frame. The bitstream is the truth; encoders get this wrong.
     pub frame_type: FrameType,
-    /// What it holds.
+    /// What it holds of the first track, the only one that is carried.
     pub body: VideoBody,
+    /// It has further tracks.
+    pub other_tracks: bool,
 }
 
 const AVC: u8 = 7;
@@ -77,12 +78,12 @@ impl VideoTag {
         let mut tag = Body::new(bytes);
         let first = tag.byte().map_err(|_| FlvError::Empty)?;
         let frame_type = FrameType::from_bits(first >> 4 & 0x07);
-        let body = if first & 0x80 == 0 {
-            legacy(tag, first & 0x0f, frame_type)?
+        let (body, other_tracks) = if first & 0x80 == 0 {
+            (legacy(tag, first & 0x0f, frame_type)?, false)
         } else {
             enhanced(tag, first & 0x0f, frame_type)?
         };
-        Ok(Self { frame_type, body })
+        Ok(Self { frame_type, body, other_tracks })
     }
 }
 
@@ -103,14 +104,20 @@ fn legacy(mut tag: Body, codec: u8, frame_type: FrameType) -> Result<VideoBody, 
     }
 }
 
-fn enhanced(mut tag: Body, packet_type: u8, frame_type: FrameType) -> Result<VideoBody, FlvError> {
-    const METADATA: u8 = 4;
+const METADATA: u8 = 4;
+
+/// The second value: it has further tracks.
+fn enhanced(mut tag: Body, packet_type: u8, frame_type: FrameType) -> Result<(VideoBody, bool), FlvError> {
     const MULTITRACK: u8 = 6;
     let packet_type = tag.skip_mod_ex(packet_type)?;
     if frame_type == FrameType::Command && packet_type != METADATA {
-        return Ok(VideoBody::Nothing);
+        return Ok((VideoBody::Nothing, false));
     }
-    let Some(part) = tag.first_track(packet_type, MULTITRACK)? else { return Ok(VideoBody::OtherTrack) };
+    let first = tag.first_track(packet_type, MULTITRACK)?;
+    Ok((first.part.map_or(Ok(VideoBody::Nothing), body)?, first.others))
+}
+
+fn body(part: Part) -> Result<VideoBody, FlvError> {
     let codec = carried(part.four_cc).map_err(|codec| FlvError::Unsupported { codec })?;
     if codec.kind() != Kind::Video {
         return Err(FlvError::WrongKind);

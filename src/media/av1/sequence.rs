@@ -16,8 +16,6 @@ pub struct Av1Config {
     pub level_idx: u8,
     /// The high tier.
     pub high_tier: bool,
-    /// 8, 10 or 12.
-    pub bit_depth: u8,
     /// In pixels: the largest a frame may have.
     pub width: u32,
     /// In pixels: the largest a frame may have.
@@ -63,20 +61,8 @@ impl Av1Config {
         let (width_bits, height_bits) = (bits.take(4)? + 1, bits.take(4)? + 1);
         let width = side(bits.take(width_bits)? + 1, "width")?;
         let height = side(bits.take(height_bits)? + 1, "height")?;
-        tools(&mut bits)?;
-        let bit_depth = match (bits.flag()?, profile) {
-            (true, 2) if bits.flag()? => 12,
-            (true, _) => 10,
-            (false, _) => 8,
-        };
         let sequence_header = written.freeze();
-        Ok(Self { profile, level_idx, high_tier, bit_depth, width, height, sequence_header })
-    }
-
-    /// The `codecs` parameter (AV1 Codec ISO Media File Format Binding 5).
-    pub fn codec_string(&self) -> String {
-        let tier = if self.high_tier { 'H' } else { 'M' };
-        format!("av01.{}.{:02}{tier}.{:02}", self.profile, self.level_idx, self.bit_depth)
+        Ok(Self { profile, level_idx, high_tier, width, height, sequence_header })
     }
 }
 
@@ -112,28 +98,6 @@ fn operating_points(bits: &mut Bits<'_>) -> Result<(u8, bool), OutOfBits> {
         }
     }
     Ok(first)
-}
-
-/// What stands between the picture's size and its colours.
-fn tools(bits: &mut Bits<'_>) -> Result<(), OutOfBits> {
-    const SELECT: u32 = 2;
-    if bits.flag()? {
-        bits.skip(4 + 3)?;
-    }
-    bits.skip(3)?; // superblock size, filter intra, intra edge filter
-    bits.skip(4)?; // interintra, masked, warped, dual filter
-    let order_hint = bits.flag()?;
-    if order_hint {
-        bits.skip(2)?;
-    }
-    let screen_content = if bits.flag()? { SELECT } else { bits.take(1)? };
-    if screen_content > 0 && !bits.flag()? {
-        bits.skip(1)?;
-    }
-    if order_hint {
-        bits.skip(3)?;
-    }
-    bits.skip(3) // superres, cdef, restoration
 }
 
 /// `uvlc()` (4.10.3).

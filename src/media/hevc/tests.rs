@@ -10,11 +10,10 @@ fn record() -> Vec<u8> {
 }
 
 #[test]
-fn the_record_tells_size_and_codec() {
+fn the_record_tells_the_size() {
     let (config, length_size) = HevcConfig::from_record(&record()).unwrap();
     assert_eq!((config.width, config.height), (320, 180));
     assert_eq!(length_size, LengthSize::Four);
-    assert_eq!(config.codec_string(), "hvc1.1.6.L60.90");
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn av1_elements_fill_packets_and_a_key_frame_begins_with_its_sequence_header() {
 
 #[test]
 fn vp9_fragments_say_what_they_are() {
-    let config = Vp9Config { profile: 0, level: 11, bit_depth: 8, width: 320, height: 180 };
+    let config = Vp9Config { profile: 0, width: 320, height: 180 };
     let mut packetizer = Packetizer::new(&CodecConfig::Vp9(config));
     let given: Vec<u8> = (0..3_000_u32).map(|at| (at % 241) as u8).collect();
     let run = packetizer.packetize(&unit(given.clone(), true)).unwrap();

@@ -8,6 +8,7 @@ use crate::codec::Codec;
 use crate::codec::Kind;
 use crate::opus::OpusConfig;
 use crate::track::WriteError;
+use crate::vp9::Vp9Config;
 
 fn id(name: &str) -> TrackId {
     TrackId::new(name).unwrap()
@@ -47,6 +48,40 @@ fn a_takeover_with_the_same_configuration_keeps_the_track() {
     assert!(Arc::ptr_eq(old.track(), new.track()));
     assert!(!old.is_current() && new.is_current());
     assert_eq!((media.catalogue().version, new.generation()), (1, 1));
+}
+
+/// A picture at that many milliseconds, which comes that many after `start`.
+fn picture(start: std::time::Instant, at_ms: u64, key: bool) -> crate::Unit {
+    let passed = std::time::Duration::from_millis(at_ms);
+    let at = base::MediaTime::ZERO.plus(passed);
+    let payload = bytes::Bytes::from_static(&[0x86]);
+    crate::Unit { dts: at, pts: at, arrived: start + passed, key, generation: 1, payload }
+}
+
+#[test]
+fn before_its_first_key_frame_a_source_moves_the_clock_and_shows_nothing() {
+    let media = StreamMedia::new(&MediaBudget::unlimited());
+    let start = base::Clock::now(&base::SystemClock);
+    let vp9 = CodecConfig::Vp9(Vp9Config { profile: 0, width: 320, height: 180 });
+    let write = || media.write_track(&id("video"), &vp9, None).unwrap();
+    let heard = || media.position().unwrap().newest().arrived.duration_since(start).as_millis();
+    let first = write();
+    let packets = first.track().read_packets();
+    let shown = || (first.track().frames().head(), packets.packets().head());
+    first.write(picture(start, 0, false)).unwrap();
+    assert_eq!((heard(), shown()), (0, (0, 0)));
+    first.write(picture(start, 40, true)).unwrap();
+    // Of the same source whose pictures go on.
+    write().write(picture(start, 80, false)).unwrap();
+    assert_eq!((heard(), shown()), (80, (2, 2)));
+
+    media.take_over();
+    let next = write();
+    next.write(picture(start, 4_000, false)).unwrap();
+    assert_eq!((heard(), shown()), (4_000, (2, 2)));
+    next.write(picture(start, 4_040, true)).unwrap();
+    next.write(picture(start, 4_080, false)).unwrap();
+    assert_eq!((heard(), shown()), (4_080, (4, 4)));
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_picture_of_another_codec_is_agreed_on_before_it_is_sent() {
     world.run(A_WHILE);
     let before = world.clients[0].video.len();
     // Sixteen bytes of a picture are enough for a shard, which does not decode.
-    let vp9 = media::Vp9Config { profile: 0, level: 31, bit_depth: 8, width: 320, height: 180 };
+    let vp9 = media::Vp9Config { profile: 0, width: 320, height: 180 };
     let vp9 = media::CodecConfig::Vp9(vp9);
     let writer = world.media.write_track(&id("video"), &vp9, None).unwrap();
     world.video = None;

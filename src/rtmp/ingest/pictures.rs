@@ -6,7 +6,6 @@ use bytes::Bytes;
 use media::h264::{Framing, H264Config, LengthSize, to_unit_payload};
 use media::{
     Av1Config, Codec, CodecConfig, HevcConfig, ParameterError, Vp9Config, av1_unit, hevc_unit, vp9_key_frame,
-    vp9_level,
 };
 
 /// Why a tag gave nothing.
@@ -59,7 +58,6 @@ pub(super) enum Pictures {
     },
     Vp9 {
         config: Option<Vp9Config>,
-        level: u8,
     },
 }
 
@@ -100,13 +98,8 @@ impl Pictures {
                 record.clone_from(&read);
                 Ok(read.and_then(|read| self.new_av1(read)))
             }
-            Codec::Vp9 => {
-                let read = vp9_level(record)?;
-                if let Self::Vp9 { level, .. } = self {
-                    *level = read;
-                }
-                Ok(None)
-            }
+            // Its key frames say what players want to know.
+            Codec::Vp9 => Ok(None),
             Codec::Aac | Codec::Opus => Err(Broken::Kind(codec)),
         }
     }
@@ -130,8 +123,8 @@ impl Pictures {
                 let unit = (!unit.payload.is_empty()).then_some((unit.payload, unit.key));
                 Ok(Picture { config, unit })
             }
-            Self::Vp9 { config: held, level } => {
-                let read = vp9_key_frame(payload, *level)?;
+            Self::Vp9 { config: held } => {
+                let read = vp9_key_frame(payload)?;
                 let key = read.is_some();
                 let changed = read.filter(|read| held.as_ref() != Some(read));
                 *held = read.or(*held);
@@ -153,7 +146,7 @@ impl Pictures {
             | (Codec::Vp9, Self::Vp9 { .. }) => return,
             (Codec::H264, _) => Self::H264 { config: None, length_size: LengthSize::Four },
             (Codec::Av1, _) => Self::Av1 { config: None, record: None },
-            (Codec::Vp9, _) => Self::Vp9 { config: None, level: 0 },
+            (Codec::Vp9, _) => Self::Vp9 { config: None },
             (Codec::Hevc | Codec::Aac | Codec::Opus, _) => Self::None,
         };
     }

@@ -1,8 +1,9 @@
-use base::{Clock, SystemClock};
+use base::{Clock, SystemClock, WallTime};
 
 use media::h264::H264Config;
 
 use super::*;
+use crate::testing::Lent;
 use crate::{Output, Session};
 
 const CAPTURE: &[u8] = include_bytes!("../testdata/b-frames.rtmp");
@@ -36,11 +37,11 @@ fn recorded() -> Vec<Body> {
 }
 
 fn feed(ingest: &mut Ingest, bodies: &[Body]) -> Vec<IngestEvent> {
-    let (now, wall) = (SystemClock.now(), WallTime(0));
+    let arrival = Arrival { at: SystemClock.now(), wall: WallTime(0) };
     for Body { kind, timestamp_ms, body } in bodies {
         match kind {
-            Kind::Video => ingest.video(*timestamp_ms, body, now, wall),
-            Kind::Audio => ingest.audio(*timestamp_ms, body, now, wall),
+            Kind::Video => ingest.video(*timestamp_ms, body, arrival),
+            Kind::Audio => ingest.audio(*timestamp_ms, body, arrival),
         }
     }
     std::iter::from_fn(|| ingest.poll()).collect()
@@ -241,4 +242,32 @@ fn a_takeover_goes_on_behind_the_publisher_before() {
     let events = feed(&mut Ingest::resuming(position), &bodies);
     let (video, audio) = units(&events);
     assert!(video.iter().chain(&audio).all(|unit| unit.dts > newest));
+}
+
+#[test]
+fn the_first_of_several_tracks_is_carried_does_not_keep_the_others_and_they_are_told_of_once() {
+    // Track 0 has two bytes, track 1 a thousand.
+    let of_both = |front: &[u8], first: [u8; 2]| {
+        Lent::new([front, &[0, 0, 0, 2], &first, &[1, 0, 3, 0xe8], &[7; 1_000]].concat())
+    };
+    let mut ingest = Ingest::new();
+    let arrival = Arrival { at: SystemClock.now(), wall: WallTime(0) };
+    // A key frame of VP9 alone tells its configuration.
+    ingest.video(0, &Bytes::from_static(b"\x93vp09\x82\x49\x83\x42\x00\x13\xf0\x0b\x30\x00"), arrival);
+    assert!(matches!(ingest.poll(), Some(IngestEvent::Video(_))));
+    assert!(matches!(ingest.poll(), Some(IngestEvent::VideoUnit(_))));
+
+    let pictures = of_both(b"\xa6\x13vp09", [0x86, 0]);
+    ingest.video(40, &pictures.lend(), arrival);
+    assert!(matches!(ingest.poll(), Some(IngestEvent::OtherTracks(Kind::Video))));
+    let Some(IngestEvent::VideoUnit(unit)) = ingest.poll() else { panic!("no picture") };
+    assert_eq!(unit.payload[..], [0x86, 0]);
+    assert!(pictures.is_back());
+
+    let sounds = of_both(b"\x95\x11Opus", [0xfc, 1]);
+    ingest.audio(40, &sounds.lend(), arrival);
+    assert!(matches!(ingest.poll(), Some(IngestEvent::Audio(_))));
+    let Some(IngestEvent::AudioUnit(unit)) = ingest.poll() else { panic!("no sound") };
+    assert_eq!(unit.payload[..], [0xfc, 1]);
+    assert!(sounds.is_back());
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
-use media::{CodecConfig, Unit};
+use media::{Arrival, CodecConfig, Unit};
 use penstock_rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
 
 /// What a publish gave.
@@ -71,6 +71,7 @@ fn serve(mut socket: TcpStream, refusal: Option<&Refusal>) -> Outcome {
         // A reset is an end too: ffmpeg does not wait for the answer to `deleteStream`.
         let count = socket.read(&mut buffer).unwrap_or(0);
         let now = clock.now();
+        let arrival = Arrival { at: now, wall: clock.wall() };
         if count == 0 {
             session.handle_end();
         } else {
@@ -90,8 +91,8 @@ fn serve(mut socket: TcpStream, refusal: Option<&Refusal>) -> Outcome {
                         None => session.accept(now),
                     }
                 }
-                Output::Video { timestamp_ms, body } => ingest.video(timestamp_ms, &body, now, clock.wall()),
-                Output::Audio { timestamp_ms, body } => ingest.audio(timestamp_ms, &body, now, clock.wall()),
+                Output::Video { timestamp_ms, body } => ingest.video(timestamp_ms, &body, arrival),
+                Output::Audio { timestamp_ms, body } => ingest.audio(timestamp_ms, &body, arrival),
                 Output::Metadata(metadata) => outcome.encoder = metadata.encoder,
                 Output::Unpublish => outcome.unpublished = true,
                 Output::Close(reason) => {

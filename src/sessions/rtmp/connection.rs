@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::{ExitReason, MediaTime, PeerAddr, SessionId, limits};
 use bytes::{Bytes, BytesMut};
-use media::{Kind, UnfinishedMessages, WriteError};
+use media::{Arrival, Kind, UnfinishedMessages, WriteError};
 use observe::metric;
 use rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
 use security::{Access, Denial, Direction};
@@ -241,10 +241,10 @@ impl Connection {
 
     fn media(&mut self, kind: Kind, timestamp_ms: u32, body: &Bytes) {
         let Some(live) = &mut self.live else { return };
-        let (now, wall) = (self.context.clock.now(), self.context.clock.wall());
+        let arrival = Arrival { at: self.context.clock.now(), wall: self.context.clock.wall() };
         match kind {
-            Kind::Video => live.ingest.video(timestamp_ms, body, now, wall),
-            Kind::Audio => live.ingest.audio(timestamp_ms, body, now, wall),
+            Kind::Video => live.ingest.video(timestamp_ms, body, arrival),
+            Kind::Audio => live.ingest.audio(timestamp_ms, body, arrival),
         }
         while let Some(event) = live.ingest.poll() {
             let written = match event {
@@ -269,6 +269,10 @@ impl Connection {
                     if live.skipped == 1 {
                         tracing::info!(session = %self.id, kind = kind.label(), why, "a broken unit was skipped");
                     }
+                    Ok(())
+                }
+                IngestEvent::OtherTracks(kind) => {
+                    tracing::info!(session = %self.id, kind = kind.label(), "of several tracks the first is carried, no other");
                     Ok(())
                 }
                 IngestEvent::Refused(reason) => {

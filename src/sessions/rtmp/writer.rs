@@ -35,9 +35,6 @@ pub(super) struct Tracks {
     /// When the newest picture is shown, and whether an earlier one came after it.
     shown: Option<MediaTime>,
     reorders: bool,
-    /// No picture is written before the first that can be decoded by itself: one before it needs pictures
-    /// nobody has, and after a takeover players would decode it upon the last publisher's.
-    waits_for_key: bool,
 }
 
 /// Why the tracks cannot be written on.
@@ -60,7 +57,6 @@ impl Tracks {
             probe: 0,
             shown: None,
             reorders: false,
-            waits_for_key: true,
         }
     }
 
@@ -92,10 +88,6 @@ impl Tracks {
     pub(super) fn write(&mut self, kind: Kind, unit: Unit) -> Result<(), TrackError> {
         self.first.get_or_insert(unit.dts);
         if kind == Kind::Video {
-            self.waits_for_key &= !unit.key;
-            if self.waits_for_key {
-                return Ok(());
-            }
             self.probe = self.probe.saturating_sub(1);
             self.look_at_order(unit.pts)?;
         }

@@ -81,3 +81,31 @@ impl GivesWay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::{ManualClock, MediaTime, TrackId, WallTime};
+    use media::{CodecConfig, MediaBudget, Unit, Vp9Config};
+
+    use super::*;
+
+    #[test]
+    fn a_publisher_that_sends_steadily_is_heard_even_before_its_first_key_frame() {
+        let clock = Arc::new(ManualClock::new(WallTime(0)));
+        let media = StreamMedia::new(&MediaBudget::unlimited());
+        let tenure =
+            Tenure::new(Arc::clone(&media), Arc::clone(&clock) as Arc<dyn Clock>, DuplicatePublish::Refuse);
+        let vp9 = CodecConfig::Vp9(Vp9Config { profile: 0, width: 320, height: 180 });
+        let writer = media.write_track(&TrackId::new("video").unwrap(), &vp9, None).unwrap();
+        for second in 1..10 {
+            clock.advance(limits::PUBLISHER_SILENCE_MAX / 3);
+            let at = MediaTime::from_millis(second * 1_000);
+            let payload = bytes::Bytes::from_static(&[0x86]);
+            let unit = Unit { dts: at, pts: at, arrived: clock.now(), key: false, generation: 1, payload };
+            writer.write(unit).unwrap();
+            assert_eq!(tenure.gives_way(), None);
+        }
+        clock.advance(limits::PUBLISHER_SILENCE_MAX);
+        assert_eq!(tenure.gives_way(), Some(GivesWay::Silent));
+    }
+}

@@ -176,11 +176,11 @@ impl<'a> Taker<'a> {
         end
     }
 
-    /// How much later than the source's unit of that time this is; nothing, where that has not come yet.
+    /// How far this is behind where the source stands by its punctual units.
     fn lag_of(&self, pts: MediaTime, now: Instant) -> Duration {
-        let frames = self.source.track.frames();
-        let unit = frames.get(frames.at_or_after(pts));
-        unit.map_or(Duration::ZERO, |unit| now.saturating_duration_since(unit.arrived))
+        self.media
+            .position()
+            .map_or(Duration::ZERO, |position| position.at(self.source.kind(), now).since(pts))
     }
 
     /// Has sound and pictures wait for each other. An end where this is too far behind.

@@ -1,7 +1,7 @@
 //! A recorded publish, and a foreign client.
 
 use base::WallTime;
-use media::CodecConfig;
+use media::{Arrival, CodecConfig};
 
 use super::*;
 use crate::{Ingest, IngestEvent};
@@ -72,11 +72,12 @@ fn obs_with_its_defaults_is_read_and_its_b_frames_are_seen() {
     assert!(metadata.encoder.as_deref().is_some_and(|name| name.starts_with("obs-output module")));
 
     let mut ingest = Ingest::new();
+    let arrival = Arrival { at: now(), wall: WallTime(0) };
     let mut events = Vec::new();
     for output in &outputs {
         match output {
-            Output::Video { timestamp_ms, body } => ingest.video(*timestamp_ms, body, now(), WallTime(0)),
-            Output::Audio { timestamp_ms, body } => ingest.audio(*timestamp_ms, body, now(), WallTime(0)),
+            Output::Video { timestamp_ms, body } => ingest.video(*timestamp_ms, body, arrival),
+            Output::Audio { timestamp_ms, body } => ingest.audio(*timestamp_ms, body, arrival),
             _ => {}
         }
         events.extend(std::iter::from_fn(|| ingest.poll()));
