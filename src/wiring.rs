@@ -13,7 +13,7 @@ use cluster_model::{Broadcasts, Meta, Settings};
 use cluster_store::LocalStore;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
 use media::MediaBudget;
-use observe::{Metrics, Readiness, metric};
+use observe::{Component, Metrics, Readiness, metric};
 use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
@@ -90,6 +90,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
     let store = Arc::new(LocalStore::open(folder.join("metadata.redb"), Arc::clone(&clock))?);
+    actix_rt::spawn(watch_store(Arc::clone(&store), readiness.component("store")));
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
     let host = host_name();
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
@@ -253,6 +254,15 @@ fn show_media_budget(metrics: &Metrics, media: &Arc<MediaBudget>) {
         metric::media_held().set(media.held() as f64);
         metric::media_shed().absolute(media.shed());
     });
+}
+
+/// A node whose store has failed takes no work.
+async fn watch_store(store: Arc<LocalStore>, component: Component) {
+    component.ready();
+    store.failure().await;
+    component.not_ready("a write failed: the log says why, and a restart is needed");
+    // Dropped it would say less.
+    std::future::pending().await
 }
 
 fn millis(now: Instant, then: Instant) -> u128 {

@@ -185,6 +185,32 @@ async fn full() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_go_on_makes_the_node_unready_by_name() -> Result<()> {
+    let disk = match SmallDisk::new(DISK_MIB) {
+        Ok(disk) => disk,
+        Err(error) => {
+            skipped("a full disk", &format!("no disk of our own could be mounted: {error}"));
+            return Ok(());
+        }
+    };
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).data_folder(disk.path());
+    let node = Node::start(options).await?;
+    let mut scene = Scene { disk, node, kept: Vec::new(), asked: 0 };
+    scene.fill().await?;
+    ensure!(scene.node.get("/readyz").await?.status == 200, "a full disk gets room again");
+    // The file is closed meanwhile; what is opened again is another one.
+    std::fs::write(scene.disk.path().join("metadata.redb"), b"junk")?;
+    let unready = async || {
+        scene.node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({})).await.ok()?;
+        let answer = scene.node.get("/readyz").await.ok()?;
+        (answer.status == 503).then(|| answer.json())
+    };
+    let said = Node::eventually(PATIENCE, unready).await.context("the node is still ready")?;
+    ensure!(said["missing"][0]["component"] == "store", "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_first_start_on_a_full_disk_says_why_and_the_next_one_works() -> Result<()> {
     let disk = match SmallDisk::new(DISK_MIB) {
         Ok(disk) => disk,

@@ -77,12 +77,27 @@ fn whole_request() -> Vec<u8> {
 }
 
 fn upgrade() -> Vec<u8> {
+    upgrade_with("")
+}
+
+fn upgrade_with(header: &str) -> Vec<u8> {
     let mut head = request("GET /LiveApp/websocket HTTP/1.1");
     head.extend_from_slice(
         b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     );
+    head.extend_from_slice(format!("{header}\r\n").as_bytes());
     head
+}
+
+/// An upgrade with a body, the body's end, and then a request that never ends.
+async fn upgrade_with_a_body(mut line: AnyLine) -> Result<()> {
+    line.write_all(&upgrade_with("Transfer-Encoding: chunked\r\n")).await?;
+    let mut status = [0; 12];
+    line.read_exact(&mut status).await?;
+    ensure!(&status == b"HTTP/1.1 400", "{}", String::from_utf8_lossy(&status));
+    dribbled(line, [b"0\r\n\r\n".to_vec(), endless_head()].concat()).await;
+    Ok(())
 }
 
 /// A head, and no end of it.
@@ -193,6 +208,7 @@ fn on_http<'a>(doors: &'a Doors, secure: bool) -> Vec<Case<'a>> {
 fn on_the_rest(doors: &Doors) -> Vec<Case<'_>> {
     let tls = Counted(HTTP, "slow tls handshake");
     let silence = Counted(SIGNALLING, "timed out");
+    let closed = Counted(HTTP, "closed");
     // A ClientHello of 512 bytes that never becomes whole.
     let client_hello = || [vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], vec![7; 500]].concat();
     vec![
@@ -205,6 +221,13 @@ fn on_the_rest(doors: &Doors) -> Vec<Case<'_>> {
         }),
         case("WebSocket: an upgrade and nothing", limits::SIGNALLING_SILENCE_MAX, silence, async move {
             left(doors.http().await?, &upgrade()).await
+        }),
+        case("WebSocket: an upgrade with a body", limits::HTTP_GOODBYE_MAX, closed, async move {
+            upgrade_with_a_body(doors.http().await?).await
+        }),
+        case("WebSocket: a goodbye and nothing", limits::HTTP_GOODBYE_MAX, closed, async move {
+            // A masked close without a reason.
+            left(doors.http().await?, &[upgrade(), vec![0x88, 0x80, 1, 2, 3, 4]].concat()).await
         }),
         case("WebSocket: a frame that never ends", limits::SIGNALLING_SILENCE_MAX, silence, async move {
             let mut line = doors.http().await?;

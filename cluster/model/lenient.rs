@@ -5,13 +5,11 @@
 
 use std::fmt;
 
+use base::limits::REST_REPEATED_CHARS_MAX;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Number, Value};
-
-/// Characters of a client's own words that an answer repeats.
-const REPEATED_CHARS_MAX: usize = 100;
 
 /// Why what a client sent cannot be read. The texts begin as AMS's and go to the client as they are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,14 +29,19 @@ pub enum Unreadable {
 
 impl serde::de::Error for Unreadable {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Malformed(message.to_string())
+        Self::Malformed(cut(&message.to_string()).to_owned())
     }
 }
 
 impl From<serde_json::Error> for Unreadable {
     fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(error.to_string())
+        serde::de::Error::custom(error)
     }
+}
+
+/// Reads a list of texts, leniently.
+pub fn read_texts(value: Value) -> Result<Vec<String>, Unreadable> {
+    read(value)
 }
 
 /// Reads `value` leniently.
@@ -104,7 +107,7 @@ fn cut_fraction(number: f64) -> Option<i64> {
 }
 
 fn cut(text: &str) -> &str {
-    text.char_indices().nth(REPEATED_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(REST_REPEATED_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
 fn fraction(number: &Number) -> Option<f64> {
@@ -114,12 +117,9 @@ fn fraction(number: &Number) -> Option<f64> {
 impl<'de> Deserializer<'de> for Lenient {
     type Error = Unreadable;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
-        match self.0 {
-            // The name of a struct's field.
-            Value::String(text) => visitor.visit_string(text),
-            other => Err(Self(other).wrong("a record of Ant Media Server")),
-        }
+    /// No record has such a field.
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unreadable> {
+        Err(self.wrong("a record of Ant Media Server"))
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {

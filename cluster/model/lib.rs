@@ -46,7 +46,7 @@ pub use broadcasts::{Broadcasts, CreateError, StreamStarted};
 pub use change::{Change, Filter, SettingsDocument, SettingsRecord};
 pub use change_log::{ChangeLog, Watch, WatchEvent};
 pub use command::{Command, Heartbeat, PublishFacts, Stamped};
-pub use lenient::Unreadable;
+pub use lenient::{Unreadable, read_texts};
 pub use meta::{Answer, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision};
 pub use meta_error::MetaError;
 pub use outcome::{Outcome, Refusal};

@@ -40,10 +40,8 @@ impl BroadcastPatch {
 
     /// The same for what was JSON.
     pub fn read(value: Value) -> Result<Self, Unreadable> {
-        let mut named: Vec<String> = value.as_object().into_iter().flat_map(Map::keys).cloned().collect();
-        if let Value::Object(fields) = &value {
-            named.retain(|key| fields.get(key).is_some_and(|value| !value.is_null()));
-        }
+        let given = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let named: Vec<String> = given.map(|(key, _)| key.clone()).collect();
         let read = Broadcast::read(value).map_err(|error| match error {
             Unreadable::UnrecognizedField { field, class: "Broadcast" } => {
                 Unreadable::UnrecognizedField { field, class: "BroadcastUpdate" }

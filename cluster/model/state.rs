@@ -237,21 +237,24 @@ impl State {
             update_time: now_ms,
             ..before
         };
-        let after = Broadcast {
-            start_time: now_ms,
-            width: 0,
-            height: 0,
-            duration: 0,
-            received_bytes: 0,
-            bitrate: 0,
-            speed: crate::Ratio::default(),
-            hls_viewer_count: 0,
-            dash_viewer_count: 0,
-            web_rtc_viewer_count: 0,
-            rtmp_viewer_count: 0,
-            ..before.clone()
+        let after = if goes_on {
+            before
+        } else {
+            Broadcast {
+                start_time: now_ms,
+                width: 0,
+                height: 0,
+                duration: 0,
+                received_bytes: 0,
+                bitrate: 0,
+                speed: crate::Ratio::default(),
+                hls_viewer_count: 0,
+                dash_viewer_count: 0,
+                web_rtc_viewer_count: 0,
+                rtmp_viewer_count: 0,
+                ..before
+            }
         };
-        let after = if goes_on { before } else { after };
         self.change_if_small(app, stream, after, changes, Outcome::Started { created })
     }
 

@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -34,8 +33,8 @@ pub struct LocalStore {
     published: Arc<RwLock<State>>,
     /// Lives as long as the writer does.
     log: Weak<ChangeLog>,
-    failed: Arc<AtomicBool>,
-    ended: watch::Receiver<()>,
+    /// Whether a write failed for good. Ends with the writer.
+    failed: watch::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -53,9 +52,8 @@ impl LocalStore {
         let state = tables::load(&database, path)?;
         let log = ChangeLog::new(state.revision());
         let published = Arc::new(RwLock::new(state.replica()));
-        let failed = Arc::new(AtomicBool::new(false));
         let (queue, jobs) = mpsc::sync_channel(limits::META_COMMANDS_MAX);
-        let (alive, ended) = watch::channel(());
+        let (alive, failed) = watch::channel(false);
         let writer = Writer {
             path: path.to_owned(),
             open,
@@ -64,7 +62,7 @@ impl LocalStore {
             published: Arc::clone(&published),
             log: Arc::clone(&log),
             clock,
-            failed: Arc::clone(&failed),
+            failed: alive.clone(),
             told: false,
         };
         let thread = std::thread::Builder::new()
@@ -76,22 +74,24 @@ impl LocalStore {
             })
             .map_err(StoreError::Thread)?;
         let (queue, log, thread) = (Mutex::new(Some(queue)), Arc::downgrade(&log), Some(thread));
-        Ok(Self { queue, published, log, failed, ended, thread })
+        Ok(Self { queue, published, log, failed, thread })
     }
 
-    /// Whether a write failed for another reason than a full disk: from then on every command is refused,
-    /// and the node must be restarted.
-    pub fn has_failed(&self) -> bool {
-        let panicked = self.ended.has_changed().is_err() && self.queue.lock().is_some();
-        panicked || self.failed.load(Ordering::Acquire)
+    /// Waits until a write fails for another reason than a full disk: from then on every command is refused,
+    /// and the node must be restarted. A store that was closed does not fail.
+    pub async fn failure(&self) {
+        let panicked = self.failed.clone().wait_for(|failed| *failed).await.is_err();
+        if panicked && self.queue.lock().is_none() {
+            std::future::pending().await
+        }
     }
 
     /// Takes no more commands, writes those that wait, closes the file and ends all watches.
     pub async fn close(&self) {
         drop(self.queue.lock().take());
-        let mut ended = self.ended.clone();
-        // Never changes, only ends.
-        while ended.changed().await.is_ok() {}
+        let mut failed = self.failed.clone();
+        // Until it ends.
+        while failed.changed().await.is_ok() {}
     }
 }
 
@@ -145,12 +145,23 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     if path.try_exists().map_err(failed)? {
         return database_in(open_file(path).map_err(failed)?, path);
     }
+    make_database(path)
+}
+
+fn make_database(path: &Path) -> Result<Database, StoreError> {
+    let failed = |source| StoreError::open(path, source);
     let new = new_file(path);
     let file = open_file(&new).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    // Another start may have made the store since it was looked for, and this file for nothing.
+    if path.try_exists().map_err(failed)? {
+        let _ = std::fs::remove_file(&new);
+        drop(file);
+        return database_in(open_file(path).map_err(failed)?, path);
     }
     file.set_len(0).map_err(failed)?;
     let database = database_in(file, path)?;

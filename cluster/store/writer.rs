@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use base::{Clock, limits};
 use cluster_model::{Applied, ChangeLog, Command, NotApplied, Proposal, RequestId, Stamped, State, apply};
 use parking_lot::RwLock;
 use redb::Database;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::StoreError;
 use crate::tables::{self, Entry, WriteError};
@@ -51,7 +50,7 @@ pub(crate) struct Writer {
     pub published: Arc<RwLock<State>>,
     pub log: Arc<ChangeLog>,
     pub clock: Arc<dyn Clock>,
-    pub failed: Arc<AtomicBool>,
+    pub failed: watch::Sender<bool>,
     /// The operator was told that the disk is full, and nothing was written since.
     pub told: bool,
 }
@@ -178,7 +177,7 @@ impl Writer {
 
     fn fail(&mut self, error: &dyn std::error::Error) {
         self.disk = Disk::Failed;
-        self.failed.store(true, Ordering::Release);
+        self.failed.send_replace(true);
         tracing::error!(%error, "the metadata store failed, nothing more is written until a restart");
     }
 

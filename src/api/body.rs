@@ -1,7 +1,5 @@
 //! What a request brings and what it takes: bodies, queries, media types.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::timeout;
@@ -10,32 +8,25 @@ use actix_web::{HttpRequest, HttpResponse};
 use base::limits::{REST_BODY_BYTES_MAX, REST_BODY_WAIT_MAX};
 use cluster_model::Unreadable;
 use futures_util::StreamExt;
-use serde::Deserialize;
 use serde_json::Value;
-use sessions::Watch;
+use sessions::{Watch, hold};
 
 use crate::answer;
 
-/// Until then an answer to who sent too much is on its way; what was sent is at most one buffer.
-const HELD: Duration = Duration::from_secs(1);
-
-/// A request's body, until somebody reads it. Who refuses to read all of it closes the connection: left
-/// alone, the server would go on reading a chunked body for as long as it comes.
+/// A request's body, until somebody reads it. Who does not read all of it closes the connection.
 pub(crate) struct Body {
     /// `None` once it was read to its end.
     payload: Option<Payload>,
-    /// It has a length, or comes in chunks, by HTTP/1.
-    closes: bool,
+    /// It comes in chunks.
+    chunked: bool,
     /// Of the connection it comes by.
     watch: Option<Watch>,
 }
 
 impl Body {
     pub(crate) fn new(request: &HttpRequest, payload: Payload) -> Self {
-        let headers = request.headers();
-        let announced = text_of(headers, &header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-        let closes = announced || headers.contains_key(header::TRANSFER_ENCODING);
-        Self { payload: Some(payload), closes, watch: request.conn_data().cloned() }
+        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        Self { payload: Some(payload), chunked, watch: request.conn_data().cloned() }
     }
 
     /// All of it.
@@ -66,13 +57,9 @@ impl Body {
 }
 
 impl Drop for Body {
-    /// The server closes a connection whose request body somebody still holds when the answer is sent.
     fn drop(&mut self) {
-        if let Some(payload) = self.payload.take().filter(|_| self.closes) {
-            actix_web::rt::spawn(async move {
-                actix_web::rt::time::sleep(HELD).await;
-                drop(payload);
-            });
+        if let Some(payload) = self.payload.take().filter(|_| self.chunked) {
+            hold(payload);
         }
     }
 }
@@ -105,9 +92,18 @@ pub(crate) async fn read_json(request: &HttpRequest, mut body: Body) -> Result<O
     }
 }
 
-/// Keys that cannot be read are as good as absent: AMS ignores what it does not know in a query.
-pub(crate) fn read_query<Q: Default + for<'de> Deserialize<'de>>(query: &str) -> Q {
-    Query::<Q>::from_query(query).map_or_else(|_| Q::default(), Query::into_inner)
+/// A query. Keys nobody asks for are ignored, and of several values of one key the first counts, as in servlets.
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(crate) fn read(query: &str) -> Self {
+        Self(Query::from_query(query).map_or_else(|_| Vec::new(), Query::into_inner))
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A switch of a query as Java reads one: only `true` is true.

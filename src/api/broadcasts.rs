@@ -2,15 +2,17 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use base::limits::REST_IDS_MAX;
+use actix_web::web::Data;
+use base::limits::{REST_IDS_MAX, REST_SUBTRACKS_MAX};
 use base::{AppName, StreamId};
-use cluster_model::{Broadcast, BroadcastPatch, CreateError, MetaError, Shown, Unreadable, is_source_url};
-use serde::Deserialize;
+use cluster_model::{
+    Broadcast, BroadcastPatch, CreateError, MetaError, Shown, Unreadable, is_source_url, read_texts,
+};
 use serde_json::Value;
 
 use crate::ApiState;
 use crate::answer::{self, Outcome, ok, refusal, unavailable};
-use crate::body::{is_true, read_query};
+use crate::body::{Parameters, is_true};
 
 const AUTO_START_NEEDS_SOURCE: &str = "Auto start query needs an IP camera or stream source.";
 const AUTO_START_UNSUPPORTED: &str = "This server does not pull streams, so it cannot start one.";
@@ -27,12 +29,6 @@ pub(crate) fn shown(state: &ApiState, app: &AppName, broadcast: &Broadcast) -> S
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct CreateQuery {
-    auto_start: Option<String>,
-}
-
 /// `POST /create`: 200 with the stored broadcast, 400 with a `Result` that says what is wrong.
 pub(crate) async fn create(
     state: &ApiState,
@@ -40,7 +36,7 @@ pub(crate) async fn create(
     body: Option<Value>,
     query: &str,
 ) -> HttpResponse {
-    let auto_start = is_true(read_query::<CreateQuery>(query).auto_start.as_deref(), false);
+    let auto_start = is_true(Parameters::read(query).get("autoStart"), false);
     if auto_start && body.is_none() {
         return ok(&Outcome::failure("unexpected parameters received"));
     }
@@ -143,24 +139,31 @@ async fn change(
     Ok(if known { Outcome::success("") } else { unknown() })
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct SubtracksQuery {
-    delete_subtracks: Option<String>,
-    stop_subtracks: Option<String>,
+/// `DELETE /{id}`: a `Result`, 200 also for an id nobody knows. A room's subtracks go first, so that a delete
+/// that fails half way can be asked for again.
+pub(crate) async fn delete(state: &Data<ApiState>, app: &AppName, id: &str, query: &str) -> HttpResponse {
+    let subtracks = is_true(Parameters::read(query).get("deleteSubtracks"), true);
+    let (state, app, id) = (state.clone(), app.clone(), id.to_owned());
+    carried_through(async move {
+        if subtracks && !delete_subtracks(&state, &app, &id).await? {
+            return Ok(too_many_subtracks());
+        }
+        delete_one(&state, &app, &id).await
+    })
+    .await
 }
 
-/// `DELETE /{id}`: a `Result`, 200 also for an id nobody knows.
-pub(crate) async fn delete(state: &ApiState, app: &AppName, id: &str, query: &str) -> HttpResponse {
-    let wish = read_query::<SubtracksQuery>(query).delete_subtracks;
-    let mut outcome = delete_one(state, app, id).await;
-    if is_true(wish.as_deref(), true)
-        && outcome.as_ref().is_ok_and(|outcome| outcome.success)
-        && let Err(error) = delete_subtracks(state, app, id).await
-    {
-        outcome = Err(error);
+/// Does what several steps are needed for: to its end, whether or not the asker waits for it.
+async fn carried_through(work: impl Future<Output = Result<Outcome, MetaError>> + 'static) -> HttpResponse {
+    match actix_web::rt::spawn(work).await {
+        Ok(Ok(outcome)) => ok(&outcome),
+        Ok(Err(error)) => unavailable(&error),
+        Err(_) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
     }
-    outcome.map_or_else(|error| unavailable(&error), |outcome| ok(&outcome))
+}
+
+fn too_many_subtracks() -> Outcome {
+    Outcome::failure(format!("More than {REST_SUBTRACKS_MAX} subtracks: ask again for the rest"))
 }
 
 async fn delete_one(state: &ApiState, app: &AppName, id: &str) -> Result<Outcome, MetaError> {
@@ -179,79 +182,83 @@ async fn delete_one(state: &ApiState, app: &AppName, id: &str) -> Result<Outcome
     })
 }
 
-async fn delete_subtracks(state: &ApiState, app: &AppName, room: &str) -> Result<(), MetaError> {
-    let Ok(room) = StreamId::new(room) else { return Ok(()) };
-    for id in state.broadcasts.subtracks(app, &room).await? {
-        state.streams.stop(app, &id).await;
-        state.broadcasts.delete(app, &id).await?;
+/// Of a room that is known; `false` when there are more than one request deletes.
+async fn delete_subtracks(state: &ApiState, app: &AppName, room: &str) -> Result<bool, MetaError> {
+    let Ok(room) = StreamId::new(room) else { return Ok(true) };
+    if state.broadcasts.get(app, &room).await?.is_none() {
+        return Ok(true);
     }
-    Ok(())
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct IdsQuery {
-    ids: Option<String>,
+    let tracks = state.broadcasts.subtracks(app, &room).await?;
+    // A broadcast may be told that it is its own room.
+    for id in tracks.iter().filter(|id| **id != room).take(REST_SUBTRACKS_MAX) {
+        state.streams.stop(app, id).await;
+        state.broadcasts.delete(app, id).await?;
+    }
+    Ok(tracks.len() <= REST_SUBTRACKS_MAX)
 }
 
 /// `DELETE /?ids=a,b,c`: deletes in this order and stops at the first that fails.
-pub(crate) async fn delete_many(state: &ApiState, app: &AppName, query: &str) -> HttpResponse {
-    let ids = read_query::<IdsQuery>(query).ids.unwrap_or_default();
+pub(crate) async fn delete_many(state: &Data<ApiState>, app: &AppName, query: &str) -> HttpResponse {
+    let query = Parameters::read(query);
+    let ids = query.get("ids").unwrap_or_default();
     if ids.trim().is_empty() {
         return ok(&Outcome::failure("ids parameter is blank"));
     }
     // As Java splits: what ends the text makes no empty id.
-    let ids: Vec<&str> = ids.trim_end_matches(',').split(',').collect();
-    delete_in_order(state, app, &ids).await
+    let ids = ids.trim_end_matches(',').split(',').map(str::to_owned).collect();
+    delete_in_order(state, app, ids).await
 }
 
 /// `DELETE /bulk` (AMS up to 2.17): the same for the ids in the body.
-pub(crate) async fn delete_listed(state: &ApiState, app: &AppName, body: Option<Value>) -> HttpResponse {
-    let ids: Vec<String> = match serde_json::from_value(body.unwrap_or_else(|| Value::Array(Vec::new()))) {
-        Ok(ids) => ids,
-        Err(error) => return answer::unreadable(&Unreadable::from(error)),
-    };
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    delete_in_order(state, app, &ids).await
+pub(crate) async fn delete_listed(
+    state: &Data<ApiState>,
+    app: &AppName,
+    body: Option<Value>,
+) -> HttpResponse {
+    match body.map_or_else(|| Ok(Vec::new()), read_texts) {
+        Ok(ids) => delete_in_order(state, app, ids).await,
+        Err(why) => answer::unreadable(&why),
+    }
 }
 
-async fn delete_in_order(state: &ApiState, app: &AppName, ids: &[&str]) -> HttpResponse {
+async fn delete_in_order(state: &Data<ApiState>, app: &AppName, ids: Vec<String>) -> HttpResponse {
     if ids.len() > REST_IDS_MAX {
         return refusal(StatusCode::BAD_REQUEST, &format!("At most {REST_IDS_MAX} ids at once"));
     }
-    let mut outcome = Outcome::failure("");
-    for id in ids {
-        outcome = match delete_one(state, app, id).await {
-            Ok(outcome) => outcome,
-            Err(error) => return unavailable(&error),
-        };
-        if !outcome.success {
-            break;
+    let (state, app) = (state.clone(), app.clone());
+    carried_through(async move {
+        let mut outcome = Outcome::failure("");
+        for id in ids {
+            outcome = delete_one(&state, &app, &id).await?;
+            if !outcome.success {
+                break;
+            }
         }
-    }
-    ok(&outcome)
+        Ok(outcome)
+    })
+    .await
 }
 
 /// `POST /{id}/stop`: a success only when something was running, and only once nothing is.
-pub(crate) async fn stop(state: &ApiState, app: &AppName, id: &str, query: &str) -> HttpResponse {
-    let wish = read_query::<SubtracksQuery>(query).stop_subtracks;
-    match stop_live(state, app, id, is_true(wish.as_deref(), true)).await {
-        Ok(true) => ok(&Outcome::success("")),
-        Ok(false) => ok(&Outcome::failure("")),
-        Err(error) => unavailable(&error),
-    }
+pub(crate) async fn stop(state: &Data<ApiState>, app: &AppName, id: &str, query: &str) -> HttpResponse {
+    let subtracks = is_true(Parameters::read(query).get("stopSubtracks"), true);
+    let (state, app, id) = (state.clone(), app.clone(), id.to_owned());
+    carried_through(async move { stop_live(&state, &app, &id, subtracks).await }).await
 }
 
-async fn stop_live(state: &ApiState, app: &AppName, id: &str, subtracks: bool) -> Result<bool, MetaError> {
-    let Ok(id) = StreamId::new(id) else { return Ok(false) };
+async fn stop_live(state: &ApiState, app: &AppName, id: &str, subtracks: bool) -> Result<Outcome, MetaError> {
+    let Ok(id) = StreamId::new(id) else { return Ok(Outcome::failure("")) };
     if state.broadcasts.get(app, &id).await?.is_none() {
-        return Ok(false);
+        return Ok(Outcome::failure(""));
     }
-    let mut stopped = state.streams.stop(app, &id).await;
+    let mut stopped = usize::from(state.streams.stop(app, &id).await);
     if subtracks {
         for track in state.broadcasts.subtracks(app, &id).await? {
-            stopped |= state.streams.stop(app, &track).await;
+            if stopped > REST_SUBTRACKS_MAX {
+                return Ok(too_many_subtracks());
+            }
+            stopped += usize::from(state.streams.stop(app, &track).await);
         }
     }
-    Ok(stopped)
+    Ok(if stopped > 0 { Outcome::success("") } else { Outcome::failure("") })
 }

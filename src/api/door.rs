@@ -45,11 +45,8 @@ fn is_the_machine(request: &HttpRequest, server_name: &str) -> Result<(), Refusa
     if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
         return Err(Refusal::Forwarded);
     }
-    // HTTP/2 has the authority in the URI.
-    let authority = match headers.get(header::HOST) {
-        Some(host) => host.to_str().map_err(|_| Refusal::ForeignHost)?,
-        None => request.uri().authority().map_or("", |authority| authority.as_str()),
-    };
+    let host = headers.get(header::HOST).ok_or(Refusal::ForeignHost)?;
+    let authority = host.to_str().map_err(|_| Refusal::ForeignHost)?;
     if !is_own_name(host_of(authority), server_name) {
         return Err(Refusal::ForeignHost);
     }

@@ -1,7 +1,6 @@
 //! `/livez`, `/readyz` and `/metrics`, for those who watch over the node.
 
 use actix_web::http::header;
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use base::Secret;
 use observe::Missing;
@@ -11,18 +10,18 @@ use subtle::ConstantTimeEq;
 use crate::{ApiState, Role, answer, door};
 
 /// 200 while the web server answers.
-pub(crate) async fn livez() -> HttpResponse {
+pub(crate) fn livez() -> HttpResponse {
     answer::ok(&json!({ "status": "ok" }))
 }
 
 /// 200 when the node takes work, else 503 and which parts are missing. The reasons are for the machine
 /// itself; others are told the names.
-pub(crate) async fn readyz(request: HttpRequest, state: Data<ApiState>) -> HttpResponse {
+pub(crate) fn readyz(request: &HttpRequest, state: &ApiState) -> HttpResponse {
     let missing = state.readiness.missing();
     if missing.is_empty() {
         return answer::ok(&json!({ "status": "ready", "missing": [] }));
     }
-    let with_reasons = door::admit(&request, Role::Machine, &state.server_name).is_ok();
+    let with_reasons = door::admit(request, Role::Machine, &state.server_name).is_ok();
     let missing: Vec<_> = missing
         .into_iter()
         .map(|Missing { component, reason }| {
@@ -40,12 +39,12 @@ pub(crate) async fn readyz(request: HttpRequest, state: Data<ApiState>) -> HttpR
 
 /// The metrics in Prometheus text form: for the machine itself, or, when a token is configured, for
 /// whoever brings it as `Authorization: Bearer`.
-pub(crate) async fn metrics(request: HttpRequest, state: Data<ApiState>) -> HttpResponse {
+pub(crate) fn metrics(request: &HttpRequest, state: &ApiState) -> HttpResponse {
     match &state.metrics_token {
-        Some(token) if !bears(&request, token) => HttpResponse::Unauthorized()
+        Some(token) if !bears(request, token) => HttpResponse::Unauthorized()
             .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
             .json(answer::Outcome::failure("Metrics need the configured token")),
-        None if door::admit(&request, Role::Machine, &state.server_name).is_err() => answer::not_allowed(),
+        None if door::admit(request, Role::Machine, &state.server_name).is_err() => answer::not_allowed(),
         _ => HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .content_type("text/plain; version=0.0.4; charset=utf-8")

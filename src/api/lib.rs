@@ -1,11 +1,11 @@
 //! HTTP for people and programs: REST v2, health, metrics and the web pages.
 //!
-//! Not here: sockets, TLS and the server itself (`main`), signalling and media (`sessions`), who a user
-//! is (`security`, once REST answers more than the machine itself).
+//! Not here: sockets, TLS, the server itself, signalling and media (`sessions`); who may publish and play
+//! (`security`).
 //!
 //! [`configure`] mounts everything; it needs an [`ApiState`] as `web::Data` in the app. A request goes
-//! through one path decoding (`path`), then to REST (`rest`: the door, the route table, the handler)
-//! or to the pages (`pages`).
+//! through one path decoding (`path`), then to REST (`rest`: the door, the route table, the handler), to what
+//! the node says of itself (`health`, `management`) or to the pages (`pages`).
 //!
 //! Specifications: Ant Media Server's REST v2 (shapes, status codes, messages); where it sends an HTML
 //! error page, we send its `Result` as JSON.
@@ -47,14 +47,10 @@ pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
 pub use state::{ApiState, Live, StreamControl};
 
-/// Mounts the handlers. REST and pages are the default service: whatever else the server mounts comes
-/// first, in any order. The app needs `web::Data<ApiState>`.
+/// Mounts the handlers, as the default service: whatever else the server mounts comes first, in any order.
+/// The app needs `web::Data<ApiState>`.
 pub fn configure(server: &mut ServiceConfig) {
-    server
-        .service(web::resource("/livez").get(health::livez).head(health::livez))
-        .service(web::resource("/readyz").get(health::readyz).head(health::readyz))
-        .service(web::resource("/metrics").get(health::metrics).head(health::metrics))
-        .default_service(web::to(dispatch));
+    server.default_service(web::to(dispatch));
 }
 
 async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>) -> HttpResponse {
@@ -65,11 +61,23 @@ async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>)
     if let Some((owner, below)) = rest::below_prefix(&state, &path) {
         return rest::serve(&request, body, &state, owner, below).await;
     }
-    if path.as_slice() == ["node.json"] {
+    if let Some(tell) = of_the_node(&path) {
         return match *request.method() {
-            Method::GET | Method::HEAD => management::node(&request, &state),
+            Method::GET | Method::HEAD => tell(&request, &state),
             _ => answer::wrong_verb("GET, HEAD"),
         };
     }
     pages::serve(&request, &state, &path).await
+}
+
+/// What the node says of itself beside REST.
+fn of_the_node(path: &path::Parts) -> Option<fn(&HttpRequest, &ApiState) -> HttpResponse> {
+    let [name] = path.as_slice() else { return None };
+    match name.as_str() {
+        "livez" => Some(|_, _| health::livez()),
+        "readyz" => Some(health::readyz),
+        "metrics" => Some(health::metrics),
+        "node.json" => Some(management::node),
+        _ => None,
+    }
 }

@@ -3,34 +3,22 @@
 use actix_web::HttpResponse;
 use base::AppName;
 use cluster_model::{Matching, Order, SortKey, Which};
-use serde::Deserialize;
 
 use crate::ApiState;
 use crate::answer::{SimpleStat, not_found, ok, unavailable};
-use crate::body::read_query;
+use crate::body::Parameters;
 use crate::broadcasts::shown;
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ListQuery {
-    type_by: Option<String>,
-    sort_by: Option<String>,
-    order_by: Option<String>,
-    search: Option<String>,
-}
-
-impl ListQuery {
-    /// Sorting takes both `sort_by` and `order_by`; what `sort_by` does not know does not sort, and what is
-    /// not `desc` ascends (AMS).
-    fn order(&self) -> Option<Order> {
-        let by = match self.sort_by.as_deref() {
-            Some("name") => SortKey::Name,
-            Some("date") => SortKey::Date,
-            Some("status") => SortKey::Status,
-            _ => return None,
-        };
-        Some(Order { by, descending: self.order_by.as_deref()? == "desc" })
-    }
+/// Sorting takes both `sort_by` and `order_by`; what `sort_by` does not know does not sort, and what is not
+/// `desc` ascends (AMS).
+fn order(query: &Parameters) -> Option<Order> {
+    let by = match query.get("sort_by")? {
+        "name" => SortKey::Name,
+        "date" => SortKey::Date,
+        "status" => SortKey::Status,
+        _ => return None,
+    };
+    Some(Order { by, descending: query.get("order_by")? == "desc" })
 }
 
 /// `GET /list/{offset}/{size}`: an array of at most 250. 404 for what is no number, as Jersey does.
@@ -43,10 +31,10 @@ pub(crate) async fn list(
 ) -> HttpResponse {
     let (Ok(offset), Ok(size)) = (offset.parse::<i32>(), size.parse::<i32>()) else { return not_found() };
     let (offset, size) = (usize::try_from(offset).unwrap_or(0), usize::try_from(size).unwrap_or(0));
-    let query: ListQuery = read_query(query);
-    let order = query.order();
-    let which = Which::from(Matching::new(query.type_by, query.search.as_deref()));
-    let page = match order {
+    let query = Parameters::read(query);
+    let kind = query.get("type_by").map(str::to_owned);
+    let which = Which::from(Matching::new(kind, query.get("search")));
+    let page = match order(&query) {
         Some(order) if size > 0 => state.broadcasts.list_sorted(app, which, order, offset, size).await,
         _ => state.broadcasts.list(app, which, offset, size).await,
     };

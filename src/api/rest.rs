@@ -1,6 +1,7 @@
 //! REST v2: the door, the table, then the handler.
 
 use actix_web::http::{Method, StatusCode};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use base::AppName;
 use cluster_model::Which;
@@ -33,7 +34,7 @@ pub(crate) enum Owner {
 pub(crate) async fn serve(
     request: &HttpRequest,
     body: Body,
-    state: &ApiState,
+    state: &Data<ApiState>,
     owner: Owner,
     below: &[String],
 ) -> HttpResponse {
@@ -78,7 +79,7 @@ pub(crate) async fn serve(
 }
 
 async fn of_application(
-    state: &ApiState,
+    state: &Data<ApiState>,
     app: &AppName,
     operation: Operation,
     values: &[&str],

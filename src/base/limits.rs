@@ -309,8 +309,12 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Time for a REST body to be whole. Longer: 408.
 pub const REST_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Broadcasts that one REST request deletes. More: 400.
+/// Broadcasts that one REST request deletes by name. More: 400.
 pub const REST_IDS_MAX: usize = 1_000;
+/// Subtracks of a room that one REST request deletes, or stops. More: the rest stays, and the answer says to ask again.
+pub const REST_SUBTRACKS_MAX: usize = 1_000;
+/// Characters of a client's own words that an answer repeats. More: cut.
+pub const REST_REPEATED_CHARS_MAX: usize = 100;
 /// One file of the web pages, which is sent from memory. Larger: 500, and the log names the file.
 pub const PAGE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Time from the first byte of a request to the first of its answer. Longer: the connection is closed.
@@ -323,6 +327,8 @@ pub const HTTP_WRITE_STALL_MAX: Duration = Duration::from_secs(20);
 pub const HTTPS_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Time a peer has to close after our last word. Longer: closed.
 pub const HTTP_GOODBYE_MAX: Duration = Duration::from_secs(1);
+/// Time a chunked body that nobody reads is held, which has the server close the connection with its answer; what came of it is at most one buffer.
+pub const HTTP_BODY_HELD: Duration = Duration::from_secs(1);
 /// HTTP and HTTPS connections of one address, signalling sockets not among them. More: closed unread.
 pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024;
 /// HTTP and HTTPS connections of the node, signalling sockets not among them. More: closed unread.

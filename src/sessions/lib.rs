@@ -9,6 +9,7 @@
 //! * an end has one reason, and the log and the metrics show that one;
 //! * `rtmp`, `rtc` and `http` do not use each other.
 
+mod body;
 mod connections;
 pub mod http;
 mod patience;
@@ -16,5 +17,6 @@ pub mod rtc;
 pub mod rtmp;
 mod watched;
 
+pub use body::hold;
 pub use connections::{Connections, OpenConnection, TooMany};
-pub use watched::Watch;
+pub use watched::{Upgraded, Watch};

@@ -6,7 +6,9 @@
 //! | from there the first byte of our answer | [`limits::HTTP_REQUEST_MAX`] |
 //! | the peer to take a byte of what it was sent | [`limits::HTTP_WRITE_STALL_MAX`] |
 //!
-//! An upgraded connection has rules of its own; only the last one stays.
+//! | the end, when it is no longer another protocol's | [`limits::HTTP_GOODBYE_MAX`] |
+//!
+//! A connection of another protocol has rules of its own; of these only the one on reading stays.
 
 use std::time::Instant;
 
@@ -23,6 +25,8 @@ pub enum Overdue {
     TooSlow,
     /// The TLS handshake did not end in time.
     SlowTls,
+    /// It was over, and still there.
+    Over,
 }
 
 impl Overdue {
@@ -33,6 +37,8 @@ impl Overdue {
             Self::SlowRequest => "slow request",
             Self::TooSlow => "too slow",
             Self::SlowTls => "slow tls handshake",
+            // As any other whose last word was said.
+            Self::Over => "closed",
         }
     }
 }
@@ -43,8 +49,10 @@ enum Phase {
     Idle(Instant),
     /// Something came then, and nothing was said since.
     Asked(Instant),
-    /// It is no longer HTTP.
+    /// It is another protocol's.
     Upgraded,
+    /// The other protocol ended then, and HTTP does not begin anew.
+    Over(Instant),
 }
 
 /// What one connection is waited for.
@@ -70,7 +78,7 @@ impl Patience {
     /// Bytes went.
     pub const fn went(&mut self, now: Instant) {
         self.stalled = None;
-        if !matches!(self.phase, Phase::Upgraded) {
+        if let Phase::Idle(_) | Phase::Asked(_) = self.phase {
             self.phase = Phase::Idle(now);
         }
     }
@@ -85,15 +93,19 @@ impl Patience {
         self.phase = Phase::Upgraded;
     }
 
+    /// The other protocol is over.
+    pub const fn end(&mut self, now: Instant) {
+        self.phase = Phase::Over(now);
+    }
+
     /// When it will be overdue, unless something happens, and for what.
     pub fn deadline(&self) -> Option<(Instant, Overdue)> {
-        if let Some(since) = self.stalled {
-            return Some((since + limits::HTTP_WRITE_STALL_MAX, Overdue::TooSlow));
-        }
-        match self.phase {
-            Phase::Idle(since) => Some((since + limits::HTTP_IDLE_MAX, Overdue::Idle)),
-            Phase::Asked(since) => Some((since + limits::HTTP_REQUEST_MAX, Overdue::SlowRequest)),
-            Phase::Upgraded => None,
+        match (self.phase, self.stalled) {
+            (Phase::Over(since), _) => Some((since + limits::HTTP_GOODBYE_MAX, Overdue::Over)),
+            (_, Some(since)) => Some((since + limits::HTTP_WRITE_STALL_MAX, Overdue::TooSlow)),
+            (Phase::Idle(since), None) => Some((since + limits::HTTP_IDLE_MAX, Overdue::Idle)),
+            (Phase::Asked(since), None) => Some((since + limits::HTTP_REQUEST_MAX, Overdue::SlowRequest)),
+            (Phase::Upgraded, None) => None,
         }
     }
 }
@@ -135,5 +147,17 @@ mod tests {
         assert_eq!(patience.deadline(), Some((until, Overdue::TooSlow)));
         patience.went(start + 3 * STEP);
         assert_eq!(patience.deadline(), None, "and what follows an upgrade has rules of its own");
+    }
+
+    #[test]
+    fn what_another_protocol_leaves_is_soon_over_whatever_comes_or_goes() {
+        let start = SystemClock.now();
+        let mut patience = Patience::new(start);
+        patience.upgrade();
+        patience.stalls(start);
+        patience.end(start + STEP);
+        patience.went(start + 2 * STEP);
+        patience.came(start + 3 * STEP);
+        assert_eq!(patience.deadline(), Some((start + STEP + limits::HTTP_GOODBYE_MAX, Overdue::Over)));
     }
 }

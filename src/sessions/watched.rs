@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use base::Clock;
@@ -20,6 +20,9 @@ struct Shared {
     patience: Patience,
     overdue: Option<Overdue>,
     open: Option<OpenConnection>,
+    clock: Arc<dyn Clock>,
+    /// Of who waits for bytes with no deadline.
+    unhurried: Option<Waker>,
 }
 
 /// The handle of a connection that is served on this thread.
@@ -28,11 +31,12 @@ pub struct Watch(Rc<RefCell<Shared>>);
 
 impl Watch {
     /// The connection is another protocol's from now on, which has limits of its own: it no longer counts as
-    /// one of HTTP.
-    pub fn upgraded(&self) {
+    /// one of HTTP. When the guard is dropped it is closed, at the latest after a moment for the last words.
+    pub fn upgraded(&self) -> Upgraded {
         let mut shared = self.0.borrow_mut();
         shared.patience.upgrade();
         shared.open = None;
+        Upgraded(self.clone())
     }
 
     /// A request on it did not become whole in time: it is closed with the answer, for this reason.
@@ -46,11 +50,25 @@ impl Watch {
     }
 }
 
+/// Held by the protocol that a connection was upgraded to, as long as it speaks.
+#[must_use = "the connection is closed when this is dropped"]
+pub struct Upgraded(Watch);
+
+impl Drop for Upgraded {
+    fn drop(&mut self) {
+        let mut shared = self.0.0.borrow_mut();
+        let now = shared.clock.now();
+        shared.patience.end(now);
+        if let Some(waiting) = shared.unhurried.take() {
+            waiting.wake();
+        }
+    }
+}
+
 /// A stream of bytes under a [`Patience`].
 pub struct Watched<S> {
     stream: S,
     watch: Watch,
-    clock: Arc<dyn Clock>,
     /// Set to the deadline of some earlier moment; looked at again when it is reached.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -59,8 +77,9 @@ impl<S> Watched<S> {
     /// Watches `stream`, which counts as `open`.
     pub fn new(stream: S, open: OpenConnection, clock: Arc<dyn Clock>) -> Self {
         metric::http_connections().increment(1.0);
-        let shared = Shared { patience: Patience::new(clock.now()), overdue: None, open: Some(open) };
-        Self { stream, watch: Watch(Rc::new(RefCell::new(shared))), clock, timer: None }
+        let patience = Patience::new(clock.now());
+        let shared = Shared { patience, overdue: None, open: Some(open), clock, unhurried: None };
+        Self { stream, watch: Watch(Rc::new(RefCell::new(shared))), timer: None }
     }
 
     /// Its handle.
@@ -68,18 +87,25 @@ impl<S> Watched<S> {
         self.watch.clone()
     }
 
-    fn tell<T>(&self, tell: impl FnOnce(&mut Patience, Instant) -> T) -> T {
-        tell(&mut self.watch.0.borrow_mut().patience, self.clock.now())
+    fn tell(&self, tell: impl FnOnce(&mut Patience, Instant)) {
+        let mut shared = self.watch.0.borrow_mut();
+        let now = shared.clock.now();
+        tell(&mut shared.patience, now);
     }
 
     /// Ready, with the error for the peer's driver, when it has been waited for long enough.
     fn poll_overdue(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
-            let Some((at, why)) = self.tell(|patience, _| patience.deadline()) else { return Poll::Pending };
-            if self.clock.now() >= at {
-                self.watch.is_overdue(why);
+            let mut shared = self.watch.0.borrow_mut();
+            let Some((at, why)) = shared.patience.deadline() else {
+                shared.unhurried = Some(context.waker().clone());
+                return Poll::Pending;
+            };
+            if shared.clock.now() >= at {
+                shared.overdue.get_or_insert(why);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
+            drop(shared);
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at.into())));
             // A timer that is too early only costs a look; one that is too late would be.
             if timer.deadline() > at.into() || timer.is_elapsed() {
@@ -113,16 +139,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(context, buffer) {
-            Poll::Pending => self.poll_overdue(context).map(Err),
-            Poll::Ready(read) => {
-                if buffer.filled().len() > before {
-                    self.tell(Patience::came);
-                }
-                Poll::Ready(read)
-            }
+        // First: of a peer that always has more to say, no read is ever waited for.
+        if let Poll::Ready(overdue) = self.poll_overdue(context) {
+            return Poll::Ready(Err(overdue));
         }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.tell(Patience::came);
+        }
+        read
     }
 }
 
@@ -163,5 +189,57 @@ impl<S> Drop for Watched<S> {
         metric::http_connections().decrement(1.0);
         let overdue = self.watch.0.borrow().overdue;
         metric::http_connections_ended(overdue.map_or("closed", Overdue::label)).increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use base::{ManualClock, PeerAddr, WallTime, limits};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::Connections;
+
+    fn watched(
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> (Watched<impl AsyncRead + AsyncWrite + Unpin>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(WallTime(0)));
+        let peer = PeerAddr::new(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let open = Connections::new(1, 1).open(peer).unwrap();
+        (Watched::new(stream, open, Arc::clone(&clock) as _), clock)
+    }
+
+    fn pair() -> (DuplexStream, DuplexStream) {
+        tokio::io::duplex(64)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_never_ends_is_cut_though_its_bytes_never_pause() {
+        let (mut stream, clock) = watched(tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink()));
+        stream.read_u8().await.unwrap();
+        clock.advance(limits::HTTP_REQUEST_MAX);
+        assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_closed_when_the_protocol_it_was_upgraded_to_is_over() {
+        let (mut peer, ours) = pair();
+        let (mut stream, clock) = watched(ours);
+        let upgraded = stream.watch().upgraded();
+        clock.advance(Duration::from_secs(3_600));
+        peer.write_u8(1).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), 1, "while it speaks it has limits of its own");
+
+        let reading = tokio::task::unconstrained(stream.read_u8());
+        tokio::pin!(reading);
+        assert!(tokio::time::timeout(Duration::from_secs(3_600), reading.as_mut()).await.is_err());
+        drop(upgraded);
+        clock.advance(limits::HTTP_GOODBYE_MAX);
+        // Woken: nothing comes from the peer.
+        let ended = tokio::time::timeout(Duration::from_secs(60), reading).await.expect("it is waited for");
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -82,7 +82,8 @@ impl Hold {
         let lag = lag.saturating_sub(LEAD);
         let off = self.held.abs_diff(lag);
         if off > HOLD_JUMP {
-            self.held = lag;
+            *self = Self { held: lag, moving: false };
+            return self.held;
         }
         self.moving = off > HOLD_OFF_MAX || (self.moving && off > HOLD_STEP);
         if self.moving {

@@ -156,6 +156,10 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     }
 }
 
+fn has_failed(store: &LocalStore) -> bool {
+    futures_poll(std::pin::pin!(store.failure())).is_some()
+}
+
 /// A disk that is full, or gone, from a given moment on.
 #[derive(Clone, Debug)]
 struct FailingDisk {
@@ -220,12 +224,12 @@ async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
     store.propose(request(), create("s"), deadline()).await;
     assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(1), .. }));
     let before = list(&store).await;
-    assert!(!store.has_failed());
+    assert!(!has_failed(&store));
 
     disk.breaks(io::ErrorKind::Other);
     let failed = store.propose(request(), create("t"), deadline()).await;
     assert!(matches!(failed, Proposal::Unknown | Proposal::NotApplied(NotApplied::Failed)), "{failed:?}");
-    assert!(store.has_failed());
+    assert!(has_failed(&store));
     disk.breaks(None);
     assert_eq!(
         store.propose(request(), create("u"), deadline()).await,
@@ -233,7 +237,15 @@ async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
     );
     assert_eq!(list(&store).await, before);
     store.close().await;
+    assert!(has_failed(&store), "and a close mends nothing");
     assert_eq!(watch.next().await, WatchEvent::Closed);
+}
+
+#[tokio::test]
+async fn a_closed_store_has_not_failed() {
+    let store = FailingDisk::new().store(Arc::new(SystemClock));
+    store.close().await;
+    assert!(!has_failed(&store));
 }
 
 #[tokio::test]
@@ -265,7 +277,7 @@ async fn a_store_whose_disk_was_full_goes_on_once_it_has_room() {
     // Who asks again with the same request gets the one answer, whether it had come through or not.
     let again = store.propose(lost, create("t"), deadline).await;
     assert_eq!(again, Proposal::Applied { revision: Revision(2), outcome: Outcome::Done });
-    assert!(!store.has_failed());
+    assert!(!has_failed(&store));
     for expected in 1..=2 {
         let event = watch.next().await;
         assert!(
@@ -287,6 +299,21 @@ fn a_first_start_that_finds_no_room_leaves_no_half_a_store() {
     drop(open(&folder).unwrap());
     assert!(path.exists() && !new_file(&path).exists());
     let _store = open(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn two_first_starts_at_once_make_one_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metadata.redb");
+    let first = open(&folder).unwrap();
+    // The second one found no file, a moment ago.
+    assert!(matches!(make_database(&path), Err(StoreError::InUse { .. })));
+    first.propose(request(), create("s"), deadline()).await;
+    let before = list(&first).await;
+    drop(first);
+    drop(make_database(&path).unwrap());
+    assert_eq!(list(&open(&folder).unwrap()).await, before);
+    assert!(!new_file(&path).exists());
 }
 
 #[test]

@@ -1,6 +1,14 @@
 //! REST: broadcasts, lists, who may ask.
 
+use std::sync::Mutex;
+use std::time::Instant;
+
+use cluster_model::{
+    Command, Consistency, Filter, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision,
+    Watch,
+};
 use config::AppSettings;
+use futures_util::FutureExt;
 
 use super::*;
 
@@ -191,7 +199,13 @@ async fn several_are_deleted_in_order_up_to_the_first_that_fails() {
     assert_eq!(node.ids("0/10").await, ["d", "e", "f"]);
     assert_eq!(json_of(with_body(json!(["d", "e"])).await).await, (StatusCode::OK, done(idle)));
     assert_eq!(json_of(with_body(json!([])).await).await, (StatusCode::OK, refused("")));
-    assert_eq!(with_body(json!({ "ids": [] })).await.status(), StatusCode::BAD_REQUEST);
+    for wrong in [json!({ "ids": [] }), json!("f".repeat(900_000)), json!([["f"]])] {
+        let (status, text) = text_of(with_body(wrong).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+        assert!(text.starts_with("Cannot deserialize value of type `java.") && text.len() < 300, "{text}");
+    }
+    node.create(json!({ "streamId": "7" })).await;
+    assert_eq!(json_of(with_body(json!([7])).await).await, (StatusCode::OK, done(idle)), "as other numbers");
     let too_many = vec!["f"; base::limits::REST_IDS_MAX + 1];
     assert_eq!(with_body(json!(too_many)).await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(node.ids("0/10").await, ["f"]);
@@ -207,9 +221,68 @@ async fn the_tracks_of_a_room_go_with_it_unless_told_otherwise() {
         }
     }
     node.ask(Method::DELETE, "/r1").await;
-    node.ask(Method::DELETE, "/r2?deleteSubtracks=false").await;
+    node.ask(Method::DELETE, "/r2?deleteSubtracks=false&deleteSubtracks=true").await;
     node.ask(Method::DELETE, "?ids=r3").await;
     assert_eq!(node.ids("0/10").await, ["r2a", "r2b", "r3a", "r3b"]);
+}
+
+/// A metadata plane that deletes nothing while it is stuck.
+struct Stuck {
+    inner: InMemory,
+    on: Mutex<Option<&'static str>>,
+}
+
+#[async_trait]
+impl Meta for Stuck {
+    async fn propose(&self, request: RequestId, command: Command, deadline: Instant) -> Proposal {
+        let stuck = *self.on.lock().unwrap();
+        match &command {
+            Command::DeleteBroadcast { stream, .. } if Some(stream.as_str()) == stuck => {
+                Proposal::NotApplied(NotApplied::DiskFull)
+            }
+            _ => self.inner.propose(request, command, deadline).await,
+        }
+    }
+
+    async fn read(&self, query: Query, how: Consistency, deadline: Instant) -> Result<Reading, ReadFailed> {
+        self.inner.read(query, how, deadline).await
+    }
+
+    fn watch(&self, filter: Filter, from: Revision) -> Watch {
+        self.inner.watch(filter, from)
+    }
+}
+
+#[actix_web::test]
+async fn a_room_whose_delete_failed_half_way_can_be_deleted_again() {
+    let clock = Arc::new(ManualClock::new(WallTime(1)));
+    let stuck = Arc::new(Stuck { inner: InMemory::new(clock.clone()), on: Mutex::new(Some("b")) });
+    let node = Node::over(stuck.clone(), clock, |_| ());
+    node.create(json!({ "streamId": "room", "virtual": true })).await;
+    for track in ["a", "b", "c"] {
+        node.create(json!({ "streamId": track, "mainTrackStreamId": "room" })).await;
+    }
+    let delete = || node.call(from(HERE, Method::DELETE, "/LiveApp/rest/v2/broadcasts/room"));
+    assert_eq!(delete().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(node.ids("0/10").await, ["b", "c", "room"]);
+    *stuck.on.lock().unwrap() = None;
+    assert_eq!(json_of(delete().await).await.1["success"], true);
+    assert!(node.ids("0/10").await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_delete_goes_on_when_nobody_waits_for_it() {
+    let node = Node::new();
+    for id in ["a", "b", "c"] {
+        node.create(json!({ "streamId": id })).await;
+    }
+    let path = "/LiveApp/rest/v2/broadcasts?ids=a,b,c";
+    let asked = node.call(from(HERE, Method::DELETE, path));
+    // The connection is cut before the first answer of the store.
+    assert!(asked.now_or_never().is_none(), "it was done at once");
+    while !node.ids("0/10").await.is_empty() {
+        actix_web::rt::task::yield_now().await;
+    }
 }
 
 #[actix_web::test]

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol, Request, Response};
+use actix_http::{HttpService, Request, Response};
 use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerBuilder};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
@@ -27,7 +27,7 @@ use crate::watched::Watched;
 
 type Plain = Watched<TcpStream>;
 type Secure = TlsStream<Plain>;
-type Served<IO> = (IO, Protocol, Option<SocketAddr>);
+type Served<IO> = (IO, Option<SocketAddr>);
 
 /// What the web server is made of.
 pub struct HttpOptions {
@@ -70,7 +70,7 @@ impl Door {
 
     async fn plain(self, socket: TcpStream) -> Result<Served<Plain>, DispatchError> {
         let (stream, address) = self.let_in(socket)?;
-        Ok((stream, Protocol::Http1, Some(address)))
+        Ok((stream, Some(address)))
     }
 
     async fn secure(self, acceptor: TlsAcceptor, socket: TcpStream) -> Result<Served<Secure>, DispatchError> {
@@ -82,12 +82,7 @@ impl Door {
             watch.is_overdue(Overdue::SlowTls);
             return Err(io::Error::from(io::ErrorKind::TimedOut).into());
         };
-        let stream = accepted?;
-        let protocol = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Protocol::Http2,
-            _ => Protocol::Http1,
-        };
-        Ok((stream, protocol, Some(address)))
+        Ok((accepted?, Some(address)))
     }
 }
 
@@ -111,7 +106,8 @@ where
 {
     let door = Door { connections: options.connections, clock: options.clock };
     let mut tls = options.tls;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Not HTTP/2: one connection is many requests there, and no single patience fits them.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let mut server = ServerBuilder::new()
         .workers(options.workers)
@@ -139,7 +135,7 @@ where
                     .on_connect_ext(move |stream: &_, data| {
                         data.insert($watch(stream));
                     })
-                    .finish(map_config(app, |()| AppConfig::default()))
+                    .h1(map_config(app, |()| AppConfig::default()))
             }
         }};
     }

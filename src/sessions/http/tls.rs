@@ -97,11 +97,22 @@ impl CertificateFiles {
 
 /// Writes all of a file or nothing: half of one, from a disk that was full, would be read at the next start.
 fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    let new = beside(path);
+    // What a start that was cut short left may be open to others.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
 }
 
 /// Gives connections the certificate of the moment.
@@ -151,10 +162,16 @@ async fn follow(files: CertificateFiles, current: Arc<Current>) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn make(folder: &Path) -> CertificateFiles {
         CertificateFiles::self_made(folder, vec!["localhost".to_owned()]).unwrap()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
     fn shown(current: &Current) -> Vec<u8> {
@@ -173,12 +190,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = make(folder.path()).load().unwrap();
         assert_eq!(make(folder.path()).load().unwrap().cert, first.cert);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(folder.path().join("self-made.key")).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
+        assert_eq!(mode(&folder.path().join("self-made.key")), 0o600);
+    }
+
+    #[test]
+    fn a_key_is_private_whatever_a_start_that_was_cut_short_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = beside(&folder.path().join("self-made.key"));
+        fs::write(&left, "half a key").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        // Somebody who opened it reads nothing of the key.
+        let mut opened = fs::File::open(&left).unwrap();
+        let files = make(folder.path());
+        files.load().unwrap();
+        assert_eq!(mode(&files.key), 0o600);
+        assert_eq!(io::read_to_string(&mut opened).unwrap(), "half a key");
+        assert!(!left.exists());
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ use super::context::SignallingContext;
 use super::info::rendition;
 use super::message::{self, Request, RequestError};
 use super::refusal::Refusal;
+use crate::Upgraded;
 use crate::connections::OpenConnection;
 use plays::Playing;
 
@@ -52,11 +53,18 @@ pub struct Signalling {
     /// Messages that were no requests; the first is logged.
     malformed: u64,
     _open: OpenConnection,
+    _upgraded: Option<Upgraded>,
 }
 
 impl Signalling {
     /// A socket that was just accepted.
-    pub fn new(context: Arc<SignallingContext>, app: AppName, peer: PeerAddr, open: OpenConnection) -> Self {
+    pub fn new(
+        context: Arc<SignallingContext>,
+        app: AppName,
+        peer: PeerAddr,
+        open: OpenConnection,
+        upgraded: Option<Upgraded>,
+    ) -> Self {
         let id = SessionId::random(&*context.randomness);
         let heard = context.clock.now();
         metric::signalling_sockets().increment(1.0);
@@ -77,6 +85,7 @@ impl Signalling {
             closed: false,
             malformed: 0,
             _open: open,
+            _upgraded: upgraded,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `/{App}/websocket`: from an HTTP request to a signalling socket.
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use base::{AppName, PeerAddr, limits};
@@ -8,19 +9,24 @@ use serde_json::json;
 
 use super::context::SignallingContext;
 use super::signalling::Signalling;
-use crate::Watch;
+use crate::{Watch, hold};
 
 /// Where the signalling socket is, below an application.
 pub const SIGNALLING_PATH: &str = "/{app}/websocket";
 
-/// Serves [`SIGNALLING_PATH`]. Unknown applications are 404; beyond the limits on sockets 429 or
-/// 503, before the upgrade.
+/// Serves [`SIGNALLING_PATH`]. What is no handshake, or has a body, is 400; unknown applications are 404; beyond
+/// the limits on sockets 429 or 503, before the upgrade.
 pub async fn signalling(
     request: HttpRequest,
     path: web::Path<String>,
     body: web::Payload,
     context: web::Data<SignallingContext>,
 ) -> Result<HttpResponse, actix_web::Error> {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        // The socket's messages would be read out of the body, and HTTP would go on behind it.
+        hold(body);
+        return Ok(refused(HttpResponse::BadRequest(), "a handshake has no body"));
+    }
     let context = context.into_inner();
     let app = AppName::new(&path).ok().filter(|app| context.applications.contains(app));
     let Some(app) = app else {
@@ -35,6 +41,8 @@ pub async fn signalling(
     let Some(peer) = request.peer_addr().map(PeerAddr::new) else {
         return Ok(refused(HttpResponse::Forbidden(), "the peer's address is unknown"));
     };
+    // Before it counts as a socket: what is refused here stays a request of HTTP.
+    ws::handshake(&request)?;
     let open = match context.sockets.open(peer) {
         Ok(open) => open,
         Err(too_many) => {
@@ -46,13 +54,10 @@ pub async fn signalling(
             return Ok(refused(status, "too many signalling sockets: close some and try again"));
         }
     };
-    let actor = Signalling::new(context, app, peer, open);
+    let upgraded = request.conn_data().map(Watch::upgraded);
+    let actor = Signalling::new(context, app, peer, open, upgraded);
     let upgrade = ws::WsResponseBuilder::new(actor, &request, body);
-    let response = upgrade.frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()?;
-    if let Some(watch) = request.conn_data::<Watch>() {
-        watch.upgraded();
-    }
-    Ok(response)
+    upgrade.frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()
 }
 
 fn refused(mut status: actix_web::HttpResponseBuilder, message: &str) -> HttpResponse {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -38,7 +38,9 @@ impl Doors {
         let certificate = node.data_folder().join("tls/self-made.crt");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(certificate)?)?;
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        // As a browser does.
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             http: bare(&node.endpoints().http, "http://"),
             https: bare(&node.endpoints().https, "https://"),
@@ -61,7 +63,9 @@ impl Doors {
     /// It is refused.
     pub async fn https(&self) -> Result<Box<dyn Duplex>> {
         let socket = TcpStream::connect(&self.https).await?;
-        Ok(Box::new(self.tls.connect(ServerName::try_from("localhost")?, socket).await?))
+        let line = self.tls.connect(ServerName::try_from("localhost")?, socket).await?;
+        ensure!(line.get_ref().1.alpn_protocol() == Some(b"http/1.1"), "only HTTP/1.1 has limits");
+        Ok(Box::new(line))
     }
 
     /// One for RTMP after the handshake, and after `connect` and `publish` of a stream if there is one.

@@ -299,8 +299,11 @@ fn renegotiation_by_who_has_the_keys_is_not_answered() {
         let sealed = sealed_as(&mut world, HANDSHAKE, &forgery, &fragment);
         world.deliver(0, sealed);
     }
+    // A hello may bring the last flight of the handshake that was, again (RFC 6347 4.2.4), and no other.
+    const CHANGE_OF_KEYS_AND_FINISHED: usize = 14 + 13 + 48;
     while let Some((_, answer)) = next_send(&mut world.shard, world.now) {
-        assert!(!matches!(demux(&answer), Datagram::Dtls), "an answer: {answer:?}");
+        let is_other = matches!(demux(&answer), Datagram::Dtls) && answer.len() > CHANGE_OF_KEYS_AND_FINISHED;
+        assert!(!is_other, "an answer: {answer:?}");
     }
     lives_undisturbed(&mut world);
 }
