@@ -67,8 +67,10 @@ impl Stage {
         Ok(saw)
     }
 
-    async fn ended(&self, of: &str, reason: &str) -> Result<f64> {
-        Ok(self.node.metric(of, &[&format!("reason=\"{reason}\"")]).await?)
+    /// Waits until so many have ended as those do of whom something of ours broke.
+    async fn failed(&self, of: &str, count: f64) -> Result<()> {
+        self.node.until_metric(of, &["reason=\"failed\""], PATIENCE, |failed| failed == count).await?;
+        Ok(())
     }
 }
 
@@ -94,10 +96,11 @@ async fn all_kinds_die() -> Result<()> {
     unharmed(&stage.strike("subscriber", &survivors).await?, "subscriber")?;
     let saw = players.so_far().await;
     ensure!(saw.ended.values().sum::<usize>() == 1, "one player should have ended: {:?}", saw.ended);
-    ensure!(stage.ended("penstock_player_ended_total", "failed").await? == 1.0, "no reason was counted");
+    stage.failed("penstock_player_ended_total", 1.0).await?;
 
     // A publisher's actor: its connection ends, the stream waits for it and its players stay.
     unharmed(&stage.strike("publisher", &survivors).await?, "publisher")?;
+    stage.failed("penstock_publisher_ended_total", 1.0).await?;
     drop(struck);
     let again = stage.publish("LiveApp", "struck").await?;
     // A window to count frames in.
@@ -112,6 +115,8 @@ async fn all_kinds_die() -> Result<()> {
         "players of a dead stream are left: {:?}",
         players.so_far().await.ended
     );
+    let saw = players.so_far().await;
+    note(&format!("players of a dead stream heard {:?}", saw.ended));
     drop(again);
     let again = stage.publish("LiveApp", "struck").await?;
     drop(stage.play("LiveApp", "struck").await?);
