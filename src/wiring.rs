@@ -111,7 +111,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         machine::shards(config.limits.video_transcoders).into(),
         Arc::clone(&clock),
     );
-    let mut readers: Vec<Arc<dyn ReaderFactory>> = vec![Arc::new(AudioTranscoders::new(pool))];
+    let mut readers: Vec<Arc<dyn ReaderFactory>> =
+        vec![Arc::new(AudioTranscoders::new(pool, Arc::clone(&clock)))];
     readers.extend(making.factories());
     let media = MediaBudget::new(config.limits.media_memory_mb.saturating_mul(1024 * 1024));
     show_media_budget(&metrics, &media);

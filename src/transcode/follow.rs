@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{MediaTime, TrackId, limits};
+use base::{Clock, MediaTime, TrackId, limits};
 use media::{
     AacConfig, Bell, Catalogue, CodecConfig, Cursor, Demand, Kind, OpusConfig, StreamMedia, Track, TrackInfo,
     TrackWriter, Unit, WriteError,
@@ -42,11 +42,11 @@ type Make = fn(&AacConfig) -> Result<Box<dyn Convert>, ConvertError>;
 ///
 /// The track is called [`OPUS_TRACK`] and taken away when nobody has wanted it for
 /// [`limits::TRANSCODER_IDLE_MAX`]. AAC that cannot be converted gets none, which is logged once.
-pub async fn follow(media: Arc<StreamMedia>, pool: AudioPool) {
-    run(media, pool, |config| Ok(Box::new(AacToOpus::new(config)?))).await;
+pub async fn follow(media: Arc<StreamMedia>, pool: AudioPool, clock: Arc<dyn Clock>) {
+    run(media, pool, clock, |config| Ok(Box::new(AacToOpus::new(config)?))).await;
 }
 
-async fn run(media: Arc<StreamMedia>, pool: AudioPool, make: Make) {
+async fn run(media: Arc<StreamMedia>, pool: AudioPool, clock: Arc<dyn Clock>, make: Make) {
     let Ok(id) = TrackId::new(OPUS_TRACK) else { return };
     let mut waiting =
         Waiting { catalogue: media.watch(), demand: media.demand(), refused: None, full_at: None };
@@ -76,6 +76,7 @@ async fn run(media: Arc<StreamMedia>, pool: AudioPool, make: Make) {
             newest: None,
             pace: Pace::default(),
             hold: Hold::default(),
+            clock: &*clock,
             bell,
         };
         let end = transcoder.run(&mut waiting.demand).await;
@@ -184,6 +185,7 @@ struct Transcoder<'a> {
     pace: Pace,
     /// How far behind the source's pictures it has to stay.
     hold: Hold,
+    clock: &'a dyn Clock,
     bell: Bell,
 }
 
@@ -247,7 +249,7 @@ impl Transcoder<'_> {
     fn reconfigure(&mut self, generation: u32) -> Result<bool, End> {
         let catalogue = self.media.catalogue();
         let info = catalogue.track(&self.source).ok_or(End::Source)?;
-        if !catalogue.opus_source().is_some_and(|source| source.id == info.id) {
+        if catalogue.opus_source().is_none_or(|source| source.id != info.id) {
             return Err(End::Source);
         }
         if info.generation != generation {
@@ -304,7 +306,7 @@ impl Transcoder<'_> {
         let lag = self.media.lag(Kind::Video);
         let Some(position) = self.media.position().filter(|_| !lag.is_zero()) else { return even };
         // Both are measured against the punctual pictures of the source, which come at an even pace.
-        let now = tokio::time::Instant::now().into_std();
+        let now = self.clock.now();
         let shown = packet.dts.plus(self.hold.towards(lag));
         even.max(now + shown.since(position.at(Kind::Video, now)))
     }

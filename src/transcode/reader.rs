@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{AppName, StreamId};
+use base::{AppName, Clock, StreamId};
 use media::StreamMedia;
 use streams::{ReaderFactory, Serving};
 
@@ -11,12 +11,15 @@ use crate::pool::AudioPool;
 
 /// Starts an AAC-to-Opus follower for every stream, all on one pool.
 #[derive(Clone)]
-pub struct AudioTranscoders(AudioPool);
+pub struct AudioTranscoders {
+    pool: AudioPool,
+    clock: Arc<dyn Clock>,
+}
 
 impl AudioTranscoders {
     /// Followers that convert on `pool`.
-    pub const fn new(pool: AudioPool) -> Self {
-        Self(pool)
+    pub const fn new(pool: AudioPool, clock: Arc<dyn Clock>) -> Self {
+        Self { pool, clock }
     }
 }
 
@@ -26,6 +29,6 @@ impl ReaderFactory for AudioTranscoders {
     }
 
     fn serve(&self, _: &AppName, _: &StreamId, media: Arc<StreamMedia>) -> Serving {
-        Box::pin(follow(media, self.0.clone()))
+        Box::pin(follow(media, self.pool.clone(), Arc::clone(&self.clock)))
     }
 }

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base::SystemClock;
 use media::{Codec, DemandGuard, MediaBudget};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ impl Stage {
     fn new(make: Make) -> Self {
         let media = StreamMedia::new(&MediaBudget::unlimited());
         let pool = AudioPool::with_threads(1).unwrap();
-        Self { follower: tokio::spawn(run(Arc::clone(&media), pool, make)), media }
+        Self { follower: tokio::spawn(run(Arc::clone(&media), pool, Arc::new(SystemClock), make)), media }
     }
 
     fn real() -> Self {

@@ -112,9 +112,9 @@ fn making(program: impl AsRef<Path>, b_frames: BFrames, pictures_max: usize) -> 
 
 /// Writes units as they come in life: each at its time.
 async fn play(writer: &TrackWriter, units: &[Unit]) {
-    let (began, first) = (tokio::time::Instant::now(), units[0].dts);
+    let (began, first) = (SystemClock.now(), units[0].dts);
     for unit in units {
-        tokio::time::sleep_until(began + unit.dts.since(first)).await;
+        tokio::time::sleep_until((began + unit.dts.since(first)).into()).await;
         writer.write(Unit { arrived: SystemClock.now(), ..unit.clone() }).unwrap();
     }
 }
