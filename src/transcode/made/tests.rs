@@ -32,40 +32,47 @@ fn record(args: &str) -> Option<Recording> {
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut rest = &output.stdout[FILE_HEADER_BYTES..];
-    let (mut config, mut units) = (None, Vec::new());
-    while let Some((header, behind)) = rest.split_first_chunk::<TAG_HEADER_BYTES>() {
-        let header = TagHeader::read(header);
-        let (body, behind) = behind.split_at(header.bytes as usize);
-        rest = &behind[TAG_TRAILER_BYTES..];
-        let body = Bytes::copy_from_slice(body);
-        let dts = MediaTime::from_millis(header.millis.into());
-        let mut unit = |pts, key, payload| {
-            units.push(Unit { dts, pts, arrived: SystemClock.now(), key, generation: 1, payload });
-        };
-        match header.kind {
-            Some(Kind::Video) => match VideoTag::parse(&body).unwrap().body {
-                VideoBody::SequenceHeader(_, record) => {
-                    config = Some(CodecConfig::H264(Arc::new(H264Config::from_avcc(&record).unwrap().0)));
-                }
-                VideoBody::Frame { composition_ms, payload, .. } => {
-                    let picture = to_unit_payload(&payload, Framing::Length(LengthSize::Four)).unwrap();
-                    let pts = dts + MediaTime::from_millis(composition_ms.into());
-                    unit(pts, picture.idr, picture.payload);
-                }
-                _ => {}
-            },
-            Some(Kind::Audio) => match AudioTag::parse(&body).unwrap().body {
-                AudioBody::SequenceHeader(_, asc) => {
-                    config = Some(CodecConfig::Aac(Arc::new(AacConfig::from_asc(&asc).unwrap())));
-                }
-                AudioBody::Raw(_, payload) => unit(dts, true, payload),
-                _ => {}
-            },
-            None => {}
+    Some(Recording::of(&output.stdout))
+}
+
+impl Recording {
+    /// What is in an FLV file.
+    fn of(file: &[u8]) -> Self {
+        let mut rest = &file[FILE_HEADER_BYTES..];
+        let (mut config, mut units) = (None, Vec::new());
+        while let Some((header, behind)) = rest.split_first_chunk::<TAG_HEADER_BYTES>() {
+            let header = TagHeader::read(header);
+            let (body, behind) = behind.split_at(header.bytes as usize);
+            rest = &behind[TAG_TRAILER_BYTES..];
+            let body = Bytes::copy_from_slice(body);
+            let dts = MediaTime::from_millis(header.millis.into());
+            let mut unit = |pts, key, payload| {
+                units.push(Unit { dts, pts, arrived: SystemClock.now(), key, generation: 1, payload });
+            };
+            match header.kind {
+                Some(Kind::Video) => match VideoTag::parse(&body).unwrap().body {
+                    VideoBody::SequenceHeader(_, record) => {
+                        config = Some(CodecConfig::H264(Arc::new(H264Config::from_avcc(&record).unwrap().0)));
+                    }
+                    VideoBody::Frame { composition_ms, payload, .. } => {
+                        let picture = to_unit_payload(&payload, Framing::Length(LengthSize::Four)).unwrap();
+                        let pts = dts + MediaTime::from_millis(composition_ms.into());
+                        unit(pts, picture.idr, picture.payload);
+                    }
+                    _ => {}
+                },
+                Some(Kind::Audio) => match AudioTag::parse(&body).unwrap().body {
+                    AudioBody::SequenceHeader(_, asc) => {
+                        config = Some(CodecConfig::Aac(Arc::new(AacConfig::from_asc(&asc).unwrap())));
+                    }
+                    AudioBody::Raw(_, payload) => unit(dts, true, payload),
+                    _ => {}
+                },
+                None => {}
+            }
         }
+        Self { config: config.unwrap(), units }
     }
-    Some(Recording { config: config.unwrap(), units })
 }
 
 const OBS_LIKE: &str =
@@ -193,6 +200,52 @@ async fn sound_of_six_channels_becomes_plain_and_keeps_its_times() {
         let step = (pair[1].dts - pair[0].dts).as_millis();
         assert!((20..=22).contains(&step), "{step}");
     }
+    stage.end().await;
+}
+
+/// HE-AAC of 48 kHz, made by an encoder of AAC's authors: six seconds with a beep in each.
+const HE_AAC: &[u8] = include_bytes!("../testdata/beeps-he-aac.flv");
+
+/// Where the first sound is heard in samples of 48 kHz, in milliseconds.
+fn first_sound(samples: impl IntoIterator<Item = f32>) -> f64 {
+    let at = samples.into_iter().position(|sample| sample.abs() > 0.1).unwrap();
+    f64::from(u32::try_from(at).unwrap()) / 48.0
+}
+
+#[tokio::test]
+async fn he_aac_is_heard_where_it_was() {
+    let file = std::env::temp_dir().join(format!("penstock-he-aac-{}.flv", std::process::id()));
+    std::fs::write(&file, HE_AAC).unwrap();
+    let decoded = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-i"])
+        .arg(&file)
+        .args(["-f", "f32le", "-ac", "1", "-ar", "48000", "pipe:1"])
+        .output();
+    std::fs::remove_file(&file).unwrap();
+    let Ok(decoded) = decoded else {
+        eprintln!("SKIPPED: no ffmpeg on this machine");
+        return;
+    };
+    let wanted =
+        first_sound(decoded.stdout.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())));
+
+    let recording = Recording::of(HE_AAC);
+    let stage = Stage::new(&making("ffmpeg", BFrames::Transcode, 1), Kind::Audio);
+    let writer = stage.source(&recording);
+    let _wanted = stage.media.want_for_webrtc();
+    // It begins a little before the second beep, when it is certain that the child has caught up.
+    let units: Vec<_> =
+        recording.units.iter().filter(|unit| unit.dts < MediaTime::from_millis(4_000)).cloned().collect();
+    let to = MediaTime::from_millis(3_500);
+    let ((), made) = tokio::join!(play(&writer, &units), read(&stage, Codec::Aac, to));
+    let catalogue = stage.media.catalogue();
+    let CodecConfig::Aac(config) = &catalogue.derived(Codec::Aac).unwrap().config else { panic!("not AAC") };
+    let mut opus = crate::AacToOpus::new(config).unwrap();
+    let packets: Vec<_> = made.iter().flat_map(|unit| opus.convert(unit).unwrap()).collect();
+    let [heard, _] = &crate::testing::play(&packets, 2)[..] else { panic!("not stereo") };
+    // In steps of a millisecond; the beep of the third second.
+    let heard = heard.iter().skip(2_000).position(|level| *level > 0.1).unwrap() as f64 + 2_000.0;
+    assert!((heard - (wanted + 2_000.0)).abs() < 25.0, "{heard} for {wanted}");
     stage.end().await;
 }
 
