@@ -15,7 +15,7 @@ setup: ## install the system packages (as root; else says which)
 	@scripts/setup
 
 run: ## build and start a node: http://localhost:5080/
-	@scripts/setup build
+	@scripts/setup demo
 	$(CARGO) run --release --locked --
 
 demo: ## a node and a moving picture to look at; Ctrl-C ends both

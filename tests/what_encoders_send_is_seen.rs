@@ -149,7 +149,8 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
     ffmpeg.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(&file);
     ffmpeg.args(["-c", "copy", "-f", "flv", &node.rtmp_url("LiveApp", "row")]);
     let _encoder = Encoder::run(ffmpeg)?;
-    let promise = ViewerPromise { glass_to_glass_median_max_ms: None, ..PASSED };
+    // Drawn without a graphics card, pictures of this size are now and then shown together with the next.
+    let promise = ViewerPromise { glass_to_glass_median_max_ms: None, seen_share_min: 0.95, ..PASSED };
     judge("1080p30, copied", &node, of, promise, sent).await
 }
 
