@@ -15,11 +15,11 @@ setup: ## install the system packages (as root; else says which)
 	@scripts/setup
 
 run: ## build and start a node: http://localhost:5080/
-	@scripts/setup demo
+	@scripts/setup run
 	$(CARGO) run --release --locked --
 
 demo: ## a node and a moving picture to look at; Ctrl-C ends both
-	@scripts/setup demo
+	@scripts/setup run
 	$(CARGO) build --release --locked --bin penstock
 	$(CARGO) run --release --locked --package penstock-test-support --bin demo -- \
 	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"

@@ -61,11 +61,18 @@ impl Child {
     /// Starts `program` with what stands between its input and its output.
     pub(crate) fn start(program: &Path, args: &[String]) -> Result<(Self, Input, Output), ChildError> {
         let start = |error| ChildError::Start { program: program.display().to_string(), error };
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        // What this node is told in secret is nothing to it.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PENSTOCK_") {
+                command.env_remove(name);
+            }
+        }
+        let mut process = command
             .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-copyts"])
             // What there is has to be decoded to be known, and is: without this it waits for 5 s of it.
             .args(["-probesize", "32", "-analyzeduration", "0"])
-            .args(["-threads", "1", "-f", "flv", "-i", "pipe:0"])
+            .args(["-threads", "1", "-protocol_whitelist", "pipe", "-f", "flv", "-i", "pipe:0"])
             .args(args)
             .args(["-flush_packets", "1", "-flvflags", "no_duration_filesize", "-f", "flv", "pipe:1"])
             .stdin(Stdio::piped())

@@ -11,8 +11,10 @@ use super::take::Taker;
 use super::{End, Shared};
 use crate::child::{Child, ChildError, Input};
 
-/// Units handed over at once.
-const UNITS_PER_WRITE: usize = 32;
+/// Units looked at at once.
+const UNITS_PER_READ: usize = 32;
+/// So much is handed over at once, and what the last unit has beyond it.
+const BYTES_PER_WRITE: usize = 64 * 1024;
 /// Where its clock stands at the first unit: nothing it makes may lie before zero, or all of it is moved.
 const CLOCK_BEGINS: Duration = Duration::from_secs(10);
 /// The file's clock has 31 bits that everybody reads alike; before they are over it begins anew.
@@ -126,7 +128,7 @@ async fn feed(
     let mut out = Vec::new();
     let mut begun: Option<FlvWriter> = None;
     loop {
-        let read = frames.read(&mut cursor, UNITS_PER_WRITE);
+        let read = frames.read(&mut cursor, UNITS_PER_READ);
         if read.skipped > 0 {
             metric::ring_skips().increment(1);
         }
@@ -136,16 +138,23 @@ async fn feed(
             }
             let writer = *begun.get_or_insert_with(|| begin(source, clock, unit, &mut out));
             write(writer, clock, unit, &mut out);
-        }
-        if out.is_empty() {
-            if frames.is_closed() {
-                return Ok(End::Changed);
+            if out.len() >= BYTES_PER_WRITE {
+                input.write(&out).await?;
+                out.clear();
+                out.shrink_to(BYTES_PER_WRITE);
             }
-            bell.rung().await;
+        }
+        if !out.is_empty() {
+            input.write(&out).await?;
+            out.clear();
+        }
+        if !read.entries.is_empty() {
             continue;
         }
-        input.write(&out).await?;
-        out.clear();
+        if frames.is_closed() {
+            return Ok(End::Changed);
+        }
+        bell.rung().await;
     }
 }
 

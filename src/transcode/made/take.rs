@@ -23,6 +23,8 @@ const HELD_BACK: u64 = 8;
 /// would have come nearer by three units.
 const STEADY_UNITS: usize = 6;
 const STEADY: Duration = Duration::from_millis(20);
+/// How much later than the soonest of a child's units the others are, most of the time.
+const SPREAD: Duration = Duration::from_millis(15);
 
 /// Takes what a child made.
 pub(super) struct Taker<'a> {
@@ -41,8 +43,9 @@ pub(super) struct Taker<'a> {
     writer: Option<TrackWriter>,
     /// The newest that was written.
     newest: Option<MediaTime>,
-    /// How far behind the newest units were, until that is steady; from then on the most of late.
+    /// How far behind the newest units were, until that is steady.
     lags: VecDeque<Duration>,
+    /// The least of late, with its sign turned: a machine that is busy for a moment is not waited for.
     lag: Extreme,
 }
 
@@ -186,8 +189,8 @@ impl<'a> Taker<'a> {
     /// Has sound and pictures wait for each other. An end where this is too far behind.
     fn note_lag(&mut self, lag: Duration, now: Instant) -> Option<End> {
         let nanos = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);
-        let most = Duration::from_nanos(u64::try_from(self.lag.of(nanos, now)).unwrap_or(0));
-        self.media.set_lag(self.source.kind(), most.min(limits::TRANSCODED_LAG_MAX));
+        let least = Duration::from_nanos(u64::try_from(-self.lag.of(-nanos, now)).unwrap_or(0));
+        self.media.set_lag(self.source.kind(), (least + SPREAD).min(limits::TRANSCODED_LAG_MAX));
         (lag > limits::TRANSCODED_LAG_MAX).then(too_slow)
     }
 
