@@ -77,6 +77,12 @@ const ROWS: &[(&str, Sends, Sends, Told)] = &[
         ("320x180", B_FRAMES, AT_48_KHZ),
         Told::Nothing,
     ),
+    (
+        "B-frames of another size",
+        ("320x180", B_FRAMES, AT_48_KHZ),
+        ("640x360", B_FRAMES, AT_48_KHZ),
+        Told::Nothing,
+    ),
     ("B-frames no more", ("320x180", B_FRAMES, AT_48_KHZ), ("320x180", LOW, AT_48_KHZ), Told::Nothing),
     (
         "what a browser cannot show",

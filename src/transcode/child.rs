@@ -1,6 +1,7 @@
 //! An ffmpeg of one track: FLV on its standard input, FLV on its standard output.
 //!
-//! It runs as a process of its own, so that whatever outsiders' media does to it, it does to nothing else.
+//! It runs as a process of its own, so that outsiders' media which crashes it or makes it spin ends nothing else. It
+//! is the same user's process: whoever wants a wall around it names a wrapper that builds one in `transcode.ffmpeg`.
 //! When the node goes, its input ends, and so does it.
 
 use std::path::Path;
@@ -63,10 +64,9 @@ impl Child {
         let start = |error| ChildError::Start { program: program.display().to_string(), error };
         let mut command = Command::new(program);
         // What this node is told in secret is nothing to it.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PENSTOCK_") {
-                command.env_remove(name);
-            }
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
         }
         let mut process = command
             .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-copyts"])

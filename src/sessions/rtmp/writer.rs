@@ -114,7 +114,7 @@ impl Tracks {
         if !self.reorders && (turns_back() || has_b_slice()) {
             self.reorders = true;
             let id = TrackId::new(Kind::Video.label()).map_err(|_| TrackError::TooManyTracks)?;
-            self.media.mark_reorders(&id);
+            self.media.say_reorders(&id, true);
         }
         self.shown = self.shown.max(Some(pts));
         Ok(())
@@ -135,6 +135,12 @@ impl Tracks {
         self.began = known && (self.probe == 0 || waited >= REORDER_PROBE_MS_MAX);
         if self.began {
             self.leave_out();
+            // What the publisher before had says nothing of this one.
+            if !self.reorders
+                && let Ok(id) = TrackId::new(Kind::Video.label())
+            {
+                self.media.say_reorders(&id, false);
+            }
         }
         self.began
     }

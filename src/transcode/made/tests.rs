@@ -97,7 +97,7 @@ impl Stage {
         let id = TrackId::new(recording.config.codec().kind().label()).unwrap();
         let writer = self.media.write_track(&id, &recording.config, None).unwrap();
         if recording.config.codec() == Codec::H264 {
-            self.media.mark_reorders(&id);
+            self.media.say_reorders(&id, true);
         }
         writer
     }
@@ -249,23 +249,110 @@ async fn he_aac_is_heard_where_it_was() {
     stage.end().await;
 }
 
+/// A program that leaves a trace of having been started.
+struct Traced {
+    folder: std::path::PathBuf,
+}
+
+impl Traced {
+    fn new(name: &str, script: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("penstock-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let traced = Self { folder };
+        let text = format!("#!/bin/sh\necho started >> {}\n{script}\n", traced.trace().display());
+        std::fs::write(traced.program(), text).unwrap();
+        Command::new("chmod").arg("+x").arg(traced.program()).status().unwrap();
+        traced
+    }
+
+    fn program(&self) -> std::path::PathBuf {
+        self.folder.join("program")
+    }
+
+    fn trace(&self) -> std::path::PathBuf {
+        self.folder.join("trace")
+    }
+
+    fn starts(&self) -> usize {
+        std::fs::read_to_string(self.trace()).map_or(0, |trace| trace.lines().count())
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        // Another run's folder has another name.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_is_not_watched_or_can_be_sent_as_it_is_has_no_program() {
     let Some(recording) = record(OBS_LIKE) else { return };
-    // It would be said to be unmade if this were ever started.
+    let program = Traced::new("needless", "exec ffmpeg \"$@\"");
+    let making = making(program.program(), BFrames::Transcode, 2);
+    let (unwatched, in_order) = (Stage::new(&making, Kind::Video), Stage::new(&making, Kind::Video));
+    let writers = [unwatched.source(&recording), in_order.source(&recording)];
+    in_order.media.say_reorders(&TrackId::new("video").unwrap(), false);
+    let _wanted = in_order.media.want_for_webrtc();
+    for writer in &writers {
+        play(writer, &recording.units[..15]).await;
+    }
+    assert_eq!(program.starts(), 0);
+    let _wanted = unwatched.media.want_for_webrtc();
+    play(&writers[0], &recording.units[15..60]).await;
+    assert_eq!(program.starts(), 1, "it is the one that is asked");
+    unwatched.end().await;
+    in_order.end().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_by_the_name_of_its_setting() {
+    let Some(recording) = record(OBS_LIKE) else { return };
     let stage = Stage::new(&making("/nonexistent/ffmpeg", BFrames::Transcode, 1), Kind::Video);
     let writer = stage.source(&recording);
-    let plain = StreamMedia::new(&MediaBudget::unlimited());
     play(&writer, &recording.units[..10]).await;
-    assert!(stage.media.catalogue().tracks.iter().all(|info| info.unmade.is_none()));
     let _wanted = stage.media.want_for_webrtc();
-    let unmade = stage
-        .until(|catalogue| catalogue.source(Kind::Video).is_some_and(|info| info.unmade.is_some()))
-        .await;
+    let is_unmade =
+        |catalogue: &Arc<Catalogue>| catalogue.source(Kind::Video).is_some_and(|info| info.unmade.is_some());
+    let unmade = stage.until(is_unmade).await;
     let why = unmade.source(Kind::Video).unwrap().unmade.clone().unwrap();
     assert!(why.contains("transcode.ffmpeg in penstock.toml"), "{why}");
-    plain.close();
     stage.end().await;
+}
+
+/// The configuration comes before the unit that needs it; until then everything that is there needs the one before.
+#[tokio::test]
+async fn a_new_configuration_without_a_picture_takes_no_time_and_no_programs() {
+    let Some(recording) = record(OBS_LIKE) else { return };
+    let Some(other) = record(&OBS_LIKE.replace("320x180", "640x360")) else { return };
+    for b_frames in [BFrames::Transcode, BFrames::Drop] {
+        let program = Traced::new(&format!("reconfigured-{b_frames:?}"), "exec ffmpeg \"$@\"");
+        let stage = Stage::new(&making(program.program(), b_frames, 1), Kind::Video);
+        let writer = stage.source(&recording);
+        let _wanted = stage.media.want_for_webrtc();
+        play(&writer, &recording.units[..45]).await;
+        let writer = stage.source(&other);
+        // On this one thread nothing else would run.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(program.starts() <= 2, "{} starts", program.starts());
+        let shift = recording.units[45].dts - other.units[0].dts;
+        let moved = |unit: &Unit| Unit {
+            dts: unit.dts + shift,
+            pts: unit.pts + shift,
+            generation: 2,
+            ..unit.clone()
+        };
+        let units: Vec<_> = other.units.iter().map(moved).collect();
+        let playing = tokio::spawn(async move { play(&writer, &units).await });
+        let is_new = |catalogue: &Arc<Catalogue>| {
+            catalogue
+                .derived(Codec::H264)
+                .is_some_and(|info| matches!(&info.config, CodecConfig::H264(h264) if h264.width == 640))
+        };
+        stage.until(is_new).await;
+        playing.abort();
+        stage.end().await;
+    }
 }
 
 #[tokio::test]
@@ -298,13 +385,9 @@ async fn over_the_budget_players_are_told_so_until_there_is_room() {
 #[tokio::test]
 async fn a_program_that_dies_is_started_anew() {
     let Some(recording) = record(OBS_LIKE) else { return };
-    let folder = std::env::temp_dir().join(format!("penstock-made-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
     // Each lives for half a second.
-    let program = folder.join("short-lived");
-    std::fs::write(&program, "#!/bin/sh\nexec timeout 0.5 ffmpeg \"$@\"\n").unwrap();
-    Command::new("chmod").arg("+x").arg(&program).status().unwrap();
-    let stage = Stage::new(&making(&program, BFrames::Transcode, 1), Kind::Video);
+    let program = Traced::new("short-lived", "exec timeout 0.5 ffmpeg \"$@\"");
+    let stage = Stage::new(&making(program.program(), BFrames::Transcode, 1), Kind::Video);
     let writer = stage.source(&recording);
     play(&writer, &recording.units[..5]).await;
     let _wanted = stage.media.want_for_webrtc();
@@ -318,7 +401,6 @@ async fn a_program_that_dies_is_started_anew() {
     stage.until(there).await;
     playing.abort();
     stage.end().await;
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]
