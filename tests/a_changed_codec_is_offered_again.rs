@@ -167,12 +167,10 @@ async fn takeovers(node: &Node, count: f64) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_as_much_as_it_has_to_be() -> Result<()> {
     let _turn = Turn::take().await?;
-    // Nobody connects, and that takes as long as it may.
-    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).setting(
-        "LiveApp",
-        "settings.webrtc.client.start.timeoutMs",
-        "60000",
-    );
+    // Nobody connects, and that takes as long as it may. Programs of the rows before go on for a while.
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
+        .setting("LiveApp", "settings.webrtc.client.start.timeoutMs", "60000")
+        .environment("PENSTOCK_LIMITS_VIDEO_TRANSCODERS", "8");
     let node = Node::start(options).await?;
     let identity = Arc::new(Identity::new()?);
     let mut taken = 0.0;
