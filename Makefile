@@ -3,8 +3,6 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
-# Built with the feature `faults`: apart, because each build would replace the other's binaries.
-FAULTS := $(or $(CARGO_TARGET_DIR),target)/faults
 
 .PHONY: help run demo test prove verify fix fuzz load setup
 
@@ -15,11 +13,11 @@ setup: ## install the system packages (as root; else says which)
 	@scripts/setup
 
 run: ## build and start a node: http://localhost:5080/
-	@scripts/setup build
+	@scripts/setup run
 	$(CARGO) run --release --locked --
 
 demo: ## a node and a moving picture to look at; Ctrl-C ends both
-	@scripts/setup demo
+	@scripts/setup run
 	$(CARGO) build --release --locked --bin penstock
 	$(CARGO) run --release --locked --package penstock-test-support --bin demo -- \
 	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"
@@ -27,7 +25,7 @@ demo: ## a node and a moving picture to look at; Ctrl-C ends both
 test: ## all tests that fit into 40 minutes, with real clients
 	@scripts/setup
 	$(CARGO) test --workspace --locked -- --nocapture --test-threads=2
-	$(CARGO) test --workspace --locked --target-dir "$(FAULTS)" --features penstock/faults --test a_death_takes_only_its_own -- --nocapture
+	$(CARGO) test --workspace --locked --features penstock/faults --test a_death_takes_only_its_own -- --nocapture
 
 prove: ## the long proofs, resumable; results go to docs/proofs
 	@scripts/setup

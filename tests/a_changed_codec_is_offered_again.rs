@@ -24,6 +24,8 @@ const AT_44_1_KHZ: &[&str] = &["-c:a", "aac", "-ar", "44100", "-ac", "2"];
 const AT_48_KHZ: &[&str] = &["-c:a", "aac", "-ar", "48000", "-ac", "2"];
 const VP9: &[&str] =
     &["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-g", "30"];
+const HEVC: &[&str] =
+    &["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-g", "30"];
 const NONE: &[&str] = &[];
 
 /// What an encoder sends: the picture's size, its arguments, and the sound's.
@@ -70,17 +72,34 @@ const ROWS: &[(&str, Sends, Sends, Told)] = &[
         Told::Offer(&[("VP9", true), ("opus", true)]),
     ),
     (
-        "what a browser cannot show",
+        "B-frames, which are transcoded",
         ("320x180", LOW, AT_48_KHZ),
         ("320x180", B_FRAMES, AT_48_KHZ),
+        Told::Nothing,
+    ),
+    (
+        "B-frames of another size",
+        ("320x180", B_FRAMES, AT_48_KHZ),
+        ("640x360", B_FRAMES, AT_48_KHZ),
+        Told::Nothing,
+    ),
+    ("B-frames no more", ("320x180", B_FRAMES, AT_48_KHZ), ("320x180", LOW, AT_48_KHZ), Told::Nothing),
+    (
+        "what a browser cannot show",
+        ("320x180", LOW, AT_48_KHZ),
+        ("320x180", HEVC, AT_48_KHZ),
         Told::End("codec changed"),
     ),
 ];
 
+/// Whether only Enhanced RTMP carries it.
+fn enhanced(video: &[&str]) -> bool {
+    video == VP9 || video == HEVC
+}
+
 fn publish(node: &Node, stream: &str, (size, video, audio): Sends) -> Result<Encoder> {
     let url = node.rtmp_url("LiveApp", stream);
-    // Only Enhanced RTMP carries VP9.
-    let ffmpeg = if video == VP9 { enhanced_ffmpeg() } else { Ok("ffmpeg".into()) };
+    let ffmpeg = if enhanced(video) { enhanced_ffmpeg() } else { Ok("ffmpeg".into()) };
     Ok(Encoder::start_with(&ffmpeg.map_err(Error::msg)?, &url, size, video, audio)?)
 }
 
@@ -158,7 +177,7 @@ async fn each_as_much_as_it_has_to_be() -> Result<()> {
     let identity = Arc::new(Identity::new()?);
     let mut taken = 0.0;
     for (index, (name, before, after, told)) in ROWS.iter().enumerate() {
-        if let (true, Err(why)) = (after.1 == VP9, enhanced_ffmpeg()) {
+        if let (true, Err(why)) = (enhanced(after.1), enhanced_ffmpeg()) {
             skipped(name, &why);
             continue;
         }
@@ -223,7 +242,7 @@ const PROMISE: ViewerPromise = ViewerPromise {
 };
 
 /// What a browser shows once another encoder has gone on with the stream.
-async fn watch(node: &Node, browser: &Browser) -> Result<()> {
+async fn watch(node: &Node, browser: &Browser, promise: ViewerPromise) -> Result<()> {
     takeovers(node, 1.0).await?;
     browser
         .wait_until("the new picture", PATIENCE, "return document.querySelector('video').videoWidth === 1280")
@@ -237,7 +256,7 @@ async fn watch(node: &Node, browser: &Browser) -> Result<()> {
     note(&format!("{measured:#?}\nmachine: {load}"));
     ensure!(node.metric("penstock_player_ended_total", &[]).await? == 0.0, "the player was sent away");
     ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
-    measured.judge(PROMISE, &load).into_result()
+    measured.judge(promise, &load).into_result()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,7 +270,7 @@ async fn a_listener_gets_the_picture() -> Result<()> {
     browser.wait_until("sound", PATIENCE, heard).await?;
     drop(sound);
     let _marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "stream1")))?;
-    watch(&node, &browser).await?;
+    watch(&node, &browser, PROMISE).await?;
     Ok(browser.close().await?)
 }
 
@@ -268,6 +287,24 @@ async fn a_viewer_gets_the_larger_picture() -> Result<()> {
     ensure!(seen.video_size == (640, 360), "{:?}", seen.video_size);
     drop(first);
     let _second = Marker::start(MarkerOptions::to_rtmp(url))?;
-    watch(&node, &browser).await?;
+    watch(&node, &browser, PROMISE).await?;
+    Ok(browser.close().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_gets_pictures_that_are_transcoded() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let url = node.rtmp_url("LiveApp", "stream1");
+    let small = MarkerOptions { width: 640, height: 360, ..MarkerOptions::to_rtmp(url.clone()) };
+    let first = Marker::start(small)?;
+    let browser = Browser::start().await?;
+    browser.open(&node.http_url("/LiveApp/play.html?id=stream1")).await?;
+    let seen = browser.measure("video", PATIENCE, Duration::from_secs(3)).await?;
+    ensure!(seen.video_size == (640, 360), "{:?}", seen.video_size);
+    drop(first);
+    let _second = Marker::start(MarkerOptions { video: B_FRAMES, ..MarkerOptions::to_rtmp(url) })?;
+    let promise = ViewerPromise { glass_to_glass_median_max_ms: Some(1_000.0), ..PROMISE };
+    watch(&node, &browser, promise).await?;
     Ok(browser.close().await?)
 }

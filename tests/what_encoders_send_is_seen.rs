@@ -1,6 +1,7 @@
 //! Whatever an encoder makes of its picture and its sound, a browser shows all of it, in step and without a freeze:
 //! a table of encoders and what their viewers are promised.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -148,16 +149,37 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
     ffmpeg.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(&file);
     ffmpeg.args(["-c", "copy", "-f", "flv", &node.rtmp_url("LiveApp", "row")]);
     let _encoder = Encoder::run(ffmpeg)?;
-    let promise = ViewerPromise { glass_to_glass_median_max_ms: None, ..PASSED };
+    // Drawn without a graphics card, pictures of this size are now and then shown together with the next.
+    let promise = ViewerPromise { glass_to_glass_median_max_ms: None, seen_share_min: 0.95, ..PASSED };
     judge("1080p30, copied", &node, of, promise, sent).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sound_alone() -> Result<()> {
+    hear("sound alone", |url| {
+        Marker::start(MarkerOptions { video: &[], ..MarkerOptions::to_rtmp(url) }).map_err(Into::into)
+    })
+    .await
+}
+
+/// No encoder of HE-AAC is in Debian's archive: this one was recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_of_he_aac() -> Result<()> {
+    let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/transcode/testdata/beeps-he-aac.flv");
+    hear("HE-AAC", |url| {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-loglevel", "error", "-stream_loop", "-1", "-re", "-i"]).arg(&recording);
+        ffmpeg.args(["-c", "copy", "-f", "flv", url]);
+        Ok(Encoder::run(ffmpeg)?)
+    })
+    .await
+}
+
+/// Sound alone, with a beep of 100 ms at least every 2 s, is heard without a hole.
+async fn hear<T>(name: &str, encoder: impl FnOnce(&str) -> Result<T>) -> Result<()> {
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-    let options = MarkerOptions { video: &[], ..MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "row")) };
-    let marker = Marker::start(options)?;
+    let encoder = encoder(&node.rtmp_url("LiveApp", "row"))?;
     let browser = Browser::start().await?;
     browser.open(&node.http_url("/LiveApp/play.html?id=row")).await?;
     let flows =
@@ -170,16 +192,16 @@ async fn sound_alone() -> Result<()> {
     let after = browser.sound().await?;
     let load = load.report();
     browser.close().await?;
-    drop(marker);
+    drop(encoder);
     let grew = |name: &str| {
         let value = |sound: &Value| sound[name].as_f64().unwrap_or(0.0);
         value(&after) - value(&before)
     };
     let (packets, lost, energy) = (grew("packetsReceived"), grew("packetsLost"), grew("totalAudioEnergy"));
     let concealed = grew("concealedSamples") / grew("totalSamplesReceived").max(1.0);
-    note(&format!("sound alone: {packets} packets, {lost} lost, {concealed:.4} concealed; machine: {load}"));
+    note(&format!("{name}: {packets} packets, {lost} lost, {concealed:.4} concealed; machine: {load}"));
     ensure!(lost == 0.0, "{lost} packets lost");
-    // 50 packets of 20 ms a second; a beep of 100 ms every 2 s.
+    // 50 packets of 20 ms a second.
     ensure!(packets >= 48.0 * watched(60).as_secs_f64(), "{packets} packets");
     ensure!(energy > 0.0, "nothing was heard: {after}");
     if let Some(excuse) = load.excuse() {

@@ -149,12 +149,12 @@ impl StreamMedia {
         Some(writer)
     }
 
-    /// Says that a track's pictures are shown in another order than they are decoded in.
-    pub fn mark_reorders(&self, id: &TrackId) {
+    /// Says whether a track's pictures are shown in another order than they are decoded in.
+    pub fn say_reorders(&self, id: &TrackId, reorders: bool) {
         let _one_at_a_time = self.change.lock();
         let mut next = (*self.catalogue()).clone();
-        if let Some(info) = next.tracks.iter_mut().find(|info| info.id == *id && !info.reorders) {
-            info.reorders = true;
+        if let Some(info) = next.tracks.iter_mut().find(|info| info.id == *id && info.reorders != reorders) {
+            info.reorders = reorders;
             self.publish(next);
         }
     }

@@ -1,6 +1,7 @@
 //! An ffmpeg of one track: FLV on its standard input, FLV on its standard output.
 //!
-//! It runs as a process of its own, so that whatever outsiders' media does to it, it does to nothing else.
+//! It runs as a process of its own, so that outsiders' media which crashes it or makes it spin ends nothing else. It
+//! is the same user's process: whoever wants a wall around it names a wrapper that builds one in `transcode.ffmpeg`.
 //! When the node goes, its input ends, and so does it.
 
 use std::path::Path;
@@ -61,11 +62,17 @@ impl Child {
     /// Starts `program` with what stands between its input and its output.
     pub(crate) fn start(program: &Path, args: &[String]) -> Result<(Self, Input, Output), ChildError> {
         let start = |error| ChildError::Start { program: program.display().to_string(), error };
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        // What this node is told in secret is nothing to it.
+        command.env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        let mut process = command
             .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-copyts"])
             // What there is has to be decoded to be known, and is: without this it waits for 5 s of it.
             .args(["-probesize", "32", "-analyzeduration", "0"])
-            .args(["-threads", "1", "-f", "flv", "-i", "pipe:0"])
+            .args(["-threads", "1", "-protocol_whitelist", "pipe", "-f", "flv", "-i", "pipe:0"])
             .args(args)
             .args(["-flush_packets", "1", "-flvflags", "no_duration_filesize", "-f", "flv", "pipe:1"])
             .stdin(Stdio::piped())

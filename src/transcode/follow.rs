@@ -290,7 +290,10 @@ impl Transcoder<'_> {
                 Ok(packets) => {
                     for packet in packets {
                         let due = self.due(&packet);
-                        tokio::time::sleep_until(due.into()).await;
+                        tokio::select! {
+                            () = tokio::time::sleep_until(due.into()) => {}
+                            () = self.media.closed() => return Err(End::Closed),
+                        }
                         self.write(packet)?;
                     }
                 }
@@ -308,7 +311,9 @@ impl Transcoder<'_> {
         // Both are measured against the punctual pictures of the source, which come at an even pace.
         let now = self.clock.now();
         let shown = packet.dts.plus(self.hold.towards(lag));
-        even.max(now + shown.since(position.at(Kind::Video, now)))
+        let wait = shown.since(position.at(Kind::Video, now));
+        // Sound may be said to lie far ahead of its pictures; it is not kept for them.
+        even.max(now + wait.min(limits::TRANSCODED_LAG_MAX))
     }
 
     fn write(&mut self, packet: Unit) -> Result<(), End> {

@@ -10,9 +10,10 @@
 //!
 //! Invariants:
 //! * one converter per stream, whatever the number of players;
-//! * the derived track's times are the source's: a sound is heard within 5 ms of where it was;
+//! * the derived track's times are the source's: a sound is heard within 5 ms of where it was (25 ms where another
+//!   program stands between);
 //! * a panic in a codec ends that stream's converter, which is made anew, and nothing else; another program
-//!   is a process of its own, and is started anew from the next key frame;
+//!   is a process of its own, and is started anew from the newest key frame;
 //! * a stream whose source can be sent as it is never has another program.
 
 mod child;

@@ -1,7 +1,7 @@
 //! Tracks that another program makes, or that pictures are left out of: while WebRTC players are there and
 //! the source is not what they can be sent.
 //!
-//! One follower per stream and kind. A child that dies is started anew from the next key frame; one that
+//! One follower per stream and kind. A child that dies is started anew from the newest key frame; one that
 //! dies again and again, or has no room, is said to be unmade, with the reason players are told.
 
 mod child;
@@ -96,7 +96,18 @@ enum End {
     /// The node has no room for it now.
     NoRoom(&'static str),
     /// It could not be made.
-    Failed(String),
+    Failed {
+        /// What players are told.
+        told: &'static str,
+        /// What the log says.
+        why: String,
+    },
+}
+
+impl End {
+    fn failed(why: impl ToString) -> Self {
+        Self::Failed { told: "the transcoder failed; the node's log says why", why: why.to_string() }
+    }
 }
 
 /// Follows one stream.
@@ -118,18 +129,28 @@ impl Follower {
             let end = self.make(&source).await;
             self.media.set_lag(self.kind, Duration::ZERO);
             self.media.remove_track(&self.id());
-            let (why, given_up) = match end {
+            let (told, why, given_up) = match end {
                 End::Closed | End::Idle | End::Changed => {
                     failures = 0;
+                    self.pause(limits::CHILD_RESTART_MIN).await;
                     continue;
                 }
-                End::NoRoom(why) => (why.to_owned(), true),
-                End::Failed(why) => {
+                End::NoRoom(told) => (told, told.to_owned(), true),
+                End::Failed { told, why } => {
                     failures = if self.lasted(began) { 1 } else { failures + 1 };
-                    (why, failures >= limits::CHILD_FAILURES_MAX)
+                    (told, why, failures >= limits::CHILD_FAILURES_MAX)
                 }
             };
-            self.rest(&source, &why, failures, given_up).await;
+            tracing::warn!(
+                app = %self.app, stream = %self.stream, kind = self.kind.label(), %why, failures,
+                "no transcoding for WebRTC players"
+            );
+            metric::child_failures(self.kind.label()).increment(1);
+            if given_up {
+                self.rest(&source, told).await;
+            } else {
+                self.pause(limits::CHILD_RESTART_MIN * failures).await;
+            }
         }
     }
 
@@ -216,27 +237,25 @@ impl Follower {
         }
     }
 
-    /// Waits before it is tried again; players are told why when it has failed a few times.
-    async fn rest(&self, source: &TrackInfo, why: &str, failures: u32, given_up: bool) {
-        metric::child_failures(self.kind.label()).increment(1);
-        tracing::warn!(
-            app = %self.app, stream = %self.stream, kind = self.kind.label(), %why, failures,
-            "no transcoding for WebRTC players"
-        );
-        let pause = if given_up {
-            self.media
-                .say_unmade(&source.id, Some(&format!("has to be transcoded, and cannot be now: {why}")));
-            limits::CHILD_REST
-        } else {
-            limits::CHILD_RESTART_MIN * failures
-        };
-        let mut demand = self.demand.clone();
+    /// A source that changes at every turn starts no program at every turn.
+    async fn pause(&self, time: Duration) {
         tokio::select! {
             () = self.media.closed() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    /// Tells players why there is nothing for them, until it is tried again. When that was for nothing too, they
+    /// were not told otherwise meanwhile.
+    async fn rest(&self, source: &TrackInfo, told: &str) {
+        self.media.say_unmade(&source.id, Some(&format!("has to be transcoded, and cannot be now: {told}")));
+        let mut demand = self.demand.clone();
+        tokio::select! {
+            () = self.media.closed() => return,
+            () = tokio::time::sleep(limits::CHILD_REST) => return,
             () = changed(self.catalogue.clone(), source) => {}
             // Whoever comes then is to be tried for.
-            _ = demand.wait_for(|demand| given_up && demand.webrtc == 0) => {}
-            () = tokio::time::sleep(pause) => {}
+            _ = demand.wait_for(|demand| demand.webrtc == 0) => {}
         }
         self.media.say_unmade(&source.id, None);
     }

@@ -64,10 +64,6 @@ const HOLD_STEP: Duration = Duration::from_millis(2);
 /// Further off than this it begins anew: a viewer notices the wait less than what follows it.
 const HOLD_JUMP: Duration = Duration::from_millis(150);
 
-/// Sound goes ahead of the latest pictures by this, because it takes longer through a browser: with it lips are
-/// off by 15 to 30 ms in Chromium, without by 30 to 42.
-const LEAD: Duration = Duration::from_millis(15);
-
 /// Holds sound back until the pictures it belongs to are there, when those are made by somebody who takes
 /// his time. Moves slowly, because players take a jump for a change of the path.
 #[derive(Debug, Default)]
@@ -79,7 +75,6 @@ pub(crate) struct Hold {
 impl Hold {
     /// How long the next packet is to be held, given how late pictures are.
     pub(crate) fn towards(&mut self, lag: Duration) -> Duration {
-        let lag = lag.saturating_sub(LEAD);
         let off = self.held.abs_diff(lag);
         if off > HOLD_JUMP {
             *self = Self { held: lag, moving: false };
@@ -124,10 +119,10 @@ mod tests {
     #[test]
     fn a_hold_follows_slowly_and_leaves_small_differences_alone() {
         let mut hold = Hold::default();
-        assert_eq!(hold.towards(400 * MS + LEAD), 400 * MS, "the first is a jump");
-        assert_eq!(hold.towards(410 * MS + LEAD), 400 * MS);
-        let held: Vec<_> = (0..30).map(|_| hold.towards(440 * MS + LEAD)).collect();
-        assert_eq!((held[0], held[1], held[29]), (402 * MS, 404 * MS, 440 * MS));
+        assert_eq!(hold.towards(400 * MS), 400 * MS, "the first is a jump");
+        assert_eq!(hold.towards(410 * MS), 400 * MS);
+        let held: Vec<_> = (0..30).map(|_| hold.towards(440 * MS)).collect();
+        assert_eq!((held[0], held[1], held[29]), (402 * MS, 404 * MS, 438 * MS));
         assert_eq!(hold.towards(Duration::ZERO), Duration::ZERO);
     }
 

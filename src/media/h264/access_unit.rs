@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::H264Error;
-use super::nal::{LengthSize, NalType, annex_b, is_b_slice, nals};
+use super::nal::{LengthSize, NalType, annex_b, nals};
 
 /// How NAL units are told apart in what a source sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,6 @@ pub struct AccessUnit {
     pub payload: Bytes,
     /// It is an IDR picture: a reader may start here.
     pub idr: bool,
-    /// It has B slices.
-    pub b_slices: bool,
     /// What stood in band; see [`super::H264Config::with_in_band`].
     pub parameter_sets: ParameterSets,
 }
@@ -62,12 +60,7 @@ fn gather<'a>(
     has_the_form: bool,
 ) -> Result<AccessUnit, H264Error> {
     let mut kept: Vec<&[u8]> = Vec::new();
-    let mut unit = AccessUnit {
-        payload: Bytes::new(),
-        idr: false,
-        b_slices: false,
-        parameter_sets: ParameterSets::default(),
-    };
+    let mut unit = AccessUnit { payload: Bytes::new(), idr: false, parameter_sets: ParameterSets::default() };
     for nal in nals {
         let nal = nal?;
         if nal.first().is_some_and(|header| header & 0x80 != 0) {
@@ -80,7 +73,6 @@ fn gather<'a>(
             NalType::Delimiter | NalType::Unspecified => {}
             kind => {
                 unit.idr |= kind == NalType::Idr;
-                unit.b_slices |= is_b_slice(nal);
                 kept.push(nal);
             }
         }

@@ -166,7 +166,6 @@ fn an_access_unit_comes_out_the_same_from_every_framing() {
     let expected = AccessUnit {
         payload: length_prefixed(&[SEI, IDR], 4),
         idr: true,
-        b_slices: false,
         parameter_sets: ParameterSets { sps: vec![sps.clone()], pps: vec![pps.clone()] },
     };
     assert_eq!(to_unit_payload(&start_codes.into(), Framing::AnnexB), Ok(expected.clone()));

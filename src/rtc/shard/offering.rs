@@ -315,19 +315,18 @@ fn wanted(stream: &StreamMedia, Kinds { video, audio }: Kinds) -> Result<Wanted,
     Ok(wanted)
 }
 
-/// What a stream's video is sent and offered as; `None` without video, and until it is made.
+/// What a stream's video is sent and offered as; `None` without video. What is made of it may be gone for a moment
+/// when its source changes: it is offered all the same.
 fn video_codecs(catalogue: &Catalogue) -> Result<Option<(Codec, Vec<OfferedCodec>)>, AddError> {
-    let Some(info) = catalogue.for_webrtc(Kind::Video) else {
-        let refused =
-            catalogue.source(Kind::Video).is_some_and(|info| policy::offered(&info.config).is_none());
-        return if refused { Err(AddError::Codec) } else { Ok(None) };
-    };
+    let made = catalogue.for_webrtc(Kind::Video);
+    let Some(info) = made.or_else(|| catalogue.source(Kind::Video)) else { return Ok(None) };
     let codecs = policy::offered(&info.config).ok_or(AddError::Codec)?;
     Ok(Some((info.config.codec(), codecs)))
 }
 
 /// What a stream's audio is offered as: Opus, which is made on demand. `None` without audio.
 fn audio_codecs(catalogue: &Catalogue) -> Option<(Codec, Vec<OfferedCodec>)> {
-    let info = catalogue.for_webrtc(Kind::Audio).or_else(|| catalogue.source(Kind::Audio))?;
+    let made = catalogue.for_webrtc(Kind::Audio).or_else(|| catalogue.opus_source());
+    let info = made.or_else(|| catalogue.source(Kind::Audio))?;
     Some((Codec::Opus, policy::offered(&info.config)?))
 }

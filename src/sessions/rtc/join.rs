@@ -105,18 +105,28 @@ async fn sendable(
     ending: &Ending,
 ) -> Result<Sendable, Refusal> {
     let made = async {
+        // From when pictures are there. A track of sound that is announced may stay silent.
+        let mut sound_by = None;
         loop {
-            match policy::sendable(&catalogue.borrow_and_update(), h264_enabled) {
-                Ok(Some(sendable)) => return Ok(sendable),
+            let now = Arc::clone(&catalogue.borrow_and_update());
+            match policy::sendable(&now, h264_enabled) {
+                Ok(Some(sendable)) if !policy::sound_is_coming(&now) => return Ok(sendable),
+                Ok(Some(sendable)) => {
+                    let sleep = tokio::time::sleep(limits::TRANSCODED_SOUND_WAIT_MAX);
+                    let sleep = sound_by.get_or_insert_with(|| Box::pin(sleep));
+                    tokio::select! {
+                        changed = catalogue.changed() => changed.map_err(|_| Refusal::not_live())?,
+                        () = sleep => return Ok(sendable),
+                    }
+                    continue;
+                }
                 Ok(None) => {}
                 Err(why) => {
                     ending.end(ExitReason::Denied);
                     return Err(Refusal::codec(why));
                 }
             }
-            if catalogue.changed().await.is_err() {
-                return Err(Refusal::not_live());
-            }
+            catalogue.changed().await.map_err(|_| Refusal::not_live())?;
         }
     };
     tokio::select! {

@@ -20,7 +20,7 @@ impl Sendable {
 }
 
 /// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say; `None`
-/// while it is still being made into what can be sent. Pictures that cannot be sent refuse the
+/// while its pictures are still being made into what can be sent. Pictures that cannot be sent refuse the
 /// player, in words; sound that cannot be sent is left out.
 pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Option<Sendable>, String> {
     let mut sendable = Sendable::default();
@@ -43,11 +43,7 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Opti
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match why_no_sound_of(audio) {
-            None => {
-                sendable.audio = true;
-                // What a program makes of it comes later than pictures; how much has to be known when they are agreed on.
-                pending |= media::webrtc_way(audio) != Way::Pass && catalogue.opus_source().is_none();
-            }
+            None => sendable.audio = true,
             Some(_) if sendable.video.is_some() => {}
             Some(why) => return Err(format!("the stream's audio: {why}")),
         }
@@ -56,6 +52,13 @@ pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Opti
         return Err("the stream has neither picture nor sound".to_owned());
     }
     Ok((!pending).then_some(sendable))
+}
+
+/// Whether a program is still to begin with a stream's sound. By how much that will be later than the pictures
+/// has to be known when both are agreed on.
+pub(super) fn sound_is_coming(catalogue: &Catalogue) -> bool {
+    let made = catalogue.source(Kind::Audio).filter(|audio| media::webrtc_way(audio) != Way::Pass);
+    made.is_some_and(|audio| why_no_sound_of(audio).is_none()) && catalogue.opus_source().is_none()
 }
 
 /// Why a stream's sound is left out, if it is.

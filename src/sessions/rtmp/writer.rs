@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use base::{MediaTime, TrackId};
+use media::h264::has_b_slice;
 use media::{CodecConfig, Kind, StreamMedia, TrackWriter, Unit, WriteError};
 use observe::metric;
 
@@ -32,9 +33,11 @@ pub(super) struct Tracks {
     began: bool,
     /// Pictures still to be seen.
     probe: u32,
-    /// When the newest picture is shown, and whether an earlier one came after it.
-    shown: Option<MediaTime>,
+    /// Whether the parameter sets allow B-frames, and whether there were any.
+    may_reorder: bool,
     reorders: bool,
+    /// When the newest picture is shown.
+    shown: Option<MediaTime>,
 }
 
 /// Why the tracks cannot be written on.
@@ -55,8 +58,9 @@ impl Tracks {
             first: None,
             began: false,
             probe: 0,
-            shown: None,
+            may_reorder: false,
             reorders: false,
+            shown: None,
         }
     }
 
@@ -72,11 +76,12 @@ impl Tracks {
         let kind = config.codec().kind();
         let id = TrackId::new(kind.label()).map_err(|_| TrackError::TooManyTracks)?;
         let writer = self.media.write_track(&id, config, None).ok_or(TrackError::TooManyTracks)?;
-        if let CodecConfig::H264(h264) = config
-            && h264.may_have_b_frames()
-            && !self.began
-        {
-            self.probe = REORDER_PROBE_UNITS;
+        if kind == Kind::Video {
+            self.may_reorder = matches!(config, CodecConfig::H264(h264) if h264.may_have_b_frames());
+            self.reorders &= self.may_reorder;
+            if self.may_reorder && !self.began {
+                self.probe = REORDER_PROBE_UNITS;
+            }
         }
         let lane = self.lane(kind);
         lane.writer = Some(writer);
@@ -89,7 +94,7 @@ impl Tracks {
         self.first.get_or_insert(unit.dts);
         if kind == Kind::Video {
             self.probe = self.probe.saturating_sub(1);
-            self.look_at_order(unit.pts)?;
+            self.look_at_order(&unit)?;
         }
         let lane = self.lane(kind);
         let Some(writer) = &lane.writer else { return Ok(()) };
@@ -100,12 +105,16 @@ impl Tracks {
         Ok(())
     }
 
-    /// A picture that is shown before one that came before it tells of B-frames, whatever the SPS says.
-    fn look_at_order(&mut self, pts: MediaTime) -> Result<(), TrackError> {
-        if !self.reorders && self.shown.is_some_and(|shown| pts < shown) {
+    /// A picture that is shown before one that came before it tells of B-frames, whatever the SPS says. So does a
+    /// B slice where the SPS allows them: some encoders say of every picture that it is shown when it is decoded.
+    fn look_at_order(&mut self, unit: &Unit) -> Result<(), TrackError> {
+        let pts = unit.pts;
+        let turns_back = || self.shown.is_some_and(|shown| pts < shown);
+        let has_b_slice = || self.may_reorder && has_b_slice(&unit.payload);
+        if !self.reorders && (turns_back() || has_b_slice()) {
             self.reorders = true;
             let id = TrackId::new(Kind::Video.label()).map_err(|_| TrackError::TooManyTracks)?;
-            self.media.mark_reorders(&id);
+            self.media.say_reorders(&id, true);
         }
         self.shown = self.shown.max(Some(pts));
         Ok(())
@@ -126,6 +135,12 @@ impl Tracks {
         self.began = known && (self.probe == 0 || waited >= REORDER_PROBE_MS_MAX);
         if self.began {
             self.leave_out();
+            // What the publisher before had says nothing of this one.
+            if !self.reorders
+                && let Ok(id) = TrackId::new(Kind::Video.label())
+            {
+                self.media.say_reorders(&id, false);
+            }
         }
         self.began
     }
@@ -227,6 +242,20 @@ mod tests {
     }
 
     #[test]
+    fn b_slices_tell_of_b_frames_where_times_do_not() {
+        for (may_reorder, known) in [(true, true), (false, false)] {
+            let media = StreamMedia::new(&MediaBudget::unlimited());
+            let mut tracks = Tracks::new(Arc::clone(&media));
+            tracks.configure(&h264(may_reorder)).unwrap();
+            tracks.write(Kind::Video, unit(0, 0)).unwrap();
+            // first_mb_in_slice 0, slice_type 6 (B).
+            let payload = Bytes::from_static(&[0, 0, 0, 2, 0x41, 0b1001_1100]);
+            tracks.write(Kind::Video, Unit { key: false, payload, ..unit(33, 33) }).unwrap();
+            assert_eq!(media.catalogue().source(Kind::Video).unwrap().reorders, known);
+        }
+    }
+
+    #[test]
     fn pictures_in_order_are_not_taken_for_b_frames_even_late() {
         let media = StreamMedia::new(&MediaBudget::unlimited());
         let mut tracks = Tracks::new(Arc::clone(&media));
@@ -240,7 +269,7 @@ mod tests {
         let version = media.catalogue().version;
         tracks.write(Kind::Video, unit(990, 990)).unwrap();
         tracks.write(Kind::Video, unit(1_023, 1_023)).unwrap();
-        assert!(matches!(way(&media), Way::Refuse(_)));
+        assert!(matches!(way(&media), Way::Transcode(_)));
         assert_eq!(media.catalogue().version, version + 1, "players are told once");
     }
 }

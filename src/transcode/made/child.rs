@@ -1,8 +1,9 @@
 //! A track that an ffmpeg makes from another.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use base::{MediaTime, TrackId};
+use base::{Clock, MediaTime, TrackId};
 use container::flv::FlvWriter;
 use media::{Bell, CodecConfig, Cursor, Kind, StreamMedia, TrackInfo, Unit};
 use observe::metric;
@@ -11,17 +12,26 @@ use super::take::Taker;
 use super::{End, Shared};
 use crate::child::{Child, ChildError, Input};
 
-/// Units handed over at once.
-const UNITS_PER_WRITE: usize = 32;
+/// Units looked at at once.
+const UNITS_PER_READ: usize = 32;
+/// So much is handed over at once, and what the last unit has beyond it.
+const BYTES_PER_WRITE: usize = 64 * 1024;
 /// Where its clock stands at the first unit: nothing it makes may lie before zero, or all of it is moved.
 const CLOCK_BEGINS: Duration = Duration::from_secs(10);
 /// The file's clock has 31 bits that everybody reads alike; before they are over it begins anew.
 const CLOCK_MILLIS_MAX: i64 = 0x7000_0000;
 /// Between two key frames of what is made: what a viewer who joins has to be sent again.
 const KEY_INTERVAL_S: u32 = 2;
-/// Bits per second of pictures, at least; and of what the source sends, in percent.
+/// Bits per second of pictures: at least; for each pixel; and of what the source sends, in percent.
 const PICTURE_RATE_MIN: u64 = 500_000;
+const PICTURE_RATE_PER_PIXEL: u64 = 3;
 const PICTURE_RATE_PERCENT: u64 = 120;
+/// What a source has sent for less than this says little of its rate: it begins with a key frame.
+const RATE_KNOWN_AFTER: Duration = Duration::from_secs(3);
+/// Larger pictures are not transcoded: a decoder keeps up to 16 of them.
+const PIXELS_MAX: u64 = 4_096 * 2_304;
+/// How far the times of a source may run ahead of the clock on the wall: what is missing is made up as silence.
+const AHEAD_MAX: Duration = Duration::from_secs(30);
 
 /// The clock of a child's files against the stream's.
 #[derive(Clone, Copy, Debug)]
@@ -53,33 +63,52 @@ pub(super) async fn by_child(media: &StreamMedia, shared: &Shared, source: &Trac
         Kind::Video => frames.newest_key().unwrap_or(frames.head()),
         Kind::Audio => newest,
     };
-    let first = frames.get(start).map_or(MediaTime::ZERO, |unit| unit.dts);
-    let clock = FileClock::new(first);
-    let live = frames.get(newest).map_or(first, |unit| unit.dts);
-    let args = match source.kind() {
-        Kind::Video => picture_args(source, live - frames.get(start).map_or(live, |unit| unit.pts)),
-        Kind::Audio => sound_args(source),
+    // What is there may need the configuration before.
+    let first = frames.get(start).filter(|unit| unit.generation == source.generation);
+    let start = if first.is_some() { start } else { frames.head() };
+    let live = first.as_ref().and_then(|_| frames.get(newest)).map(|unit| unit.dts);
+    let args = match &source.config {
+        CodecConfig::H264(config) => {
+            let pixels = u64::from(config.width) * u64::from(config.height);
+            if pixels > PIXELS_MAX {
+                let told = "pictures of more than 4096x2304 are not transcoded";
+                return End::Failed { told, why: told.to_owned() };
+            }
+            let backlog = first.zip(live).map_or(MediaTime::ZERO, |(first, live)| live - first.pts);
+            picture_args(source, pixels, backlog)
+        }
+        _ => words(SOUND_ARGS),
     };
     let (child, input, output) = match Child::start(&shared.ffmpeg, &args) {
         Ok(started) => started,
-        Err(error) => return End::Failed(error.to_string()),
+        Err(error) => {
+            let told = "its ffmpeg cannot be started (transcode.ffmpeg in penstock.toml)";
+            return End::Failed { told, why: error.to_string() };
+        }
     };
-    let taker = Taker::new(media, &*shared.clock, source, id, clock, live);
+    let clock = OnceLock::new();
+    let taker = Taker::new(media, &*shared.clock, source, id, &clock, live);
     let end = tokio::select! {
-        end = feed(source, clock, Cursor(start), input) => end,
+        end = feed(source, &*shared.clock, &clock, Cursor(start), input) => end,
         end = taker.take(output) => end,
     };
     match end {
         Ok(end) => end,
-        Err(error) => End::Failed(child.explain(error).await.to_string()),
+        Err(error) => End::failed(child.explain(error).await),
     }
 }
 
 /// H.264 that every browser takes, in the order it is shown in, with a key frame where the backlog ends: from
 /// there on players are sent it.
 /// `backlog` is counted from the first picture shown, as ffmpeg counts.
-fn picture_args(source: &TrackInfo, backlog: MediaTime) -> Vec<String> {
-    let rate = (source.track.bitrate_bps() * PICTURE_RATE_PERCENT / 100).max(PICTURE_RATE_MIN);
+fn picture_args(source: &TrackInfo, pixels: u64, backlog: MediaTime) -> Vec<String> {
+    let (_, known_for) = source.track.frames().held();
+    let rate = if known_for < RATE_KNOWN_AFTER {
+        pixels * PICTURE_RATE_PER_PIXEL
+    } else {
+        source.track.bitrate_bps() * PICTURE_RATE_PERCENT / 100
+    };
+    let rate = rate.max(PICTURE_RATE_MIN);
     let backlog_s = backlog.as_millis().max(0) as f64 / 1_000.0;
     let key_frames = format!("expr:gte(t,{backlog_s:.3}+n_forced*{KEY_INTERVAL_S})");
     let mut args =
@@ -97,55 +126,68 @@ fn picture_args(source: &TrackInfo, backlog: MediaTime) -> Vec<String> {
     args
 }
 
-/// AAC-LC, mono or stereo. A gap in the source becomes silence, because players hear a clock that goes on.
-fn sound_args(source: &TrackInfo) -> Vec<String> {
-    let channels = match &source.config {
-        CodecConfig::Aac(aac) => aac.channels.clamp(1, 2),
-        _ => 2,
-    };
-    let mut args =
-        words("-vn -sn -dn -af aresample=async=1:min_hard_comp=0.03 -c:a aac -b:a 192k -ar 48000 -ac");
-    args.push(channels.to_string());
-    args
-}
+/// AAC-LC in stereo, which what is mono on paper may turn out to be (parametric stereo). A gap in the source
+/// becomes silence, because players hear a clock that goes on.
+const SOUND_ARGS: &str =
+    "-vn -sn -dn -af aresample=async=1:min_hard_comp=0.03 -c:a aac -b:a 160k -ar 48000 -ac 2";
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-/// Hands the source's units to the child.
+/// Hands the source's units to the child, from the first that can be decoded by itself.
 async fn feed(
     source: &TrackInfo,
-    clock: FileClock,
+    now: &dyn Clock,
+    file: &OnceLock<FileClock>,
     mut cursor: Cursor,
     mut input: Input,
 ) -> Result<End, ChildError> {
     let frames = source.track.frames();
     let bell = Bell::new();
     frames.hang(&bell);
+    let began = now.now();
     let mut out = Vec::new();
     let mut begun: Option<FlvWriter> = None;
     loop {
-        let read = frames.read(&mut cursor, UNITS_PER_WRITE);
+        let read = frames.read(&mut cursor, UNITS_PER_READ);
         if read.skipped > 0 {
             metric::ring_skips().increment(1);
         }
         for unit in &read.entries {
-            if unit.generation != source.generation || clock.millis(unit.dts) > CLOCK_MILLIS_MAX {
+            if unit.generation > source.generation {
                 return Ok(End::Changed);
+            }
+            if unit.generation < source.generation || (begun.is_none() && !unit.key) {
+                continue;
+            }
+            let clock = *file.get_or_init(|| FileClock::new(unit.dts));
+            if clock.millis(unit.dts) > CLOCK_MILLIS_MAX {
+                return Ok(End::Changed);
+            }
+            let passed = now.now().saturating_duration_since(began);
+            if unit.dts.since(clock.0) > passed + AHEAD_MAX {
+                return Ok(End::failed("the source's times run ahead of the clock"));
             }
             let writer = *begun.get_or_insert_with(|| begin(source, clock, unit, &mut out));
             write(writer, clock, unit, &mut out);
-        }
-        if out.is_empty() {
-            if frames.is_closed() {
-                return Ok(End::Changed);
+            if out.len() >= BYTES_PER_WRITE {
+                input.write(&out).await?;
+                out.clear();
+                out.shrink_to(BYTES_PER_WRITE);
             }
-            bell.rung().await;
+        }
+        if !out.is_empty() {
+            input.write(&out).await?;
+            out.clear();
+        }
+        if !read.entries.is_empty() {
             continue;
         }
-        input.write(&out).await?;
-        out.clear();
+        if frames.is_closed() {
+            return Ok(End::Changed);
+        }
+        bell.rung().await;
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn drop_b_frames(media: &StreamMedia, source: &TrackInfo, id: &
     let bell = Bell::new();
     frames.hang(&bell);
     let Some(writer) = media.write_track(id, &source.config, Some(&source.id)) else {
-        return End::Failed("the stream has too many tracks".to_owned());
+        return End::failed("the stream has too many tracks");
     };
     let mut cursor = Cursor(frames.newest_key().unwrap_or(frames.head()));
     let mut shown = None;
@@ -34,10 +34,13 @@ pub(super) async fn drop_b_frames(media: &StreamMedia, source: &TrackInfo, id: &
             continue;
         }
         for unit in read.entries {
-            if unit.generation != source.generation {
+            if unit.generation > source.generation {
                 return End::Changed;
             }
-            if has_b_slice(&unit.payload) || shown.is_some_and(|shown| unit.pts < shown) {
+            if unit.generation < source.generation
+                || has_b_slice(&unit.payload)
+                || shown.is_some_and(|shown| unit.pts < shown)
+            {
                 continue;
             }
             shown = Some(unit.pts);
@@ -45,7 +48,7 @@ pub(super) async fn drop_b_frames(media: &StreamMedia, source: &TrackInfo, id: &
             match writer.write(unit) {
                 Ok(()) => {}
                 Err(WriteError::Fenced) => return End::Changed,
-                Err(error @ WriteError::TooLarge(_)) => return End::Failed(error.to_string()),
+                Err(error @ WriteError::TooLarge(_)) => return End::failed(error),
             }
         }
     }

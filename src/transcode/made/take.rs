@@ -1,7 +1,7 @@
 //! What comes from a child, on its way to a track.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use base::{Clock, MediaTime, TrackId, limits};
@@ -23,6 +23,8 @@ const HELD_BACK: u64 = 8;
 /// would have come nearer by three units.
 const STEADY_UNITS: usize = 6;
 const STEADY: Duration = Duration::from_millis(20);
+/// How much later than the soonest of a child's units the others are, most of the time.
+const SPREAD: Duration = Duration::from_millis(15);
 
 /// Takes what a child made.
 pub(super) struct Taker<'a> {
@@ -30,9 +32,9 @@ pub(super) struct Taker<'a> {
     now: &'a dyn Clock,
     source: &'a TrackInfo,
     id: &'a TrackId,
-    clock: FileClock,
+    clock: &'a OnceLock<FileClock>,
     /// Where the source stood when the child began: what it makes before is nobody's.
-    live: MediaTime,
+    live: Option<MediaTime>,
     began: Instant,
     config: Option<CodecConfig>,
     length_size: LengthSize,
@@ -41,9 +43,12 @@ pub(super) struct Taker<'a> {
     writer: Option<TrackWriter>,
     /// The newest that was written.
     newest: Option<MediaTime>,
-    /// How far behind the newest units were, until that is steady; from then on the most of late.
+    /// How far behind the newest units were, until that is steady.
     lags: VecDeque<Duration>,
+    /// The least of late, with its sign turned: a machine that is busy for a moment is not waited for.
     lag: Extreme,
+    /// Since when it has been too far behind.
+    slow_since: Option<Instant>,
 }
 
 impl<'a> Taker<'a> {
@@ -52,8 +57,8 @@ impl<'a> Taker<'a> {
         now: &'a dyn Clock,
         source: &'a TrackInfo,
         id: &'a TrackId,
-        clock: FileClock,
-        live: MediaTime,
+        clock: &'a OnceLock<FileClock>,
+        live: Option<MediaTime>,
     ) -> Self {
         Self {
             media,
@@ -70,6 +75,7 @@ impl<'a> Taker<'a> {
             newest: None,
             lags: VecDeque::new(),
             lag: Extreme::default(),
+            slow_since: None,
         }
     }
 
@@ -138,9 +144,9 @@ impl<'a> Taker<'a> {
 
     fn unit(&mut self, millis: i64, key: bool, payload: Bytes) -> Option<End> {
         let now = self.now.now();
-        let pts = self.clock.time(millis);
+        let pts = self.clock.get()?.time(millis);
         // Nothing of a track goes back; a child that does is not believed.
-        if payload.is_empty() || pts < self.live || self.newest.is_some_and(|newest| pts < newest) {
+        if payload.is_empty() || self.live.max(self.newest).is_some_and(|newest| pts < newest) {
             return None;
         }
         self.newest = Some(pts);
@@ -159,6 +165,7 @@ impl<'a> Taker<'a> {
             let slow = now.saturating_duration_since(self.began) > limits::CHILD_CATCH_UP_MAX;
             return slow.then(too_slow);
         }
+        self.media.say_unmade(&self.source.id, None);
         self.note_lag(lag, now).or_else(|| self.begin())
     }
 
@@ -169,26 +176,34 @@ impl<'a> Taker<'a> {
         }
         let config = self.config.as_ref()?;
         let Some(writer) = self.media.write_track(self.id, config, Some(&self.source.id)) else {
-            return Some(End::Failed("the stream has too many tracks".to_owned()));
+            return Some(End::failed("the stream has too many tracks"));
         };
         let end = self.backlog.drain(..).find_map(|unit| write(&writer, unit));
         self.writer = Some(writer);
         end
     }
 
-    /// How far this is behind where the source stands by its punctual units.
+    /// How far this is behind where the source stands by its punctual units. A pause of the source is none of the
+    /// child's: what a decoder held back comes with the first unit after it.
     fn lag_of(&self, pts: MediaTime, now: Instant) -> Duration {
-        self.media
-            .position()
-            .map_or(Duration::ZERO, |position| position.at(self.source.kind(), now).since(pts))
+        let frames = self.source.track.frames();
+        let behind =
+            frames.get(frames.at_or_after(pts)).map(|unit| now.saturating_duration_since(unit.arrived));
+        let position = self.media.position().map(|position| position.at(self.source.kind(), now).since(pts));
+        position.unwrap_or_default().min(behind.unwrap_or_default() + NEAR)
     }
 
     /// Has sound and pictures wait for each other. An end where this is too far behind.
     fn note_lag(&mut self, lag: Duration, now: Instant) -> Option<End> {
         let nanos = i64::try_from(lag.as_nanos()).unwrap_or(i64::MAX);
-        let most = Duration::from_nanos(u64::try_from(self.lag.of(nanos, now)).unwrap_or(0));
-        self.media.set_lag(self.source.kind(), most.min(limits::TRANSCODED_LAG_MAX));
-        (lag > limits::TRANSCODED_LAG_MAX).then(too_slow)
+        let least = Duration::from_nanos(u64::try_from(-self.lag.of(-nanos, now)).unwrap_or(0));
+        self.media.set_lag(self.source.kind(), (least + SPREAD).min(limits::TRANSCODED_LAG_MAX));
+        if lag <= limits::TRANSCODED_LAG_MAX {
+            self.slow_since = None;
+            return None;
+        }
+        let since = *self.slow_since.get_or_insert(now);
+        (now.saturating_duration_since(since) > limits::CHILD_STALL_MAX).then(too_slow)
     }
 
     /// Whether what comes is as near to the source as it will be. Players begin then: what came before would
@@ -210,10 +225,11 @@ fn write(writer: &TrackWriter, unit: Unit) -> Option<End> {
     match writer.write(Unit { generation: writer.generation(), ..unit }) {
         Ok(()) => None,
         Err(WriteError::Fenced) => Some(End::Changed),
-        Err(error @ WriteError::TooLarge(_)) => Some(End::Failed(error.to_string())),
+        Err(error @ WriteError::TooLarge(_)) => Some(End::failed(error)),
     }
 }
 
 fn too_slow() -> End {
-    End::Failed("this machine is too slow for it".to_owned())
+    let told = "this machine is too slow for it";
+    End::Failed { told, why: told.to_owned() }
 }

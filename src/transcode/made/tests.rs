@@ -32,40 +32,47 @@ fn record(args: &str) -> Option<Recording> {
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut rest = &output.stdout[FILE_HEADER_BYTES..];
-    let (mut config, mut units) = (None, Vec::new());
-    while let Some((header, behind)) = rest.split_first_chunk::<TAG_HEADER_BYTES>() {
-        let header = TagHeader::read(header);
-        let (body, behind) = behind.split_at(header.bytes as usize);
-        rest = &behind[TAG_TRAILER_BYTES..];
-        let body = Bytes::copy_from_slice(body);
-        let dts = MediaTime::from_millis(header.millis.into());
-        let mut unit = |pts, key, payload| {
-            units.push(Unit { dts, pts, arrived: SystemClock.now(), key, generation: 1, payload });
-        };
-        match header.kind {
-            Some(Kind::Video) => match VideoTag::parse(&body).unwrap().body {
-                VideoBody::SequenceHeader(_, record) => {
-                    config = Some(CodecConfig::H264(Arc::new(H264Config::from_avcc(&record).unwrap().0)));
-                }
-                VideoBody::Frame { composition_ms, payload, .. } => {
-                    let picture = to_unit_payload(&payload, Framing::Length(LengthSize::Four)).unwrap();
-                    let pts = dts + MediaTime::from_millis(composition_ms.into());
-                    unit(pts, picture.idr, picture.payload);
-                }
-                _ => {}
-            },
-            Some(Kind::Audio) => match AudioTag::parse(&body).unwrap().body {
-                AudioBody::SequenceHeader(_, asc) => {
-                    config = Some(CodecConfig::Aac(Arc::new(AacConfig::from_asc(&asc).unwrap())));
-                }
-                AudioBody::Raw(_, payload) => unit(dts, true, payload),
-                _ => {}
-            },
-            None => {}
+    Some(Recording::of(&output.stdout))
+}
+
+impl Recording {
+    /// What is in an FLV file.
+    fn of(file: &[u8]) -> Self {
+        let mut rest = &file[FILE_HEADER_BYTES..];
+        let (mut config, mut units) = (None, Vec::new());
+        while let Some((header, behind)) = rest.split_first_chunk::<TAG_HEADER_BYTES>() {
+            let header = TagHeader::read(header);
+            let (body, behind) = behind.split_at(header.bytes as usize);
+            rest = &behind[TAG_TRAILER_BYTES..];
+            let body = Bytes::copy_from_slice(body);
+            let dts = MediaTime::from_millis(header.millis.into());
+            let mut unit = |pts, key, payload| {
+                units.push(Unit { dts, pts, arrived: SystemClock.now(), key, generation: 1, payload });
+            };
+            match header.kind {
+                Some(Kind::Video) => match VideoTag::parse(&body).unwrap().body {
+                    VideoBody::SequenceHeader(_, record) => {
+                        config = Some(CodecConfig::H264(Arc::new(H264Config::from_avcc(&record).unwrap().0)));
+                    }
+                    VideoBody::Frame { composition_ms, payload, .. } => {
+                        let picture = to_unit_payload(&payload, Framing::Length(LengthSize::Four)).unwrap();
+                        let pts = dts + MediaTime::from_millis(composition_ms.into());
+                        unit(pts, picture.idr, picture.payload);
+                    }
+                    _ => {}
+                },
+                Some(Kind::Audio) => match AudioTag::parse(&body).unwrap().body {
+                    AudioBody::SequenceHeader(_, asc) => {
+                        config = Some(CodecConfig::Aac(Arc::new(AacConfig::from_asc(&asc).unwrap())));
+                    }
+                    AudioBody::Raw(_, payload) => unit(dts, true, payload),
+                    _ => {}
+                },
+                None => {}
+            }
         }
+        Self { config: config.unwrap(), units }
     }
-    Some(Recording { config: config.unwrap(), units })
 }
 
 const OBS_LIKE: &str =
@@ -90,7 +97,7 @@ impl Stage {
         let id = TrackId::new(recording.config.codec().kind().label()).unwrap();
         let writer = self.media.write_track(&id, &recording.config, None).unwrap();
         if recording.config.codec() == Codec::H264 {
-            self.media.mark_reorders(&id);
+            self.media.say_reorders(&id, true);
         }
         writer
     }
@@ -196,23 +203,156 @@ async fn sound_of_six_channels_becomes_plain_and_keeps_its_times() {
     stage.end().await;
 }
 
+/// HE-AAC of 48 kHz, made by an encoder of AAC's authors: six seconds with a beep in each.
+const HE_AAC: &[u8] = include_bytes!("../testdata/beeps-he-aac.flv");
+
+/// Where the first sound is heard in samples of 48 kHz, in milliseconds.
+fn first_sound(samples: impl IntoIterator<Item = f32>) -> f64 {
+    let at = samples.into_iter().position(|sample| sample.abs() > 0.1).unwrap();
+    f64::from(u32::try_from(at).unwrap()) / 48.0
+}
+
+#[tokio::test]
+async fn he_aac_is_heard_where_it_was() {
+    let file = std::env::temp_dir().join(format!("penstock-he-aac-{}.flv", std::process::id()));
+    std::fs::write(&file, HE_AAC).unwrap();
+    let decoded = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-i"])
+        .arg(&file)
+        .args(["-f", "f32le", "-ac", "1", "-ar", "48000", "pipe:1"])
+        .output();
+    std::fs::remove_file(&file).unwrap();
+    let Ok(decoded) = decoded else {
+        eprintln!("SKIPPED: no ffmpeg on this machine");
+        return;
+    };
+    let wanted =
+        first_sound(decoded.stdout.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())));
+
+    let recording = Recording::of(HE_AAC);
+    let stage = Stage::new(&making("ffmpeg", BFrames::Transcode, 1), Kind::Audio);
+    let writer = stage.source(&recording);
+    let _wanted = stage.media.want_for_webrtc();
+    // It begins a little before the second beep, when it is certain that the child has caught up.
+    let units: Vec<_> =
+        recording.units.iter().filter(|unit| unit.dts < MediaTime::from_millis(4_000)).cloned().collect();
+    let to = MediaTime::from_millis(3_500);
+    let ((), made) = tokio::join!(play(&writer, &units), read(&stage, Codec::Aac, to));
+    let catalogue = stage.media.catalogue();
+    let CodecConfig::Aac(config) = &catalogue.derived(Codec::Aac).unwrap().config else { panic!("not AAC") };
+    let mut opus = crate::AacToOpus::new(config).unwrap();
+    let packets: Vec<_> = made.iter().flat_map(|unit| opus.convert(unit).unwrap()).collect();
+    let [heard, _] = &crate::testing::play(&packets, 2)[..] else { panic!("not stereo") };
+    // In steps of a millisecond; the beep of the third second.
+    let heard = heard.iter().skip(2_000).position(|level| *level > 0.1).unwrap() as f64 + 2_000.0;
+    assert!((heard - (wanted + 2_000.0)).abs() < 25.0, "{heard} for {wanted}");
+    stage.end().await;
+}
+
+/// A program that leaves a trace of having been started.
+struct Traced {
+    folder: std::path::PathBuf,
+}
+
+impl Traced {
+    fn new(name: &str, script: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("penstock-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let traced = Self { folder };
+        let text = format!("#!/bin/sh\necho started >> {}\n{script}\n", traced.trace().display());
+        std::fs::write(traced.program(), text).unwrap();
+        Command::new("chmod").arg("+x").arg(traced.program()).status().unwrap();
+        traced
+    }
+
+    fn program(&self) -> std::path::PathBuf {
+        self.folder.join("program")
+    }
+
+    fn trace(&self) -> std::path::PathBuf {
+        self.folder.join("trace")
+    }
+
+    fn starts(&self) -> usize {
+        std::fs::read_to_string(self.trace()).map_or(0, |trace| trace.lines().count())
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        // Another run's folder has another name.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_is_not_watched_or_can_be_sent_as_it_is_has_no_program() {
     let Some(recording) = record(OBS_LIKE) else { return };
-    // It would be said to be unmade if this were ever started.
+    let program = Traced::new("needless", "exec ffmpeg \"$@\"");
+    let making = making(program.program(), BFrames::Transcode, 2);
+    let (unwatched, in_order) = (Stage::new(&making, Kind::Video), Stage::new(&making, Kind::Video));
+    let writers = [unwatched.source(&recording), in_order.source(&recording)];
+    in_order.media.say_reorders(&TrackId::new("video").unwrap(), false);
+    let _wanted = in_order.media.want_for_webrtc();
+    for writer in &writers {
+        play(writer, &recording.units[..15]).await;
+    }
+    assert_eq!(program.starts(), 0);
+    let _wanted = unwatched.media.want_for_webrtc();
+    play(&writers[0], &recording.units[15..60]).await;
+    assert_eq!(program.starts(), 1, "it is the one that is asked");
+    unwatched.end().await;
+    in_order.end().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_by_the_name_of_its_setting() {
+    let Some(recording) = record(OBS_LIKE) else { return };
     let stage = Stage::new(&making("/nonexistent/ffmpeg", BFrames::Transcode, 1), Kind::Video);
     let writer = stage.source(&recording);
-    let plain = StreamMedia::new(&MediaBudget::unlimited());
     play(&writer, &recording.units[..10]).await;
-    assert!(stage.media.catalogue().tracks.iter().all(|info| info.unmade.is_none()));
     let _wanted = stage.media.want_for_webrtc();
-    let unmade = stage
-        .until(|catalogue| catalogue.source(Kind::Video).is_some_and(|info| info.unmade.is_some()))
-        .await;
+    let is_unmade =
+        |catalogue: &Arc<Catalogue>| catalogue.source(Kind::Video).is_some_and(|info| info.unmade.is_some());
+    let unmade = stage.until(is_unmade).await;
     let why = unmade.source(Kind::Video).unwrap().unmade.clone().unwrap();
     assert!(why.contains("transcode.ffmpeg in penstock.toml"), "{why}");
-    plain.close();
     stage.end().await;
+}
+
+/// The configuration comes before the unit that needs it; until then everything that is there needs the one before.
+#[tokio::test]
+async fn a_new_configuration_without_a_picture_takes_no_time_and_no_programs() {
+    let Some(recording) = record(OBS_LIKE) else { return };
+    let Some(other) = record(&OBS_LIKE.replace("320x180", "640x360")) else { return };
+    for b_frames in [BFrames::Transcode, BFrames::Drop] {
+        let program = Traced::new(&format!("reconfigured-{b_frames:?}"), "exec ffmpeg \"$@\"");
+        let stage = Stage::new(&making(program.program(), b_frames, 1), Kind::Video);
+        let writer = stage.source(&recording);
+        let _wanted = stage.media.want_for_webrtc();
+        play(&writer, &recording.units[..45]).await;
+        let writer = stage.source(&other);
+        // On this one thread nothing else would run.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(program.starts() <= 2, "{} starts", program.starts());
+        let shift = recording.units[45].dts - other.units[0].dts;
+        let moved = |unit: &Unit| Unit {
+            dts: unit.dts + shift,
+            pts: unit.pts + shift,
+            generation: 2,
+            ..unit.clone()
+        };
+        let units: Vec<_> = other.units.iter().map(moved).collect();
+        let playing = tokio::spawn(async move { play(&writer, &units).await });
+        let is_new = |catalogue: &Arc<Catalogue>| {
+            catalogue
+                .derived(Codec::H264)
+                .is_some_and(|info| matches!(&info.config, CodecConfig::H264(h264) if h264.width == 640))
+        };
+        stage.until(is_new).await;
+        playing.abort();
+        stage.end().await;
+    }
 }
 
 #[tokio::test]
@@ -245,13 +385,9 @@ async fn over_the_budget_players_are_told_so_until_there_is_room() {
 #[tokio::test]
 async fn a_program_that_dies_is_started_anew() {
     let Some(recording) = record(OBS_LIKE) else { return };
-    let folder = std::env::temp_dir().join(format!("penstock-made-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
     // Each lives for half a second.
-    let program = folder.join("short-lived");
-    std::fs::write(&program, "#!/bin/sh\nexec timeout 0.5 ffmpeg \"$@\"\n").unwrap();
-    Command::new("chmod").arg("+x").arg(&program).status().unwrap();
-    let stage = Stage::new(&making(&program, BFrames::Transcode, 1), Kind::Video);
+    let program = Traced::new("short-lived", "exec timeout 0.5 ffmpeg \"$@\"");
+    let stage = Stage::new(&making(program.program(), BFrames::Transcode, 1), Kind::Video);
     let writer = stage.source(&recording);
     play(&writer, &recording.units[..5]).await;
     let _wanted = stage.media.want_for_webrtc();
@@ -265,7 +401,6 @@ async fn a_program_that_dies_is_started_anew() {
     stage.until(there).await;
     playing.abort();
     stage.end().await;
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]

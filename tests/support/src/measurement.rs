@@ -236,7 +236,9 @@ impl Measurement {
         if let Some(problem) = &self.sound_problem {
             hold(false, format!("the sound could not be listened to: {problem}"));
         }
-        let pairs_min = (promise.seconds_min - 2.0) / crate::FLASH_PERIOD.as_secs_f64() * 0.8;
+        // A flash can be timed where its first picture is seen, and the one before it.
+        let timed = 0.8 * promise.seen_share_min.powi(2);
+        let pairs_min = (promise.seconds_min - 2.0) / crate::FLASH_PERIOD.as_secs_f64() * timed;
         let sound = &self.sound_minus_picture;
         hold(
             f64::from(sound.pairs) >= pairs_min.max(1.0),
