@@ -17,7 +17,10 @@ use observe::{Component, Metrics, Readiness, metric};
 use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
-use sessions::rtc::{OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, signalling};
+use sessions::rtc::{
+    OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources, signalling,
+    whep,
+};
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
 use tokio::signal::unix::{SignalKind, signal};
@@ -158,6 +161,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         ),
         plays: Connections::new(usize::MAX, config.limits.players_per_address),
         joins: Connections::new(usize::MAX, config.limits.joins_per_address),
+        whep: WhepResources::default(),
         clock: Arc::clone(&clock),
         randomness: Arc::clone(&randomness),
     });
@@ -199,7 +203,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         let app = App::new().app_data(api_state.clone()).app_data(signalling_data.clone());
         #[cfg(feature = "faults")]
         let app = app.configure(crate::faults::configure);
-        app.route(SIGNALLING_PATH, web::get().to(signalling)).configure(api::configure)
+        app.route(SIGNALLING_PATH, web::get().to(signalling)).configure(whep).configure(api::configure)
     };
     let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
     actix_rt::spawn(follow_certificate);

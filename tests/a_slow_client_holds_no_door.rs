@@ -196,7 +196,7 @@ fn on_http<'a>(doors: &'a Doors, secure: bool) -> Vec<Case<'a>> {
         case("HTTP: half a head", limits::HTTP_REQUEST_MAX, slow, async move {
             left(line().await?, &endless_head()).await
         }),
-        case("HTTP: a body byte by byte", limits::REST_BODY_WAIT_MAX, slow, async move {
+        case("HTTP: a body byte by byte", limits::HTTP_BODY_WAIT_MAX, slow, async move {
             dribbled_body(line().await?).await
         }),
         case("HTTP: one request and nothing", limits::HTTP_IDLE_MAX, idle, async move {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use base::limits::{HTTP_IDLE_MAX, REST_BODY_BYTES_MAX, REST_BODY_WAIT_MAX};
+use base::limits::{HTTP_BODY_WAIT_MAX, HTTP_IDLE_MAX, REST_BODY_BYTES_MAX};
 use base::{Clock, SystemClock};
 use serde_json::{Value, json};
 use test_support::{Marker, MarkerError, MarkerOptions, Node, NodeOptions, Signalling, note, skipped};
@@ -260,7 +260,7 @@ async fn bodies_without_end_are_refused_at_the_limit() -> Result<()> {
     let began = SystemClock.now();
     let (status, ..) = exchange(&node, &format!("{ask}Content-Length: 100"), b"\r\n{").await?;
     let took = SystemClock.now() - began;
-    let in_time = took + EARLY_MAX >= REST_BODY_WAIT_MAX && took <= REST_BODY_WAIT_MAX + LATE_MAX;
+    let in_time = took + EARLY_MAX >= HTTP_BODY_WAIT_MAX && took <= HTTP_BODY_WAIT_MAX + LATE_MAX;
     ensure!(status == 408 && in_time, "{status} after {took:?}");
     ensure!(node.get("/LiveApp/rest/v2/broadcasts/count").await?.json() == json!({ "number": 0 }));
     Ok(())

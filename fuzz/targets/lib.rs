@@ -9,7 +9,7 @@ mod rtmp_readers;
 
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
 pub use newer_codecs::{av1, hevc, opus, vp9};
-pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, stun};
+pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, sdp_offer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
 pub use sessions::rtc::message::fuzz as signalling;
 
@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtmp_chunks", rtmp_chunks),
     ("rtmp_session", rtmp_session),
     ("sdp_answer", sdp_answer),
+    ("sdp_offer", sdp_offer),
     ("signalling", signalling),
     ("stun", stun),
     ("vp9", vp9),

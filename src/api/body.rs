@@ -1,83 +1,24 @@
-//! What a request brings and what it takes: bodies, queries, media types.
+//! What a request brings and what it takes: JSON, queries, media types.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::rt::time::timeout;
-use actix_web::web::{Payload, Query};
+use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
-use base::limits::{REST_BODY_BYTES_MAX, REST_BODY_WAIT_MAX};
+use base::limits;
 use cluster_model::Unreadable;
-use futures_util::StreamExt;
 use serde_json::Value;
-use sessions::{Watch, hold};
+use sessions::{Body, BodyError};
 
 use crate::answer;
-
-/// A request's body, until somebody reads it. Who does not read all of it closes the connection.
-pub(crate) struct Body {
-    /// `None` once it was read to its end.
-    payload: Option<Payload>,
-    /// It comes in chunks.
-    chunked: bool,
-    /// Of the connection it comes by.
-    watch: Option<Watch>,
-}
-
-impl Body {
-    pub(crate) fn new(request: &HttpRequest, payload: Payload) -> Self {
-        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        Self { payload: Some(payload), chunked, watch: request.conn_data().cloned() }
-    }
-
-    /// All of it.
-    async fn read(&mut self) -> Result<Vec<u8>, HttpResponse> {
-        let mut whole = Vec::new();
-        let Some(payload) = &mut self.payload else { return Ok(whole) };
-        let reading = async {
-            while let Some(piece) = payload.next().await {
-                let piece =
-                    piece.map_err(|_| answer::refusal(StatusCode::BAD_REQUEST, "The body broke off"))?;
-                if piece.len() > REST_BODY_BYTES_MAX.saturating_sub(whole.len()) {
-                    return Err(too_large());
-                }
-                whole.extend_from_slice(&piece);
-            }
-            Ok(())
-        };
-        match timeout(REST_BODY_WAIT_MAX, reading).await {
-            Ok(read) => read?,
-            Err(_) => {
-                self.watch.iter().for_each(Watch::is_slow);
-                return Err(answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout"));
-            }
-        }
-        self.payload = None;
-        Ok(whole)
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        if let Some(payload) = self.payload.take().filter(|_| self.chunked) {
-            hold(payload);
-        }
-    }
-}
-
-fn too_large() -> HttpResponse {
-    answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large")
-}
 
 /// The body of a request that takes JSON; `None` when there is none or it is null, which is the same in
 /// AMS. The content type matters only when there is a body.
 pub(crate) async fn read_json(request: &HttpRequest, mut body: Body) -> Result<Option<Value>, HttpResponse> {
-    // Who announces too much is refused before any of it is read.
-    let announced = text_of(request.headers(), &header::CONTENT_LENGTH);
-    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > REST_BODY_BYTES_MAX as u64)
-    {
-        return Err(too_large());
-    }
-    let body = body.read().await?;
+    let body = body.read(limits::REST_BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::BrokeOff => answer::refusal(StatusCode::BAD_REQUEST, "The body broke off"),
+        BodyError::TooLarge => answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"),
+        BodyError::TooSlow => answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    })?;
     if body.is_empty() {
         return Ok(None);
     }

@@ -54,7 +54,7 @@ pub fn configure(server: &mut ServiceConfig) {
 }
 
 async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>) -> HttpResponse {
-    let body = body::Body::new(&request, payload);
+    let body = sessions::Body::new(&request, payload);
     let Some(path) = path::Parts::new(request.path()) else {
         return answer::refusal(StatusCode::BAD_REQUEST, "The path cannot be read");
     };

@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use base::AppName;
 use cluster_model::Which;
 use serde_json::Value;
+use sessions::Body;
 
-use crate::body::{Body, read_json, takes_json};
+use crate::body::{read_json, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::{ApiState, answer, broadcasts, door, lists, management, statistics};

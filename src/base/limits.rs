@@ -119,6 +119,8 @@ pub const SIGNALLING_SEND_QUEUE_MAX: usize = 256;
 pub const SIGNALLING_PINGS_UNANSWERED_MAX: usize = 24;
 /// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s, and every client answers our pings, one per 5 s).
 pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Plays begun by WHEP on the node. More: 503.
+pub const WHEP_RESOURCES_MAX: usize = 65_536;
 /// Streams of one application that viewers wait for. More: not told when they begin.
 pub const WAITERS_PER_APPLICATION_MAX: usize = 100_000;
 
@@ -126,7 +128,7 @@ pub const WAITERS_PER_APPLICATION_MAX: usize = 100_000;
 
 /// Largest datagram sent: IPv6 minimum MTU less headers, a tunnel's share and the SRTP tag.
 pub const RTP_PACKET_BYTES_MAX: usize = 1_200;
-/// One SDP. Larger: refused.
+/// One SDP. Larger: refused, by WHEP with 413.
 pub const SDP_BYTES_MAX: usize = 64 * 1024;
 /// m-lines of one SDP. More: refused.
 pub const SDP_MEDIA_MAX: usize = 64;
@@ -309,8 +311,8 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A REST body. Larger: 413.
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Time for a REST body to be whole. Longer: 408.
-pub const REST_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time for the body of a request to be whole. Longer: 408.
+pub const HTTP_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Broadcasts that one REST request deletes by name. More: 400.
 pub const REST_IDS_MAX: usize = 1_000;
 /// Subtracks of a room that one REST request deletes, or stops. More: the rest stays, and the answer says to ask again.

@@ -1,18 +1,21 @@
 //! Entry points for fuzzers: every reader that a stranger's bytes reach. None may panic.
 
+use std::io::Cursor;
+
+use base::Secret;
 use media::Kind;
+use rtc_sdp::description::session::SessionDescription;
 
 use crate::dtls::HelloReader;
+use crate::ice::IceCredentials;
 use crate::sdp::{self, OfferedMedia};
 
 /// The demultiplexer and the STUN responder.
 pub fn stun(data: &[u8]) {
     if let crate::Datagram::Stun { .. } = crate::demux(data) {
         let Ok(provider) = rtc_crypto::default_provider() else { return };
-        let credentials = crate::ice::IceCredentials {
-            ufrag: "ufrag".to_owned(),
-            password: base::Secret::new("password".to_owned()),
-        };
+        let credentials =
+            IceCredentials { ufrag: "ufrag".to_owned(), password: Secret::new("password".to_owned()) };
         let from = std::net::SocketAddr::from(([192, 0, 2, 1], 1));
         let _ = crate::ice::answer_check(data, from, &credentials, None, provider.crypto());
     }
@@ -27,7 +30,8 @@ pub fn sdp_answer(data: &[u8]) {
         label: sdp::track_label(kind, "s"),
         ssrc: 1,
         codecs,
-        playout_delay: kind == Kind::Video,
+        playout_delay: (kind == Kind::Video).then_some(sdp::PLAYOUT_DELAY_ID),
+        reduced_size: true,
         active: true,
     };
     let offered = [
@@ -35,6 +39,36 @@ pub fn sdp_answer(data: &[u8]) {
         media("1", Kind::Audio, sdp::policy::opus(2)),
     ];
     let _ = sdp::read_answer(text, &offered);
+}
+
+/// The reader of SDP offers, what is chosen from them, and the answer: what we write is SDP whatever came.
+pub fn sdp_offer(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let _ = sdp::Fragment::read(text);
+    let Ok(offer) = sdp::RemoteOffer::read(text) else { return };
+    let (video, audio) = (sdp::policy::h264([0x64, 0, 0x1f]), sdp::policy::opus(2));
+    let wanted = [(Kind::Video, video.as_slice()), (Kind::Audio, audio.as_slice())];
+    let Some(agreement) = offer.agree(wanted.into_iter()) else { return };
+    let lines: Vec<_> = agreement.media.iter().map(|agreed| agreed.line).collect();
+    let media: Vec<_> =
+        agreement.media.into_iter().map(|agreed| agreed.offered("ARDAMSv".to_owned(), 1, None)).collect();
+    let credentials = IceCredentials { ufrag: "ufrag".to_owned(), password: Secret::new("p".repeat(32)) };
+    let session = sdp::Session {
+        stream: "s",
+        session: 1,
+        version: 1,
+        credentials: &credentials,
+        fingerprint: "",
+        cname: "c",
+        candidates: &[],
+        media: &media,
+    };
+    let lines_of = |text: &str| {
+        let read = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()));
+        read.map(|session| session.media_descriptions.len())
+    };
+    let answered = lines_of(&session.answer(&offer, &lines).sdp);
+    assert_eq!(answered.ok(), lines_of(text).ok(), "every m-line is answered");
 }
 
 /// The ClientHello reader. The input is cut into datagrams by two length bytes before each.

@@ -4,13 +4,13 @@
 //! Nothing here owns a socket, a task or a clock: datagrams and the time come in, datagrams and
 //! events go out. Not here: signalling, which port a shard has, publishing by WebRTC.
 //!
-//! Specifications: SDP RFC 8866, 8829, 8839; ICE-lite RFC 8445, 8489; demultiplexing RFC 7983, 5761;
+//! Specifications: SDP RFC 8866, 3264, 8829, 8839, 8840, 9143; ICE-lite RFC 8445, 8489; demultiplexing RFC 7983, 5761;
 //! DTLS-SRTP RFC 6347, 5764, 8122; SRTP RFC 3711, 7714; RTP and RTCP RFC 3550, 4585, 5104;
 //! H.264 RFC 6184; Opus RFC 7587.
 //!
 //! Invariants:
 //! * only an address that passed ICE reaches DTLS or SRTP, and no media leaves before the peer's
-//!   certificate has the fingerprint its answer named and an address was nominated;
+//!   certificate has the fingerprint its answer or offer named and an address was nominated;
 //! * one SRTP index is never used for two different packets: what is sent again is the same bytes,
 //!   and what may not be the same any more is not sent again;
 //! * a player's sequence numbers have holes only where the source has them;
@@ -28,7 +28,7 @@ mod srtp;
 
 pub use demux::{Datagram, demux, is_rtcp};
 pub use dtls::DtlsError;
-pub use sdp::{AnswerError, Offer};
+pub use sdp::{AnswerError, Description, Fragment, OfferError, RemoteOffer};
 pub use shard::{
     AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats, Shard,
     ShardConfig, ShardError, Transmit,

@@ -1,14 +1,22 @@
-//! Session descriptions (RFC 8866, RFC 8829): what we offer, how it is written, and the answer.
+//! Session descriptions (RFC 8866, RFC 8829): what we offer and the answer to it, or what the peer
+//! offers and our answer.
 //!
 //! Policy ([`policy`]: which codecs a track is offered with) is apart from the text, because a
 //! WHEP client brings an offer of its own.
 
+mod agreement;
 mod answer;
+mod fragment;
 mod offer;
+mod peer;
 pub mod policy;
+mod remote_offer;
 
+pub use agreement::{AgreedMedia, Agreement};
 pub use answer::{Answer, AnswerError, AnsweredMedia, read_answer};
-pub use offer::{Offer, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, SessionOffer, candidate};
+pub use fragment::{Fragment, FragmentError};
+pub use offer::{Description, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session, candidate};
+pub use remote_offer::{OfferError, RemoteOffer, Transport};
 
 use media::Kind;
 
@@ -24,7 +32,7 @@ pub struct OfferedCodec {
     /// Format parameters, as in `fmtp`.
     pub parameters: String,
     /// Feedback taken for it, as in `rtcp-fb`.
-    pub feedback: &'static [&'static str],
+    pub feedback: Vec<&'static str>,
 }
 
 /// The name AMS's pages know a track by: `ARDAMSv` or `ARDAMSa` and the track's id.

@@ -233,9 +233,9 @@ impl Shard {
     /// Goes on as far as the answer, the handshake and the nomination allow.
     fn advance(&mut self, id: PlayerId, now: Instant) {
         let Some(player) = self.players.get_mut(id.0) else { return };
-        let Some(answer) = &player.answer else { return };
+        let Some(peer) = &player.peer else { return };
         if let Some(handshaken) = player.handshaken.take() {
-            if handshaken.fingerprint != answer.fingerprint {
+            if handshaken.fingerprint != peer.fingerprint {
                 self.counters.fingerprints_wrong += 1;
                 self.end_and_tell(id, ExitReason::ProtocolError, now);
                 return;

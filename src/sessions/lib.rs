@@ -17,6 +17,6 @@ pub mod rtc;
 pub mod rtmp;
 mod watched;
 
-pub use body::hold;
+pub use body::{Body, BodyError, hold};
 pub use connections::{Connections, OpenConnection, TooMany};
 pub use watched::{Upgraded, Watch};

@@ -1,4 +1,4 @@
-//! WebRTC sessions: the signalling WebSocket, and the play shards with their sockets.
+//! WebRTC sessions: the signalling WebSocket, WHEP, and the play shards with their sockets.
 
 mod addresses;
 mod batch;
@@ -17,9 +17,11 @@ mod shards;
 mod signalling;
 mod socket;
 mod upgrade;
+mod whep;
 
 pub use addresses::OfferedAddresses;
 pub use context::SignallingContext;
 pub use shards::{Shards, ShardsConfig};
 pub use socket::{BoundPort, SOCKET_BUFFER_BYTES};
 pub use upgrade::{SIGNALLING_PATH, signalling};
+pub use whep::{WhepResources, whep};

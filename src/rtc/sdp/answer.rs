@@ -6,12 +6,8 @@ use base::limits;
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
-use super::offer::{PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI};
-use super::{OfferedMedia, read_fingerprint};
-use crate::dtls::Fingerprint;
-
-/// Bounds of RFC 8839 5.4.
-const UFRAG_BYTES: std::ops::RangeInclusive<usize> = 4..=256;
+use super::peer::{Unproven, count_media, fingerprint, is_bundled, is_ufrag, receives, value};
+use super::{OfferedMedia, PLAYOUT_DELAY_URI, Transport};
 
 /// What an answer says of one m-line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +25,8 @@ pub struct AnsweredMedia {
 /// An answer that can be played to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The peer's ICE name, the second half of its checks' USERNAME.
-    pub ufrag: String,
-    /// SHA-256 of the certificate the peer will show.
-    pub fingerprint: Fingerprint,
+    /// Who the peer is.
+    pub transport: Transport,
     /// One entry per offered m-line.
     pub media: Vec<AnsweredMedia>,
 }
@@ -84,12 +78,21 @@ pub enum AnswerError {
     NoSuchPlayer,
 }
 
+impl From<Unproven> for AnswerError {
+    fn from(why: Unproven) -> Self {
+        match why {
+            Unproven::NoFingerprint => Self::NoFingerprint,
+            Unproven::Algorithm => Self::FingerprintAlgorithm,
+        }
+    }
+}
+
 /// Reads the answer to an offer of these m-lines. Never panics; the input is bounded first.
 pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, AnswerError> {
     if text.len() > limits::SDP_BYTES_MAX {
         return Err(AnswerError::TooLarge);
     }
-    if text.lines().filter(|line| line.starts_with("m=")).count() > limits::SDP_MEDIA_MAX {
+    if count_media(text) > limits::SDP_MEDIA_MAX {
         return Err(AnswerError::TooManyMedia);
     }
     let session = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
@@ -133,21 +136,8 @@ pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, Answe
     if setup != "active" {
         return Err(AnswerError::Setup(setup.chars().take(16).collect()));
     }
-    Ok(Answer { ufrag: ufrag.to_owned(), fingerprint: fingerprint(transport, &session)?, media })
-}
-
-fn value<'a>(line: &'a MediaDescription, key: &str) -> Option<&'a str> {
-    line.attribute(key).flatten()
-}
-
-/// `sendrecv` is the default (RFC 8866 6.7.4); a direction of the session holds for every m-line
-/// without its own.
-fn receives(line: &MediaDescription, session: &SessionDescription) -> bool {
-    const DIRECTIONS: [(&str, bool); 4] =
-        [("recvonly", true), ("sendrecv", true), ("sendonly", false), ("inactive", false)];
-    let own = DIRECTIONS.iter().find(|(key, _)| line.has_attribute(key));
-    own.or_else(|| DIRECTIONS.iter().find(|(key, _)| session.has_attribute(key)))
-        .is_none_or(|(_, receives)| *receives)
+    let transport = Transport { ufrag: ufrag.to_owned(), fingerprint: fingerprint(transport, &session)? };
+    Ok(Answer { transport, media })
 }
 
 fn answered(
@@ -169,43 +159,16 @@ fn answered(
             value.strip_prefix(&own).or_else(|| value.strip_prefix("* ")).map(str::trim) == Some(kind)
         })
     };
-    let extension = format!("{PLAYOUT_DELAY_ID} {PLAYOUT_DELAY_URI}");
-    let playout_delay = offer.playout_delay
-        && line.attributes.iter().any(|attribute| {
+    let playout_delay = offer.playout_delay.is_some_and(|id| {
+        let extension = format!("{id} {PLAYOUT_DELAY_URI}");
+        line.attributes.iter().any(|attribute| {
             attribute.key == "extmap" && attribute.value.as_deref().map(str::trim) == Some(extension.as_str())
-        });
+        })
+    });
     Ok(AnsweredMedia {
         payload_type: Some(payload_type),
         nack: feedback("nack"),
         pli: feedback("nack pli"),
         playout_delay,
     })
-}
-
-fn is_bundled<'a>(session: &SessionDescription, mut mids: impl Iterator<Item = &'a str>) -> bool {
-    let group = session
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key == "group")
-        .filter_map(|attribute| attribute.value.as_deref()?.strip_prefix("BUNDLE "))
-        .next()
-        .unwrap_or_default();
-    mids.all(|mid| group.split_ascii_whitespace().any(|member| member == mid))
-}
-
-fn is_ufrag(text: &str) -> bool {
-    UFRAG_BYTES.contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'='))
-}
-
-fn fingerprint(line: &MediaDescription, session: &SessionDescription) -> Result<Fingerprint, AnswerError> {
-    let own = line.attributes.iter().filter(|attribute| attribute.key == "fingerprint");
-    let common = session.attributes.iter().filter(|attribute| attribute.key == "fingerprint");
-    let mut algorithms =
-        own.chain(common).filter_map(|attribute| attribute.value.as_deref()?.split_once(' ')).peekable();
-    algorithms.peek().ok_or(AnswerError::NoFingerprint)?;
-    let (_, digest) = algorithms
-        .find(|(algorithm, _)| algorithm.eq_ignore_ascii_case("sha-256"))
-        .ok_or(AnswerError::FingerprintAlgorithm)?;
-    read_fingerprint(digest.trim()).ok_or(AnswerError::NoFingerprint)
 }

@@ -1,4 +1,4 @@
-//! Writing an offer.
+//! Writing our half of an agreement: an offer, or the answer to the peer's.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use media::Kind;
 
 use super::OfferedCodec;
+use super::remote_offer::{RemoteMedia, RemoteOffer};
 use crate::ice::IceCredentials;
 
 /// Type preference of host candidates (RFC 8445 5.1.2.2).
@@ -18,7 +19,7 @@ pub const PLAYOUT_DELAY_ID: u8 = 1;
 /// The extension's name.
 pub const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
-/// One m-line of an offer: a track that is sent.
+/// One m-line of ours: a track that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedMedia {
     /// Names the m-line for the life of the connection.
@@ -31,21 +32,23 @@ pub struct OfferedMedia {
     pub ssrc: u32,
     /// What it can be sent as, preferred first.
     pub codecs: Vec<OfferedCodec>,
-    /// Offer the `playout-delay` extension.
-    pub playout_delay: bool,
+    /// The id of the `playout-delay` extension, where it is offered.
+    pub playout_delay: Option<u8>,
+    /// RTCP may be of reduced size (RFC 5506).
+    pub reduced_size: bool,
     /// `false` when the track is gone: m-lines are never removed (RFC 8829 5.2.2). It stays on the transport, so
     /// that the track can come back.
     pub active: bool,
 }
 
-/// Everything an offer of one connection says.
+/// Everything our side of one connection says.
 #[derive(Clone, Debug)]
-pub struct SessionOffer<'a> {
+pub struct Session<'a> {
     /// The stream's name: the first part of every msid.
     pub stream: &'a str,
-    /// `o=` session id, below 2^63, the same in every offer of the connection.
+    /// `o=` session id, below 2^63, the same in every description of the connection.
     pub session: u64,
-    /// `o=` session version, one more in every further offer.
+    /// `o=` session version, one more in every further one.
     pub version: u64,
     /// Our ICE credentials.
     pub credentials: &'a IceCredentials,
@@ -55,18 +58,18 @@ pub struct SessionOffer<'a> {
     pub cname: &'a str,
     /// The addresses we can be reached at, preferred first.
     pub candidates: &'a [SocketAddr],
-    /// The m-lines, in the order they were first offered.
+    /// The m-lines that are ours, in the order they were first offered.
     pub media: &'a [OfferedMedia],
 }
 
-/// An offer as signalling sends it.
+/// Our half of an agreement as signalling sends it: an offer, or the answer to the peer's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct Description {
     /// The text.
     pub sdp: String,
     /// From mid to track label, for AMS's `idMapping`.
     pub id_mapping: BTreeMap<String, String>,
-    /// The candidates of the offer once more, for those who want them trickled: m-line index, mid, candidate line.
+    /// The candidates once more, for those who want them trickled: m-line index, mid, candidate line.
     pub candidates: Vec<(usize, String, String)>,
 }
 
@@ -78,40 +81,67 @@ pub fn candidate(index: usize, address: SocketAddr) -> String {
     format!("candidate:{foundation} {COMPONENT} udp {priority} {ip} {port} typ host")
 }
 
-impl SessionOffer<'_> {
-    /// Writes the offer.
-    pub fn write(&self) -> Offer {
+/// Whose turn it was to offer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Offers,
+    Answers,
+}
+
+impl Session<'_> {
+    /// Writes an offer.
+    pub fn offer(&self) -> Description {
+        let bundle: Vec<_> = self.media.iter().map(|media| media.mid.as_str()).collect();
+        self.describe(|candidates, out| {
+            self.write_session(Some(&bundle), out)?;
+            self.media.iter().try_for_each(|media| self.write_media(media, Role::Offers, candidates, out))
+        })
+    }
+
+    /// Writes the answer to an offer: our m-lines stand where [`lines`](crate::sdp::AgreedMedia::line) say, the
+    /// others are rejected (RFC 3264 6).
+    pub fn answer(&self, to: &RemoteOffer, lines: &[usize]) -> Description {
+        let bundle: Vec<_> = self.media.iter().map(|media| media.mid.as_str()).collect();
+        self.describe(|candidates, out| {
+            self.write_session(to.bundled.then_some(&bundle), out)?;
+            to.media.iter().enumerate().try_for_each(|(line, theirs)| {
+                match lines.iter().position(|ours| *ours == line).and_then(|at| self.media.get(at)) {
+                    Some(media) => self.write_media(media, Role::Answers, candidates, out),
+                    None => write_rejection(theirs, out),
+                }
+            })
+        })
+    }
+
+    fn describe(&self, write: impl FnOnce(&[String], &mut String) -> std::fmt::Result) -> Description {
         let lines: Vec<_> = self.candidates.iter().enumerate().map(|(i, a)| candidate(i, *a)).collect();
         let mut sdp = String::with_capacity(1024 + 1024 * self.media.len());
         // Writing to a string cannot fail.
-        let _ = self.write_text(&lines, &mut sdp);
+        let _ = write(&lines, &mut sdp);
         let mid = self.media.first().map(|first| first.mid.clone()).unwrap_or_default();
-        Offer {
+        let sent = self.media.iter().filter(|media| media.active);
+        Description {
             sdp,
-            id_mapping: self
-                .media
-                .iter()
-                .filter(|m| m.active)
-                .map(|m| (m.mid.clone(), m.label.clone()))
-                .collect(),
+            id_mapping: sent.map(|media| (media.mid.clone(), media.label.clone())).collect(),
             candidates: lines.into_iter().map(|line| (0, mid.clone(), line)).collect(),
         }
     }
 
-    fn write_text(&self, candidates: &[String], out: &mut String) -> std::fmt::Result {
+    fn write_session(&self, bundle: Option<&Vec<&str>>, out: &mut String) -> std::fmt::Result {
         write!(out, "v=0\r\no=- {} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", self.session, self.version)?;
-        write!(out, "a=group:BUNDLE")?;
-        for media in self.media {
-            write!(out, " {}", media.mid)?;
+        if let Some(bundle) = bundle {
+            write!(out, "a=group:BUNDLE {}\r\n", bundle.join(" "))?;
         }
-        write!(out, "\r\na=ice-lite\r\na=msid-semantic: WMS {}\r\n", self.stream)?;
-        for media in self.media {
-            self.write_media(media, candidates, out)?;
-        }
-        Ok(())
+        write!(out, "a=ice-lite\r\na=msid-semantic: WMS {}\r\n", self.stream)
     }
 
-    fn write_media(&self, media: &OfferedMedia, candidates: &[String], out: &mut String) -> std::fmt::Result {
+    fn write_media(
+        &self,
+        media: &OfferedMedia,
+        role: Role,
+        candidates: &[String],
+        out: &mut String,
+    ) -> std::fmt::Result {
         write!(out, "m={} 9 UDP/TLS/RTP/SAVPF", media.kind.label())?;
         for codec in &media.codecs {
             write!(out, " {}", codec.payload_type)?;
@@ -126,24 +156,38 @@ impl SessionOffer<'_> {
         }
         let IceCredentials { ufrag, password } = self.credentials;
         write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{}\r\n", password.expose())?;
-        write!(
-            out,
-            "a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=mid:{}\r\n",
-            self.fingerprint, media.mid
-        )?;
+        let setup = if role == Role::Offers { "actpass" } else { "passive" };
+        write!(out, "a=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n", self.fingerprint)?;
+        write_mid(&media.mid, out)?;
         write!(out, "a={}\r\n", if media.active { "sendonly" } else { "inactive" })?;
-        write!(out, "a=msid:{} {}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n", self.stream, media.label)?;
-        if media.playout_delay {
-            write!(out, "a=extmap:{PLAYOUT_DELAY_ID} {PLAYOUT_DELAY_URI}\r\n")?;
+        write!(out, "a=msid:{} {}\r\na=rtcp-mux\r\n", self.stream, media.label)?;
+        if media.reduced_size {
+            write!(out, "a=rtcp-rsize\r\n")?;
+        }
+        if let Some(id) = media.playout_delay {
+            write!(out, "a=extmap:{id} {PLAYOUT_DELAY_URI}\r\n")?;
         }
         for OfferedCodec { payload_type, encoding, parameters, feedback } in &media.codecs {
             write!(out, "a=rtpmap:{payload_type} {encoding}\r\n")?;
-            for kind in *feedback {
+            for kind in feedback {
                 write!(out, "a=rtcp-fb:{payload_type} {kind}\r\n")?;
             }
-            write!(out, "a=fmtp:{payload_type} {parameters}\r\n")?;
+            if !parameters.is_empty() {
+                write!(out, "a=fmtp:{payload_type} {parameters}\r\n")?;
+            }
         }
         write!(out, "a=ssrc:{} cname:{}\r\n", media.ssrc, self.cname)?;
         write!(out, "a=ssrc:{} msid:{} {}\r\n", media.ssrc, self.stream, media.label)
     }
+}
+
+fn write_rejection(theirs: &RemoteMedia, out: &mut String) -> std::fmt::Result {
+    let RemoteMedia { media, protocol, format, mid, .. } = theirs;
+    write!(out, "m={media} 0 {protocol} {format}\r\nc=IN IP4 0.0.0.0\r\n")?;
+    write_mid(mid, out)?;
+    write!(out, "a=inactive\r\n")
+}
+
+fn write_mid(mid: &str, out: &mut String) -> std::fmt::Result {
+    if mid.is_empty() { Ok(()) } else { write!(out, "a=mid:{mid}\r\n") }
 }

@@ -18,7 +18,8 @@ const OPUS: u8 = 111;
 /// Constrained Baseline 3.1, which every browser takes.
 const BASELINE: [u8; 3] = [0x42, 0xe0, 0x1f];
 
-const VIDEO_FEEDBACK: &[&str] = &["nack", "nack pli", "ccm fir"];
+/// What is understood of feedback on pictures.
+pub const VIDEO_FEEDBACK: &[&str] = &["nack", "nack pli", "ccm fir"];
 const AUDIO_FEEDBACK: &[&str] = &["nack"];
 
 /// What a track is offered as; `None` of what browsers take in no form. A track of AAC is offered as
@@ -47,7 +48,7 @@ fn vp9(config: &Vp9Config) -> Vec<OfferedCodec> {
 }
 
 fn video(payload_type: u8, encoding: &'static str, parameters: String) -> OfferedCodec {
-    OfferedCodec { payload_type, encoding, parameters, feedback: VIDEO_FEEDBACK }
+    OfferedCodec { payload_type, encoding, parameters, feedback: VIDEO_FEEDBACK.to_vec() }
 }
 
 /// H.264 with the stream's own profile, and with the baseline that every browser answers: what is
@@ -73,6 +74,6 @@ pub fn opus(channels: u8) -> Vec<OfferedCodec> {
         payload_type: OPUS,
         encoding: "opus/48000/2",
         parameters: format!("minptime=10;useinbandfec=1;stereo={stereo};sprop-stereo={stereo}"),
-        feedback: AUDIO_FEEDBACK,
+        feedback: AUDIO_FEEDBACK.to_vec(),
     }]
 }

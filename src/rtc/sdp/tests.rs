@@ -13,7 +13,8 @@ fn media() -> Vec<OfferedMedia> {
             label: track_label(Kind::Video, "s1"),
             ssrc: 11,
             codecs: policy::h264([0x64, 0x00, 0x1f]),
-            playout_delay: true,
+            playout_delay: Some(PLAYOUT_DELAY_ID),
+            reduced_size: true,
             active: true,
         },
         OfferedMedia {
@@ -22,16 +23,17 @@ fn media() -> Vec<OfferedMedia> {
             label: track_label(Kind::Audio, "s1"),
             ssrc: 12,
             codecs: policy::opus(2),
-            playout_delay: false,
+            playout_delay: None,
+            reduced_size: true,
             active: true,
         },
     ]
 }
 
-fn offer() -> Offer {
+fn offer() -> Description {
     let candidates: [SocketAddr; 2] =
         ["192.0.2.1:50000".parse().unwrap(), "[2001:db8::1]:50000".parse().unwrap()];
-    SessionOffer {
+    Session {
         stream: "s1",
         session: 7,
         version: 2,
@@ -41,7 +43,7 @@ fn offer() -> Offer {
         candidates: &candidates,
         media: &media(),
     }
-    .write()
+    .offer()
 }
 
 fn answer() -> String {
@@ -114,7 +116,7 @@ fn a_stream_of_the_baseline_is_offered_once() {
 #[test]
 fn an_answer_is_read() {
     let read = read_answer(&answer(), &media()).unwrap();
-    assert_eq!((read.ufrag.as_str(), read.fingerprint), ("them", [0xcd; 32]));
+    assert_eq!((read.transport.ufrag.as_str(), read.transport.fingerprint), ("them", [0xcd; 32]));
     assert_eq!(
         read.media,
         [

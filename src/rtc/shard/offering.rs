@@ -1,4 +1,4 @@
-//! What signalling does with a player: offers and answers.
+//! What signalling does with a player: offers and answers, whoever offers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::{PlayerId, Shard, TrackRef};
 use crate::dtls::{DtlsPeer, PeerKey};
 use crate::ice::IceCredentials;
 use crate::sdp::{
-    AnswerError, Offer, OfferedCodec, OfferedMedia, PLAYOUT_DELAY_ID, SessionOffer, policy, read_answer,
-    track_label,
+    Agreement, AnswerError, Description, OfferedCodec, OfferedMedia, PLAYOUT_DELAY_ID, RemoteOffer, policy,
+    read_answer, track_label,
 };
 use crate::srtp::PlayoutDelay;
 
@@ -73,6 +73,9 @@ pub enum AddError {
     /// The stream's video is of a codec that browsers take in no form.
     #[error("browsers do not take the stream's video codec")]
     Codec,
+    /// The player's offer takes nothing of the stream in a form it could be sent in.
+    #[error("the offer takes none of the codecs the stream can be sent as")]
+    NothingInCommon,
 }
 
 /// Why a player was not made a further offer.
@@ -95,7 +98,37 @@ type Wanted = Vec<(Codec, Vec<OfferedCodec>)>;
 impl Shard {
     /// Adds a player and makes its offer. It ends by itself when it is not connected within
     /// [`PlayerSpec::connect_max`].
-    pub fn add_player(&mut self, spec: PlayerSpec, now: Instant) -> Result<(PlayerId, Offer), AddError> {
+    pub fn add_player(
+        &mut self,
+        spec: PlayerSpec,
+        now: Instant,
+    ) -> Result<(PlayerId, Description), AddError> {
+        let (seen, wanted) = self.look_before(&spec)?;
+        let id = self.insert_player(spec, seen, now)?;
+        let offer = self.offer(id, wanted).ok_or(AddError::NothingToPlay)?;
+        self.attach_tracks(id, now);
+        Ok((id, offer))
+    }
+
+    /// The same for a player that brings an offer of its own; makes the answer. Such a player cannot be offered
+    /// anything later: it has no way to be told.
+    pub fn add_offering_player(
+        &mut self,
+        spec: PlayerSpec,
+        offer: &RemoteOffer,
+        now: Instant,
+    ) -> Result<(PlayerId, Description), AddError> {
+        let (seen, wanted) = self.look_before(&spec)?;
+        let kinds = wanted.iter().map(|(codec, codecs)| (codec.kind(), codecs.as_slice()));
+        let agreement = offer.agree(kinds).ok_or(AddError::NothingInCommon)?;
+        let id = self.insert_player(spec, seen, now)?;
+        let answer = self.agree(id, offer, &wanted, agreement).ok_or(AddError::NothingToPlay)?;
+        self.attach_tracks(id, now);
+        Ok((id, answer))
+    }
+
+    /// Whether there is room, and for what; and how many changes of the stream that is true after.
+    fn look_before(&self, spec: &PlayerSpec) -> Result<(u64, Wanted), AddError> {
         if self.players.len() >= limits::PLAYERS_PER_SHARD_MAX {
             return Err(AddError::TooManyPlayers);
         }
@@ -104,8 +137,11 @@ impl Shard {
         }
         // Before anything is read of it: what changes from here on is followed.
         let seen = spec.stream.changes();
-        let wanted = wanted(&spec.stream, spec.kinds)?;
+        Ok((seen, wanted(&spec.stream, spec.kinds)?))
+    }
 
+    /// A player without tracks.
+    fn insert_player(&mut self, spec: PlayerSpec, seen: u64, now: Instant) -> Result<PlayerId, AddError> {
         let stream = self.stream_of(&spec.stream, seen);
         // The key is not known before the player is there.
         let id = PlayerId(self.players.insert(Player::new(
@@ -133,9 +169,7 @@ impl Shard {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.players.push(id);
         }
-        let offer = self.offer(id, wanted).ok_or(AddError::NothingToPlay)?;
-        self.attach_tracks(id, now);
-        Ok((id, offer))
+        Ok(id)
     }
 
     /// Offers a player what its stream has now, over the connection it has: tracks that came get m-lines,
@@ -146,7 +180,7 @@ impl Shard {
         id: PlayerId,
         kinds: Kinds,
         now: Instant,
-    ) -> Result<Offer, OfferAgainError> {
+    ) -> Result<Description, OfferAgainError> {
         let player = self.players.get(id.0).ok_or(OfferAgainError::NoSuchPlayer)?;
         if !player.answered {
             return Err(OfferAgainError::Unanswered);
@@ -160,7 +194,7 @@ impl Shard {
     }
 
     /// Brings a player's m-lines to what is wanted, and writes the offer.
-    fn offer(&mut self, id: PlayerId, wanted: Wanted) -> Option<Offer> {
+    fn offer(&mut self, id: PlayerId, wanted: Wanted) -> Option<Description> {
         let player = self.players.get_mut(id.0)?;
         for media in &mut player.offered {
             media.active = wanted.iter().any(|(codec, _)| codec.kind() == media.kind);
@@ -169,7 +203,7 @@ impl Shard {
         let waits_for_sound = wanted.iter().any(|(codec, _)| codec.kind() == Kind::Audio);
         for (codec, codecs) in wanted {
             let kind = codec.kind();
-            let playout_delay = kind == Kind::Video && waits_for_sound;
+            let playout_delay = (kind == Kind::Video && waits_for_sound).then_some(PLAYOUT_DELAY_ID);
             let held =
                 player.offered.iter_mut().zip(&mut player.tracks).find(|(media, _)| media.kind == kind);
             if let Some((media, track)) = held {
@@ -191,22 +225,13 @@ impl Shard {
                 ssrc,
                 codecs,
                 playout_delay,
+                reduced_size: true,
                 active: true,
             });
         }
         player.offers += 1;
         player.answered = false;
-        let offer = SessionOffer {
-            stream: player.stream_name.as_str(),
-            session: player.sdp_session,
-            version: player.offers,
-            credentials: &player.credentials,
-            fingerprint: self.dtls.fingerprint(),
-            cname: &player.cname,
-            candidates: &player.candidates,
-            media: &player.offered,
-        };
-        Some(offer.write())
+        Some(player.session(self.dtls.fingerprint()).offer())
     }
 
     /// Takes the player's answer to its newest offer. On an error the player stays, and may answer again.
@@ -223,10 +248,40 @@ impl Shard {
             track.agree(answered.payload_type, answered.playout_delay.then_some(delay));
         }
         // The connection is what was agreed on first; only its tracks change.
-        player.answer.get_or_insert(answer);
+        player.peer.get_or_insert(answer.transport);
         self.sort_tracks(id, now);
         self.advance(id, now);
         Ok(())
+    }
+
+    /// Gives a player the tracks that its offer takes, and writes the answer.
+    fn agree(
+        &mut self,
+        id: PlayerId,
+        offer: &RemoteOffer,
+        wanted: &Wanted,
+        agreement: Agreement,
+    ) -> Option<Description> {
+        let player = self.players.get_mut(id.0)?;
+        let delay = playout_delay(&self.streams.get(player.stream)?.media);
+        let waits_for_sound = agreement.media.iter().any(|agreed| agreed.kind == Kind::Audio);
+        let mut lines = Vec::new();
+        for agreed in agreement.media {
+            let (codec, _) = wanted.iter().find(|(codec, _)| codec.kind() == agreed.kind)?;
+            let extension = agreed.playout_delay.filter(|_| agreed.kind == Kind::Video && waits_for_sound);
+            let ssrc = ssrc(&player.tracks, &*self.randomness);
+            let mut track = PlayTrack::new(*codec, ssrc, &*self.randomness);
+            let id = extension.map(|id| PlayoutDelay { id, ..delay });
+            track.agree(Some(agreed.codec.payload_type), id);
+            player.tracks.push(track);
+            let label = track_label(agreed.kind, player.stream_name.as_str());
+            lines.push(agreed.line);
+            player.offered.push(agreed.offered(label, ssrc, extension));
+        }
+        player.offers += 1;
+        player.answered = true;
+        player.peer = Some(agreement.transport);
+        Some(player.session(self.dtls.fingerprint()).answer(offer, &lines))
     }
 
     /// Begins the tracks that were agreed on, and stops the others.

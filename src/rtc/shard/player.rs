@@ -13,7 +13,7 @@ use super::play_track::PlayTrack;
 use super::slab::Key;
 use crate::dtls::{DtlsPeer, Fingerprint};
 use crate::ice::IceCredentials;
-use crate::sdp::{Answer, OfferedMedia};
+use crate::sdp::{OfferedMedia, Session as SdpSession, Transport};
 use crate::srtp::{RtpSealer, Srtcp, SrtpKeys};
 
 /// Round trip assumed until a report tells.
@@ -51,15 +51,15 @@ pub(super) struct Player {
     pub(super) stream_name: StreamId,
     /// Our addresses it was offered.
     pub(super) candidates: Vec<SocketAddr>,
-    /// The number of its session in SDP, and how many offers it was made.
+    /// The number of its session in SDP, and how many descriptions it was given.
     pub(super) sdp_session: u64,
     pub(super) offers: u64,
     /// What was offered, one entry per track.
     pub(super) offered: Vec<OfferedMedia>,
     /// The newest offer has been answered.
     pub(super) answered: bool,
-    /// The first answer: it says who the peer is, for as long as the connection lives.
-    pub(super) answer: Option<Answer>,
+    /// Who the peer is, for as long as the connection lives: the first answer, or its offer, says it.
+    pub(super) peer: Option<Transport>,
     pub(super) dtls: DtlsPeer,
     /// Datagrams of its handshake that wait in the shard.
     pub(super) handshakes_waiting: u8,
@@ -89,7 +89,7 @@ pub(super) struct Player {
 }
 
 impl Player {
-    /// A player whose offer is being made.
+    /// A player that is being made.
     pub(super) fn new(
         stream: Key,
         stream_name: StreamId,
@@ -108,7 +108,7 @@ impl Player {
             offers: 0,
             offered: Vec::new(),
             answered: false,
-            answer: None,
+            peer: None,
             dtls,
             handshakes_waiting: 0,
             handshaken: None,
@@ -126,6 +126,20 @@ impl Player {
             tracks: Vec::new(),
             path: Path::default(),
             stats: PlayerStats::default(),
+        }
+    }
+
+    /// Our side of its connection, with our certificate's `fingerprint`, as SDP says it.
+    pub(super) fn session<'a>(&'a self, fingerprint: &'a str) -> SdpSession<'a> {
+        SdpSession {
+            stream: self.stream_name.as_str(),
+            session: self.sdp_session,
+            version: self.offers,
+            credentials: &self.credentials,
+            fingerprint,
+            cname: &self.cname,
+            candidates: &self.candidates,
+            media: &self.offered,
         }
     }
 

@@ -66,7 +66,7 @@ impl Shard {
             .and_then(|holder| self.players.get(holder.0))
             .is_some_and(|holder| holder.holds(route.to, now));
         let Some(player) = self.players.get_mut(id.0) else { return };
-        let remote = player.answer.as_ref().map(|answer| answer.ufrag.as_str());
+        let remote = player.peer.as_ref().map(|peer| peer.ufrag.as_str());
         let check = match answer_check(datagram, route.to, &player.credentials, remote, self.dtls.crypto()) {
             Ok(check) => check,
             Err(error) => {

@@ -146,16 +146,18 @@ impl Client {
         self.audio_ssrc = ssrc_of(offer, "audio");
     }
 
-    pub fn answer(&self, offer: &str) -> String {
-        let mut digest = self
-            .provider
-            .crypto()
-            .hash(HashAlgorithm::Sha256, self.certificate.certificate[0].as_ref())
-            .unwrap();
+    /// What it says its certificate's fingerprint is.
+    pub fn fingerprint(&self) -> String {
+        let certificate = self.certificate.certificate[0].as_ref();
+        let mut digest = self.provider.crypto().hash(HashAlgorithm::Sha256, certificate).unwrap();
         if self.manner.wrong_fingerprint {
             digest[0] ^= 1;
         }
-        let digest = crate::sdp::fingerprint_text(&digest.try_into().unwrap());
+        crate::sdp::fingerprint_text(&digest.try_into().unwrap())
+    }
+
+    pub fn answer(&self, offer: &str) -> String {
+        let digest = self.fingerprint();
         let mut answer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n".to_owned();
         answer += &format!("a=group:{}\r\n", line_value(offer, "a=group:"));
         for line in offer.lines().filter(|line| line.starts_with("m=")) {

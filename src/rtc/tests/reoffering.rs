@@ -7,7 +7,7 @@ use base::ExitReason;
 use super::client::{Manner, Received, frames};
 use super::recovering::{is_video, nack_of, sequence, tap};
 use super::world::{World, h264, id};
-use crate::{AnswerError, Kinds, Offer, OfferAgainError, PlayerEvent, PlayerId};
+use crate::{AnswerError, Description, Kinds, OfferAgainError, PlayerEvent, PlayerId};
 
 const A_WHILE: Duration = Duration::from_millis(300);
 
@@ -21,11 +21,11 @@ fn listener() -> (World, PlayerId) {
     (world, player)
 }
 
-fn offer_again(world: &mut World, player: PlayerId, video: bool) -> Offer {
+fn offer_again(world: &mut World, player: PlayerId, video: bool) -> Description {
     world.shard.offer_again(player, Kinds { video, audio: true }, world.now).unwrap()
 }
 
-fn answer(world: &mut World, player: PlayerId, offer: &Offer) {
+fn answer(world: &mut World, player: PlayerId, offer: &Description) {
     world.clients[0].follow(&offer.sdp);
     let answer = world.clients[0].answer(&offer.sdp);
     world.shard.set_answer(player, &answer, world.now).unwrap();

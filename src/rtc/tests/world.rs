@@ -10,7 +10,7 @@ use media::h264::H264Config;
 use media::{Bell, CodecConfig, MediaBudget, OpusConfig, StreamMedia, TrackWriter, Unit};
 
 use super::client::{Client, Manner};
-use crate::{Kinds, Offer, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit};
+use crate::{Description, Kinds, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit};
 
 pub const SERVER: &str = "192.0.2.1:50000";
 pub const STEP: Duration = Duration::from_millis(1);
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    pub fn add(&mut self) -> (PlayerId, Offer) {
+    pub fn add(&mut self) -> (PlayerId, Description) {
         self.shard.add_player(self.spec(), self.now).unwrap()
     }
 

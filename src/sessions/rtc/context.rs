@@ -1,4 +1,4 @@
-//! What every signalling socket works with.
+//! What signalling works with, over sockets and by WHEP.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use tokio::sync::watch;
 
 use super::addresses::OfferedAddresses;
 use super::shards::Shards;
+use super::whep::WhepResources;
 use crate::connections::Connections;
 
-/// Shared by all signalling sockets of the node.
+/// Shared by all signalling of the node.
 pub struct SignallingContext {
     /// Who may play.
     pub gate: Arc<Gate>,
@@ -30,10 +31,12 @@ pub struct SignallingContext {
     pub settings: Settings,
     /// The open sockets.
     pub sockets: Connections,
-    /// The players of all sockets.
+    /// The players of all sockets and of WHEP.
     pub plays: Connections,
     /// Those of them that are not connected yet.
     pub joins: Connections,
+    /// The plays that began by WHEP.
+    pub whep: WhepResources,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
     /// The node's randomness.

@@ -288,17 +288,21 @@ impl Driver {
         if self.players.len() >= self.shared.players_max {
             return Err(AddError::TooManyPlayers);
         }
-        let Join { media, stream, kinds, demand, extra_addresses, connect_max, ending, started } = join;
+        let Join { media, stream, kinds, offer, demand, extra_addresses, connect_max, ending, started } =
+            join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         let spec = PlayerSpec { stream: media, stream_name: stream, kinds, extra_addresses, connect_max };
-        let (player, offer) = self.shard.add_player(spec, now)?;
+        let (player, description) = match offer {
+            Some(offer) => self.shard.add_offering_player(spec, &offer, now)?,
+            None => self.shard.add_player(spec, now)?,
+        };
         let held = Player { ending: ending.clone(), started: Some(started), _demand: demand };
         self.players.insert(player, held);
         self.shared.players.store(self.players.len(), Ordering::Relaxed);
         metric::players("webrtc").increment(1.0);
         let shard = Arc::clone(&self.shared);
         let control = PlayerControl { shard: Arc::clone(&shard), player };
-        Ok(Added { offer, control, attachment: PlayerAttachment { shard, player, ending } })
+        Ok(Added { description, control, attachment: PlayerAttachment { shard, player, ending } })
     }
 
     fn forget(&mut self, player: PlayerId, reason: ExitReason) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::{ExitReason, StreamId, limits};
 use media::Catalogue;
-use rtc::AddError;
+use rtc::{AddError, Description, RemoteOffer};
 use security::Access;
 use streams::{Attach, Ending, PlayError};
 use tokio::sync::{oneshot, watch};
@@ -17,16 +17,19 @@ use super::shards::{Join, JoinError, PlayerControl};
 
 /// What came of a `play`.
 pub(super) struct Joined {
-    pub(super) offer: rtc::Offer,
+    /// The offer it was made, or the answer to its own.
+    pub(super) description: Description,
     pub(super) control: PlayerControl,
     /// Tells when the stream is no longer what was offered.
     pub(super) follow: Follow,
 }
 
-/// The gate, the stream, the shard: in this order, and whoever says no says why.
+/// The gate, the stream, the shard: in this order, and whoever says no says why. `offer` is that of the player, when it
+/// brings one.
 pub(super) async fn join(
     context: Arc<SignallingContext>,
     access: Access,
+    offer: Option<RemoteOffer>,
     ending: Ending,
     started: oneshot::Sender<()>,
 ) -> Result<Joined, Refusal> {
@@ -62,19 +65,22 @@ pub(super) async fn join(
         media: grant.media,
         stream,
         kinds: sendable.kinds(),
+        offer,
         demand,
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
         connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
         ending: ending.clone(),
         started,
     };
-    let (offer, control, attachment) = match shard.join(join).await {
+    let (description, control, attachment) = match shard.join(join).await {
         Ok(joined) => joined,
         Err(error) => {
             ending.end(ExitReason::LimitExceeded);
             return Err(match error {
                 JoinError::Refused(AddError::NothingToPlay) => Refusal::not_live(),
-                JoinError::Refused(AddError::Codec) => Refusal::codec(error.to_string()),
+                JoinError::Refused(AddError::Codec | AddError::NothingInCommon) => {
+                    Refusal::codec(error.to_string())
+                }
                 _ => no_room(&error),
             });
         }
@@ -89,7 +95,7 @@ pub(super) async fn join(
             Refusal::new("server_error_check_logs")
         });
     }
-    Ok(Joined { offer, control, follow })
+    Ok(Joined { description, control, follow })
 }
 
 /// What the player can be sent; waits for what has to be made first.

@@ -9,7 +9,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use base::{Clock, ExitReason, Randomness, StreamId, limits};
 use media::{Bell, DemandGuard, Kind, StreamMedia};
 use parking_lot::Mutex;
-use rtc::{AddError, AnswerError, Kinds, Offer, OfferAgainError, PlayerId};
+use rtc::{AddError, AnswerError, Description, Kinds, OfferAgainError, PlayerId, RemoteOffer};
 use streams::Ending;
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,7 +48,7 @@ impl JoinError {
             Self::Refused(AddError::TooManyPlayers) => "players of the shard",
             Self::Refused(AddError::TooManyHandshakes) => "handshakes of the shard",
             Self::Refused(AddError::NothingToPlay) => "nothing to play",
-            Self::Refused(AddError::Codec) => "codec",
+            Self::Refused(AddError::Codec | AddError::NothingInCommon) => "codec",
         }
     }
 }
@@ -83,6 +83,8 @@ pub struct Join {
     pub stream: StreamId,
     /// What of it.
     pub kinds: Kinds,
+    /// The player's own offer; `None`: it is made one.
+    pub offer: Option<RemoteOffer>,
     /// Has made for it what the source does not send, while it plays.
     pub demand: DemandGuard,
     /// Addresses offered to this player beside the shard's own.
@@ -97,7 +99,7 @@ pub struct Join {
 
 /// A player that was added. Whoever lets go of it takes the player off.
 pub(super) struct Added {
-    pub offer: Offer,
+    pub description: Description,
     pub control: PlayerControl,
     pub attachment: PlayerAttachment,
 }
@@ -130,7 +132,7 @@ impl Drop for Place {
 pub(super) enum Command {
     Answer { player: PlayerId, sdp: String, reply: oneshot::Sender<Result<(), AnswerError>> },
     Enable { player: PlayerId, kind: Kind, enabled: bool },
-    Offer { player: PlayerId, kinds: Kinds, reply: oneshot::Sender<Result<Offer, OfferAgainError>> },
+    Offer { player: PlayerId, kinds: Kinds, reply: oneshot::Sender<Result<Description, OfferAgainError>> },
 }
 
 /// What waits for a shard. Joins cost most and have a queue of their own, so that they hold up nobody
@@ -262,8 +264,8 @@ impl ShardHandle {
         self.place.0.arbiter.clone()
     }
 
-    /// Adds a player: its offer, the hand on it, and what keeps it (dropped, the player goes).
-    pub async fn join(self, join: Join) -> Result<(Offer, PlayerControl, PlayerAttachment), JoinError> {
+    /// Adds a player: its offer or answer, the hand on it, and what keeps it (dropped, the player goes).
+    pub async fn join(self, join: Join) -> Result<(Description, PlayerControl, PlayerAttachment), JoinError> {
         let (reply, answer) = oneshot::channel();
         let joins = self.place.0.joins.clone();
         joins.try_send(Joining { join, reply, _place: self.place }).map_err(|error| match error {
@@ -274,8 +276,8 @@ impl ShardHandle {
             .await
             .map_err(|_| JoinError::WaitedTooLong)?
             .map_err(|_| JoinError::NoShard)?;
-        let Added { offer, control, attachment } = added?;
-        Ok((offer, control, attachment))
+        let Added { description, control, attachment } = added?;
+        Ok((description, control, attachment))
     }
 }
 
@@ -288,7 +290,7 @@ pub struct PlayerControl {
 
 impl PlayerControl {
     /// Has the shard offer the player again what its stream has now.
-    pub(super) async fn offer_again(&self, kinds: Kinds) -> Result<Offer, OfferError> {
+    pub(super) async fn offer_again(&self, kinds: Kinds) -> Result<Description, OfferError> {
         let (reply, offer) = oneshot::channel();
         let command = Command::Offer { player: self.player, kinds, reply };
         self.shard.take(command).await.ok_or(OfferError::Overloaded)?;

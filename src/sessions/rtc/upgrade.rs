@@ -1,6 +1,6 @@
 //! `/{App}/websocket`: from an HTTP request to a signalling socket.
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use base::{AppName, PeerAddr, limits};
@@ -25,21 +25,21 @@ pub async fn signalling(
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         // The socket's messages would be read out of the body, and HTTP would go on behind it.
         hold(body);
-        return Ok(refused(HttpResponse::BadRequest(), "a handshake has no body"));
+        return Ok(refused(StatusCode::BAD_REQUEST, "a handshake has no body"));
     }
     let context = context.into_inner();
     let app = AppName::new(&path).ok().filter(|app| context.applications.contains(app));
     let Some(app) = app else {
-        return Ok(refused(HttpResponse::NotFound(), "there is no such application on this server"));
+        return Ok(refused(StatusCode::NOT_FOUND, "there is no such application on this server"));
     };
     if *context.draining.borrow() {
         return Ok(refused(
-            HttpResponse::ServiceUnavailable(),
+            StatusCode::SERVICE_UNAVAILABLE,
             "the server is stopping: try again in some seconds",
         ));
     }
     let Some(peer) = request.peer_addr().map(PeerAddr::new) else {
-        return Ok(refused(HttpResponse::Forbidden(), "the peer's address is unknown"));
+        return Ok(refused(StatusCode::FORBIDDEN, "the peer's address is unknown"));
     };
     // Before it counts as a socket: what is refused here stays a request of HTTP.
     ws::handshake(&request)?;
@@ -48,8 +48,8 @@ pub async fn signalling(
         Err(too_many) => {
             metric::signalling_refused(too_many.label()).increment(1);
             let status = match too_many {
-                crate::TooMany::OnNode => HttpResponse::ServiceUnavailable(),
-                crate::TooMany::FromAddress => HttpResponse::TooManyRequests(),
+                crate::TooMany::OnNode => StatusCode::SERVICE_UNAVAILABLE,
+                crate::TooMany::FromAddress => StatusCode::TOO_MANY_REQUESTS,
             };
             return Ok(refused(status, "too many signalling sockets: close some and try again"));
         }
@@ -60,6 +60,12 @@ pub async fn signalling(
     upgrade.frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()
 }
 
-fn refused(mut status: actix_web::HttpResponseBuilder, message: &str) -> HttpResponse {
-    status.json(json!({"success": false, "message": message, "dataId": null, "errorId": 0}))
+fn refused(status: StatusCode, message: &str) -> HttpResponse {
+    result(status, false, message)
+}
+
+/// AMS's `Result`, as REST has it.
+pub(super) fn result(status: StatusCode, success: bool, message: &str) -> HttpResponse {
+    HttpResponse::build(status)
+        .json(json!({"success": success, "message": message, "dataId": "", "errorId": 0}))
 }

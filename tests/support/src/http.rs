@@ -78,17 +78,35 @@ pub async fn request(
     url: &str,
     body: Option<&serde_json::Value>,
 ) -> Result<Response, HttpError> {
+    match body {
+        Some(body) => ask(method, url, &[("Content-Type", "application/json")], &body.to_string()).await,
+        None => ask(method, url, &[], "").await,
+    }
+}
+
+/// Sends one request with headers; an empty body is none.
+///
+/// # Errors
+/// As for [`request`].
+pub async fn ask(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Response, HttpError> {
     let (host, path) = split(url).ok_or_else(|| HttpError::Url(url.to_owned()))?;
-    let body = body.map(serde_json::Value::to_string);
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
-    if let Some(body) = &body {
-        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() {
+        head += &format!("Content-Length: {}\r\n", body.len());
     }
     head += "\r\n";
     let exchange = async {
         let mut stream = TcpStream::connect(host).await?;
         stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body.unwrap_or_default().as_bytes()).await?;
+        stream.write_all(body.as_bytes()).await?;
         let mut bytes = Vec::new();
         // Not everybody closes when asked to: the answer ends where it says it ends.
         loop {
@@ -122,6 +140,8 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Response> {
     let chunked = headers.iter().any(|(n, v)| n == "transfer-encoding" && v.eq_ignore_ascii_case("chunked"));
     let length = headers.iter().find(|(n, _)| n == "content-length").and_then(|(_, v)| v.parse().ok());
     let body = match length {
+        // Nothing follows.
+        _ if status == 204 => Vec::new(),
         _ if chunked => unchunk(body)?,
         Some(length) => body.get(..length)?.to_vec(),
         None if ended => body.to_vec(),

@@ -40,7 +40,7 @@ pub use browser::{Browser, BrowserError, BrowserOptions};
 pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;
-pub use http::{HttpError, Response, request};
+pub use http::{HttpError, Response, ask, request};
 pub use load::{Load, LoadReport};
 pub use marker::{
     AAC, CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, Pace,

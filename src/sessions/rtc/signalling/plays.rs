@@ -87,7 +87,7 @@ impl Signalling {
             main_track: None,
         };
         let (started, starts) = tokio::sync::oneshot::channel();
-        let join = join(Arc::clone(&self.context), access, ending.clone(), started);
+        let join = join(Arc::clone(&self.context), access, None, ending.clone(), started);
         let joining = stream.clone();
         let of_join = ending.clone();
         ctx.spawn(join.into_actor(self).map(move |joined, session, ctx| match joined {
@@ -136,10 +136,15 @@ impl Signalling {
         let subscriber = playing.subscriber_id.clone();
         let subscriber = subscriber.as_deref();
         self.send(
-            &message::offer(stream.as_str(), &joined.offer.sdp, &joined.offer.id_mapping, subscriber),
+            &message::offer(
+                stream.as_str(),
+                &joined.description.sdp,
+                &joined.description.id_mapping,
+                subscriber,
+            ),
             ctx,
         );
-        for (label, mid, line) in &joined.offer.candidates {
+        for (label, mid, line) in &joined.description.candidates {
             self.send(&message::candidate(stream.as_str(), *label, mid, line, subscriber), ctx);
         }
         self.follow(stream, &ending, joined.follow, ctx);

@@ -1,0 +1,106 @@
+//! What WHEP requests bring.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse};
+use base::{Secret, limits};
+
+use super::answers::refused;
+use crate::{Body, BodyError};
+
+/// The type of offers and answers.
+pub(super) const SDP: &str = "application/sdp";
+/// The type of fragments (RFC 8840 9.2).
+pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// What a player brings for the gate.
+pub(super) struct Credentials {
+    pub(super) token: Option<Secret>,
+    pub(super) subscriber_id: Option<String>,
+    pub(super) subscriber_code: Option<Secret>,
+}
+
+impl Credentials {
+    /// The token is `Authorization: Bearer`, else `?token=`; subscribers are named in the query, as in AMS's WHIP.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_or_else(|_| Vec::new(), Query::into_inner);
+        let find = |key: &str| query.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+        let token = bearer(request).map(str::to_owned).or_else(|| find("token"));
+        Self {
+            token: token.filter(|token| !token.is_empty()).map(Secret::new),
+            subscriber_id: find("subscriberId"),
+            subscriber_code: find("subscriberCode").map(Secret::new),
+        }
+    }
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let (scheme, token) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether the body is of this type, whatever its parameters.
+pub(super) fn is_of(request: &HttpRequest, wanted: &str) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Whether the request is meant for the session that `etag` (with its quotes) names: it says so, or says nothing.
+pub(super) fn matches(request: &HttpRequest, etag: &str) -> bool {
+    let mut tags = request.headers().get_all(header::IF_MATCH).peekable();
+    tags.peek().is_none()
+        || tags.filter_map(|tag| tag.to_str().ok()).flat_map(|tags| tags.split(',')).any(|tag| {
+            let tag = tag.trim();
+            tag == "*" || tag == etag
+        })
+}
+
+/// The body as text.
+pub(super) async fn read_text(body: &mut Body) -> Result<String, HttpResponse> {
+    let bytes = body.read(limits::SDP_BYTES_MAX).await.map_err(|error| {
+        let status = match error {
+            BodyError::BrokeOff => StatusCode::BAD_REQUEST,
+            BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        };
+        refused(status, &error.to_string())
+    })?;
+    String::from_utf8(bytes).map_err(|_| refused(StatusCode::BAD_REQUEST, "the body is no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn token(uri: &str, authorization: Option<&str>) -> Option<String> {
+        let mut request = TestRequest::post().uri(uri);
+        if let Some(value) = authorization {
+            request = request.insert_header((header::AUTHORIZATION, value));
+        }
+        Credentials::of(&request.to_http_request()).token.map(|token| token.expose().clone())
+    }
+
+    #[test]
+    fn a_token_is_brought_in_either_place() {
+        assert_eq!(token("/LiveApp/whep/s?token=a%20b", None).as_deref(), Some("a b"));
+        assert_eq!(token("/LiveApp/whep/s", Some("bEARER abc")).as_deref(), Some("abc"));
+        assert_eq!(token("/LiveApp/whep/s?token=b", Some("Bearer a")).as_deref(), Some("a"));
+        assert_eq!(token("/LiveApp/whep/s?token=b", Some("Basic a")).as_deref(), Some("b"));
+        assert_eq!(token("/LiveApp/whep/s?token=", None), None);
+    }
+
+    #[test]
+    fn a_precondition_holds_for_its_own_session_only() {
+        let holds = |tag: &str| {
+            let request = TestRequest::patch().insert_header((header::IF_MATCH, tag)).to_http_request();
+            matches(&request, "\"abc\"")
+        };
+        assert!(holds("\"abc\"") && holds("*") && holds("\"x\", \"abc\""));
+        assert!(!holds("\"x\"") && !holds("abc"));
+        assert!(matches(&TestRequest::patch().to_http_request(), "\"abc\""));
+    }
+}
