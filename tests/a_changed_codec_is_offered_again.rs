@@ -235,7 +235,7 @@ const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.9,
     freeze_max_ms: 200.0,
     sound_offset_max_ms: Some(90.0),
-    glass_to_glass_median_max_ms: Some(200.0),
+    glass_to_glass_median_max_ms: Some(250.0),
     seconds_min: 6.0,
 };
 
