@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 
 const STREAM: &str = "busy";
 /// Percent of a shard's time, so low that a few dozen players of a debug build reach it.
-const BUSY: &str = "5";
+const BUSY: &str = "8";
 const AT_A_TIME: usize = 20;
 /// Joins cost more than playing: slowly, so that it is the players who are too many.
 const JOINS_PER_SECOND: f64 = 20.0;

@@ -385,8 +385,8 @@ async fn over_the_budget_players_are_told_so_until_there_is_room() {
 #[tokio::test]
 async fn a_program_that_dies_is_started_anew() {
     let Some(recording) = record(OBS_LIKE) else { return };
-    // Each lives for half a second.
-    let program = Traced::new("short-lived", "exec timeout 0.5 ffmpeg \"$@\"");
+    // Each lives for a second and a half.
+    let program = Traced::new("short-lived", "exec timeout 1.5 ffmpeg \"$@\"");
     let stage = Stage::new(&making(program.program(), BFrames::Transcode, 1), Kind::Video);
     let writer = stage.source(&recording);
     play(&writer, &recording.units[..5]).await;
