@@ -9,7 +9,7 @@ use base::{Clock, SystemClock, SystemRandomness};
 use load_tests::{Identity, Profile, Receiver};
 use serde_json::{Value, json};
 use test_support::{
-    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Signalling, Turn, ViewerPromise,
+    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Signalling, Turn, ViewerPromise, X264,
     enhanced_ffmpeg, note, skipped,
 };
 use tokio::time::sleep;
@@ -272,8 +272,11 @@ async fn a_listener_gets_the_picture() -> Result<()> {
     Ok(browser.close().await?)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_gets_the_larger_picture() -> Result<()> {
+/// Somebody watches a small picture when another encoder goes on with the stream, with a larger one.
+async fn a_viewer_of_a_small_picture_gets(
+    video: &'static [&'static str],
+    promise: ViewerPromise,
+) -> Result<()> {
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let url = node.rtmp_url("LiveApp", "stream1");
@@ -284,25 +287,18 @@ async fn a_viewer_gets_the_larger_picture() -> Result<()> {
     let seen = browser.measure("video", PATIENCE, Duration::from_secs(3)).await?;
     ensure!(seen.video_size == (640, 360), "{:?}", seen.video_size);
     drop(first);
-    let _second = Marker::start(MarkerOptions::to_rtmp(url))?;
-    watch(&node, &browser, PROMISE).await?;
+    let _second = Marker::start(MarkerOptions { video, ..MarkerOptions::to_rtmp(url) })?;
+    watch(&node, &browser, promise).await?;
     Ok(browser.close().await?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_gets_the_larger_picture() -> Result<()> {
+    a_viewer_of_a_small_picture_gets(X264, PROMISE).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_gets_pictures_that_are_transcoded() -> Result<()> {
-    let _turn = Turn::take().await?;
-    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-    let url = node.rtmp_url("LiveApp", "stream1");
-    let small = MarkerOptions { width: 640, height: 360, ..MarkerOptions::to_rtmp(url.clone()) };
-    let first = Marker::start(small)?;
-    let browser = Browser::start().await?;
-    browser.open(&node.http_url("/LiveApp/play.html?id=stream1")).await?;
-    let seen = browser.measure("video", PATIENCE, Duration::from_secs(3)).await?;
-    ensure!(seen.video_size == (640, 360), "{:?}", seen.video_size);
-    drop(first);
-    let _second = Marker::start(MarkerOptions { video: B_FRAMES, ..MarkerOptions::to_rtmp(url) })?;
     let promise = ViewerPromise { glass_to_glass_median_max_ms: Some(1_000.0), ..PROMISE };
-    watch(&node, &browser, promise).await?;
-    Ok(browser.close().await?)
+    a_viewer_of_a_small_picture_gets(B_FRAMES, promise).await
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use base::{Clock, SystemClock};
+use bytes::Bytes;
+use container::flv::{TagHeader, tags};
+use media::Kind;
 use serde_json::{Value, json};
 use test_support::rtmp_client::{message, timed_message};
 use test_support::{
@@ -266,19 +269,6 @@ fn free_display() -> Option<String> {
     (90..190).find(|number| !taken(number)).map(|number| format!(":{number}"))
 }
 
-/// The tags of an FLV file: type, time in ms, body.
-fn flv_tags(file: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
-    let mut tags = Vec::new();
-    let mut rest = file.get(13..).unwrap_or_default();
-    while let Some((&[kind, s0, s1, s2, t0, t1, t2, t3, _, _, _], behind)) = rest.split_first_chunk::<11>() {
-        let size = u32::from_be_bytes([0, s0, s1, s2]) as usize;
-        let Some((body, behind)) = behind.split_at_checked(size) else { break };
-        tags.push((kind, u32::from_be_bytes([t3, t0, t1, t2]), body.to_vec()));
-        rest = behind.get(4..).unwrap_or_default();
-    }
-    tags
-}
-
 /// The kinds of media an offer has, in its order; nothing of what is no offer.
 fn offered(answer: &Value) -> Vec<String> {
     let lines = answer["sdp"].as_str().unwrap_or_default().lines();
@@ -290,6 +280,9 @@ fn offered(answer: &Value) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_track_that_begins_late() -> Result<()> {
     const LATE_MS: u32 = 3_000;
+    // Types of RTMP messages.
+    const AUDIO: u8 = 8;
+    const VIDEO: u8 = 9;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("both.flv");
     let mut make = Command::new("ffmpeg");
@@ -309,14 +302,15 @@ async fn a_track_that_begins_late() -> Result<()> {
     make.args(["-g", "30", "-c:a", "aac"]).arg(&file);
     ensure!(make.status()?.success(), "ffmpeg made no file");
     // No metadata: it would tell of the sound.
-    let mut tags = flv_tags(&std::fs::read(&file)?);
-    tags.retain(|(kind, time, body)| match kind {
-        8 => *time >= LATE_MS || body.get(1) == Some(&0),
-        kind => *kind == 9,
-    });
-    for (_, time, _) in tags.iter_mut().filter(|(kind, ..)| *kind == 8) {
-        *time = LATE_MS.max(*time);
-    }
+    let file = std::fs::read(&file)?.into();
+    let late = |(header, body): (TagHeader, Bytes)| match header.kind? {
+        Kind::Audio if header.millis >= LATE_MS || body.get(1) == Some(&0) => {
+            Some((AUDIO, header.millis.max(LATE_MS), body))
+        }
+        Kind::Audio => None,
+        Kind::Video => Some((VIDEO, header.millis, body)),
+    };
+    let mut tags: Vec<_> = tags(&file).filter_map(late).collect();
     tags.sort_by_key(|(_, time, _)| *time);
 
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;

@@ -1,15 +1,17 @@
 //! FLV tags, H.264 and AAC.
 
 use bytes::Bytes;
-use container::flv::{AudioTag, VideoTag};
+use container::flv::{AudioTag, VideoTag, tags};
 use media::AacConfig;
 use media::h264::{Framing, H264Config, LengthSize, ParameterSets, nals, to_unit_payload};
 
-/// Both kinds of FLV tag bodies.
+/// Both kinds of FLV tag bodies, and the tags of a file.
 pub fn flv_tags(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     let _ = VideoTag::parse(&body).map_err(|error| error.to_string());
     let _ = AudioTag::parse(&body).map_err(|error| error.to_string());
+    let held: usize = tags(&body).map(|(_, body)| body.len()).sum();
+    assert!(held <= data.len());
 }
 
 /// Decoder configuration records, and parameter sets one per 16-bit length. What was read is

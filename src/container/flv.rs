@@ -10,6 +10,7 @@ pub use audio::{AudioBody, AudioTag};
 pub use codec::{CARRIED, CodecName};
 pub use file::{
     FILE_HEADER_BYTES, FlvWriter, NotFlv, TAG_HEADER_BYTES, TAG_TRAILER_BYTES, TagHeader, check_file_header,
+    tags,
 };
 pub use video::{FrameType, VideoBody, VideoTag};
 

@@ -54,23 +54,6 @@ pub struct AacConfig {
     pub asc: Bytes,
 }
 
-/// Why AAC does not reach WebRTC players.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnsupportedAudio {
-    /// Another profile than Low Complexity.
-    #[error("{0} is not supported yet for WebRTC players; use AAC-LC")]
-    Profile(&'static str),
-    /// More than two channels.
-    #[error("AAC with {0} channels is not supported yet for WebRTC players; use mono or stereo")]
-    Channels(u8),
-    /// Another rate than 44.1 or 48 kHz.
-    #[error("AAC at {0} Hz is not supported yet for WebRTC players; use 44100 or 48000 Hz")]
-    SampleRate(u32),
-    /// Frames of 960 samples.
-    #[error("AAC in frames of {0} samples is not supported yet for WebRTC players; use 1024")]
-    FrameLength(u32),
-}
-
 /// `samplingFrequencyIndex` 0 to 12 (table 1.18).
 const FREQUENCIES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
@@ -124,21 +107,14 @@ impl AacConfig {
         self.samples_per_frame
     }
 
-    /// Whether it can be made into Opus: Low Complexity, mono or stereo, 44.1 or 48 kHz.
-    pub const fn webrtc_support(&self) -> Result<(), UnsupportedAudio> {
-        if self.object_type != 2 || self.sbr || self.ps {
-            return Err(UnsupportedAudio::Profile(self.profile()));
-        }
-        if !matches!(self.channels, 1 | 2) {
-            return Err(UnsupportedAudio::Channels(self.channels));
-        }
-        if !matches!(self.sample_rate, 44_100 | 48_000) {
-            return Err(UnsupportedAudio::SampleRate(self.sample_rate));
-        }
-        if self.samples_per_frame != 1024 {
-            return Err(UnsupportedAudio::FrameLength(self.samples_per_frame));
-        }
-        Ok(())
+    /// Whether it is made into Opus as it is: Low Complexity, mono or stereo, 44.1 or 48 kHz, 1024 samples a frame.
+    pub const fn is_plain(&self) -> bool {
+        self.object_type == 2
+            && !self.sbr
+            && !self.ps
+            && matches!(self.channels, 1 | 2)
+            && matches!(self.sample_rate, 44_100 | 48_000)
+            && self.samples_per_frame == 1024
     }
 
     /// The profile as people call it.
@@ -287,28 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_reach_webrtc_is_said_by_name() {
-        let said = |hex: &[u8]| asc(hex).webrtc_support().map_err(|why| why.to_string());
-        for supported in [[0x12, 0x08], [0x12, 0x10], [0x11, 0x88], [0x11, 0x90]] {
-            assert_eq!(said(&supported), Ok(()));
+    fn plain_is_what_is_decoded_in_process() {
+        for plain in [[0x12, 0x08], [0x12, 0x10], [0x11, 0x88], [0x11, 0x90]] {
+            assert!(asc(&plain).is_plain(), "{plain:02x?}");
         }
-        let refused = |why: &str| Err(why.to_owned());
-        assert_eq!(
-            said(&[0x2b, 0x92, 0x08, 0x00]),
-            refused("HE-AAC is not supported yet for WebRTC players; use AAC-LC")
-        );
-        assert_eq!(
-            said(&[0x12, 0x30]),
-            refused("AAC with 6 channels is not supported yet for WebRTC players; use mono or stereo")
-        );
-        assert_eq!(
-            said(&[0x12, 0x90]),
-            refused("AAC at 32000 Hz is not supported yet for WebRTC players; use 44100 or 48000 Hz")
-        );
-        assert_eq!(
-            said(&[0x12, 0x14]),
-            refused("AAC in frames of 960 samples is not supported yet for WebRTC players; use 1024")
-        );
+        // HE-AAC, six channels, 32 kHz, frames of 960 samples.
+        for odd in [&[0x2b, 0x92, 0x08, 0x00][..], &[0x12, 0x30], &[0x12, 0x90], &[0x12, 0x14]] {
+            assert!(!asc(odd).is_plain(), "{odd:02x?}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod unit;
 mod vp9;
 mod way;
 
-pub use aac::{AacConfig, AacError, UnsupportedAudio};
+pub use aac::{AacConfig, AacError};
 pub use av1::{Av1Config, TemporalUnit, av1_unit};
 pub use bell::{Bell, Bells};
 pub use budget::{BudgetSpent, MediaBudget, UnfinishedMessages};

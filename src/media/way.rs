@@ -98,7 +98,7 @@ fn aac(info: &TrackInfo) -> bool {
 }
 
 fn plain_aac(info: &TrackInfo) -> bool {
-    matches!(&info.config, CodecConfig::Aac(aac) if aac.webrtc_support().is_ok())
+    matches!(&info.config, CodecConfig::Aac(aac) if aac.is_plain())
 }
 
 // Chromium decodes it with the machine's hardware only, and few machines have the part.

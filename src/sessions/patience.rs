@@ -5,7 +5,6 @@
 //! | the first byte of the next request | [`limits::HTTP_IDLE_MAX`] |
 //! | from there the first byte of our answer | [`limits::HTTP_REQUEST_MAX`] |
 //! | the peer to take a byte of what it was sent | [`limits::HTTP_WRITE_STALL_MAX`] |
-//!
 //! | the end, when it is no longer another protocol's | [`limits::HTTP_GOODBYE_MAX`] |
 //!
 //! A connection of another protocol has rules of its own; of these only the one on reading stays.

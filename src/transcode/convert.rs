@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use base::MediaTime;
 use bytes::Bytes;
-use media::{AacConfig, Unit, UnsupportedAudio};
+use media::{AacConfig, Unit};
 use opus::{Application, Bitrate, Channels, Encoder};
 
 use crate::decode::Decoder;
@@ -34,9 +34,16 @@ const SILENCE_MAX: Duration = Duration::from_millis(60);
 /// concern one unit: it is skipped, and the next one is taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
-    /// Not a kind of AAC that is converted.
-    #[error(transparent)]
-    Unsupported(#[from] UnsupportedAudio),
+    /// AAC that is not plain ([`AacConfig::is_plain`]).
+    #[error("{profile} with {channels} channels at {sample_rate} Hz is not decoded in process")]
+    Unsupported {
+        /// As people call it.
+        profile: &'static str,
+        /// Of the core.
+        channels: u8,
+        /// Of the core, in Hz.
+        sample_rate: u32,
+    },
     /// The frame is larger than any AAC frame.
     #[error("an AAC frame of {0} bytes is larger than any")]
     TooLarge(usize),
@@ -83,7 +90,10 @@ struct Clock {
 impl AacToOpus {
     /// A converter for the track's configuration.
     pub fn new(config: &AacConfig) -> Result<Self, ConvertError> {
-        config.webrtc_support()?;
+        if !config.is_plain() {
+            let AacConfig { channels, sample_rate, .. } = *config;
+            return Err(ConvertError::Unsupported { profile: config.profile(), channels, sample_rate });
+        }
         let (channels, bitrate) = match config.channels {
             1 => (Channels::Mono, MONO_BITS_PER_SECOND),
             _ => (Channels::Stereo, STEREO_BITS_PER_SECOND),

@@ -7,6 +7,7 @@
 mod child;
 mod drop_b;
 mod take;
+mod units;
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -132,6 +133,7 @@ impl Follower {
             let (told, why, given_up) = match end {
                 End::Closed | End::Idle | End::Changed => {
                     failures = 0;
+                    self.media.say_unmade(&source.id, None);
                     self.pause(limits::CHILD_RESTART_MIN).await;
                     continue;
                 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
-use container::flv::{AudioBody, AudioTag, FrameType, VideoBody, VideoTag};
+use container::flv::{AudioBody, AudioTag, FrameType, VideoBody, VideoTag, tags};
+use media::Kind;
 use media::h264::{H264Config, LengthSize, nals};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -112,11 +113,11 @@ impl Recording {
             frames: Vec::new(),
             sounds: Vec::new(),
         };
-        for (kind, message) in tags(flv) {
-            match kind {
-                8 => recording.read_sound(message)?,
-                9 => recording.read_picture(message, options.key_frame_bytes)?,
-                _ => {}
+        for (header, message) in tags(flv) {
+            match header.kind {
+                Some(Kind::Audio) => recording.read_sound(message)?,
+                Some(Kind::Video) => recording.read_picture(message, options.key_frame_bytes)?,
+                None => {}
             }
         }
         ensure!(recording.frames.len() >= count, "{} frames, not {count}", recording.frames.len());
@@ -197,21 +198,6 @@ fn frame_count(gop_frames: u32) -> u32 {
         even += gop_frames;
     }
     even * FRAMES_MIN.div_ceil(even)
-}
-
-/// The kinds and bodies of the tags of an FLV file (annex E.4.1).
-fn tags(flv: &Bytes) -> impl Iterator<Item = (u8, Bytes)> {
-    const FILE_HEADER_BYTES: usize = 9 + 4;
-    const TAG_HEADER_BYTES: usize = 11;
-    let mut at = FILE_HEADER_BYTES;
-    std::iter::from_fn(move || {
-        let &[kind, s0, s1, s2, ..] = flv.get(at..at + TAG_HEADER_BYTES)? else { return None };
-        let start = at + TAG_HEADER_BYTES;
-        let end = start + u32::from_be_bytes([0, s0, s1, s2]) as usize;
-        // Behind a tag its size stands again.
-        at = end + 4;
-        (end <= flv.len()).then(|| (kind, flv.slice(start..end)))
-    })
 }
 
 /// A video message whose last NAL unit is made longer until the message has `bytes`.

@@ -1,6 +1,6 @@
 //! FLV as a stream of bytes: the file header, and tags with their times (annex E.2 to E.4.1).
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use media::h264::H264Config;
 use media::{AacConfig, Kind};
 
@@ -56,6 +56,22 @@ impl TagHeader {
             millis: u32::from_be_bytes([t3, t2, t1, t0]),
         }
     }
+}
+
+/// The tags of a file in memory, up to the first that is not whole; bodies share its memory. Its own header is
+/// not looked at.
+pub fn tags(file: &Bytes) -> impl Iterator<Item = (TagHeader, Bytes)> {
+    let mut rest = file.slice(FILE_HEADER_BYTES.min(file.len())..);
+    std::iter::from_fn(move || {
+        let header = TagHeader::read(rest.first_chunk()?);
+        let end = TAG_HEADER_BYTES + header.bytes as usize;
+        if end > rest.len() {
+            return None;
+        }
+        let body = rest.split_to(end).slice(TAG_HEADER_BYTES..);
+        rest.advance(TAG_TRAILER_BYTES.min(rest.len()));
+        Some((header, body))
+    })
 }
 
 /// Writes a file that has one kind of media.
@@ -115,7 +131,7 @@ impl FlvWriter {
         out.put_slice(&[t2, t1, t0, t3, 0, 0, 0]);
         out.put_slice(front);
         out.put_slice(rest);
-        out.put_u32(bytes + 11);
+        out.put_u32(bytes.saturating_add(TAG_HEADER_BYTES as u32));
     }
 }
 
@@ -125,21 +141,34 @@ mod tests {
     use super::*;
     use media::Codec;
 
-    /// The tags of a file: their headers and bodies.
-    fn tags(file: &[u8]) -> Vec<(TagHeader, Bytes)> {
-        let (header, mut rest) = file.split_first_chunk::<FILE_HEADER_BYTES>().unwrap();
-        check_file_header(header).unwrap();
-        let mut tags = Vec::new();
-        while let Some((header, behind)) = rest.split_first_chunk::<TAG_HEADER_BYTES>() {
-            let header = TagHeader::read(header);
-            let (body, behind) = behind.split_at(header.bytes as usize);
-            let (size, behind) = behind.split_first_chunk::<TAG_TRAILER_BYTES>().unwrap();
-            assert_eq!(u32::from_be_bytes(*size), header.bytes + TAG_HEADER_BYTES as u32);
-            tags.push((header, Bytes::copy_from_slice(body)));
-            rest = behind;
+    /// A file whose header is right, and whose tags end with their sizes.
+    fn whole(file: Vec<u8>) -> Bytes {
+        check_file_header(file.first_chunk().unwrap()).unwrap();
+        let file = Bytes::from(file);
+        let sizes =
+            tags(&file).map(|(header, _)| header.bytes as usize + TAG_HEADER_BYTES + TAG_TRAILER_BYTES);
+        assert_eq!(file.len(), FILE_HEADER_BYTES + sizes.sum::<usize>());
+        let mut end = FILE_HEADER_BYTES;
+        for (header, _) in tags(&file) {
+            end += header.bytes as usize + TAG_HEADER_BYTES;
+            let size = (header.bytes + TAG_HEADER_BYTES as u32).to_be_bytes();
+            assert_eq!(file[end..end + TAG_TRAILER_BYTES], size);
+            end += TAG_TRAILER_BYTES;
         }
-        assert!(rest.is_empty());
-        tags
+        file
+    }
+
+    #[test]
+    fn a_cut_file_gives_what_was_whole() {
+        let mut out = Vec::new();
+        let writer = FlvWriter::new(Kind::Audio, &mut out);
+        for millis in [0, 20] {
+            writer.aac(millis, &Bytes::from_static(b"frame"), &mut out);
+        }
+        let file = Bytes::from(out);
+        let counts: Vec<_> = (0..=file.len()).map(|end| tags(&file.slice(..end)).count()).collect();
+        // The size behind the last tag is not waited for.
+        assert_eq!((counts[30], counts[31], counts[52], counts[53]), (0, 1, 1, 2), "{counts:?}");
     }
 
     #[test]
@@ -149,7 +178,7 @@ mod tests {
         let picture = Bytes::from_static(&[0, 0, 0, 1, 0x65]);
         writer.h264(0x0102_0304, 80, true, &picture, &mut out);
         writer.h264(0x0102_0325, 0, false, &picture, &mut out);
-        let tags = tags(&out);
+        let tags: Vec<_> = tags(&whole(out)).collect();
         assert_eq!(tags[0].0, TagHeader { kind: Some(Kind::Video), bytes: 10, millis: 0x0102_0304 });
         let read = VideoTag::parse(&tags[0].1).unwrap();
         let frame = |composition_ms| VideoBody::Frame {
@@ -169,7 +198,7 @@ mod tests {
         writer.aac_header(&config, 7, &mut out);
         writer.aac(7, &Bytes::from_static(b"frame"), &mut out);
         let bodies: Vec<_> =
-            tags(&out).into_iter().map(|(_, body)| AudioTag::parse(&body).unwrap().body).collect();
+            tags(&whole(out)).map(|(_, body)| AudioTag::parse(&body).unwrap().body).collect();
         let [header, raw] = [&b"\x11\x90"[..], b"frame"].map(Bytes::from_static);
         assert_eq!(bodies, [AudioBody::SequenceHeader(Codec::Aac, header), AudioBody::Raw(Codec::Aac, raw)]);
     }

@@ -5,7 +5,6 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use crate::aac::AacConfig;
 use crate::codec::Codec;
-use crate::codec::Kind;
 use crate::opus::OpusConfig;
 use crate::track::WriteError;
 use crate::vp9::Vp9Config;

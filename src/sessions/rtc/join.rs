@@ -105,29 +105,11 @@ async fn sendable(
     ending: &Ending,
 ) -> Result<Sendable, Refusal> {
     let made = async {
-        // From when pictures are there. A track of sound that is announced may stay silent.
-        let mut sound_by = None;
-        loop {
-            let now = Arc::clone(&catalogue.borrow_and_update());
-            match policy::sendable(&now, h264_enabled) {
-                Ok(Some(sendable)) if !policy::sound_is_coming(&now) => return Ok(sendable),
-                Ok(Some(sendable)) => {
-                    let sleep = tokio::time::sleep(limits::TRANSCODED_SOUND_WAIT_MAX);
-                    let sleep = sound_by.get_or_insert_with(|| Box::pin(sleep));
-                    tokio::select! {
-                        changed = catalogue.changed() => changed.map_err(|_| Refusal::not_live())?,
-                        () = sleep => return Ok(sendable),
-                    }
-                    continue;
-                }
-                Ok(None) => {}
-                Err(why) => {
-                    ending.end(ExitReason::Denied);
-                    return Err(Refusal::codec(why));
-                }
-            }
-            catalogue.changed().await.map_err(|_| Refusal::not_live())?;
-        }
+        pictures_there(catalogue, h264_enabled, ending).await?;
+        // Sound is waited for as well, but not for long: a track that is announced may stay silent.
+        let sound = async { catalogue.wait_for(|now| !policy::sound_is_coming(now)).await.is_ok() };
+        let _came = tokio::time::timeout(limits::TRANSCODED_SOUND_WAIT_MAX, sound).await;
+        pictures_there(catalogue, h264_enabled, ending).await
     };
     tokio::select! {
         made = made => made,
@@ -136,6 +118,24 @@ async fn sendable(
             ending.end(ExitReason::TimedOut);
             Err(Refusal::codec("the stream's video has to be transcoded, and that did not begin in time".to_owned()))
         }
+    }
+}
+
+/// Waits until pictures are there, if there are to be any.
+async fn pictures_there(
+    catalogue: &mut watch::Receiver<Arc<Catalogue>>,
+    h264_enabled: bool,
+    ending: &Ending,
+) -> Result<Sendable, Refusal> {
+    loop {
+        let sendable = policy::sendable(&catalogue.borrow_and_update(), h264_enabled).map_err(|why| {
+            ending.end(ExitReason::Denied);
+            Refusal::codec(why)
+        })?;
+        if let Some(sendable) = sendable {
+            return Ok(sendable);
+        }
+        catalogue.changed().await.map_err(|_| Refusal::not_live())?;
     }
 }
 

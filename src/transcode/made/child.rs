@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use base::{Clock, MediaTime, TrackId};
 use container::flv::FlvWriter;
-use media::{Bell, CodecConfig, Cursor, Kind, StreamMedia, TrackInfo, Unit};
-use observe::metric;
+use media::{CodecConfig, Kind, StreamMedia, TrackInfo, Unit};
 
 use super::take::Taker;
+use super::units::Units;
 use super::{End, Shared};
 use crate::child::{Child, ChildError, Input};
 
-/// Units looked at at once.
-const UNITS_PER_READ: usize = 32;
 /// So much is handed over at once, and what the last unit has beyond it.
 const BYTES_PER_WRITE: usize = 64 * 1024;
 /// Where its clock stands at the first unit: nothing it makes may lie before zero, or all of it is moved.
@@ -89,7 +87,7 @@ pub(super) async fn by_child(media: &StreamMedia, shared: &Shared, source: &Trac
     let clock = OnceLock::new();
     let taker = Taker::new(media, &*shared.clock, source, id, &clock, live);
     let end = tokio::select! {
-        end = feed(source, &*shared.clock, &clock, Cursor(start), input) => end,
+        end = feed(source, &*shared.clock, &clock, start, input) => end,
         end = taker.take(output) => end,
     };
     match end {
@@ -99,8 +97,7 @@ pub(super) async fn by_child(media: &StreamMedia, shared: &Shared, source: &Trac
 }
 
 /// H.264 that every browser takes, in the order it is shown in, with a key frame where the backlog ends: from
-/// there on players are sent it.
-/// `backlog` is counted from the first picture shown, as ffmpeg counts.
+/// there on players are sent it. `backlog` is counted from the first picture shown, as ffmpeg counts.
 fn picture_args(source: &TrackInfo, pixels: u64, backlog: MediaTime) -> Vec<String> {
     let (_, known_for) = source.track.frames().held();
     let rate = if known_for < RATE_KNOWN_AFTER {
@@ -111,20 +108,11 @@ fn picture_args(source: &TrackInfo, pixels: u64, backlog: MediaTime) -> Vec<Stri
     let rate = rate.max(PICTURE_RATE_MIN);
     let backlog_s = backlog.as_millis().max(0) as f64 / 1_000.0;
     let key_frames = format!("expr:gte(t,{backlog_s:.3}+n_forced*{KEY_INTERVAL_S})");
-    let mut args =
-        words("-an -sn -dn -fps_mode passthrough -enc_time_base 1:1000 -c:v libx264 -preset veryfast");
-    args.extend(words(
-        "-tune zerolatency -profile:v baseline -pix_fmt yuv420p -bf 0 -g 100000 -sc_threshold 0",
-    ));
-    args.extend(words("-crf 21 -threads:v 1"));
-    args.extend(
-        [("-maxrate", rate), ("-bufsize", rate)]
-            .map(|(name, rate)| [name.to_owned(), rate.to_string()])
-            .concat(),
-    );
-    args.extend(["-force_key_frames".to_owned(), key_frames]);
-    args
+    words(&format!("{PICTURE_ARGS} -maxrate {rate} -bufsize {rate} -force_key_frames {key_frames}"))
 }
+
+const PICTURE_ARGS: &str = "-an -sn -dn -fps_mode passthrough -enc_time_base 1:1000 -c:v libx264 -preset veryfast \
+    -tune zerolatency -profile:v baseline -pix_fmt yuv420p -bf 0 -g 100000 -sc_threshold 0 -crf 21 -threads:v 1";
 
 /// AAC-LC in stereo, which what is mono on paper may turn out to be (parametric stereo). A gap in the source
 /// becomes silence, because players hear a clock that goes on.
@@ -140,25 +128,16 @@ async fn feed(
     source: &TrackInfo,
     now: &dyn Clock,
     file: &OnceLock<FileClock>,
-    mut cursor: Cursor,
+    from: u64,
     mut input: Input,
 ) -> Result<End, ChildError> {
-    let frames = source.track.frames();
-    let bell = Bell::new();
-    frames.hang(&bell);
     let began = now.now();
     let mut out = Vec::new();
     let mut begun: Option<FlvWriter> = None;
-    loop {
-        let read = frames.read(&mut cursor, UNITS_PER_READ);
-        if read.skipped > 0 {
-            metric::ring_skips().increment(1);
-        }
-        for unit in &read.entries {
-            if unit.generation > source.generation {
-                return Ok(End::Changed);
-            }
-            if unit.generation < source.generation || (begun.is_none() && !unit.key) {
+    let mut reader = Units::of(source, from);
+    while let Some(units) = reader.next().await {
+        for unit in units {
+            if begun.is_none() && !unit.key {
                 continue;
             }
             let clock = *file.get_or_init(|| FileClock::new(unit.dts));
@@ -169,8 +148,8 @@ async fn feed(
             if unit.dts.since(clock.0) > passed + AHEAD_MAX {
                 return Ok(End::failed("the source's times run ahead of the clock"));
             }
-            let writer = *begun.get_or_insert_with(|| begin(source, clock, unit, &mut out));
-            write(writer, clock, unit, &mut out);
+            let writer = *begun.get_or_insert_with(|| begin(source, clock, &unit, &mut out));
+            write(writer, clock, &unit, &mut out);
             if out.len() >= BYTES_PER_WRITE {
                 input.write(&out).await?;
                 out.clear();
@@ -181,14 +160,8 @@ async fn feed(
             input.write(&out).await?;
             out.clear();
         }
-        if !read.entries.is_empty() {
-            continue;
-        }
-        if frames.is_closed() {
-            return Ok(End::Changed);
-        }
-        bell.rung().await;
     }
+    Ok(End::Changed)
 }
 
 fn begin(source: &TrackInfo, clock: FileClock, first: &Unit, out: &mut Vec<u8>) -> FlvWriter {

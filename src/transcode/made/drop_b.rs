@@ -2,45 +2,23 @@
 
 use base::TrackId;
 use media::h264::has_b_slice;
-use media::{Bell, Cursor, StreamMedia, TrackInfo, Unit, WriteError};
-use observe::metric;
+use media::{StreamMedia, TrackInfo, Unit, WriteError};
 
 use super::End;
-
-/// Units looked at between two looks at what else there is.
-const UNITS_AT_ONCE: usize = 64;
+use super::units::Units;
 
 /// Copies the pictures of a track that are shown in the order they come in. Pictures that were made from a
 /// B-frame (encoders with B-pyramids have such) show traces of what is missing.
 pub(super) async fn drop_b_frames(media: &StreamMedia, source: &TrackInfo, id: &TrackId) -> End {
     let frames = source.track.frames();
-    let bell = Bell::new();
-    frames.hang(&bell);
     let Some(writer) = media.write_track(id, &source.config, Some(&source.id)) else {
         return End::failed("the stream has too many tracks");
     };
-    let mut cursor = Cursor(frames.newest_key().unwrap_or(frames.head()));
+    let mut source = Units::of(source, frames.newest_key().unwrap_or(frames.head()));
     let mut shown = None;
-    loop {
-        let read = frames.read(&mut cursor, UNITS_AT_ONCE);
-        if read.skipped > 0 {
-            metric::ring_skips().increment(1);
-        }
-        if read.entries.is_empty() {
-            if frames.is_closed() {
-                return End::Changed;
-            }
-            bell.rung().await;
-            continue;
-        }
-        for unit in read.entries {
-            if unit.generation > source.generation {
-                return End::Changed;
-            }
-            if unit.generation < source.generation
-                || has_b_slice(&unit.payload)
-                || shown.is_some_and(|shown| unit.pts < shown)
-            {
+    while let Some(units) = source.next().await {
+        for unit in units {
+            if has_b_slice(&unit.payload) || shown.is_some_and(|shown| unit.pts < shown) {
                 continue;
             }
             shown = Some(unit.pts);
@@ -52,4 +30,5 @@ pub(super) async fn drop_b_frames(media: &StreamMedia, source: &TrackInfo, id: &
             }
         }
     }
+    End::Changed
 }

@@ -41,7 +41,7 @@ pub(super) struct Taker<'a> {
     /// Units since the newest key frame, until they have caught up with the source.
     backlog: VecDeque<Unit>,
     writer: Option<TrackWriter>,
-    /// The newest that was written.
+    /// The newest that came.
     newest: Option<MediaTime>,
     /// How far behind the newest units were, until that is steady.
     lags: VecDeque<Duration>,
@@ -116,7 +116,7 @@ impl<'a> Taker<'a> {
                 VideoBody::SequenceHeader(Codec::H264, record) => {
                     let (config, size) = H264Config::from_avcc(&record).map_err(|why| broken(&why))?;
                     self.length_size = size;
-                    self.configure(CodecConfig::H264(Arc::new(config)));
+                    self.config.get_or_insert(CodecConfig::H264(Arc::new(config)));
                 }
                 VideoBody::Frame { composition_ms, payload, .. } => {
                     let framing = Framing::Length(self.length_size);
@@ -128,7 +128,7 @@ impl<'a> Taker<'a> {
             Some(Kind::Audio) => match AudioTag::parse(&tag.body).map_err(|why| broken(&why))?.body {
                 AudioBody::SequenceHeader(Codec::Aac, asc) => {
                     let config = AacConfig::from_asc(&asc).map_err(|why| broken(&why))?;
-                    self.configure(CodecConfig::Aac(Arc::new(config)));
+                    self.config.get_or_insert(CodecConfig::Aac(Arc::new(config)));
                 }
                 AudioBody::Raw(Codec::Aac, payload) => return Ok(self.unit(millis, true, payload)),
                 _ => {}
@@ -136,10 +136,6 @@ impl<'a> Taker<'a> {
             None => {}
         }
         Ok(None)
-    }
-
-    fn configure(&mut self, config: CodecConfig) {
-        self.config.get_or_insert(config);
     }
 
     fn unit(&mut self, millis: i64, key: bool, payload: Bytes) -> Option<End> {
@@ -165,7 +161,6 @@ impl<'a> Taker<'a> {
             let slow = now.saturating_duration_since(self.began) > limits::CHILD_CATCH_UP_MAX;
             return slow.then(too_slow);
         }
-        self.media.say_unmade(&self.source.id, None);
         self.note_lag(lag, now).or_else(|| self.begin())
     }
 
@@ -175,6 +170,8 @@ impl<'a> Taker<'a> {
             return None;
         }
         let config = self.config.as_ref()?;
+        // Before the track is there: who looks then is not to be refused.
+        self.media.say_unmade(&self.source.id, None);
         let Some(writer) = self.media.write_track(self.id, config, Some(&self.source.id)) else {
             return Some(End::failed("the stream has too many tracks"));
         };
