@@ -34,8 +34,8 @@ pub fn udp_buffers(ports: &[BoundPort]) {
     }
 }
 
-/// One play shard per core unless the configuration says otherwise.
-pub fn shards(configured: u16) -> u16 {
+/// As many as configured; one per core where that is 0.
+pub fn per_core(configured: u16) -> u16 {
     if configured > 0 {
         return configured;
     }

@@ -79,7 +79,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let ready = readiness.component("node");
 
     machine::open_files();
-    let shards = machine::shards(config.webrtc.shards);
+    let shards = machine::per_core(config.webrtc.shards);
     let listeners = Listeners::bind(&config, shards)?;
     machine::udp_buffers(&listeners.media);
     let ports = Ports {
@@ -111,7 +111,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let making = Making::new(
         config.transcode.ffmpeg.clone(),
         config.webrtc.b_frames,
-        machine::shards(config.limits.video_transcoders).into(),
+        machine::per_core(config.limits.video_transcoders).into(),
         Arc::clone(&clock),
     );
     let mut readers: Vec<Arc<dyn ReaderFactory>> =
@@ -211,7 +211,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         http: listeners.http,
         https: listeners.https,
         tls,
-        workers: if config.http.workers == 0 { machine::shards(0).into() } else { config.http.workers },
+        workers: if config.http.workers == 0 { machine::per_core(0).into() } else { config.http.workers },
         connections: Connections::new(
             config.limits.http_connections,
             config.limits.http_connections_per_address,

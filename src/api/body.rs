@@ -1,8 +1,7 @@
-//! What a request brings and what it takes: JSON, queries, media types.
+//! What a request brings and what it takes: JSON, media types.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use base::limits;
 use cluster_model::Unreadable;
@@ -30,20 +29,6 @@ pub(crate) async fn read_json(request: &HttpRequest, mut body: Body) -> Result<O
         Ok(Value::Null) => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(error) => Err(answer::unreadable(&Unreadable::from(error))),
-    }
-}
-
-/// A query. Keys nobody asks for are ignored, and of several values of one key the first counts, as in servlets.
-pub(crate) struct Parameters(Vec<(String, String)>);
-
-impl Parameters {
-    pub(crate) fn read(query: &str) -> Self {
-        Self(Query::from_query(query).map_or_else(|_| Vec::new(), Query::into_inner))
-    }
-
-    /// The value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 }
 

@@ -9,10 +9,11 @@ use cluster_model::{
     Broadcast, BroadcastPatch, CreateError, MetaError, Shown, Unreadable, is_source_url, read_texts,
 };
 use serde_json::Value;
+use sessions::Parameters;
 
 use crate::ApiState;
 use crate::answer::{self, Outcome, ok, refusal, unavailable};
-use crate::body::{Parameters, is_true};
+use crate::body::is_true;
 
 const AUTO_START_NEEDS_SOURCE: &str = "Auto start query needs an IP camera or stream source.";
 const AUTO_START_UNSUPPORTED: &str = "This server does not pull streams, so it cannot start one.";

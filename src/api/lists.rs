@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use base::AppName;
 use cluster_model::{Matching, Order, SortKey, Which};
+use sessions::Parameters;
 
 use crate::ApiState;
 use crate::answer::{SimpleStat, not_found, ok, unavailable};
-use crate::body::Parameters;
 use crate::broadcasts::shown;
 
 /// Sorting takes both `sort_by` and `order_by`; what `sort_by` does not know does not sort, and what is not

@@ -298,8 +298,8 @@ pub struct LimitsConfig {
     /// publishers are refused; at 100 % the largest streams lose the oldest of what is kept.
     #[schemars(range(min = 64, max = 1_048_576))]
     pub media_memory_mb: usize,
-    /// Streams whose pictures are transcoded at once; each takes a fifth to half of a core at 720p30. Players
-    /// of more are refused with the reason. 0: one per processor core.
+    /// Streams whose pictures are transcoded at once; each takes a third of a core for a calm picture at 720p30
+    /// and more for a busy one. Players of more are refused with the reason. 0: one per processor core.
     #[schemars(range(max = 1024))]
     pub video_transcoders: u16,
 }

@@ -12,6 +12,7 @@
 mod body;
 mod connections;
 pub mod http;
+mod parameters;
 mod patience;
 pub mod rtc;
 pub mod rtmp;
@@ -19,4 +20,5 @@ mod watched;
 
 pub use body::{Body, BodyError, hold};
 pub use connections::{Connections, OpenConnection, TooMany};
+pub use parameters::Parameters;
 pub use watched::{Upgraded, Watch};

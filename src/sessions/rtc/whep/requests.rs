@@ -2,12 +2,11 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use base::{Secret, limits};
 
 use super::answers::refused;
-use crate::{Body, BodyError};
+use crate::{Body, BodyError, Parameters};
 
 /// The type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
@@ -24,9 +23,8 @@ pub(super) struct Credentials {
 impl Credentials {
     /// The token is `Authorization: Bearer`, else `?token=`; subscribers are named in the query, as in AMS's WHIP.
     pub(super) fn of(request: &HttpRequest) -> Self {
-        let query = Query::<Vec<(String, String)>>::from_query(request.query_string())
-            .map_or_else(|_| Vec::new(), Query::into_inner);
-        let find = |key: &str| query.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+        let query = Parameters::read(request.query_string());
+        let find = |key| query.get(key).map(str::to_owned);
         let token = bearer(request).map(str::to_owned).or_else(|| find("token"));
         Self {
             token: token.filter(|token| !token.is_empty()).map(Secret::new),
