@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
+# A promise that is broken says so in words; below a backtrace they are hard to find.
+export RUST_BACKTRACE := 0
 
 .PHONY: help run demo test prove verify fix fuzz load setup
 
@@ -24,7 +26,7 @@ demo: ## a node and a moving picture to look at; Ctrl-C ends both
 
 test: ## all tests that fit into 40 minutes, with real clients
 	@scripts/setup
-	$(CARGO) test --workspace --locked -- --nocapture --test-threads=2
+	$(CARGO) test --workspace --locked --no-fail-fast -- --nocapture --test-threads=2
 	$(CARGO) test --workspace --locked --features penstock/faults --test a_death_takes_only_its_own -- --nocapture
 
 prove: ## the long proofs, resumable; results go to docs/proofs

@@ -25,7 +25,8 @@ const CATCHING_UP_MAX: Duration = Duration::from_secs(20);
 /// Less than who joins is promised: the browser keeps the buffers it had and goes on setting them right, by sound up
 /// to 90 ms off and a picture shown together with the next one, without a freeze.
 const PROMISE: ViewerPromise = ViewerPromise {
-    seen_share_min: 0.9,
+    seen_share_min: 0.99,
+    shown_share_min: 0.8,
     freeze_max_ms: 200.0,
     sound_offset_max_ms: Some(90.0),
     glass_to_glass_median_max_ms: Some(150.0),

@@ -25,6 +25,7 @@ const OPUS: &[&str] = &["-c:a", "libopus", "-b:a", "96k", "-application", "lowde
 /// What is published is what is shown; the encoders themselves are slower and later than x264.
 const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.98,
+    shown_share_min: 0.8,
     freeze_max_ms: 300.0,
     sound_offset_max_ms: Some(100.0),
     glass_to_glass_median_max_ms: Some(500.0),

@@ -8,17 +8,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use test_support::{
-    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Pace, Target, Turn, Verdict,
-    ViewerPromise, in_full, note,
+    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Pace, Target, Turn, ViewerPromise,
+    in_full, note,
 };
 
 const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
 /// The start of a measurement that does not count, and the time that may be lost at its end.
 const MARGIN: Duration = Duration::from_millis(2_500);
-/// What viewers of pictures that pass as they are get. That they are decoded in time is counted exactly; a screen that
-/// is out of step with them shows up to one in ten together with the next.
+/// What viewers of pictures that pass as they are get. A screen that is out of step with them shows some together with
+/// the next.
 const PASSED: ViewerPromise = ViewerPromise {
-    seen_share_min: 0.9,
+    seen_share_min: 0.99,
+    shown_share_min: 0.8,
     freeze_max_ms: 200.0,
     sound_offset_max_ms: Some(40.0),
     glass_to_glass_median_max_ms: Some(150.0),
@@ -29,11 +30,8 @@ const MADE_ANEW: ViewerPromise = ViewerPromise { glass_to_glass_median_max_ms: S
 /// As OBS encodes by default: B-frames, High profile, a key frame every 8.3 s.
 const OBS_LIKE: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "2"];
 const THREE_B_FRAMES: &[&str] = &["-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "3"];
-/// Of the pictures due.
-const DECODED_SHARE_MIN: f64 = 0.99;
-/// Where a screen of 60 Hz now and then shows two pictures in the time of one: that all are decoded in time is what
-/// counts.
-const SHOWN_IN_PAIRS: ViewerPromise = ViewerPromise { seen_share_min: 0.5, ..PASSED };
+/// Where a screen of 60 Hz now and then shows two pictures in the time of one.
+const SHOWN_IN_PAIRS: ViewerPromise = ViewerPromise { shown_share_min: 0.5, ..PASSED };
 
 /// How long a row is watched: `full` in the long proof.
 fn watched(full: u64) -> Duration {
@@ -49,26 +47,20 @@ async fn see(
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let options = encoder(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "row")));
-    let sent = Sent::by(&options);
+    let size = (options.width as u32, options.height as u32);
     let marker = Marker::start(options)?;
-    judge(name, &node, of, promise, sent).await?;
+    judge(name, &node, of, promise, size).await?;
     marker.stop()?;
     Ok(())
 }
 
-/// What comes of an encoder: the size of its pictures and how many a second.
-struct Sent {
+async fn judge(
+    name: &str,
+    node: &Node,
+    of: Duration,
+    promise: ViewerPromise,
     size: (u32, u32),
-    fps: f64,
-}
-
-impl Sent {
-    fn by(options: &MarkerOptions) -> Self {
-        Self { size: (options.width as u32, options.height as u32), fps: options.frames_per_second() }
-    }
-}
-
-async fn judge(name: &str, node: &Node, of: Duration, promise: ViewerPromise, sent: Sent) -> Result<()> {
+) -> Result<()> {
     let browser = Browser::start().await?;
     browser.open(&node.http_url("/LiveApp/play.html?id=row")).await?;
     let load = Load::watch();
@@ -76,11 +68,8 @@ async fn judge(name: &str, node: &Node, of: Duration, promise: ViewerPromise, se
     let load = load.report();
     browser.close().await?;
     note(&format!("{name}: {measured:#?}\nmachine: {load}"));
-    ensure!(measured.video_size == sent.size, "{name}: {:?}", measured.video_size);
+    ensure!(measured.video_size == size, "{name}: {:?}", measured.video_size);
     let promise = ViewerPromise { seconds_min: of.as_secs_f64(), ..promise };
-    let decoded = measured.decoded_share(sent.fps);
-    let too_few = (decoded < DECODED_SHARE_MIN, format!("{:.2} % were decoded in time", decoded * 100.0));
-    Verdict::of([too_few], "", &load).into_result().with_context(|| name.to_owned())?;
     measured.judge(promise, &load).into_result().with_context(|| name.to_owned())
 }
 
@@ -143,7 +132,7 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
         pace: Pace::Unpaced,
         ..MarkerOptions::new(Target::File(file.clone()))
     };
-    let sent = Sent::by(&options);
+    let size = (options.width as u32, options.height as u32);
     Marker::start(options)?.finish(Duration::from_secs(300))?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let mut ffmpeg = Command::new("ffmpeg");
@@ -151,7 +140,7 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
     ffmpeg.args(["-c", "copy", "-f", "flv", &node.rtmp_url("LiveApp", "row")]);
     let _encoder = Encoder::run(ffmpeg)?;
     let promise = ViewerPromise { glass_to_glass_median_max_ms: None, ..PASSED };
-    judge("1080p30, copied", &node, of, promise, sent).await
+    judge("1080p30, copied", &node, of, promise, size).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ const END_MAX: Duration = Duration::from_secs(1);
 
 const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.99,
+    shown_share_min: 0.8,
     freeze_max_ms: 200.0,
     sound_offset_max_ms: Some(40.0),
     glass_to_glass_median_max_ms: Some(150.0),

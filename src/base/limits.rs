@@ -231,6 +231,9 @@ pub const STREAMS_PER_APPLICATION_MAX: usize = 10_000;
 pub const SUBSCRIBER_MAILBOX_MESSAGES_MAX: usize = 64;
 /// Subscribers of one stream. More: `viewerLimitReached`.
 pub const SUBSCRIBERS_PER_STREAM_MAX: usize = 100_000;
+/// Between two players of a stream that has ended, until none is left to be told of. Longer: the rest is given up, and
+/// the log says how many.
+pub const SUBSCRIBER_ENDS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 // -- transcoding
 

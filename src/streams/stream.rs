@@ -72,6 +72,8 @@ pub(crate) struct Stream {
     /// The end of the wait for a publisher to come back.
     waiting: Option<SpawnHandle>,
     players: Players,
+    /// It is over, and goes when its last player has.
+    waits_for_players: bool,
     statistics: Measured,
     publisher_ends: Obituaries<PublisherEnd>,
     subscriber_ends: Obituaries<SubscriberEnd>,
@@ -102,6 +104,7 @@ impl Stream {
             coming: false,
             waiting: None,
             players: Players::default(),
+            waits_for_players: false,
             publisher_ends: Obituaries::default(),
             subscriber_ends: Obituaries::default(),
             guard,
@@ -121,7 +124,7 @@ impl Stream {
             for note in notes {
                 match note {
                     Note::Publisher(end) => stream.publisher_gone(&end, ctx),
-                    Note::Subscriber(end) => stream.subscriber_gone(&end),
+                    Note::Subscriber(end) => stream.subscriber_gone(&end, ctx),
                 }
             }
             stream.listen(ctx);
@@ -147,14 +150,18 @@ impl Stream {
         let broadcasts = self.services.broadcasts.clone();
         let (app, id) = (self.app.clone(), self.id.clone());
         let record = async move { broadcasts.ended(&app, &id).await };
-        ctx.spawn(record.into_actor(self).map(|outcome, stream, ctx| {
+        ctx.spawn(record.into_actor(self).map(move |outcome, stream, ctx| {
             match outcome {
                 Ok(()) => stream.guard.edit(|note| note.recorded = true),
                 Err(error) => {
                     tracing::error!(app = %stream.app, stream = %stream.id, %error, "the end of the broadcast was not recorded");
                 }
             }
-            ctx.stop();
+            // A node that stops waits for nobody but its streams.
+            stream.waits_for_players = reason == ExitReason::Draining && !stream.players.0.is_empty();
+            if !stream.waits_for_players {
+                ctx.stop();
+            }
         }));
     }
 
@@ -187,6 +194,10 @@ impl Actor for Stream {
                 Arc::clone(&self.media.0),
             ));
         }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.tell_of_the_rest();
     }
 }
 

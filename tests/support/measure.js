@@ -29,6 +29,8 @@
   const LIVE_SPREAD_MS = 60;
   const STATS_INTERVAL_MS = 500;
   const LIST_MAX = 50;
+  // Pictures that wait while this script is held up.
+  const PICTURES_WAITING_MAX = 15;
 
   const peers = [];
   // When the newest connection stood.
@@ -58,20 +60,8 @@
   const flashCanvas = new OffscreenCanvas(4, 4);
   const flash = flashCanvas.getContext("2d", { willReadFrequently: true });
 
-  const readCode = (video) => {
-    const cell = video.videoWidth / CELLS_ACROSS;
-    code.drawImage(video, cell, cell, COLUMNS * cell, ROWS * cell, 0, 0, codeCanvas.width, codeCanvas.height);
-    const pixels = code.getImageData(0, 0, codeCanvas.width, codeCanvas.height).data;
-    const level = (index) => {
-      const x = (index % COLUMNS) * SAMPLE + 1;
-      const y = Math.floor(index / COLUMNS) * SAMPLE + 1;
-      let sum = 0;
-      for (const [dx, dy] of [[0, 0], [1, 0], [0, 1], [1, 1]]) {
-        // Green stands for brightness: the code has no colour.
-        sum += pixels[4 * ((y + dy) * codeCanvas.width + x + dx) + 1];
-      }
-      return sum / 4;
-    };
+  // The code in a picture, by how bright each of its cells is; null: none that is whole.
+  const decode = (level) => {
     const white = (level(0) + level(2)) / 2;
     const black = (level(1) + level(3)) / 2;
     if (white - black < CONTRAST_MIN) return null;
@@ -84,6 +74,40 @@
       frame: bytes[0] << 16 | bytes[1] << 8 | bytes[2],
       clock: (bytes[3] << 24 | bytes[4] << 16 | bytes[5] << 8 | bytes[6]) >>> 0,
     };
+  };
+
+  // The mean of the four samples from (x, y) on.
+  const four = (samples, x, y, stride, step) =>
+    (samples[y * stride + x * step] + samples[y * stride + (x + 1) * step]
+      + samples[(y + 1) * stride + x * step] + samples[(y + 1) * stride + (x + 1) * step]) / 4;
+
+  const readCode = (video) => {
+    const cell = video.videoWidth / CELLS_ACROSS;
+    code.drawImage(video, cell, cell, COLUMNS * cell, ROWS * cell, 0, 0, codeCanvas.width, codeCanvas.height);
+    // Green stands for brightness: the code has no colour.
+    const greens = code.getImageData(0, 0, codeCanvas.width, codeCanvas.height).data.subarray(1);
+    return decode((index) => {
+      const x = (index % COLUMNS) * SAMPLE + 1;
+      const y = Math.floor(index / COLUMNS) * SAMPLE + 1;
+      return four(greens, x, y, 4 * codeCanvas.width, 4);
+    });
+  };
+
+  // The number of a picture as it leaves the decoder, before a screen that is not in step with it takes part.
+  const readNumber = async (picture) => {
+    if (!["I420", "I420A", "I422", "I444", "NV12"].includes(picture.format)) return null;
+    const { x: left, y: top, width } = picture.visibleRect;
+    const cell = width / CELLS_ACROSS;
+    const even = (value) => 2 * Math.ceil(value / 2);
+    const rect = { x: left, y: top, width: even((COLUMNS + 1) * cell), height: even((ROWS + 1) * cell) };
+    const samples = new Uint8Array(picture.allocationSize({ rect }));
+    const [luma] = await picture.copyTo(samples, { rect });
+    const reading = decode((index) => {
+      const x = Math.floor(((index % COLUMNS) + 1.5) * cell) - 1;
+      const y = Math.floor((Math.floor(index / COLUMNS) + 1.5) * cell) - 1;
+      return four(samples.subarray(luma.offset), x, y, luma.stride, 1);
+    });
+    return reading && reading.frame;
   };
 
   const readFlash = (video) => {
@@ -133,10 +157,14 @@
       this.video = video;
       this.offset = wallOffset();
       this.frames = [];
+      // Numbers of decoded pictures, with the time each was handed over.
+      this.numbers = [];
+      this.followed = new Set();
       this.stats = [];
       this.onsets = new Onsets();
       this.soundShift = Infinity;
       this.soundProblem = null;
+      this.countProblem = null;
       this.listening = false;
       this.stallMax = 0;
       this.running = true;
@@ -156,6 +184,7 @@
     onFrame(now, metadata) {
       if (!this.running) return;
       this.beginToListen();
+      this.beginToCount();
       this.video.requestVideoFrameCallback((next, data) => this.onFrame(next, data));
       const reading = readCode(this.video);
       this.frames.push({
@@ -172,6 +201,30 @@
       if (this.listening) return;
       this.listening = true;
       this.listen().catch((error) => { this.soundProblem = String(error); });
+    }
+
+    // A track may be another one after a new offer.
+    beginToCount() {
+      const track = this.video.srcObject?.getVideoTracks()[0];
+      if (!track || this.followed.has(track)) return;
+      this.followed.add(track);
+      this.countPictures(track).catch((error) => { this.countProblem = String(error); });
+    }
+
+    async countPictures(track) {
+      const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: PICTURES_WAITING_MAX }).readable.getReader();
+      while (this.running) {
+        const { value: picture, done } = await reader.read();
+        if (done) return;
+        const at = performance.now();
+        try {
+          const number = await readNumber(picture);
+          if (number !== null) this.numbers.push({ at, number });
+        } finally {
+          picture.close();
+        }
+      }
+      await reader.cancel();
     }
 
     // Listens where the sound leaves the receiver for the loudspeaker: each piece is stamped when it is
@@ -308,17 +361,6 @@
       return count > 0 ? round((1000 * (last.jitterBufferDelay - first.jitterBufferDelay)) / count) : null;
     }
 
-    // What the decoder made in the time that promises are counted for, shown or not.
-    decoded(start) {
-      const samples = this.stats.filter(({ at, video }) => at >= start && video).map(({ video }) => video);
-      if (samples.length < 2) return { frames: 0, seconds: 0 };
-      const [first, last] = [samples[0], samples[samples.length - 1]];
-      return {
-        frames: last.framesDecoded - first.framesDecoded,
-        seconds: (last.timestamp - first.timestamp) / 1000,
-      };
-    }
-
     counters(kind) {
       const samples = this.stats.map((sample) => sample[kind]).filter(Boolean);
       const last = samples[samples.length - 1];
@@ -361,22 +403,26 @@
       const start = frames.length > 0 ? frames[0].presented + SETTLING_MS : 0;
       const settled = frames.filter(({ presented }) => presented >= start);
       const read = settled.filter(({ frame }) => frame !== null);
-      const seen = new Set(read.map(({ frame }) => frame));
-      const first = read.length > 0 ? Math.min(...seen) : null;
-      const last = read.length > 0 ? Math.max(...seen) : null;
+      const shown = new Set(read.map(({ frame }) => frame));
+      // A screen shows two pictures as one where both fall into its moment: both have been seen.
+      const seen = new Set(shown);
+      for (const { at, number } of this.numbers) if (at >= start) seen.add(number);
+      const first = read.length > 0 ? Math.min(...shown) : null;
+      const last = read.length > 0 ? Math.max(...shown) : null;
+      for (const number of seen) if (first === null || number < first || number > last) seen.delete(number);
       const missing = [];
       for (let frame = first; first !== null && frame <= last; frame += 1) if (!seen.has(frame)) missing.push(frame);
       const ages = read.map((frame) => this.age(frame));
       const live = frames.find((frame) => frame.frame !== null && this.age(frame) < LIVE_MS);
       return {
         frames_seen: seen.size,
+        frames_shown: shown.size,
         first_frame: first,
         last_frame: last,
         missing: missing.slice(0, LIST_MAX),
         unreadable: settled.length - read.length,
         presented: settled.length > 0 ? settled[settled.length - 1].count - settled[0].count + 1 : 0,
         seconds: settled.length > 0 ? round((settled[settled.length - 1].presented - settled[0].presented) / 1000) : 0,
-        decoded: this.decoded(start),
         live_after_ms: live ? round(live.presented - frames[0].presented) : null,
         gaps: this.gaps(start),
         returns: this.returns(),
@@ -385,6 +431,7 @@
         sound_minus_picture: this.offsets(start),
         playout_difference: this.playoutDifference(start),
         sound_problem: this.soundProblem,
+        count_problem: this.countProblem,
         script_stall_max_ms: round(this.stallMax),
         video_size: [this.video.videoWidth, this.video.videoHeight],
         jitter_buffer_ms: { video: this.jitterBuffer("video"), audio: this.jitterBuffer("audio") },

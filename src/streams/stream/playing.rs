@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
-use base::{ExitReason, limits};
+use base::{AppName, ExitReason, StreamId, limits};
 use observe::metric;
 use security::Permit;
 
@@ -50,11 +50,38 @@ impl Handler<BeginPlay> for Stream {
 }
 
 impl Stream {
-    pub(super) fn subscriber_gone(&mut self, end: &SubscriberEnd) {
+    pub(super) fn subscriber_gone(&mut self, end: &SubscriberEnd, ctx: &mut Context<Self>) {
         self.players.0.remove(&end.session);
         self.statistics.set_players(self.players.0.len());
-        let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
-        metric::player_ended(reason.label()).increment(1);
-        tracing::info!(app = %self.app, stream = %self.id, session = %end.session, %reason, "player ended");
+        tell(&self.app, &self.id, end);
+        if self.waits_for_players && self.players.0.is_empty() {
+            ctx.stop();
+        }
     }
+
+    /// Whoever has not gone yet when the stream does is told of all the same.
+    pub(super) fn tell_of_the_rest(&self) {
+        let (app, id, ends) = (self.app.clone(), self.id.clone(), self.subscriber_ends.clone());
+        let mut left = self.players.0.len();
+        if left == 0 {
+            return;
+        }
+        actix_rt::spawn(async move {
+            while left > 0 {
+                let Ok(gone) = tokio::time::timeout(limits::SUBSCRIBER_ENDS_WAIT_MAX, ends.next()).await
+                else {
+                    tracing::warn!(%app, stream = %id, left, "players of a stream that ended did not end in time");
+                    return;
+                };
+                left = left.saturating_sub(gone.len());
+                gone.iter().for_each(|end| tell(&app, &id, end));
+            }
+        });
+    }
+}
+
+fn tell(app: &AppName, id: &StreamId, end: &SubscriberEnd) {
+    let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
+    metric::player_ended(reason.label()).increment(1);
+    tracing::info!(%app, stream = %id, session = %end.session, %reason, "player ended");
 }

@@ -47,7 +47,7 @@ pub use marker::{
     Picture, Reading, Sound, Target, X264,
 };
 pub use measurement::{
-    Decoded, Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
+    Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
 };
 pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
 pub use node::{Endpoints, Node, NodeError, NodeOptions};

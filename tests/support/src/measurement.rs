@@ -9,8 +9,11 @@ use crate::load::LoadReport;
 /// in the middle of a group of pictures sees the past in fast motion.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Measurement {
-    /// Different frame numbers that were shown.
+    /// Different frame numbers from the first to the last one shown that were decoded in time, shown or not: a
+    /// screen shows two pictures as one where both fall into its moment.
     pub frames_seen: u32,
+    /// Different frame numbers that were shown.
+    pub frames_shown: u32,
     /// The lowest of them; `None` when no frame could be read.
     pub first_frame: Option<u32>,
     /// The highest of them.
@@ -23,8 +26,6 @@ pub struct Measurement {
     pub presented: u32,
     /// From the first to the last frame counted, in seconds.
     pub seconds: f64,
-    /// What the decoder made meanwhile.
-    pub decoded: Decoded,
     /// From the first picture to the first one younger than 250 ms; `None` when there was none.
     pub live_after_ms: Option<f64>,
     /// Times longer than 200 ms without a new frame; the last one may still go on.
@@ -41,6 +42,8 @@ pub struct Measurement {
     pub playout_difference: PlayoutDifference,
     /// Why sound could not be listened to.
     pub sound_problem: Option<String>,
+    /// Why decoded pictures could not be counted; those shown are, then.
+    pub count_problem: Option<String>,
     /// The most the page's main thread was held up: frames may have been shown without being looked at.
     pub script_stall_max_ms: f64,
     /// Width and height of the picture in pixels.
@@ -51,15 +54,6 @@ pub struct Measurement {
     pub video_stats: Value,
     /// WebRTC's counters of the audio receiver; null without one.
     pub audio_stats: Value,
-}
-
-/// Pictures that were decoded, whether a screen that is not in step with them showed each or not.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Decoded {
-    /// How many.
-    pub frames: u32,
-    /// In so many seconds; 0: there was no receiver to ask.
-    pub seconds: f64,
 }
 
 /// How a viewer's connection became a live picture. Times are counted from the moment the page is told that
@@ -145,8 +139,10 @@ pub struct PlayoutDifference {
 /// What a viewer on an unloaded machine is promised.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewerPromise {
-    /// Share of the published frames that are seen, from the first to the last seen.
+    /// Share of the published frames that are seen, from the first to the last shown.
     pub seen_share_min: f64,
+    /// Share of them that the screen shows by themselves.
+    pub shown_share_min: f64,
     /// The longest freeze in ms from second 2 on.
     pub freeze_max_ms: f64,
     /// The most a flash and its beep are apart in ms; `None`: there is no sound.
@@ -174,22 +170,23 @@ pub enum Verdict {
 }
 
 impl Measurement {
-    /// Share of the published frame numbers that were seen, between the first and the last one seen.
+    /// Share of the published frame numbers that were seen, between the first and the last one shown.
     ///
     /// The marker publishes every number, so that the range is what was published.
     pub fn seen_share(&self) -> f64 {
-        match (self.first_frame, self.last_frame) {
-            (Some(first), Some(last)) if last >= first => {
-                f64::from(self.frames_seen) / f64::from(last - first + 1)
-            }
-            _ => 0.0,
-        }
+        self.share(self.frames_seen)
     }
 
-    /// Share of the pictures due at so many a second that were decoded.
-    pub fn decoded_share(&self, fps: f64) -> f64 {
-        let due = self.decoded.seconds * fps;
-        if due > 0.0 { f64::from(self.decoded.frames) / due } else { 0.0 }
+    /// Share of the published frame numbers that the screen showed.
+    pub fn shown_share(&self) -> f64 {
+        self.share(self.frames_shown)
+    }
+
+    fn share(&self, frames: u32) -> f64 {
+        match (self.first_frame, self.last_frame) {
+            (Some(first), Some(last)) if last >= first => f64::from(frames) / f64::from(last - first + 1),
+            _ => 0.0,
+        }
     }
 
     /// A counter of the video receiver; 0 when it does not exist.
@@ -209,16 +206,23 @@ impl Measurement {
                 broken.push(what);
             }
         };
-        let seen = self.seen_share();
-        hold(
-            seen >= promise.seen_share_min,
-            format!(
-                "{:.2} % of the published frames were seen, promised are {:.0} % (missing {:?} …)",
-                seen * 100.0,
-                promise.seen_share_min * 100.0,
-                self.missing
-            ),
-        );
+        for (share, share_min, what) in [
+            (self.seen_share(), promise.seen_share_min, "seen"),
+            (self.shown_share(), promise.shown_share_min, "shown by themselves"),
+        ] {
+            hold(
+                share >= share_min,
+                format!(
+                    "{:.2} % of the published frames were {what}, promised are {:.0} % (missing {:?} …)",
+                    share * 100.0,
+                    share_min * 100.0,
+                    self.missing
+                ),
+            );
+        }
+        if let Some(problem) = &self.count_problem {
+            hold(false, format!("the decoded pictures could not be counted: {problem}"));
+        }
         hold(
             self.seconds >= promise.seconds_min,
             format!("watched for {} s only of {}", self.seconds, promise.seconds_min),
@@ -236,8 +240,8 @@ impl Measurement {
         if let Some(problem) = &self.sound_problem {
             hold(false, format!("the sound could not be listened to: {problem}"));
         }
-        // A flash can be timed where its first picture is seen, and the one before it.
-        let timed = 0.8 * promise.seen_share_min.powi(2);
+        // A flash can be timed where its first picture is shown, and the one before it.
+        let timed = 0.8 * promise.shown_share_min.powi(2);
         let pairs_min = (promise.seconds_min - 2.0) / crate::FLASH_PERIOD.as_secs_f64() * timed;
         let sound = &self.sound_minus_picture;
         hold(
@@ -296,6 +300,7 @@ mod tests {
 
     const PROMISE: ViewerPromise = ViewerPromise {
         seen_share_min: 0.99,
+        shown_share_min: 0.9,
         freeze_max_ms: 200.0,
         sound_offset_max_ms: Some(40.0),
         glass_to_glass_median_max_ms: Some(150.0),
@@ -304,14 +309,14 @@ mod tests {
 
     fn good() -> Measurement {
         serde_json::from_value(json!({
-            "frames_seen": 1800, "first_frame": 100, "last_frame": 1899, "missing": [], "unreadable": 0,
+            "frames_seen": 1800, "frames_shown": 1700, "first_frame": 100, "last_frame": 1899, "missing": [], "unreadable": 0,
             "presented": 1800, "seconds": 60.1,
-            "decoded": { "frames": 1782, "seconds": 60.0 }, "live_after_ms": 300.0, "gaps": [], "returns": [],
+            "live_after_ms": 300.0, "gaps": [], "returns": [],
             "joining": { "live_frame": 99.5, "first_frame": 60, "first_picture_ms": 90.0, "live_ms": 400.0, "gaps": [] },
             "glass_to_glass_ms": { "median": 80.0, "p95": 100.0, "worst": 140.0 },
             "sound_minus_picture": { "pairs": 28, "beeps": 30, "loudspeaker_delay_ms": 30.0, "median_ms": 12.0, "worst_ms": -31.0, "list_ms": [12.0] },
             "playout_difference": { "samples": 100, "median_ms": 10.0 },
-            "sound_problem": null, "script_stall_max_ms": 4.0, "video_size": [1280, 720],
+            "sound_problem": null, "count_problem": null, "script_stall_max_ms": 4.0, "video_size": [1280, 720],
             "jitter_buffer_ms": {}, "video_stats": { "framesDropped": 3 }, "audio_stats": null
         }))
         .unwrap()
@@ -330,6 +335,8 @@ mod tests {
     fn every_promise_can_be_broken() {
         assert!(matches!(good().judge(PROMISE, &LoadReport::default()), Verdict::Held));
         assert!(broken(|m| m.frames_seen = 1781)[0].contains("98.94 %"));
+        assert!(broken(|m| m.frames_shown = 1600)[0].contains("88.89 % of the published frames were shown"));
+        assert!(broken(|m| m.count_problem = Some("no track".to_owned()))[0].contains("counted: no track"));
         assert!(broken(|m| m.first_frame = None)[0].contains("0.00 %"));
         assert!(broken(|m| m.seconds = 30.0)[0].contains("30 s"));
         assert!(
@@ -343,14 +350,6 @@ mod tests {
         assert!(broken(|m| m.sound_minus_picture.median_ms = Some(-41.0))[0].contains("-41"));
         assert!(broken(|m| m.sound_minus_picture.pairs = 5)[0].contains("5 flashes"));
         assert!(broken(|m| m.sound_problem = Some("no track".to_owned()))[0].contains("no track"));
-    }
-
-    #[test]
-    fn what_was_decoded_is_held_against_what_was_due() {
-        assert_eq!(good().decoded_share(30.0), 0.99);
-        let mut unasked = good();
-        unasked.decoded = Decoded { frames: 0, seconds: 0.0 };
-        assert_eq!(unasked.decoded_share(30.0), 0.0);
     }
 
     #[test]

@@ -1,27 +1,26 @@
 //! A real penstock process on free ports, with its own data folder and its own applications.
 
 mod error;
+mod log;
 mod options;
 mod waiting;
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::http::{self, HttpError, Response};
 use crate::process;
+
+use log::Log;
 
 pub use error::NodeError;
 pub use options::NodeOptions;
@@ -32,8 +31,6 @@ const START_MAX: Duration = Duration::from_secs(20);
 const STOP_MAX: Duration = Duration::from_secs(20);
 /// The nap between two looks at something that has no event.
 const NAP: Duration = Duration::from_millis(10);
-/// Log lines that are kept.
-const LINES_MAX: usize = 20_000;
 
 /// Where a node listens, as it says in `endpoints.json`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -93,7 +90,9 @@ impl Node {
     /// # Errors
     /// The process could not be waited for.
     pub async fn kill9(&mut self) -> Result<(), NodeError> {
-        self.running.child.kill().await.map_err(NodeError::Io)
+        self.running.child.kill().await?;
+        self.log.read_to_the_end().await;
+        Ok(())
     }
 
     /// Asks the process to end (SIGTERM).
@@ -110,7 +109,10 @@ impl Node {
     pub async fn terminate(&mut self) -> Result<ExitStatus, NodeError> {
         self.ask_to_end();
         match timeout(STOP_MAX, self.running.child.wait()).await {
-            Ok(status) => Ok(status?),
+            Ok(status) => {
+                self.log.read_to_the_end().await;
+                Ok(status?)
+            }
             Err(_) => {
                 self.kill9().await?;
                 Err(NodeError::NotEnded)
@@ -199,17 +201,7 @@ impl Node {
 
     /// Waits for a log line, those written already included; `None` when it did not come in time.
     pub async fn wait_for_log(&self, patience: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
-        let mut news = self.log.news.subscribe();
-        let search = async {
-            loop {
-                news.borrow_and_update();
-                if let Some(line) = self.log.lines().into_iter().find(|line| wanted(line)) {
-                    return Some(line);
-                }
-                news.changed().await.ok()?;
-            }
-        };
-        timeout(patience, search).await.ok().flatten()
+        self.log.wait_for(patience, wanted).await
     }
 }
 
@@ -251,8 +243,7 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
     let deadline = SystemClock.now() + START_MAX;
     while SystemClock.now() < deadline {
         if let Some(status) = child.try_wait()? {
-            // What it said last may still be in the pipe.
-            sleep(NAP * 5).await;
+            log.read_to_the_end().await;
             return Err(NodeError::Died { status, last_lines: log.last() });
         }
         if let Some(endpoints) = read_endpoints(&endpoints_file)
@@ -273,47 +264,6 @@ fn data_of(options: &NodeOptions, folder: &Path) -> PathBuf {
 
 fn read_endpoints(path: &Path) -> Option<Endpoints> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-/// Lines of the node's log, oldest first.
-#[derive(Clone)]
-struct Log {
-    lines: Arc<Mutex<VecDeque<String>>>,
-    news: Arc<watch::Sender<()>>,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { lines: Arc::default(), news: Arc::new(watch::channel(()).0) }
-    }
-}
-
-impl Log {
-    fn follow(&self, output: impl AsyncRead + Unpin + Send + 'static) {
-        let log = self.clone();
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(output).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                {
-                    let mut kept = log.lines.lock().unwrap_or_else(PoisonError::into_inner);
-                    if kept.len() == LINES_MAX {
-                        kept.pop_front();
-                    }
-                    kept.push_back(line);
-                }
-                log.news.send_replace(());
-            }
-        });
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    fn last(&self) -> Vec<String> {
-        let lines = self.lines();
-        lines[lines.len().saturating_sub(20)..].to_vec()
-    }
 }
 
 fn properties_of(folder: &Path, application: &str) -> PathBuf {

@@ -102,12 +102,6 @@ impl MarkerOptions {
         (time.as_secs_f64() * f64::from(self.fps)).round() as u32 % self.gop
     }
 
-    /// Frames a second, to the fraction.
-    pub fn frames_per_second(&self) -> f64 {
-        let (frames, seconds) = self.frame_rate();
-        f64::from(frames) / f64::from(seconds)
-    }
-
     /// Frames in so many seconds.
     pub(super) const fn frame_rate(&self) -> (u32, u32) {
         if self.ntsc { (self.fps * 1_000, 1_001) } else { (self.fps, 1) }
