@@ -6,11 +6,13 @@
 mod media_readers;
 mod newer_codecs;
 mod rtmp_readers;
+mod rtp_source;
 
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
 pub use newer_codecs::{av1, hevc, opus, vp9};
 pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, sdp_offer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
+pub use rtp_source::rtp_source;
 pub use sessions::rtc::message::fuzz as signalling;
 
 /// A fuzz target.
@@ -31,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtcp", rtcp),
     ("rtmp_chunks", rtmp_chunks),
     ("rtmp_session", rtmp_session),
+    ("rtp_source", rtp_source),
     ("sdp_answer", sdp_answer),
     ("sdp_offer", sdp_offer),
     ("signalling", signalling),

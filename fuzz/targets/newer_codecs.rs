@@ -61,7 +61,7 @@ fn packets(config: &CodecConfig, payload: &Bytes, key: bool) {
     let at = MediaTime::ZERO;
     let arrived: Instant = SystemClock.now();
     let unit = Unit { dts: at, pts: at, arrived, key, generation: 1, payload: payload.clone() };
-    if let Some(run) = Packetizer::new(config).packetize(&unit) {
+    if let Some(run) = Packetizer::new(config).packetize(&unit, 0) {
         assert!(run.packets.iter().all(|packet| (1..=PAYLOAD_BYTES_MAX).contains(&packet.payload.len())));
         assert_eq!(run.packets.iter().filter(|packet| packet.marker).count(), 1);
     }

@@ -45,6 +45,27 @@ pub const PARAMETER_SETS_BYTES_MAX: usize = 16_384;
 /// Width or height of a picture, in pixels (H.264 level 6.2 ends at 16,880). Larger: malformed.
 pub const PICTURE_SIDE_PIXELS_MAX: u32 = 16_384;
 
+// -- rtp sources
+
+/// One RTP payload of a publisher: with header, extensions and tag it fits a datagram of 1,500 bytes to a
+/// player. Larger: dropped, and lost with that.
+pub const RTP_PAYLOAD_BYTES_MAX: usize = 1_400;
+/// How long a packet of pictures that is missing is waited for: the publisher is asked for it meanwhile. Longer:
+/// its frame and what follows are dropped until the next key frame.
+pub const RTP_PICTURE_HOLE_WAIT_MAX: Duration = Duration::from_millis(200);
+/// How long a packet of sound that is missing is waited for: what is out of order on its way comes within that,
+/// and players conceal a packet sooner than they wait for it. Longer: the hole is passed on.
+pub const RTP_SOUND_HOLE_WAIT_MAX: Duration = Duration::from_millis(60);
+/// Packets of one kind that wait behind a hole (200 ms of 90 Mbit/s). More: the hole is given up.
+pub const RTP_REORDER_PACKETS_MAX: usize = 2_048;
+/// Payload bytes of one kind that wait behind a hole. More: the hole is given up.
+pub const RTP_REORDER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Packets of one frame, whose bytes are bounded by [`UNIT_BYTES_MAX`]. More: the frame is dropped as broken.
+pub const RTP_FRAME_PACKETS_MAX: usize = 8_192;
+/// Packet numbers that a hole leaves free (10 s of sound). A larger one is closed: receivers count its packets as
+/// lost, and beyond half the circle of their 16 bits would lose count.
+pub const RTP_HOLE_PACKETS_MAX: u64 = 512;
+
 // -- rtmp
 
 /// One message of a publisher that passed the gate (AMS: 4 MiB; key frames of 4K are larger). Larger: ended.

@@ -102,6 +102,8 @@ impl AppSettings {
         fn webrtc_enabled("webRTCEnabled") -> bool = flag;
         /// H.264 may be offered to WebRTC players.
         fn h264_enabled("h264Enabled") -> bool = flag;
+        /// VP8 may be offered to WebRTC players.
+        fn vp8_enabled("vp8Enabled") -> bool = flag;
         /// The STUN server that pages are told, as a URI; empty: none.
         fn stun_server_uri("stunServerURI") -> &str = text;
         /// The TURN user that pages are told; empty: none.

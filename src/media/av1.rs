@@ -121,7 +121,7 @@ impl<'a> Iterator for Obus<'a> {
 }
 
 /// A number of up to eight groups of seven bits (4.10.5), the bytes it takes, and what stands behind.
-fn leb128(data: &[u8]) -> Result<(usize, usize, &[u8]), ParameterError> {
+pub(crate) fn leb128(data: &[u8]) -> Result<(usize, usize, &[u8]), ParameterError> {
     let mut value = 0_u64;
     for (index, byte) in data.iter().take(8).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -199,7 +199,7 @@ pub fn av1_unit(data: &Bytes) -> Result<TemporalUnit, ParameterError> {
 }
 
 /// The front of `uncompressed_header` (5.9.2) of a sequence that is no still picture.
-fn is_shown_key_frame(header: &[u8]) -> Result<bool, ParameterError> {
+pub(crate) fn is_shown_key_frame(header: &[u8]) -> Result<bool, ParameterError> {
     const KEY_FRAME: u32 = 0;
     let mut bits = Bits::new(header);
     let shows_an_earlier_one = bits.flag()?;

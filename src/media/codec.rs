@@ -7,6 +7,7 @@ use crate::av1::Av1Config;
 use crate::h264::H264Config;
 use crate::hevc::HevcConfig;
 use crate::opus::OpusConfig;
+use crate::vp8::Vp8Config;
 use crate::vp9::Vp9Config;
 
 /// Audio or video.
@@ -37,6 +38,8 @@ pub enum Codec {
     Hevc,
     /// AOMedia AV1.
     Av1,
+    /// RFC 6386 VP8.
+    Vp8,
     /// VP9.
     Vp9,
     /// ISO/IEC 14496-3 AAC.
@@ -49,7 +52,7 @@ impl Codec {
     /// Whether it codes sound or pictures.
     pub const fn kind(self) -> Kind {
         match self {
-            Self::H264 | Self::Hevc | Self::Av1 | Self::Vp9 => Kind::Video,
+            Self::H264 | Self::Hevc | Self::Av1 | Self::Vp8 | Self::Vp9 => Kind::Video,
             Self::Aac | Self::Opus => Kind::Audio,
         }
     }
@@ -60,6 +63,7 @@ impl Codec {
             Self::H264 => "h264",
             Self::Hevc => "h265",
             Self::Av1 => "av1",
+            Self::Vp8 => "vp8",
             Self::Vp9 => "vp9",
             Self::Aac => "aac",
             Self::Opus => "opus",
@@ -77,6 +81,8 @@ pub enum CodecConfig {
     /// The sequence header and what it says.
     Av1(Arc<Av1Config>),
     /// What the key frames say.
+    Vp8(Vp8Config),
+    /// What the key frames say.
     Vp9(Vp9Config),
     /// AudioSpecificConfig and what it says.
     Aac(Arc<AacConfig>),
@@ -91,6 +97,7 @@ impl CodecConfig {
             Self::H264(_) => Codec::H264,
             Self::Hevc(_) => Codec::Hevc,
             Self::Av1(_) => Codec::Av1,
+            Self::Vp8(_) => Codec::Vp8,
             Self::Vp9(_) => Codec::Vp9,
             Self::Aac(_) => Codec::Aac,
             Self::Opus(_) => Codec::Opus,
@@ -102,6 +109,7 @@ impl CodecConfig {
             Self::H264(config) => Some((config.width, config.height)),
             Self::Hevc(config) => Some((config.width, config.height)),
             Self::Av1(config) => Some((config.width, config.height)),
+            Self::Vp8(config) => Some((config.width, config.height)),
             Self::Vp9(config) => Some((config.width, config.height)),
             Self::Aac(_) | Self::Opus(_) => None,
         }

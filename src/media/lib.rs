@@ -1,7 +1,7 @@
 //! What flows through a node: units, tracks and their rings, the catalogue of a stream, its
 //! timeline, and the converters between a track's two views (frames and RTP packets).
 //!
-//! A protocol's session writes [`Unit`]s through a [`TrackWriter`]; readers follow with a
+//! A protocol's session writes [`Unit`]s or [`PacketRun`]s through a [`TrackWriter`]; readers follow with a
 //! [`Cursor`]. Nothing here does I/O, and nothing here knows a protocol's session.
 //!
 //! Invariants:
@@ -27,10 +27,12 @@ mod packet;
 mod packetize;
 mod parameters;
 mod ring;
+mod rtp_source;
 mod stream;
 mod timeline;
 mod track;
 mod unit;
+mod vp8;
 mod vp9;
 mod way;
 
@@ -43,13 +45,15 @@ pub use clock::{Arrival, ClockPoint, StreamPosition};
 pub use codec::{Codec, CodecConfig, Kind};
 pub use hevc::{HevcConfig, hevc_unit};
 pub use opus::{OPUS_SAMPLE_RATE, OpusConfig, opus_samples};
-pub use packet::{Packet, PacketRun};
+pub use packet::{Packet, PacketRun, Payloads};
 pub use packetize::{PAYLOAD_BYTES_MAX, Packetizer};
 pub use parameters::ParameterError;
 pub use ring::{Cursor, Read, Ring, Timed};
+pub use rtp_source::{RtpEvent, RtpFormat, RtpIngest, RtpPacket};
 pub use stream::{Demand, DemandGuard, StreamMedia};
 pub use timeline::{Placed, Timeline, TimelineEvent};
 pub use track::{PacketReader, Track, TrackWriter, WriteError};
 pub use unit::Unit;
+pub use vp8::{Vp8Config, vp8_key_frame};
 pub use vp9::{Vp9Config, vp9_key_frame};
 pub use way::{Conversion, Way, codec_table_markdown, webrtc_way};

@@ -1,8 +1,8 @@
 //! From frames to RTP payloads: H.264 by RFC 6184 (packetization mode 1), AV1 by AOMedia's RTP payload
-//! format, VP9 by RFC 9628, Opus by RFC 7587.
+//! format, VP9 by RFC 9628, Opus by RFC 7587. VP8 comes in packets only (RFC 7741) and goes on as it came.
 
-mod av1;
-mod h264;
+pub(crate) mod av1;
+pub(crate) mod h264;
 mod vp9;
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use crate::av1::Av1Config;
 use crate::codec::CodecConfig;
 use crate::h264::H264Config;
-use crate::packet::{Packet, PacketRun};
+use crate::packet::{Packet, PacketRun, Payloads};
 use crate::unit::Unit;
 use crate::vp9::Vp9Config;
 
@@ -28,12 +28,9 @@ const RTP_EXTENSIONS_BYTES: usize = 16;
 pub const PAYLOAD_BYTES_MAX: usize =
     limits::RTP_PACKET_BYTES_MAX - RTP_HEADER_BYTES - SRTP_TAG_BYTES - RTP_EXTENSIONS_BYTES;
 
-/// Makes the packet view of a track. Packets are numbered from 0 without a hole.
+/// Makes packets of a track's frames.
 #[derive(Clone, Debug)]
-pub struct Packetizer {
-    codec: RtpCodec,
-    next_packet: u64,
-}
+pub struct Packetizer(RtpCodec);
 
 #[derive(Clone, Debug)]
 enum RtpCodec {
@@ -41,7 +38,7 @@ enum RtpCodec {
     Av1(Arc<Av1Config>),
     Vp9(Vp9Config),
     Opus,
-    /// AAC and HEVC: browsers take none, so they have no packet view.
+    /// AAC and HEVC, which browsers do not take, and VP8, of which no source sends frames.
     None,
 }
 
@@ -52,29 +49,28 @@ impl RtpCodec {
             CodecConfig::Av1(config) => Self::Av1(Arc::clone(config)),
             CodecConfig::Vp9(config) => Self::Vp9(*config),
             CodecConfig::Opus(_) => Self::Opus,
-            CodecConfig::Aac(_) | CodecConfig::Hevc(_) => Self::None,
+            CodecConfig::Aac(_) | CodecConfig::Hevc(_) | CodecConfig::Vp8(_) => Self::None,
         }
     }
 }
 
 impl Packetizer {
-    /// A packetizer for the track's first configuration.
+    /// A packetizer for frames of this configuration.
     pub fn new(config: &CodecConfig) -> Self {
-        Self { codec: RtpCodec::new(config), next_packet: 0 }
+        Self(RtpCodec::new(config))
     }
 
-    /// Takes a new configuration; the numbering goes on.
-    pub fn reconfigure(&mut self, config: &CodecConfig) {
-        self.codec = RtpCodec::new(config);
-    }
-
-    /// The packets of one unit. `None` when it has none: a codec without an RTP view, an empty or
-    /// malformed unit, or an Opus packet that fits no datagram (RFC 7587 knows no fragments).
+    /// The packets of one unit, of which the first has that number. `None` when it has none: a codec without
+    /// an RTP view, an empty or malformed unit, or an Opus packet that fits no datagram (RFC 7587 knows no
+    /// fragments).
     ///
     /// The payloads share one buffer, so a unit is copied once whatever the number of viewers.
-    pub fn packetize(&mut self, unit: &Unit) -> Option<PacketRun> {
-        let shares_unit = matches!(self.codec, RtpCodec::Opus);
-        let packets = match &self.codec {
+    pub fn packetize(&self, unit: &Unit, first_packet: u64) -> Option<PacketRun> {
+        let payloads = match &self.0 {
+            RtpCodec::Opus => Payloads::OfUnit,
+            _ => Payloads::OneBuffer,
+        };
+        let packets = match &self.0 {
             RtpCodec::H264(config) => h264::packets(config, unit)?,
             RtpCodec::Av1(config) => av1::packets(config, unit)?,
             RtpCodec::Vp9(config) => vp9::packets(config, unit)?,
@@ -83,8 +79,6 @@ impl Packetizer {
             }
             RtpCodec::Opus | RtpCodec::None => return None,
         };
-        let first_packet = self.next_packet;
-        self.next_packet += packets.len() as u64;
         Some(PacketRun {
             first_packet,
             packets,
@@ -94,7 +88,7 @@ impl Packetizer {
             key: unit.key,
             starts_frame: true,
             ends_frame: true,
-            shares_unit,
+            payloads,
         })
     }
 }

@@ -134,6 +134,11 @@ impl<T: Timed> Ring<T> {
         self.state.read().keys.back().copied()
     }
 
+    /// `dts` of the newest entry held.
+    pub fn newest(&self) -> Option<MediaTime> {
+        self.state.read().entries.back().map(|entry| entry.dts())
+    }
+
     /// Index of the oldest entry held whose `dts` is at or after `dts`; the head if there is none.
     pub fn at_or_after(&self, dts: MediaTime) -> u64 {
         let state = self.state.read();

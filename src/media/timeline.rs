@@ -1,11 +1,14 @@
 //! From a source's clock to the stream's.
 
+mod rtp;
+
 use std::time::Duration;
 
 use base::{MediaTime, WallTime};
 
 use crate::clock::{Arrival, StreamPosition};
 use crate::codec::Kind;
+pub(crate) use rtp::RtpTimeline;
 
 /// A forward jump of the source's clock beyond this is no pause but a new clock.
 const JUMP_MAX_MS: i64 = 2_000;
@@ -29,11 +32,12 @@ const FRAME_DEFAULT: Duration = Duration::from_millis(33);
 /// Something about a source's clock that is worth a log line and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimelineEvent {
-    /// The source's clock stepped back or jumped; the stream's clock went on as time passed.
+    /// The source's clock stepped back, jumped or stood; the stream's clock went on as time passed.
     Rebased {
         /// The track that showed it.
         kind: Kind,
-        /// Where its stamp lies relative to what the source had reached, in milliseconds.
+        /// Where its stamp lies relative to what the source had reached, in milliseconds. Of RTP, whose
+        /// pauses are no jumps: to where the source should have been when it came.
         jump_ms: i64,
     },
     /// Counted samples and stamps were too far apart; audio follows the stamps again.
@@ -148,6 +152,8 @@ struct Output {
 }
 
 impl Output {
+    const EMPTY: Self = Self { newest: None, frame: None };
+
     /// Takes the next `dts`, moved forward where it would not be greater than the one before.
     fn advance(&mut self, ideal: MediaTime, start: MediaTime) -> MediaTime {
         let earliest = self.newest.map_or(start, |newest| newest.plus(STEP));

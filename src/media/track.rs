@@ -1,19 +1,23 @@
-//! A track: a native ring of frames, its one writer, and the packet mirror.
+//! A track: its one writer, the ring of what its source sends, and the ring that is made from it.
+
+mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
-use base::limits;
+use base::{MediaTime, limits};
 use parking_lot::Mutex;
 
-use crate::bell::Bell;
-use crate::budget::MediaBudget;
+pub use view::PacketReader;
+
+use crate::budget::{Holder, MediaBudget};
 use crate::clock::StreamClock;
 use crate::codec::{CodecConfig, Kind};
 use crate::packet::PacketRun;
-use crate::packetize::Packetizer;
-use crate::ring::Ring;
+use crate::ring::{Ring, Timed};
 use crate::unit::Unit;
+use view::PacketView;
 
 /// Why a unit was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,18 +25,9 @@ pub enum WriteError {
     /// Another writer took the track over, or the track has ended.
     #[error("the track has ended or another publisher has taken it over")]
     Fenced,
-    /// The unit is larger than [`limits::UNIT_BYTES_MAX`].
+    /// The unit, or the run of packets, is larger than [`limits::UNIT_BYTES_MAX`].
     #[error("a unit of {0} bytes is over the limit of {max}", max = limits::UNIT_BYTES_MAX)]
     TooLarge(usize),
-}
-
-/// The packet mirror: made with its first reader, fed by the writer while there is one.
-struct Mirror {
-    packetizer: Packetizer,
-    /// Index of the next frame to convert.
-    next_frame: u64,
-    /// Frames went before they were converted: what follows needs the next key frame.
-    waits_for_key: bool,
 }
 
 /// Who may write a track.
@@ -43,28 +38,42 @@ struct Turn {
     /// Nothing is appended before the first unit that can be decoded by itself: one before it needs units
     /// nobody has, and after a takeover players would decode it upon the last publisher's.
     waits_for_key: bool,
+    /// What the writer's packet numbers are moved by, see [`PacketView::number`].
+    shift: Option<u64>,
 }
 
 impl Turn {
     /// The next writer's.
     const fn pass(&mut self) -> u64 {
         self.number += 1;
+        self.shift = None;
         self.number
     }
 }
 
+/// What the source sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Native {
+    Frames,
+    Packets,
+}
+
 /// One track of a stream.
 ///
-/// Frames are native; the packets are a mirror made from them by one packetizer, which runs in
-/// the writer's turn while there is a [`PacketReader`], and never otherwise.
+/// What its source sends is native: frames ([`TrackWriter::write`]) or RTP packets
+/// ([`TrackWriter::write_run`]). Of frames the packets are a mirror, made by one packetizer in the writer's turn
+/// while there is a [`PacketReader`], and never otherwise. Packets that are native are there whether or not
+/// anybody reads them, and the ring of frames is empty meanwhile: nobody needs frames of such a source yet, and
+/// the depacketizer that makes them comes with the first who does.
 pub struct Track {
     frames: Arc<Ring<Unit>>,
     packets: Arc<Ring<PacketRun>>,
+    packets_are_native: AtomicBool,
     /// Held locked while the writer writes, so that nothing of a fenced one comes in after its successor's
     /// first unit.
     turn: Mutex<Turn>,
     packet_readers: AtomicUsize,
-    mirror: Mutex<Mirror>,
+    view: Mutex<PacketView>,
     kind: Kind,
     /// The configuration and its generation, from 1.
     config: Mutex<(CodecConfig, u32)>,
@@ -87,13 +96,10 @@ impl Track {
         Arc::new(Self {
             frames: Ring::new(budget),
             packets: Ring::new(budget),
-            turn: Mutex::new(Turn { number: 0, waits_for_key: true }),
+            packets_are_native: AtomicBool::new(false),
+            turn: Mutex::new(Turn { number: 0, waits_for_key: true, shift: None }),
             packet_readers: AtomicUsize::new(0),
-            mirror: Mutex::new(Mirror {
-                packetizer: Packetizer::new(&config),
-                next_frame: 0,
-                waits_for_key: false,
-            }),
+            view: Mutex::new(PacketView::new(&config)),
             kind: config.codec().kind(),
             config: Mutex::new((config, 1)),
             clock,
@@ -106,21 +112,19 @@ impl Track {
         TrackWriter { track: Arc::clone(self), number, generation: self.config.lock().1 }
     }
 
-    /// The frames.
+    /// The frames; none of a source that sends packets.
     pub fn frames(&self) -> &Ring<Unit> {
         &self.frames
     }
 
-    /// Begins to read packets. With the first reader the mirror is filled from the newest key
-    /// frame on, so that a viewer finds the group of pictures so far.
+    /// Begins to read packets, which a viewer finds from the newest key frame on: where they are made from
+    /// frames, those of the group of pictures so far are made now.
     pub fn read_packets(self: &Arc<Self>) -> PacketReader {
-        let mut mirror = self.mirror.lock();
+        let mut view = self.view.lock();
         if self.packet_readers.fetch_add(1, Ordering::AcqRel) == 0 {
-            let start = self.frames.newest_key().unwrap_or_else(|| self.frames.tail());
-            mirror.next_frame = mirror.next_frame.max(start);
-            self.fill(&mut mirror);
+            view.begin(&self.frames, &self.packets);
         }
-        PacketReader { track: Arc::clone(self) }
+        PacketReader::of(self)
     }
 
     /// Whether anybody reads packets.
@@ -128,11 +132,26 @@ impl Track {
         self.packet_readers.load(Ordering::Acquire) > 0
     }
 
-    /// What the source sends, in bits per second over what the ring holds.
+    /// What the source sends, in bits per second over what is held of it.
     pub fn bitrate_bps(&self) -> u64 {
-        let (bytes, time) = self.frames.held();
+        let (bytes, time) = match self.native() {
+            Native::Frames => self.frames.held(),
+            Native::Packets => self.packets.held(),
+        };
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(100);
         (bytes as u64).saturating_mul(8_000) / millis
+    }
+
+    /// Where the newest of what the source sent lies; `None` where nothing is held.
+    pub fn newest(&self) -> Option<MediaTime> {
+        match self.native() {
+            Native::Frames => self.frames.newest(),
+            Native::Packets => self.packets.newest(),
+        }
+    }
+
+    fn native(&self) -> Native {
+        if self.packets_are_native.load(Ordering::Relaxed) { Native::Packets } else { Native::Frames }
     }
 
     /// Fences its writer; readers wait for the next one, and for a key unit of its source.
@@ -159,35 +178,58 @@ impl Track {
     pub(crate) fn reconfigure(self: &Arc<Self>, config: &CodecConfig) -> TrackWriter {
         let mut turn = self.turn.lock();
         let number = turn.pass();
-        let mut mirror = self.mirror.lock();
+        let mut view = self.view.lock();
         if self.has_packet_readers() {
-            self.fill(&mut mirror);
+            view.fill(&self.frames, &self.packets);
         }
-        mirror.next_frame = self.frames.head();
-        mirror.packetizer.reconfigure(config);
+        view.skip(&self.frames);
+        view.reconfigure(config);
         let mut held = self.config.lock();
         *held = (config.clone(), held.1 + 1);
         TrackWriter { track: Arc::clone(self), number, generation: held.1 }
     }
 
-    fn fill(&self, mirror: &mut Mirror) {
-        loop {
-            let Some(unit) = self.frames.get(mirror.next_frame) else {
-                let tail = self.frames.tail();
-                if mirror.next_frame >= tail {
-                    return;
-                }
-                // Packet numbers go on without a hole, so no viewer could tell that frames are missing.
-                mirror.next_frame = tail;
-                mirror.waits_for_key = true;
-                continue;
-            };
-            mirror.next_frame += 1;
-            mirror.waits_for_key &= !unit.key;
-            if !mirror.waits_for_key
-                && let Some(run) = mirror.packetizer.packetize(&unit)
-            {
-                self.packets.push(Arc::new(run));
+    /// Takes something of the writer with that number, which moves the stream's clock. Whether it is to be
+    /// appended: one before its source's first key entry is not.
+    fn admit(
+        &self,
+        turn: &mut Turn,
+        number: u64,
+        native: Native,
+        entry: &impl Timed,
+        arrived: Instant,
+    ) -> Result<bool, WriteError> {
+        if turn.number != number {
+            return Err(WriteError::Fenced);
+        }
+        if entry.bytes() > limits::UNIT_BYTES_MAX {
+            return Err(WriteError::TooLarge(entry.bytes()));
+        }
+        if let Some(clock) = &self.clock {
+            clock.note(self.kind, entry.dts(), arrived);
+        }
+        turn.waits_for_key |= self.native() != native;
+        turn.waits_for_key &= !entry.key();
+        Ok(!turn.waits_for_key)
+    }
+
+    /// What is appended from now on is of that sort. Of a source before that sent the other sort nothing is
+    /// left that would be taken for this one's.
+    fn turn_to(&self, native: Native) {
+        if self.native() == native {
+            return;
+        }
+        let mut view = self.view.lock();
+        self.packets_are_native.store(native == Native::Packets, Ordering::Relaxed);
+        match native {
+            Native::Packets => {
+                self.frames.cut(0);
+                view.skip(&self.frames);
+            }
+            // Who reads packets goes on with those of the frames to come.
+            Native::Frames if self.has_packet_readers() => {}
+            Native::Frames => {
+                self.packets.cut(0);
             }
         }
     }
@@ -210,24 +252,40 @@ pub struct TrackWriter {
 impl TrackWriter {
     /// Appends a unit; one before its source's first key unit only moves the stream's clock. `dts` must not
     /// go back; [`crate::Timeline`] sees to that.
+    ///
+    /// # Errors
+    /// The track has another writer or none, or the unit is too large.
     pub fn write(&self, unit: Unit) -> Result<(), WriteError> {
-        let mut turn = self.track.turn.lock();
-        if turn.number != self.number {
-            return Err(WriteError::Fenced);
+        let track = &*self.track;
+        let mut turn = track.turn.lock();
+        if track.admit(&mut turn, self.number, Native::Frames, &unit, unit.arrived)? {
+            track.turn_to(Native::Frames);
+            track.frames.push(Arc::new(unit));
+            if track.has_packet_readers() {
+                track.view.lock().fill(&track.frames, &track.packets);
+            }
         }
-        if unit.payload.len() > limits::UNIT_BYTES_MAX {
-            return Err(WriteError::TooLarge(unit.payload.len()));
-        }
-        if let Some(clock) = &self.track.clock {
-            clock.note(self.track.kind, unit.dts, unit.arrived);
-        }
-        turn.waits_for_key &= !unit.key;
-        if turn.waits_for_key {
-            return Ok(());
-        }
-        self.track.frames.push(Arc::new(unit));
-        if self.track.has_packet_readers() {
-            self.track.fill(&mut self.track.mirror.lock());
+        Ok(())
+    }
+
+    /// Appends one whole frame of a source that sends RTP packets; one before its source's first key frame only
+    /// moves the stream's clock, and one without packets too. `dts` must not go back; [`crate::RtpIngest`] sees
+    /// to that.
+    ///
+    /// `first_packet` is the source's own number. The writer's first run is given the track's next one; later
+    /// ones keep their distance to it, so that a hole of the source stays a hole, up to
+    /// [`limits::RTP_HOLE_PACKETS_MAX`].
+    ///
+    /// # Errors
+    /// The track has another writer or none, or the run is too large.
+    pub fn write_run(&self, mut run: PacketRun) -> Result<(), WriteError> {
+        let track = &*self.track;
+        let mut turn = track.turn.lock();
+        let admitted = track.admit(&mut turn, self.number, Native::Packets, &run, run.arrived)?;
+        if admitted && !run.packets.is_empty() {
+            track.turn_to(Native::Packets);
+            track.view.lock().number(&mut run, &mut turn.shift);
+            track.packets.push(Arc::new(run));
         }
         Ok(())
     }
@@ -246,40 +304,6 @@ impl TrackWriter {
     /// The track written.
     pub fn track(&self) -> &Arc<Track> {
         &self.track
-    }
-}
-
-/// Keeps a track's packet mirror running; dropped with the last reader it stops.
-#[derive(Debug)]
-pub struct PacketReader {
-    track: Arc<Track>,
-}
-
-impl PacketReader {
-    /// The packets, one run per frame.
-    pub fn packets(&self) -> &Ring<PacketRun> {
-        &self.track.packets
-    }
-
-    /// The track read.
-    pub fn track(&self) -> &Arc<Track> {
-        &self.track
-    }
-
-    /// Hangs a bell that is rung with every run.
-    pub fn hang(&self, bell: &Bell) {
-        self.track.packets.hang(bell);
-    }
-
-    /// The run that holds the packet of that track-wide number, if it is still held.
-    pub fn run_of(&self, packet: u64) -> Option<Arc<PacketRun>> {
-        self.track.packets.find(|run| run.end_packet() <= packet).filter(|run| run.first_packet <= packet)
-    }
-}
-
-impl Drop for PacketReader {
-    fn drop(&mut self) {
-        self.track.packet_readers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

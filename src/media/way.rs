@@ -75,6 +75,7 @@ const TABLE: &[Row] = &[
     Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Transcode(Conversion::PicturesInOrder) },
     Row { source: "HEVC", fits: |info| matches!(info.config, CodecConfig::Hevc(_)), webrtc: Rule::Refuse(hevc) },
     Row { source: "AV1", fits: |info| matches!(info.config, CodecConfig::Av1(_)), webrtc: Rule::Pass },
+    Row { source: "VP8", fits: |info| matches!(info.config, CodecConfig::Vp8(_)), webrtc: Rule::Pass },
     Row { source: "VP9", fits: |info| matches!(info.config, CodecConfig::Vp9(_)), webrtc: Rule::Pass },
     Row { source: "Opus, mono or stereo", fits: |info| opus_channels(info).is_some_and(|channels| channels <= 2), webrtc: Rule::Pass },
     Row { source: "Opus with more channels", fits: |info| opus_channels(info).is_some(), webrtc: Rule::Refuse(surround_opus) },

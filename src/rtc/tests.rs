@@ -6,6 +6,7 @@ mod client;
 mod connecting;
 mod forger;
 mod known_attacks;
+mod native;
 mod offering;
 mod overload;
 mod playing;

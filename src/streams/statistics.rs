@@ -131,7 +131,7 @@ impl std::fmt::Debug for Meter {
 impl Meter {
     fn sample(&self) {
         let catalogue = self.media.catalogue();
-        let newest = sources(&catalogue.tracks).filter_map(newest_of).max();
+        let newest = sources(&catalogue.tracks).filter_map(|info| info.track.newest()).max();
         let mut samples = self.samples.lock();
         let at = self.clock.now();
         // Where rings had to let everything go, the stream is where it was.
@@ -188,11 +188,6 @@ impl Meter {
 
 fn sources(tracks: &[TrackInfo]) -> impl Iterator<Item = &TrackInfo> {
     tracks.iter().filter(|info| info.derived_from.is_none())
-}
-
-fn newest_of(info: &TrackInfo) -> Option<MediaTime> {
-    let frames = info.track.frames();
-    Some(frames.get(frames.head().checked_sub(1)?)?.dts)
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Pattern {
     /// A frame has no packets.
     pub fn new(recording: &Recording) -> anyhow::Result<Self> {
         let config = CodecConfig::H264(recording.config()?.into());
-        let mut packetizer = Packetizer::new(&config);
+        let packetizer = Packetizer::new(&config);
         let sound = Bytes::from_static(&[0; SOUND_BYTES]);
         let (mut frames, mut sounds) = (Vec::new(), 0);
         for (payload, key) in recording.pictures() {
@@ -78,7 +78,7 @@ impl Pattern {
                 generation: 0,
                 payload,
             };
-            let run = packetizer.packetize(&unit).context("a frame without packets")?;
+            let run = packetizer.packetize(&unit, 0).context("a frame without packets")?;
             let payloads: Vec<Bytes> = run.packets.into_iter().map(|packet| packet.payload).collect();
             let mut frame = Frame::of(&payloads);
             let due = (frames.len() as u32 + 1) * SOUNDS_PER_SECOND / FPS;

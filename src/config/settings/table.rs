@@ -272,7 +272,7 @@ pub static ROWS: &[Row] = &[
     row("maxResolutionAccept", int(0)),
     row("maxBitrateAccept", int(0)),
     row("h264Enabled", flag(true)).acted_on(),
-    row("vp8Enabled", flag(false)),
+    row("vp8Enabled", flag(false)).acted_on(),
     row("av1Enabled", flag(false)),
     row("h265Enabled", flag(false)),
     row("dataChannelEnabled", flag(true)),

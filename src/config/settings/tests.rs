@@ -34,7 +34,7 @@ fn the_defaults_are_those_of_ams() {
     let settings = AppSettings::new(&app(), &SystemRandomness);
     assert_eq!(settings.app_name(), "LiveApp");
     assert!(!settings.accept_only_streams_in_data_store());
-    assert!(settings.webrtc_enabled() && settings.h264_enabled());
+    assert!(settings.webrtc_enabled() && settings.h264_enabled() && !settings.vp8_enabled());
     assert!(settings.play_webrtc_stream_once_for_each_session());
     assert!(settings.disable_ipv6_candidates() && !settings.rtmp_playback_enabled());
     assert_eq!(settings.webrtc_viewer_limit(), None);

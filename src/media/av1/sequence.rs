@@ -42,7 +42,7 @@ impl Av1Config {
         Ok(None)
     }
 
-    pub(super) fn from_obu(obu: &Obu<'_>) -> Result<Self, ParameterError> {
+    pub(crate) fn from_obu(obu: &Obu<'_>) -> Result<Self, ParameterError> {
         if obu.body.len() > limits::PARAMETER_SET_BYTES_MAX {
             return Err(ParameterError::TooLarge("sequence headers"));
         }

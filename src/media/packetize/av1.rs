@@ -9,9 +9,9 @@ use crate::unit::Unit;
 
 /// Bits of the aggregation header (4.4): the first element goes on, the last one will, and a coded
 /// video sequence begins. Every element has a length (W = 0).
-const GOES_ON: u8 = 0x80;
-const WILL_GO_ON: u8 = 0x40;
-const SEQUENCE_BEGINS: u8 = 0x08;
+pub(crate) const GOES_ON: u8 = 0x80;
+pub(crate) const WILL_GO_ON: u8 = 0x40;
+pub(crate) const SEQUENCE_BEGINS: u8 = 0x08;
 const HEADER_BYTES: usize = 1;
 /// No room is worth an element's length below this.
 const ELEMENT_BYTES_MIN: usize = 2;

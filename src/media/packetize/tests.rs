@@ -63,8 +63,8 @@ fn depacketize(packets: &[Packet]) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_key_frame_is_preceded_by_its_parameter_sets_in_one_packet() {
-    let mut packetizer = Packetizer::new(&h264_config(PPS));
-    let run = packetizer.packetize(&frame(&[nal(0x06, 30), nal(0x65, 900)], true)).unwrap();
+    let packetizer = Packetizer::new(&h264_config(PPS));
+    let run = packetizer.packetize(&frame(&[nal(0x06, 30), nal(0x65, 900)], true), 0).unwrap();
     assert_eq!(run.packets.len(), 3);
     let stap = &run.packets[0].payload[..];
     assert_eq!(stap[0], 0x78, "STAP-A of the importance of its NAL units");
@@ -73,14 +73,14 @@ fn a_key_frame_is_preceded_by_its_parameter_sets_in_one_packet() {
     assert_eq!(run.packets.iter().map(|packet| packet.marker).collect::<Vec<_>>(), [false, false, true]);
     assert!(run.key && run.starts_frame && run.ends_frame);
 
-    let run = packetizer.packetize(&frame(&[nal(0x41, 10)], false)).unwrap();
-    assert_eq!((run.packets.len(), run.first_packet), (1, 3));
+    let run = packetizer.packetize(&frame(&[nal(0x41, 10)], false), 3).unwrap();
+    assert_eq!((run.packets.len(), run.first_packet, run.end_packet()), (1, 3, 4));
 }
 
 #[test]
 fn fragments_have_one_size_and_share_one_buffer() {
-    let mut packetizer = Packetizer::new(&h264_config(PPS));
-    let run = packetizer.packetize(&frame(&[nal(0x41, 10_000)], false)).unwrap();
+    let packetizer = Packetizer::new(&h264_config(PPS));
+    let run = packetizer.packetize(&frame(&[nal(0x41, 10_000)], false), 0).unwrap();
     let sizes: Vec<_> = run.packets.iter().map(|packet| packet.payload.len()).collect();
     assert_eq!(sizes.len(), 9);
     assert!(sizes[..8].iter().all(|size| *size == sizes[0]), "{sizes:?}");
@@ -97,36 +97,35 @@ fn fragments_have_one_size_and_share_one_buffer() {
 fn parameter_sets_too_large_for_one_packet_go_each_for_itself() {
     let mut large = nal(0x68, 1_500);
     large[1] = 0xee;
-    let mut packetizer = Packetizer::new(&h264_config(&large));
-    let run = packetizer.packetize(&frame(&[nal(0x65, 100)], true)).unwrap();
+    let packetizer = Packetizer::new(&h264_config(&large));
+    let run = packetizer.packetize(&frame(&[nal(0x65, 100)], true), 0).unwrap();
     assert_eq!(depacketize(&run.packets), [SPS.to_vec(), large, nal(0x65, 100)]);
 }
 
 #[test]
-fn opus_is_one_packet_and_aac_is_none() {
+fn opus_is_one_packet_and_aac_and_vp8_are_none() {
     let opus = CodecConfig::Opus(OpusConfig { channels: 2 });
-    let mut packetizer = Packetizer::new(&opus);
+    let packetizer = Packetizer::new(&opus);
     let given = unit(vec![0xfc, 1, 2], true);
-    let run = packetizer.packetize(&given).unwrap();
+    let run = packetizer.packetize(&given, 0).unwrap();
     assert_eq!(run.packets.len(), 1);
     assert!(!run.packets[0].marker);
     assert_eq!(run.packets[0].payload.as_ptr(), given.payload.as_ptr());
-    assert!(packetizer.packetize(&unit(vec![0; PAYLOAD_BYTES_MAX + 1], true)).is_none());
+    assert!(packetizer.packetize(&unit(vec![0; PAYLOAD_BYTES_MAX + 1], true), 0).is_none());
 
     let aac = crate::AacConfig::from_asc(&[0x12, 0x10]).unwrap();
-    packetizer.reconfigure(&CodecConfig::Aac(Arc::new(aac)));
-    assert!(packetizer.packetize(&given).is_none());
-    packetizer.reconfigure(&opus);
-    assert_eq!(packetizer.packetize(&given).unwrap().first_packet, 1);
+    let vp8 = crate::Vp8Config { width: 320, height: 180 };
+    for config in [CodecConfig::Aac(Arc::new(aac)), CodecConfig::Vp8(vp8)] {
+        assert!(Packetizer::new(&config).packetize(&given, 0).is_none());
+    }
 }
 
 #[test]
 fn malformed_and_empty_units_have_no_packets() {
-    let mut packetizer = Packetizer::new(&h264_config(PPS));
+    let packetizer = Packetizer::new(&h264_config(PPS));
     for payload in [vec![], vec![0, 0, 0, 9, 0x41], vec![0, 0, 0, 2, 0x7c, 0x85]] {
-        assert!(packetizer.packetize(&unit(payload, false)).is_none());
+        assert!(packetizer.packetize(&unit(payload, false), 0).is_none());
     }
-    assert_eq!(packetizer.packetize(&frame(&[nal(0x41, 9)], false)).unwrap().first_packet, 0);
 }
 
 const AV1_RECORD: [u8; 17] =
@@ -175,8 +174,8 @@ fn av1_units(packets: &[Packet]) -> Vec<Vec<u8>> {
 
 #[test]
 fn av1_elements_fill_packets_and_a_key_frame_begins_with_its_sequence_header() {
-    let mut packetizer = Packetizer::new(&av1_config());
-    let run = packetizer.packetize(&unit(obus_of(&[5_000, 3]), true)).unwrap();
+    let packetizer = Packetizer::new(&av1_config());
+    let run = packetizer.packetize(&unit(obus_of(&[5_000, 3]), true), 0).unwrap();
     assert_eq!(run.packets.len(), 5);
     let full = PAYLOAD_BYTES_MAX;
     assert!(
@@ -195,20 +194,20 @@ fn av1_elements_fill_packets_and_a_key_frame_begins_with_its_sequence_header() {
 
     // A sequence header that is there is not sent twice.
     let with_header = [&AV1_RECORD[4..], &obus_of(&[10])].concat();
-    let run = packetizer.packetize(&unit(with_header, true)).unwrap();
+    let run = packetizer.packetize(&unit(with_header, true), 0).unwrap();
     assert_eq!(av1_units(&run.packets).len(), 2);
-    let run = packetizer.packetize(&unit(obus_of(&[10]), false)).unwrap();
+    let run = packetizer.packetize(&unit(obus_of(&[10]), false), 0).unwrap();
     assert_eq!(run.packets[0].payload[..3], [0, 11, 0x30]);
-    assert!(packetizer.packetize(&unit(vec![], false)).is_none());
-    assert!(packetizer.packetize(&unit(vec![0x32, 9], false)).is_none());
+    assert!(packetizer.packetize(&unit(vec![], false), 0).is_none());
+    assert!(packetizer.packetize(&unit(vec![0x32, 9], false), 0).is_none());
 }
 
 #[test]
 fn vp9_fragments_say_what_they_are() {
     let config = Vp9Config { profile: 0, width: 320, height: 180 };
-    let mut packetizer = Packetizer::new(&CodecConfig::Vp9(config));
+    let packetizer = Packetizer::new(&CodecConfig::Vp9(config));
     let given: Vec<u8> = (0..3_000_u32).map(|at| (at % 241) as u8).collect();
-    let run = packetizer.packetize(&unit(given.clone(), true)).unwrap();
+    let run = packetizer.packetize(&unit(given.clone(), true), 0).unwrap();
     let sizes: Vec<_> = run.packets.iter().map(|packet| packet.payload.len()).collect();
     assert!(sizes.len() == 3 && sizes[0] == sizes[1] && sizes[2] <= sizes[0], "{sizes:?}");
     assert_eq!(run.packets[0].payload[..6], [0x0a, 0x10, 1, 64, 0, 180]);
@@ -219,10 +218,10 @@ fn vp9_fragments_say_what_they_are() {
     }
     assert_eq!(got, given);
 
-    let run = packetizer.packetize(&unit(vec![0x86, 1], false)).unwrap();
+    let run = packetizer.packetize(&unit(vec![0x86, 1], false), 0).unwrap();
     assert_eq!(run.packets[0].payload[..], [0x4c, 0x86, 1]);
     assert!(run.packets[0].marker);
-    assert!(packetizer.packetize(&unit(vec![], false)).is_none());
+    assert!(packetizer.packetize(&unit(vec![], false), 0).is_none());
 }
 
 proptest! {
@@ -231,7 +230,7 @@ proptest! {
         sizes in prop::collection::vec(0_usize..4_000, 1..12),
         key: bool,
     ) {
-        let run = Packetizer::new(&av1_config()).packetize(&unit(obus_of(&sizes), key)).unwrap();
+        let run = Packetizer::new(&av1_config()).packetize(&unit(obus_of(&sizes), key), 0).unwrap();
         let mut got = av1_units(&run.packets);
         if key {
             got.remove(0);
@@ -252,7 +251,7 @@ proptest! {
         key: bool,
     ) {
         let nals: Vec<_> = sizes.iter().map(|size| nal(if key { 0x65 } else { 0x41 }, *size)).collect();
-        let run = Packetizer::new(&h264_config(PPS)).packetize(&frame(&nals, key)).unwrap();
+        let run = Packetizer::new(&h264_config(PPS)).packetize(&frame(&nals, key), 0).unwrap();
         let mut got = depacketize(&run.packets);
         if key {
             prop_assert_eq!(got.drain(..2).collect::<Vec<_>>(), [SPS.to_vec(), PPS.to_vec()]);

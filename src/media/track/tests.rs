@@ -1,3 +1,5 @@
+mod native;
+
 use base::{Clock, MediaTime, SystemClock};
 use bytes::Bytes;
 

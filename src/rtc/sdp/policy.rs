@@ -13,6 +13,7 @@ const H264_OWN: u8 = 96;
 const H264_BASELINE: u8 = 97;
 const VP9: u8 = 98;
 const AV1: u8 = 99;
+const VP8: u8 = 100;
 const OPUS: u8 = 111;
 
 /// Constrained Baseline 3.1, which every browser takes.
@@ -28,6 +29,7 @@ pub fn offered(config: &CodecConfig) -> Option<Vec<OfferedCodec>> {
     match config {
         CodecConfig::H264(config) => Some(h264(config.profile_level_id())),
         CodecConfig::Av1(config) => Some(av1(config)),
+        CodecConfig::Vp8(_) => Some(vp8()),
         CodecConfig::Vp9(config) => Some(vp9(config)),
         CodecConfig::Opus(config) => Some(opus(config.channels)),
         CodecConfig::Aac(config) => Some(opus(config.channels)),
@@ -40,6 +42,11 @@ fn av1(config: &Av1Config) -> Vec<OfferedCodec> {
     let Av1Config { profile, level_idx, .. } = config;
     let tier = u8::from(config.high_tier);
     vec![video(AV1, "AV1/90000", format!("level-idx={level_idx};profile={profile};tier={tier}"))]
+}
+
+/// VP8, which has no profiles that browsers tell apart (RFC 7741 6).
+pub fn vp8() -> Vec<OfferedCodec> {
+    vec![video(VP8, "VP8/90000", String::new())]
 }
 
 /// VP9 as the stream is (RFC 9628 6).

@@ -114,6 +114,15 @@ fn a_stream_of_the_baseline_is_offered_once() {
 }
 
 #[test]
+fn vp8_is_offered_as_it_is() {
+    let config = media::CodecConfig::Vp8(media::Vp8Config { width: 320, height: 180 });
+    let offered = policy::offered(&config).unwrap();
+    let [vp8] = offered.as_slice() else { panic!("{offered:?}") };
+    assert_eq!((vp8.encoding, vp8.parameters.as_str()), ("VP8/90000", ""));
+    assert_eq!(vp8.feedback, ["nack", "nack pli", "ccm fir"]);
+}
+
+#[test]
 fn an_answer_is_read() {
     let read = read_answer(&answer(), &media()).unwrap();
     assert_eq!((read.transport.ufrag.as_str(), read.transport.fingerprint), ("them", [0xcd; 32]));

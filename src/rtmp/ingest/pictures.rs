@@ -100,7 +100,7 @@ impl Pictures {
             }
             // Its key frames say what players want to know.
             Codec::Vp9 => Ok(None),
-            Codec::Aac | Codec::Opus => Err(Broken::Kind(codec)),
+            Codec::Vp8 | Codec::Aac | Codec::Opus => Err(Broken::Kind(codec)),
         }
     }
 
@@ -147,7 +147,7 @@ impl Pictures {
             (Codec::H264, _) => Self::H264 { config: None, length_size: LengthSize::Four },
             (Codec::Av1, _) => Self::Av1 { config: None, record: None },
             (Codec::Vp9, _) => Self::Vp9 { config: None },
-            (Codec::Hevc | Codec::Aac | Codec::Opus, _) => Self::None,
+            (Codec::Hevc | Codec::Vp8 | Codec::Aac | Codec::Opus, _) => Self::None,
         };
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use media::Catalogue;
 use tokio::sync::watch;
 
-use super::policy::{self, Sendable};
+use super::policy::{self, Allowed, Sendable};
 
 /// What can be sent from now on, or why nothing can, in words.
 pub(super) type Change = Result<Sendable, String>;
@@ -13,7 +13,7 @@ pub(super) type Change = Result<Sendable, String>;
 /// Compares a stream with what was offered of it.
 pub(super) struct Follow {
     catalogue: watch::Receiver<Arc<Catalogue>>,
-    h264_enabled: bool,
+    allowed: Allowed,
     offered: Sendable,
 }
 
@@ -21,17 +21,17 @@ impl Follow {
     /// Follows a stream of which `offered` is what `catalogue` has now.
     pub(super) const fn new(
         catalogue: watch::Receiver<Arc<Catalogue>>,
-        h264_enabled: bool,
+        allowed: Allowed,
         offered: Sendable,
     ) -> Self {
-        Self { catalogue, h264_enabled, offered }
+        Self { catalogue, allowed, offered }
     }
 
     /// Waits until the stream is no longer what was offered; then that counts as offered. Never done while
     /// it stays what it was. Cancel-safe.
     pub(super) async fn changed(&mut self) -> Change {
         loop {
-            match policy::sendable(&self.catalogue.borrow_and_update(), self.h264_enabled).transpose() {
+            match policy::sendable(&self.catalogue.borrow_and_update(), self.allowed).transpose() {
                 Some(Ok(now)) if now == self.offered => {}
                 Some(Ok(now)) => {
                     self.offered = now;

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::context::SignallingContext;
 use super::follow::Follow;
-use super::policy::{self, Sendable};
+use super::policy::{self, Allowed, Sendable};
 use super::refusal::{Refusal, of_denial};
 use super::shards::{Join, JoinError, PlayerControl};
 
@@ -56,11 +56,12 @@ pub(super) async fn join(
     )?;
     let mut catalogue = grant.media.watch();
     let demand = grant.media.want_for_webrtc();
-    let sendable = sendable(&mut catalogue, settings.h264_enabled(), &ending).await?;
+    let allowed = Allowed::by(&settings);
+    let sendable = sendable(&mut catalogue, allowed, &ending).await?;
     if let Some(why) = policy::why_no_sound(&catalogue.borrow()) {
         tracing::info!(%stream, %why, "a player gets no sound");
     }
-    let follow = Follow::new(catalogue, settings.h264_enabled(), sendable);
+    let follow = Follow::new(catalogue, allowed, sendable);
     let join = Join {
         media: grant.media,
         stream,
@@ -101,15 +102,15 @@ pub(super) async fn join(
 /// What the player can be sent; waits for what has to be made first.
 async fn sendable(
     catalogue: &mut watch::Receiver<Arc<Catalogue>>,
-    h264_enabled: bool,
+    allowed: Allowed,
     ending: &Ending,
 ) -> Result<Sendable, Refusal> {
     let made = async {
-        pictures_there(catalogue, h264_enabled, ending).await?;
+        pictures_there(catalogue, allowed, ending).await?;
         // Sound is waited for as well, but not for long: a track that is announced may stay silent.
         let sound = async { catalogue.wait_for(|now| !policy::sound_is_coming(now)).await.is_ok() };
         let _came = tokio::time::timeout(limits::TRANSCODED_SOUND_WAIT_MAX, sound).await;
-        pictures_there(catalogue, h264_enabled, ending).await
+        pictures_there(catalogue, allowed, ending).await
     };
     tokio::select! {
         made = made => made,
@@ -124,11 +125,11 @@ async fn sendable(
 /// Waits until pictures are there, if there are to be any.
 async fn pictures_there(
     catalogue: &mut watch::Receiver<Arc<Catalogue>>,
-    h264_enabled: bool,
+    allowed: Allowed,
     ending: &Ending,
 ) -> Result<Sendable, Refusal> {
     loop {
-        let sendable = policy::sendable(&catalogue.borrow_and_update(), h264_enabled).map_err(|why| {
+        let sendable = policy::sendable(&catalogue.borrow_and_update(), allowed).map_err(|why| {
             ending.end(ExitReason::Denied);
             Refusal::codec(why)
         })?;

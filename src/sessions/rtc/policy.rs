@@ -1,5 +1,6 @@
 //! What of a stream a WebRTC player can be sent.
 
+use config::AppSettings;
 use media::{Catalogue, Codec, Kind, TrackInfo, Way};
 use rtc::Kinds;
 
@@ -19,15 +20,39 @@ impl Sendable {
     }
 }
 
+/// What pictures the application's settings let WebRTC players have, of those that AMS has a switch for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Allowed {
+    h264: bool,
+    vp8: bool,
+}
+
+impl Allowed {
+    /// By those settings.
+    pub(super) fn by(settings: &AppSettings) -> Self {
+        Self { h264: settings.h264_enabled(), vp8: settings.vp8_enabled() }
+    }
+
+    /// Why a codec may not be sent, if so.
+    fn refusal(self, codec: Codec) -> Option<String> {
+        let (name, setting) = match codec {
+            Codec::H264 if !self.h264 => ("H.264", "h264Enabled"),
+            Codec::Vp8 if !self.vp8 => ("VP8", "vp8Enabled"),
+            _ => return None,
+        };
+        Some(format!("the application's settings do not allow {name} for WebRTC ({setting})"))
+    }
+}
+
 /// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say; `None`
 /// while its pictures are still being made into what can be sent. Pictures that cannot be sent refuse the
 /// player, in words; sound that cannot be sent is left out.
-pub(super) fn sendable(catalogue: &Catalogue, h264_enabled: bool) -> Result<Option<Sendable>, String> {
+pub(super) fn sendable(catalogue: &Catalogue, allowed: Allowed) -> Result<Option<Sendable>, String> {
     let mut sendable = Sendable::default();
     let mut pending = false;
     if let Some(video) = catalogue.source(Kind::Video) {
-        if !h264_enabled && video.config.codec() == Codec::H264 {
-            return Err("the application's settings do not allow H.264 for WebRTC (h264Enabled)".to_owned());
+        if let Some(why) = allowed.refusal(video.config.codec()) {
+            return Err(why);
         }
         match media::webrtc_way(video) {
             Way::Pass => sendable.video = Some(video.config.codec()),
@@ -71,5 +96,33 @@ fn why_no_sound_of(audio: &TrackInfo) -> Option<String> {
         Way::Pass => None,
         Way::Transcode(_) => audio.unmade.as_deref().map(str::to_owned),
         Way::Refuse(why) => Some(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::TrackId;
+    use media::{CodecConfig, MediaBudget, StreamMedia, Vp8Config, Vp9Config};
+
+    use super::*;
+
+    #[test]
+    fn settings_refuse_codecs_by_name() {
+        let media = StreamMedia::new(&MediaBudget::unlimited());
+        let allowed = Allowed { h264: true, vp8: false };
+        let sent_as = |config: CodecConfig, allowed| {
+            media.write_track(&TrackId::new("video").unwrap(), &config, None).unwrap();
+            sendable(&media.catalogue(), allowed).map(|sendable| sendable.unwrap().video)
+        };
+        let vp8 = || CodecConfig::Vp8(Vp8Config { width: 320, height: 180 });
+        let why = "the application's settings do not allow VP8 for WebRTC (vp8Enabled)";
+        assert_eq!(sent_as(vp8(), allowed), Err(why.to_owned()));
+        assert_eq!(sent_as(vp8(), Allowed { vp8: true, ..allowed }), Ok(Some(Codec::Vp8)));
+        let vp9 = CodecConfig::Vp9(Vp9Config { profile: 0, width: 320, height: 180 });
+        assert_eq!(sent_as(vp9, allowed), Ok(Some(Codec::Vp9)), "AMS has no switch for it");
+        assert_eq!(
+            Allowed { h264: false, vp8: true }.refusal(Codec::H264).unwrap(),
+            "the application's settings do not allow H.264 for WebRTC (h264Enabled)"
+        );
     }
 }

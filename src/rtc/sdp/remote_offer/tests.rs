@@ -118,9 +118,13 @@ fn what_is_sent_is_chosen_by_the_shape_of_the_offer() {
 }
 
 #[test]
-fn newer_codecs_are_taken_by_profile() {
-    let theirs =
-        [(98, "VP9/90000", "profile-id=2"), (100, "VP9/90000", ""), (45, "AV1/90000", "level-idx=5;tier=0")];
+fn other_codecs_are_taken_by_profile() {
+    let theirs = [
+        (98, "VP9/90000", "profile-id=2"),
+        (100, "VP9/90000", ""),
+        (45, "AV1/90000", "level-idx=5;tier=0"),
+        (120, "VP8/90000", ""),
+    ];
     let read = RemoteOffer::read(&offer(&[line("video", "0", &theirs)])).unwrap();
     let number = |encoding, parameters: &str| {
         let ours =
@@ -133,6 +137,7 @@ fn newer_codecs_are_taken_by_profile() {
     assert_eq!(number("VP9/90000", "profile-id=1"), None);
     assert_eq!(number("AV1/90000", "level-idx=8;profile=0;tier=0"), Some(45));
     assert_eq!(number("AV1/90000", "level-idx=8;profile=1;tier=0"), None);
+    assert_eq!(number("VP8/90000", ""), Some(120));
 }
 
 #[test]

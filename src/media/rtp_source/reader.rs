@@ -1,0 +1,53 @@
+//! What the packets of a picture say of it, whatever its codec.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+
+use super::{av1, h264, vp8, vp9};
+use crate::codec::{Codec, CodecConfig};
+use crate::packet::Packet;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It belongs to the picture.
+    Kept,
+    /// Receivers are told to ignore it: it is not sent.
+    LeftOut,
+}
+
+/// What is known of a picture when its last packet is there.
+#[derive(Debug, Default)]
+pub(super) struct Picture {
+    /// A decoder may start here.
+    pub(super) key: bool,
+    /// Packets that are to stand before it.
+    pub(super) in_front: Vec<Packet>,
+}
+
+/// Looks into the payloads of one codec, as far as is needed to tell key frames and the configuration.
+pub(super) trait Reader: Debug + Send {
+    /// Whether a payload begins a picture for sure: what came before it may be missing then.
+    fn begins(&self, payload: &[u8]) -> bool;
+
+    /// Looks at the next packet of a picture; an error says why there can be none.
+    fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str>;
+
+    /// The picture is over, and the next packet begins another; an error says why it cannot be sent.
+    fn finish(&mut self) -> Result<Picture, &'static str>;
+
+    /// The configuration as of the last picture; `None` while it is not known.
+    fn config(&self) -> Option<CodecConfig>;
+}
+
+/// The reader of a codec; `None` of what publishers cannot send.
+pub(super) fn reader_of(codec: Codec) -> Option<Box<dyn Reader>> {
+    Some(match codec {
+        Codec::H264 => Box::new(h264::H264Reader::default()),
+        Codec::Vp8 => Box::new(vp8::Vp8Reader::default()),
+        Codec::Vp9 => Box::new(vp9::Vp9Reader::default()),
+        Codec::Av1 => Box::new(av1::Av1Reader::default()),
+        Codec::Hevc | Codec::Aac | Codec::Opus => return None,
+    })
+}

@@ -1,0 +1,40 @@
+//! Sound: Opus by RFC 7587, a frame in each packet.
+
+use base::limits;
+
+use super::order::{Before, Ordered};
+use super::out::Out;
+use super::{Reads, RtpPacket};
+use crate::codec::{CodecConfig, Kind};
+use crate::opus::OpusConfig;
+use crate::packet::Packet;
+
+/// Reads the packets of one source of sound.
+#[derive(Debug)]
+pub(super) struct Sounds {
+    config: CodecConfig,
+}
+
+impl Sounds {
+    /// Sound of that many channels.
+    pub(super) fn new(channels: u8) -> Self {
+        Self { config: CodecConfig::Opus(OpusConfig { channels: channels.max(1) }) }
+    }
+}
+
+impl Reads for Sounds {
+    fn take(&mut self, ordered: Ordered, out: &mut Out) {
+        let Ordered { packet, arrival, before } = ordered;
+        if let Before::Lost(packets) = before {
+            out.lost(Kind::Audio, packets);
+            if packets <= limits::RTP_HOLE_PACKETS_MAX {
+                out.leave_hole(Kind::Audio, packets);
+            }
+        }
+        let RtpPacket { timestamp, marker, payload, .. } = packet;
+        // Padding for a probe of the path, which has a number of its own.
+        if !payload.is_empty() {
+            out.run(&self.config, vec![Packet { payload, marker }], true, timestamp, arrival);
+        }
+    }
+}
