@@ -19,6 +19,8 @@ pub struct Listeners {
     pub https: Vec<TcpListener>,
     /// RTMP; empty when switched off.
     pub rtmp: Vec<TcpListener>,
+    /// Media over TCP.
+    pub media_tcp: Vec<TcpListener>,
     /// One port per play shard.
     pub media: Vec<BoundPort>,
 }
@@ -33,6 +35,7 @@ impl Listeners {
         } else {
             Vec::new()
         };
+        let media_tcp = tcp("webrtc.tcp_port", &[], config.webrtc.tcp_port)?;
         let media = (0..shards)
             .map(|shard| {
                 let port = match config.webrtc.udp_port_base {
@@ -44,7 +47,7 @@ impl Listeners {
                 BoundPort::bind(port).map_err(|error| used("webrtc.udp_port_base", "UDP", port, error))
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { http, https, rtmp, media })
+        Ok(Self { http, https, rtmp, media_tcp, media })
     }
 }
 

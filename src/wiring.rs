@@ -8,7 +8,7 @@ use actix_rt::{Arbiter, System};
 use actix_web::{App, web};
 use anyhow::Context;
 use api::{ApiState, Live, StreamControl};
-use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness};
+use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
 use cluster_model::{Broadcasts, Meta, Settings};
 use cluster_store::LocalStore;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
@@ -18,8 +18,8 @@ use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
-    OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources, signalling,
-    whep,
+    OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources, WhipResources,
+    signalling, whep, whip,
 };
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
@@ -86,6 +86,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         http: port(&listeners.http),
         https: port(&listeners.https),
         rtmp: port(&listeners.rtmp),
+        media_tcp: port(&listeners.media_tcp),
         media: listeners.media.iter().map(sessions::rtc::BoundPort::port).collect(),
     };
 
@@ -146,13 +147,28 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         &clock,
         &randomness,
     )?;
+    // Publishers are read on Arbiters of their own: neither pages nor players wait for them.
+    let (publishers, webrtc_publishers) = (Arbiter::new(), Arbiter::new());
     let (stop, draining) = watch::channel(false);
+    for listener in listeners.media_tcp {
+        let connections = Connections::new(
+            limits::MEDIA_TCP_CONNECTIONS_MAX,
+            limits::MEDIA_TCP_CONNECTIONS_PER_ADDRESS_MAX,
+        );
+        let listening = sessions::rtc::listen_tcp(listener, shards.clone(), connections);
+        webrtc_publishers.spawn(async move {
+            if let Err(error) = listening.await {
+                tracing::error!(%error, "the port of media over TCP failed");
+            }
+        });
+    }
     let signalling_context = Arc::new(SignallingContext {
         draining,
         gate: Arc::clone(&gate),
         applications: applications.clone(),
         shards,
         addresses,
+        tcp_port: Some(ports.media_tcp),
         broadcasts: broadcasts.clone(),
         settings: settings.clone(),
         sockets: Connections::new(
@@ -161,7 +177,13 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         ),
         plays: Connections::new(usize::MAX, config.limits.players_per_address),
         joins: Connections::new(usize::MAX, config.limits.joins_per_address),
-        whep: WhepResources::default(),
+        publishing: Connections::new(
+            config.limits.webrtc_publishers,
+            config.limits.webrtc_publishers_per_address,
+        ),
+        publishers: webrtc_publishers.handle(),
+        whep: Arc::new(WhepResources::default()),
+        whip: Arc::new(WhipResources::default()),
         clock: Arc::clone(&clock),
         randomness: Arc::clone(&randomness),
     });
@@ -176,8 +198,6 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         clock: Arc::clone(&clock),
         randomness,
     });
-    // Publishers are read on Arbiters of their own: neither pages nor players wait for them.
-    let publishers = Arbiter::new();
     let mut rtmp = Vec::new();
     for listener in listeners.rtmp {
         let context = Arc::clone(&rtmp_context);
@@ -203,7 +223,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         let app = App::new().app_data(api_state.clone()).app_data(signalling_data.clone());
         #[cfg(feature = "faults")]
         let app = app.configure(crate::faults::configure);
-        app.route(SIGNALLING_PATH, web::get().to(signalling)).configure(whep).configure(api::configure)
+        app.route(SIGNALLING_PATH, web::get().to(signalling))
+            .configure(whep)
+            .configure(whip)
+            .configure(api::configure)
     };
     let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
     actix_rt::spawn(follow_certificate);
@@ -359,6 +382,7 @@ struct Ports {
     http: u16,
     https: u16,
     rtmp: u16,
+    media_tcp: u16,
     media: Vec<u16>,
 }
 
@@ -369,6 +393,7 @@ impl Ports {
             "https": format!("https://127.0.0.1:{}", self.https),
             "rtmp": format!("rtmp://127.0.0.1:{}", self.rtmp),
             "media_udp_ports": self.media,
+            "media_tcp_port": self.media_tcp,
             "pid": std::process::id(),
         });
         // Renamed into place: whoever sees the file sees all of it.

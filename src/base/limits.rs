@@ -124,6 +124,14 @@ pub const SIGNALLING_MESSAGE_BYTES_MAX: usize = 81_920;
 pub const SIGNALLING_MESSAGES_PER_SECOND_MAX: u32 = 100;
 /// Play sessions on one signalling socket. More: `highResourceUsage`.
 pub const PLAYS_PER_SOCKET_MAX: usize = 64;
+/// Streams published over one signalling socket. More: `highResourceUsage`.
+pub const PUBLISHES_PER_SOCKET_MAX: usize = 64;
+/// WebRTC publishers of the node. More: `highResourceUsage`.
+pub const PUBLISHERS_MAX: usize = 4_096;
+/// WebRTC publishers of one address (or IPv6 /56). More: `highResourceUsage`.
+pub const PUBLISHERS_PER_ADDRESS_MAX: usize = 256;
+/// Characters of a client's own name that are kept. More: cut off.
+pub const USER_AGENT_CHARS_MAX: usize = 256;
 /// Streams one signalling socket may wait for. More: not told when they begin.
 pub const WAITS_PER_SOCKET_MAX: usize = 64;
 /// WebRTC players of one address (or IPv6 /56). More: `highResourceUsage`.
@@ -140,8 +148,8 @@ pub const SIGNALLING_SEND_QUEUE_MAX: usize = 256;
 pub const SIGNALLING_PINGS_UNANSWERED_MAX: usize = 24;
 /// A signalling socket that sends nothing for this long is closed (the SDK pings every 3 s, and every client answers our pings, one per 5 s).
 pub const SIGNALLING_SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Plays begun by WHEP on the node. More: 503.
-pub const WHEP_RESOURCES_MAX: usize = 65_536;
+/// Plays begun by WHEP on the node, and publishers by WHIP. More of either: 503.
+pub const HTTP_SESSIONS_MAX: usize = 65_536;
 /// Streams of one application that viewers wait for. More: not told when they begin.
 pub const WAITERS_PER_APPLICATION_MAX: usize = 100_000;
 
@@ -219,6 +227,34 @@ pub const SHARD_SENDS_PER_TURN_MAX: usize = 64;
 pub const PLAYER_HANDSHAKE_DATAGRAMS_MAX: u8 = 8;
 /// The largest datagram a play shard looks at; whoever sends more does not speak WebRTC. Larger: dropped.
 pub const SHARD_DATAGRAM_BYTES_MAX: usize = 2_048;
+/// TCP connections of media of the node. More: closed unread.
+pub const MEDIA_TCP_CONNECTIONS_MAX: usize = 16_384;
+/// TCP connections of media of one address (or IPv6 /56). More: closed unread.
+pub const MEDIA_TCP_CONNECTIONS_PER_ADDRESS_MAX: usize = 2_048;
+/// Time for the first frame of a media connection, which says whose it is. Longer: closed.
+pub const MEDIA_TCP_HELLO_MAX: Duration = Duration::from_secs(5);
+/// A media connection over which nothing comes for this long is closed (a browser checks every 2.5 s).
+pub const MEDIA_TCP_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a media connection may take nothing of what is sent. Longer: closed.
+pub const MEDIA_TCP_WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// Bytes waiting for a media connection to take them: half a second of 4 Mbit/s. More: dropped, as on any path.
+pub const MEDIA_TCP_OUTBOX_BYTES_MAX: usize = 256 * 1024;
+/// Datagrams that a shard's media connections have brought and that wait for it. More: dropped.
+pub const MEDIA_TCP_BROUGHT_MAX: usize = 4_096;
+/// Offers of one publisher that wait for an answer. More: the sender waits.
+pub const PUBLISHER_OFFERS_MAX: usize = 2;
+/// Events of a publisher's connection that wait for its session. More: not taken.
+pub const PUBLISHER_EVENTS_MAX: usize = 32;
+/// A WebRTC publisher's connection over which nothing has come for this long is gone.
+pub const PUBLISH_PEER_SILENCE_MAX: Duration = Duration::from_secs(8);
+/// How often one packet of a publisher's is asked for. More often: it is given up, and a key frame wanted.
+pub const PUBLISHER_NACKS_PER_PACKET_MAX: u16 = 5;
+/// Between two requests for a key frame to one publisher.
+pub const KEY_FRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+/// The largest datagram a publisher's connection is given. Larger: dropped.
+pub const GUEST_DATAGRAM_BYTES_MAX: usize = 2_048;
+/// Datagrams waiting for a publisher's connection: a large key frame sent at once. More: dropped, and asked for again.
+pub const GUEST_DATAGRAMS_MAX: usize = 1_024;
 /// Packets that one datagram of feedback may ask for. More: not looked at.
 pub const NACK_PACKETS_PER_DATAGRAM_MAX: usize = 512;
 /// Players of a shard that are ended in one turn; the rest have the next one.

@@ -138,6 +138,9 @@ pub enum DuplicatePublish {
 pub struct WebrtcConfig {
     /// First UDP port of media; each shard takes one port, counting up. 0: any free ports.
     pub udp_port_base: u16,
+    /// The TCP port of media, for peers whose network lets no UDP through. They are told of it where an application's
+    /// `webRTCTcpCandidatesEnabled` says so. 0: any free port.
+    pub tcp_port: u16,
     /// Play shards: threads that send media, with one UDP port each. 0: one per processor core.
     #[schemars(range(max = 256))]
     pub shards: u16,
@@ -152,7 +155,13 @@ pub struct WebrtcConfig {
 
 impl Default for WebrtcConfig {
     fn default() -> Self {
-        Self { udp_port_base: 50_000, shards: 0, public_addresses: Vec::new(), b_frames: BFrames::Transcode }
+        Self {
+            udp_port_base: 50_000,
+            tcp_port: 50_000,
+            shards: 0,
+            public_addresses: Vec::new(),
+            b_frames: BFrames::Transcode,
+        }
     }
 }
 
@@ -274,6 +283,12 @@ pub struct LimitsConfig {
     /// Signalling sockets of one address (IPv6: of one /56). More are refused with 429.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub signalling_sockets_per_address: usize,
+    /// WebRTC publishers of the node. More are refused with highResourceUsage.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub webrtc_publishers: usize,
+    /// WebRTC publishers of one address (IPv6: of one /56). More are refused with highResourceUsage.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub webrtc_publishers_per_address: usize,
     /// WebRTC players of one address, or of one /56 of IPv6. More are refused with highResourceUsage.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub players_per_address: usize,
@@ -314,6 +329,8 @@ impl Default for LimitsConfig {
             rtmp_silence_s: limits::RTMP_SILENCE_MAX.as_secs() as u16,
             signalling_sockets: limits::SIGNALLING_SOCKETS_MAX,
             signalling_sockets_per_address: limits::SIGNALLING_SOCKETS_PER_ADDRESS_MAX,
+            webrtc_publishers: limits::PUBLISHERS_MAX,
+            webrtc_publishers_per_address: limits::PUBLISHERS_PER_ADDRESS_MAX,
             players_per_address: limits::PLAYS_PER_ADDRESS_MAX,
             joins_per_address: limits::JOINS_PER_ADDRESS_MAX,
             players_per_shard: limits::PLAYERS_PER_SHARD_MAX,

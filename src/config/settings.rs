@@ -114,12 +114,18 @@ impl AppSettings {
         fn play_webrtc_stream_once_for_each_session("playWebRTCStreamOnceForEachSession") -> bool = flag;
         /// WebRTC players of the whole application; `None`: no limit.
         fn webrtc_viewer_limit("webRTCViewerLimit") -> Option<usize> = limit;
+        /// A publisher that sends nothing any more is ended.
+        fn drop_webrtc_ingest_if_no_packet_received("dropWebRTCIngestIfNoPacketReceived") -> bool = flag;
+        /// Between the key frames that WebRTC publishers are asked for.
+        fn webrtc_key_frame_interval("webRTCKeyframeTime") -> Duration = milliseconds;
         /// Time from the offer to connected.
         fn webrtc_client_start_timeout("webRTCClientStartTimeoutMs") -> Duration = milliseconds;
         /// Streams published at the same time in the whole application; `None`: no limit.
         fn ingesting_stream_limit("ingestingStreamLimit") -> Option<usize> = limit;
         /// Streams may be played by RTMP.
         fn rtmp_playback_enabled("rtmpPlaybackEnabled") -> bool = flag;
+        /// Peers are offered connections by TCP as well.
+        fn webrtc_tcp_candidates_enabled("webRTCTcpCandidatesEnabled") -> bool = flag;
         /// IPv6 addresses are not offered as ICE candidates.
         fn disable_ipv6_candidates("disableIPv6Candidates") -> bool = flag;
         /// The application's name.

@@ -139,6 +139,12 @@ metrics_table! {
         "RTP packets sent to WebRTC players, resent ones included.";
     counter shard_bytes_sent() = "penstock_shard_bytes_sent_total", "bytes",
         "UDP payload bytes sent to WebRTC players.";
+    gauge media_tcp_connections() = "penstock_media_tcp_connections", "connections",
+        "TCP connections of WebRTC media open now.";
+    counter media_tcp_ended(reason) = "penstock_media_tcp_connections_ended_total", "connections",
+        "TCP connections of WebRTC media that ended or were refused, by reason.";
+    counter guest_datagrams_dropped(reason) = "penstock_publisher_datagrams_dropped_total", "datagrams",
+        "Datagrams to or from WebRTC publishers that were dropped, by reason.";
     counter shard_datagrams_dropped(reason) = "penstock_shard_datagrams_dropped_total", "datagrams",
         "Datagrams received by play shards and dropped, by reason.";
     counter nacks(outcome) = "penstock_nacks_total", "packets",

@@ -45,6 +45,15 @@ pub fn sdp_answer(data: &[u8]) {
 pub fn sdp_offer(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = sdp::Fragment::read(text);
+    if let Ok(offer) = sdp::RemoteOffer::read_publish(text) {
+        let all = sdp::PublishCodecs { h264: true, vp8: true };
+        let taken = [Kind::Video, Kind::Audio].map(|kind| sdp::publish_codec(&offer, kind, all));
+        let taken: Vec<_> = taken.into_iter().flatten().collect();
+        let simplified = sdp::Simplified::of(text, &offer, &taken);
+        let again = simplified.answer(&simplified.offer, &[]);
+        let read = SessionDescription::unmarshal(&mut Cursor::new(again.as_bytes()));
+        assert!(read.is_ok(), "{again}");
+    }
     let Ok(offer) = sdp::RemoteOffer::read(text) else { return };
     let (video, audio) = (sdp::policy::h264([0x64, 0, 0x1f]), sdp::policy::opus(2));
     let wanted = [(Kind::Video, video.as_slice()), (Kind::Audio, audio.as_slice())];

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use base::{Randomness, Secret};
-use rtc_crypto::RTCCrypto;
+use rtc_crypto::providers::RingProvider;
+use rtc_crypto::{RTCCrypto, RTCCryptoProvider};
 use rtc_stun::attributes::{ATTR_FINGERPRINT, ATTR_MESSAGE_INTEGRITY, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
@@ -24,10 +25,10 @@ pub struct IceCredentials {
 }
 
 impl IceCredentials {
-    /// New, unguessable credentials of letters and digits.
-    pub fn random(randomness: &dyn Randomness) -> Self {
+    /// New, unguessable credentials of letters and digits, whose name begins with `prefix`.
+    pub fn random(prefix: &str, randomness: &dyn Randomness) -> Self {
         Self {
-            ufrag: randomness.alphanumeric(UFRAG_LENGTH),
+            ufrag: format!("{prefix}{}", randomness.alphanumeric(UFRAG_LENGTH)),
             password: Secret::new(randomness.alphanumeric(PASSWORD_LENGTH)),
         }
     }
@@ -115,6 +116,23 @@ pub fn answer_check(
         ])
         .map_err(|_| CheckError::Malformed)?;
     Ok(Check { reply: reply.raw, nominated })
+}
+
+/// Answers the checks of ICE sessions that have no player here.
+#[derive(Default)]
+pub struct Checks(RingProvider);
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checks").finish_non_exhaustive()
+    }
+}
+
+impl Checks {
+    /// The answer to a check that somebody made who knows the session's password; `None`: it is forged, or no check.
+    pub fn answer(&self, datagram: &[u8], from: SocketAddr, session: &IceCredentials) -> Option<Check> {
+        answer_check(datagram, from, session, None, self.0.crypto()).ok()
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! the play shard that fans tracks out to the players of one core.
 //!
 //! Nothing here owns a socket, a task or a clock: datagrams and the time come in, datagrams and
-//! events go out. Not here: signalling, which port a shard has, publishing by WebRTC.
+//! events go out. Not here: signalling, which port a shard has, and the connections of publishers, of which only
+//! the policy of their offers is.
 //!
 //! Specifications: SDP RFC 8866, 3264, 8829, 8839, 8840, 9143; ICE-lite RFC 8445, 8489; demultiplexing RFC 7983, 5761;
 //! DTLS-SRTP RFC 6347, 5764, 8122; SRTP RFC 3711, 7714; RTP and RTCP RFC 3550, 4585, 5104;
@@ -28,6 +29,7 @@ mod srtp;
 
 pub use demux::{Datagram, demux, is_rtcp};
 pub use dtls::DtlsError;
+pub use ice::{Check, Checks, IceCredentials};
 pub use sdp::{AnswerError, Description, Fragment, OfferError, RemoteOffer};
 pub use shard::{
     AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats, Shard,

@@ -1,8 +1,8 @@
 //! Session descriptions (RFC 8866, RFC 8829): what we offer and the answer to it, or what the peer
 //! offers and our answer.
 //!
-//! Policy ([`policy`]: which codecs a track is offered with) is apart from the text, because a
-//! WHEP client brings an offer of its own.
+//! Policy ([`policy`]: which codecs a track is offered with; [`publish_codec`]: which one a publisher is asked to
+//! send) is apart from the text, because publishers and WHEP clients bring offers of their own.
 
 mod agreement;
 mod answer;
@@ -10,13 +10,17 @@ mod fragment;
 mod offer;
 mod peer;
 pub mod policy;
+mod publish;
 mod remote_offer;
 
 pub use agreement::{AgreedMedia, Agreement};
 pub use answer::{Answer, AnswerError, AnsweredMedia, read_answer};
 pub use fragment::{Fragment, FragmentError};
-pub use offer::{Description, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session, candidate};
-pub use remote_offer::{OfferError, RemoteOffer, Transport};
+pub use offer::{
+    Candidate, Description, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session, candidate,
+};
+pub use publish::{PublishCodecs, Simplified, TakenCodec, publish_codec};
+pub use remote_offer::{OfferError, RemoteCodec, RemoteOffer, Transport};
 
 use media::Kind;
 

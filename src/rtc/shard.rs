@@ -56,6 +56,8 @@ struct TrackRef {
 pub struct ShardConfig {
     /// The addresses every player is offered, preferred first, with the port of the shard's socket.
     pub addresses: Vec<SocketAddr>,
+    /// What the ICE names of its players begin with.
+    pub ufrag_prefix: String,
     /// How late a frame may be begun for a player; later, it is dropped for some of them.
     pub late: Duration,
 }

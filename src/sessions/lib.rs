@@ -11,11 +11,13 @@
 
 mod body;
 mod connections;
+mod entering;
 pub mod http;
 mod parameters;
 mod patience;
 pub mod rtc;
 pub mod rtmp;
+mod tracks;
 mod watched;
 
 pub use body::{Body, BodyError, hold};

@@ -1,4 +1,4 @@
-//! WebRTC sessions: the signalling WebSocket, WHEP, and the play shards with their sockets.
+//! WebRTC sessions: the signalling WebSocket, WHIP, WHEP, publishers, and the play shards with their sockets.
 
 mod addresses;
 mod batch;
@@ -8,20 +8,27 @@ mod context;
 mod counters;
 mod driver;
 mod follow;
+mod guests;
 mod info;
 mod join;
 pub mod message;
 mod policy;
+mod publish;
 mod refusal;
+mod resource;
 mod shards;
 mod signalling;
 mod socket;
+mod tcp;
 mod upgrade;
 mod whep;
+mod whip;
 
 pub use addresses::OfferedAddresses;
 pub use context::SignallingContext;
 pub use shards::{Shards, ShardsConfig};
 pub use socket::{BoundPort, SOCKET_BUFFER_BYTES};
+pub use tcp::listen_tcp;
 pub use upgrade::{SIGNALLING_PATH, signalling};
 pub use whep::{WhepResources, whep};
+pub use whip::{WhipResources, whip};

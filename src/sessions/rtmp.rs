@@ -2,6 +2,5 @@
 
 mod connection;
 mod listener;
-mod writer;
 
 pub use listener::{RtmpContext, listen};

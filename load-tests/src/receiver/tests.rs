@@ -39,6 +39,7 @@ impl World {
         let now = SystemClock.now();
         let config = ShardConfig {
             addresses: vec![SERVER.parse().unwrap()],
+            ufrag_prefix: String::new(),
             late: Duration::from_millis(limits::SHARD_LATE_MS_MAX.into()),
         };
         let mut shard = Shard::new(config, Arc::new(SeededRandomness::new(1)), Bell::new()).unwrap();
@@ -55,6 +56,7 @@ impl World {
             stream_name: StreamId::new("s1").unwrap(),
             kinds: rtc::Kinds { video: true, audio: true },
             extra_addresses: Vec::new(),
+            tcp_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,
         };
         let (player, offer) = shard.add_player(spec, now).unwrap();

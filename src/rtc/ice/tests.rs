@@ -6,7 +6,7 @@ use rtc_stun::textattrs::TextAttribute;
 use super::*;
 
 fn ours() -> IceCredentials {
-    IceCredentials::random(&SeededRandomness::new(1))
+    IceCredentials::random("", &SeededRandomness::new(1))
 }
 
 fn from() -> SocketAddr {

@@ -108,14 +108,14 @@ fn fits(ours: &OfferedCodec, theirs: &RemoteCodec) -> bool {
 }
 
 /// A parameter of an `fmtp`.
-fn parameter<'a>(parameters: &'a str, key: &str) -> Option<&'a str> {
+pub(super) fn parameter<'a>(parameters: &'a str, key: &str) -> Option<&'a str> {
     let pairs = parameters.split(';').filter_map(|pair| pair.trim().split_once('='));
     pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
 }
 
 /// Names a profile of H.264; several spellings name the same one (RFC 6184 8.1, table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum H264Profile {
+pub(super) enum H264Profile {
     ConstrainedBaseline,
     Baseline,
     Main,
@@ -123,7 +123,7 @@ enum H264Profile {
 }
 
 /// The profile of an `fmtp`; which level of it is not compared, as browsers do not. Baseline when nothing is said.
-fn profile(parameters: &str) -> Option<H264Profile> {
+pub(super) fn profile(parameters: &str) -> Option<H264Profile> {
     let text = parameter(parameters, "profile-level-id").unwrap_or("42000a");
     let number = u32::from_str_radix(text, 16).ok().filter(|_| text.len() == 6)?;
     let [_, idc, constraints, _] = number.to_be_bytes();

@@ -12,6 +12,8 @@ use crate::ice::IceCredentials;
 
 /// Type preference of host candidates (RFC 8445 5.1.2.2).
 const HOST_PREFERENCE: u32 = 126;
+/// The same over TCP: below everything that datagrams reach.
+const TCP_HOST_PREFERENCE: u32 = 90;
 /// RTP, and with it everything, since RTCP is multiplexed.
 const COMPONENT: u32 = 1;
 /// What we offer the extension as; an answer may not change it (RFC 8285 6).
@@ -57,7 +59,7 @@ pub struct Session<'a> {
     /// The canonical name of all tracks: the same, so that they are played in step.
     pub cname: &'a str,
     /// The addresses we can be reached at, preferred first.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [Candidate],
     /// The m-lines that are ours, in the order they were first offered.
     pub media: &'a [OfferedMedia],
 }
@@ -73,12 +75,26 @@ pub struct Description {
     pub candidates: Vec<(usize, String, String)>,
 }
 
-/// The candidate line of the `index`-th of our addresses, without `a=` (RFC 8839 5.1).
-pub fn candidate(index: usize, address: SocketAddr) -> String {
+/// One of our addresses, and how it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// By datagrams.
+    Udp(SocketAddr),
+    /// By connections that the peer makes (RFC 6544, passive).
+    Tcp(SocketAddr),
+}
+
+/// The candidate line of the `index`-th of our addresses, without `a=` (RFC 8839 5.1, RFC 6544 4.5).
+pub fn candidate(index: usize, candidate: Candidate) -> String {
+    let (Candidate::Udp(address) | Candidate::Tcp(address)) = candidate;
+    let (transport, preference, kind) = match candidate {
+        Candidate::Udp(_) => ("udp", HOST_PREFERENCE, ""),
+        Candidate::Tcp(_) => ("tcp", TCP_HOST_PREFERENCE, " tcptype passive"),
+    };
     let local_preference = u32::from(u16::MAX - u16::try_from(index).unwrap_or(u16::MAX));
-    let priority = HOST_PREFERENCE << 24 | local_preference << 8 | (256 - COMPONENT);
+    let priority = preference << 24 | local_preference << 8 | (256 - COMPONENT);
     let (foundation, ip, port) = (index + 1, address.ip().to_canonical(), address.port());
-    format!("candidate:{foundation} {COMPONENT} udp {priority} {ip} {port} typ host")
+    format!("candidate:{foundation} {COMPONENT} {transport} {priority} {ip} {port} typ host{kind}")
 }
 
 /// Whose turn it was to offer.

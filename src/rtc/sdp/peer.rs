@@ -28,14 +28,22 @@ pub(super) fn value<'a>(line: &'a MediaDescription, key: &str) -> Option<&'a str
     line.attribute(key).flatten()
 }
 
+/// Whether the peer takes what is sent on an m-line.
+pub(super) fn receives(line: &MediaDescription, session: &SessionDescription) -> bool {
+    matches!(direction(line, session), "recvonly" | "sendrecv")
+}
+
+/// Whether the peer sends on an m-line.
+pub(super) fn sends(line: &MediaDescription, session: &SessionDescription) -> bool {
+    matches!(direction(line, session), "sendonly" | "sendrecv")
+}
+
 /// `sendrecv` is the default (RFC 8866 6.7.4); a direction of the session holds for every m-line
 /// without its own.
-pub(super) fn receives(line: &MediaDescription, session: &SessionDescription) -> bool {
-    const DIRECTIONS: [(&str, bool); 4] =
-        [("recvonly", true), ("sendrecv", true), ("sendonly", false), ("inactive", false)];
-    let own = DIRECTIONS.iter().find(|(key, _)| line.has_attribute(key));
-    own.or_else(|| DIRECTIONS.iter().find(|(key, _)| session.has_attribute(key)))
-        .is_none_or(|(_, receives)| *receives)
+fn direction(line: &MediaDescription, session: &SessionDescription) -> &'static str {
+    const DIRECTIONS: [&str; 4] = ["recvonly", "sendrecv", "sendonly", "inactive"];
+    let own = DIRECTIONS.into_iter().find(|key| line.has_attribute(key));
+    own.or_else(|| DIRECTIONS.into_iter().find(|key| session.has_attribute(key))).unwrap_or("sendrecv")
 }
 
 /// The mids of the first BUNDLE group.

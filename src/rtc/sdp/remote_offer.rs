@@ -1,4 +1,4 @@
-//! Reading an offer that the peer makes, as a WHEP player does.
+//! Reading an offer that the peer makes, as publishers and WHEP players do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -8,7 +8,9 @@ use media::Kind;
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
-use super::peer::{Unproven, count_media, fingerprint, has_group, is_bundled, is_ufrag, receives, value};
+use super::peer::{
+    Unproven, count_media, fingerprint, has_group, is_bundled, is_ufrag, receives, sends, value,
+};
 use super::{PLAYOUT_DELAY_URI, policy};
 use crate::dtls::Fingerprint;
 
@@ -57,10 +59,13 @@ pub(super) struct Takes {
 
 /// A payload type of the peer's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RemoteCodec {
-    pub(super) payload_type: u8,
-    pub(super) encoding: String,
-    pub(super) parameters: String,
+pub struct RemoteCodec {
+    /// The number on the wire.
+    pub payload_type: u8,
+    /// Encoding name, clock rate and channels, as in `rtpmap`.
+    pub encoding: String,
+    /// Format parameters, as in `fmtp`; empty without.
+    pub parameters: String,
     /// The feedback of ours that it gives.
     pub(super) feedback: Vec<&'static str>,
 }
@@ -94,6 +99,9 @@ pub enum OfferError {
         "the offer receives neither sound nor pictures over {PROTOCOL}: add transceivers with direction recvonly"
     )]
     NothingToReceive,
+    /// No m-line sends sound or pictures.
+    #[error("the offer sends neither sound nor pictures over {PROTOCOL}: add a track to the connection")]
+    NothingToSend,
     /// Several m-lines, but not on one transport.
     #[error("the offer does not bundle its m-lines")]
     NotBundled,
@@ -109,8 +117,8 @@ pub enum OfferError {
     /// Only fingerprints of other hash functions than SHA-256.
     #[error("the offer's fingerprint is not sha-256")]
     FingerprintAlgorithm,
-    /// It wants us to be the DTLS client.
-    #[error("the offer's setup is {0:?}, neither actpass nor active")]
+    /// It does not say who is the DTLS client, or wants us to be it where players never are.
+    #[error("the offer's setup is {0:?}, which cannot be answered")]
     Setup(String),
 }
 
@@ -123,10 +131,35 @@ impl From<Unproven> for OfferError {
     }
 }
 
+/// What a peer means to do with the m-lines of its offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Play,
+    Publish,
+}
+
+impl Purpose {
+    fn is_served_by(self, line: &MediaDescription, session: &SessionDescription) -> bool {
+        match self {
+            Self::Play => receives(line, session),
+            Self::Publish => sends(line, session),
+        }
+    }
+}
+
 impl RemoteOffer {
-    /// Reads an offer. Never panics; the input is bounded first. What we do not know is not refused but left to be
-    /// rejected, m-line by m-line (RFC 3264 6).
+    /// Reads a player's offer. Never panics; the input is bounded first. What we do not know is not refused but left to
+    /// be rejected, m-line by m-line (RFC 3264 6).
     pub fn read(text: &str) -> Result<Self, OfferError> {
+        Self::read_for(Purpose::Play, text)
+    }
+
+    /// The same for a publisher's.
+    pub fn read_publish(text: &str) -> Result<Self, OfferError> {
+        Self::read_for(Purpose::Publish, text)
+    }
+
+    fn read_for(purpose: Purpose, text: &str) -> Result<Self, OfferError> {
         if text.len() > limits::SDP_BYTES_MAX {
             return Err(OfferError::TooLarge);
         }
@@ -136,17 +169,27 @@ impl RemoteOffer {
         let session = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
             .map_err(|error| OfferError::Syntax(error.to_string()))?;
         let lines = &session.media_descriptions;
-        let media = lines.iter().map(|line| read_media(line, &session)).collect::<Result<Vec<_>, _>>()?;
+        let media =
+            lines.iter().map(|line| read_media(purpose, line, &session)).collect::<Result<Vec<_>, _>>()?;
         let taking: Vec<_> =
             media.iter().filter(|line| line.takes.is_some()).map(|line| line.mid.as_str()).collect();
         let bundled = has_group(&session);
         if taking.is_empty() {
-            return Err(OfferError::NothingToReceive);
+            return Err(match purpose {
+                Purpose::Play => OfferError::NothingToReceive,
+                Purpose::Publish => OfferError::NothingToSend,
+            });
         }
         if (taking.len() > 1 || bundled) && !is_bundled(&session, taking.into_iter()) {
             return Err(OfferError::NotBundled);
         }
         Ok(Self { media, bundled })
+    }
+
+    /// The codecs of the first m-line of that kind, in the peer's order; `None`: it has no such m-line.
+    pub fn codecs(&self, kind: Kind) -> Option<&[RemoteCodec]> {
+        let takes = self.media.iter().filter_map(|line| line.takes.as_ref());
+        takes.into_iter().find(|takes| takes.kind == kind).map(|takes| takes.codecs.as_slice())
     }
 
     /// The peer's ICE names: one, unless its m-lines could do without being bundled.
@@ -158,7 +201,11 @@ impl RemoteOffer {
     }
 }
 
-fn read_media(line: &MediaDescription, session: &SessionDescription) -> Result<RemoteMedia, OfferError> {
+fn read_media(
+    purpose: Purpose,
+    line: &MediaDescription,
+    session: &SessionDescription,
+) -> Result<RemoteMedia, OfferError> {
     if has_several_tracks(line) {
         return Err(OfferError::PlanB);
     }
@@ -172,8 +219,8 @@ fn read_media(line: &MediaDescription, session: &SessionDescription) -> Result<R
     let kind = [Kind::Video, Kind::Audio].into_iter().find(|kind| kind.label() == name.media);
     let refused = name.port.value == 0 && !line.has_attribute("bundle-only");
     let takes = match kind {
-        Some(kind) if !refused && protocol == PROTOCOL && receives(line, session) => {
-            Some(read_takes(kind, line, session)?)
+        Some(kind) if !refused && protocol == PROTOCOL && purpose.is_served_by(line, session) => {
+            Some(read_takes(purpose, kind, line, session)?)
         }
         _ => None,
     };
@@ -182,6 +229,7 @@ fn read_media(line: &MediaDescription, session: &SessionDescription) -> Result<R
 }
 
 fn read_takes(
+    purpose: Purpose,
     kind: Kind,
     line: &MediaDescription,
     session: &SessionDescription,
@@ -198,7 +246,8 @@ fn read_takes(
     };
     let ufrag = find("ice-ufrag").filter(|ufrag| is_ufrag(ufrag)).ok_or(OfferError::NoUfrag)?.to_owned();
     let setup = find("setup").unwrap_or_default();
-    if !["actpass", "active"].contains(&setup) {
+    let may_be_server = setup == "passive" && purpose == Purpose::Publish;
+    if !["actpass", "active"].contains(&setup) && !may_be_server {
         return Err(OfferError::Setup(setup.chars().take(16).collect()));
     }
     let fingerprint = match fingerprint(line, session) {

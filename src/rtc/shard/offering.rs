@@ -13,8 +13,8 @@ use super::{PlayerId, Shard, TrackRef};
 use crate::dtls::{DtlsPeer, PeerKey};
 use crate::ice::IceCredentials;
 use crate::sdp::{
-    Agreement, AnswerError, Description, OfferedCodec, OfferedMedia, PLAYOUT_DELAY_ID, RemoteOffer, policy,
-    read_answer, track_label,
+    Agreement, AnswerError, Candidate, Description, OfferedCodec, OfferedMedia, PLAYOUT_DELAY_ID,
+    RemoteOffer, policy, read_answer, track_label,
 };
 use crate::srtp::PlayoutDelay;
 
@@ -54,6 +54,8 @@ pub struct PlayerSpec {
     pub kinds: Kinds,
     /// Addresses this player is offered beside the shard's own.
     pub extra_addresses: Vec<SocketAddr>,
+    /// Addresses at which it is taken by TCP, for networks that let no UDP through.
+    pub tcp_addresses: Vec<SocketAddr>,
     /// Time from the offer to connected; longer: ended as timed out.
     pub connect_max: Duration,
 }
@@ -127,6 +129,10 @@ impl Shard {
         Ok((id, answer))
     }
 
+    fn credentials(&self) -> IceCredentials {
+        IceCredentials::random(&self.config.ufrag_prefix, &*self.randomness)
+    }
+
     /// Whether there is room, and for what; and how many changes of the stream that is true after.
     fn look_before(&self, spec: &PlayerSpec) -> Result<(u64, Wanted), AddError> {
         if self.players.len() >= limits::PLAYERS_PER_SHARD_MAX {
@@ -147,6 +153,7 @@ impl Shard {
         let id = PlayerId(self.players.insert(Player::new(
             stream,
             spec.stream_name,
+            self.credentials(),
             &self.randomness,
             DtlsPeer::new(PeerKey(0)),
             now + spec.connect_max,
@@ -155,13 +162,12 @@ impl Shard {
         let Some(player) = self.players.get_mut(id.0) else { return Err(AddError::TooManyPlayers) };
         player.dtls = DtlsPeer::new(peer_key(id));
         while self.by_ufrag.contains_key(&player.credentials.ufrag) {
-            player.credentials = IceCredentials::random(&*self.randomness);
+            player.credentials = IceCredentials::random(&self.config.ufrag_prefix, &*self.randomness);
         }
         self.by_ufrag.insert(player.credentials.ufrag.clone(), id);
-        player.candidates.clone_from(&self.config.addresses);
-        player
-            .candidates
-            .extend(spec.extra_addresses.iter().filter(|extra| !self.config.addresses.contains(extra)));
+        let extra = spec.extra_addresses.iter().filter(|extra| !self.config.addresses.contains(extra));
+        let udp = self.config.addresses.iter().chain(extra).copied().map(Candidate::Udp);
+        player.candidates = udp.chain(spec.tcp_addresses.iter().copied().map(Candidate::Tcp)).collect();
         let deadline = player.deadline();
         self.timers.wake(id, &mut player.wake, deadline);
         self.counters.players += 1;

@@ -13,7 +13,7 @@ use super::play_track::PlayTrack;
 use super::slab::Key;
 use crate::dtls::{DtlsPeer, Fingerprint};
 use crate::ice::IceCredentials;
-use crate::sdp::{OfferedMedia, Session as SdpSession, Transport};
+use crate::sdp::{Candidate, OfferedMedia, Session as SdpSession, Transport};
 use crate::srtp::{RtpSealer, Srtcp, SrtpKeys};
 
 /// Round trip assumed until a report tells.
@@ -50,7 +50,7 @@ pub(super) struct Player {
     /// The stream's name as offers have it.
     pub(super) stream_name: StreamId,
     /// Our addresses it was offered.
-    pub(super) candidates: Vec<SocketAddr>,
+    pub(super) candidates: Vec<Candidate>,
     /// The number of its session in SDP, and how many descriptions it was given.
     pub(super) sdp_session: u64,
     pub(super) offers: u64,
@@ -93,6 +93,7 @@ impl Player {
     pub(super) fn new(
         stream: Key,
         stream_name: StreamId,
+        credentials: IceCredentials,
         randomness: &Arc<dyn Randomness>,
         dtls: DtlsPeer,
         connect_by: Instant,
@@ -100,7 +101,7 @@ impl Player {
     ) -> Self {
         Self {
             stream,
-            credentials: IceCredentials::random(&**randomness),
+            credentials,
             cname: randomness.alphanumeric(16),
             stream_name,
             candidates: Vec::new(),

@@ -70,8 +70,11 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let now = SystemClock.now();
-        let config =
-            ShardConfig { addresses: vec![SERVER.parse().unwrap()], late: Duration::from_millis(200) };
+        let config = ShardConfig {
+            addresses: vec![SERVER.parse().unwrap()],
+            ufrag_prefix: "07".to_owned(),
+            late: Duration::from_millis(200),
+        };
         let shard = Shard::new(config, Arc::new(SeededRandomness::new(1)), Bell::new()).unwrap();
         let media = StreamMedia::new(&MediaBudget::unlimited());
         let video = media.write_track(&id("video"), &h264(), None);
@@ -109,6 +112,7 @@ impl World {
             stream_name: StreamId::new("s1").unwrap(),
             kinds: Kinds { video: true, audio: true },
             extra_addresses: Vec::new(),
+            tcp_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,
         }
     }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use rtc::{Shard, Transmit};
 
+use super::tcp::is_tcp;
+
 /// Sends that are sealed before any of them is sent, at most: what one system call may take. More save
 /// nothing that could be measured, and 16 of an ordinary frame still fit a core's cache.
 pub const BATCH_SENDS_MAX: usize = 16;
@@ -59,7 +61,10 @@ impl SendBatch {
         let is_alike = move |send: &&Send| {
             first.is_some_and(|first| {
                 let Transmit { to, from, segment_size } = send.transmit;
-                to.is_ipv4() == first.to.is_ipv4() && from == first.from && segment_size == first.segment_size
+                to.is_ipv4() == first.to.is_ipv4()
+                    && is_tcp(to) == is_tcp(first.to)
+                    && from == first.from
+                    && segment_size == first.segment_size
             })
         };
         let mut start = self.sent;

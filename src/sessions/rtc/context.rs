@@ -1,9 +1,12 @@
 //! What signalling works with, over sockets and by WHEP.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base::{Clock, Randomness};
+use actix_rt::ArbiterHandle;
+use base::{Clock, PeerAddr, Randomness};
 use cluster_model::{Broadcasts, Settings};
+use config::AppSettings;
 use security::Gate;
 use streams::Applications;
 use tokio::sync::watch;
@@ -11,6 +14,7 @@ use tokio::sync::watch;
 use super::addresses::OfferedAddresses;
 use super::shards::Shards;
 use super::whep::WhepResources;
+use super::whip::WhipResources;
 use crate::connections::Connections;
 
 /// Shared by all signalling of the node.
@@ -25,6 +29,8 @@ pub struct SignallingContext {
     pub draining: watch::Receiver<bool>,
     /// What addresses players are offered.
     pub addresses: OfferedAddresses,
+    /// The port of media over TCP; `None`: there is none.
+    pub tcp_port: Option<u16>,
     /// The records of broadcasts.
     pub broadcasts: Broadcasts,
     /// The applications' settings.
@@ -35,10 +41,28 @@ pub struct SignallingContext {
     pub plays: Connections,
     /// Those of them that are not connected yet.
     pub joins: Connections,
+    /// The publishers of all sockets and of WHIP.
+    pub publishing: Connections,
+    /// Where publishers live.
+    pub publishers: ArbiterHandle,
     /// The plays that began by WHEP.
-    pub whep: WhepResources,
+    pub whep: Arc<WhepResources>,
+    /// The publishers that began by WHIP.
+    pub whip: Arc<WhipResources>,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
     /// The node's randomness.
     pub randomness: Arc<dyn Randomness>,
+}
+
+impl SignallingContext {
+    /// Where a peer is taken by TCP, if its application wants that.
+    pub(super) fn tcp_addresses(&self, peer: PeerAddr, settings: &AppSettings) -> Vec<SocketAddr> {
+        let Some(port) = self.tcp_port.filter(|_| settings.webrtc_tcp_candidates_enabled()) else {
+            return Vec::new();
+        };
+        let extra = self.addresses.extra(peer, settings.disable_ipv6_candidates());
+        let all = self.addresses.everybody().iter().copied().chain(extra);
+        all.map(|ip| SocketAddr::new(ip, port)).collect()
+    }
 }

@@ -18,6 +18,7 @@ use super::batch::SendBatch;
 use super::counters::ShardMetrics;
 use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
+use super::tcp::is_tcp;
 
 /// Between two words on how busy a shard is.
 const TOLD_INTERVAL: Duration = Duration::from_secs(1);
@@ -288,10 +289,27 @@ impl Driver {
         if self.players.len() >= self.shared.players_max {
             return Err(AddError::TooManyPlayers);
         }
-        let Join { media, stream, kinds, offer, demand, extra_addresses, connect_max, ending, started } =
-            join;
+        let Join {
+            media,
+            stream,
+            kinds,
+            offer,
+            demand,
+            extra_addresses,
+            tcp_addresses,
+            connect_max,
+            ending,
+            started,
+        } = join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
-        let spec = PlayerSpec { stream: media, stream_name: stream, kinds, extra_addresses, connect_max };
+        let spec = PlayerSpec {
+            stream: media,
+            stream_name: stream,
+            kinds,
+            extra_addresses,
+            tcp_addresses,
+            connect_max,
+        };
         let (player, description) = match offer {
             Some(offer) => self.shard.add_offering_player(spec, &offer, now)?,
             None => self.shard.add_player(spec, now)?,
@@ -315,14 +333,21 @@ impl Driver {
 
     fn receive(&mut self, now: Instant) {
         let is_idle = self.is_idle();
-        let shard = &mut self.shard;
+        let (shard, guests) = (&mut self.shard, &self.shared.guests);
         let max = if is_idle {
             limits::SHARD_DATAGRAMS_PER_TURN_MAX
         } else {
             limits::SHARD_DATAGRAMS_PER_BUSY_TURN_MAX
         };
         let received = self.socket.receive(max, |from, to, datagram| {
-            shard.handle_datagram(from, to, datagram, now);
+            if !guests.take(from, to, datagram, now) {
+                shard.handle_datagram(from, to, datagram, now);
+            }
+        });
+        self.shared.tcp.receive(max, |from, datagram| {
+            if !guests.take(from, None, datagram, now) {
+                shard.handle_datagram(from, None, datagram, now);
+            }
         });
         if let Err(error) = received {
             tracing::warn!(%error, "a play shard could not read its socket");
@@ -343,6 +368,13 @@ impl Driver {
                 }
                 continue;
             };
+            if is_tcp(to) {
+                if let Some((transmit, left)) = self.batch.first() {
+                    self.shared.tcp.send(to, left, transmit.segment_size);
+                }
+                self.batch.done(1);
+                continue;
+            }
             calls += 1;
             match self.socket.send(&mut self.batch) {
                 Ok(()) => {}

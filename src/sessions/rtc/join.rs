@@ -69,6 +69,7 @@ pub(super) async fn join(
         offer,
         demand,
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),
+        tcp_addresses: context.tcp_addresses(peer, &settings),
         connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
         ending: ending.clone(),
         started,

@@ -17,7 +17,7 @@ pub enum Request {
     GetIceServerConfig,
     /// Play a stream.
     Play(Play),
-    /// An SDP: for a player, its answer.
+    /// An SDP: a player's answer, or a publisher's offer.
     TakeConfiguration {
         /// The stream it is about.
         stream: StreamId,
@@ -42,7 +42,7 @@ pub enum Request {
     /// Stop or go on sending sound.
     ToggleAudio(StreamId, bool),
     /// Publish a stream.
-    Publish(StreamId),
+    Publish(Publish),
     /// A command this node does not know: ignored, as AMS does.
     Unknown,
 }
@@ -58,6 +58,21 @@ pub struct Play {
     pub subscriber_id: Option<String>,
     /// Their time-based code.
     pub subscriber_code: Option<Secret>,
+}
+
+/// The fields of `publish`.
+#[derive(Debug)]
+pub struct Publish {
+    /// The stream.
+    pub stream: StreamId,
+    /// One-time token, hash or JWT.
+    pub token: Option<Secret>,
+    /// Who publishes.
+    pub subscriber_id: Option<String>,
+    /// Their time-based code.
+    pub subscriber_code: Option<Secret>,
+    /// The room that the stream is a track of.
+    pub main_track: Option<String>,
 }
 
 /// Why a message is no request.
@@ -118,7 +133,13 @@ impl Request {
             "getBroadcastObject" => Self::GetBroadcastObject(stream),
             "toggleVideo" => Self::ToggleVideo(stream, enabled()),
             "toggleAudio" => Self::ToggleAudio(stream, enabled()),
-            "publish" => Self::Publish(stream),
+            "publish" => Self::Publish(Publish {
+                stream,
+                token: secret("token"),
+                subscriber_id: field("subscriberId").map(str::to_owned),
+                subscriber_code: secret("subscriberCode"),
+                main_track: field("mainTrack").map(str::to_owned),
+            }),
             _ => Self::Unknown,
         })
     }
@@ -183,6 +204,23 @@ pub fn offer(
     })
 }
 
+/// A publisher is in, and may make its offer.
+pub fn start(stream: &str, subscriber: Option<&str>) -> Value {
+    json!({"command": "start", "streamId": stream, "subscriberId": subscriber})
+}
+
+/// The server's answer to a publisher.
+pub fn answer(stream: &str, sdp: &str, subscriber: Option<&str>) -> Value {
+    json!({
+        "command": "takeConfiguration",
+        "streamId": stream,
+        "type": "answer",
+        "sdp": sdp,
+        "linkSession": null,
+        "subscriberId": subscriber,
+    })
+}
+
 /// One of the server's candidates.
 pub fn candidate(stream: &str, label: usize, mid: &str, candidate: &str, subscriber: Option<&str>) -> Value {
     json!({
@@ -209,9 +247,18 @@ pub fn subscriber_notification(definition: &str, stream: &str, subscriber: Optio
 /// A play has ended. `information` says why, in the words of [`base::ExitReason`]; AMS's clients ignore
 /// the extra key.
 pub fn play_finished(stream: &str, subscriber: Option<&str>, information: &str) -> Value {
+    finished("play_finished", stream, subscriber, information)
+}
+
+/// The same of a publish.
+pub fn publish_finished(stream: &str, subscriber: Option<&str>, information: &str) -> Value {
+    finished("publish_finished", stream, subscriber, information)
+}
+
+fn finished(definition: &str, stream: &str, subscriber: Option<&str>, information: &str) -> Value {
     json!({
         "command": "notification",
-        "definition": "play_finished",
+        "definition": definition,
         "streamId": stream,
         "subscriberId": subscriber,
         "information": information,

@@ -21,6 +21,11 @@ impl Refusal {
         Self { definition, information: None, wait: false }
     }
 
+    /// The same, with words for people.
+    pub(super) const fn explained(definition: &'static str, why: String) -> Self {
+        Self { definition, information: Some(Cow::Owned(why)), wait: false }
+    }
+
     /// The node has no room for the player: which limit says so is counted, and not for the client.
     pub(super) fn no_room(limit: &'static str) -> Self {
         metric::admissions_refused("play", limit).increment(1);
@@ -47,7 +52,7 @@ impl Refusal {
 
     /// The stream cannot be played by WebRTC; why, in words.
     pub(super) const fn codec(why: String) -> Self {
-        Self { definition: "no_codec_enabled_in_the_server", information: Some(Cow::Owned(why)), wait: false }
+        Self::explained("no_codec_enabled_in_the_server", why)
     }
 }
 

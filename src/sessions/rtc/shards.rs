@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::busy::BusyMeter;
 use super::driver;
+use super::guests::GuestPort;
 use super::socket::BoundPort;
+use super::tcp::{TcpPeers, prefix};
 
 /// Why a player could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,8 @@ pub struct Join {
     pub demand: DemandGuard,
     /// Addresses offered to this player beside the shard's own.
     pub extra_addresses: Vec<IpAddr>,
+    /// Where it is taken by TCP.
+    pub tcp_addresses: Vec<SocketAddr>,
     /// Time from the offer to connected.
     pub connect_max: Duration,
     /// The player's end, both ways.
@@ -156,6 +160,10 @@ pub(super) struct Shared {
     /// Players that were admitted and are not there yet.
     pub coming: AtomicUsize,
     pub players_max: usize,
+    /// Who shares its port.
+    pub guests: Arc<GuestPort>,
+    /// Who comes by TCP.
+    pub tcp: Arc<TcpPeers>,
     arbiter: ArbiterHandle,
 }
 
@@ -175,6 +183,17 @@ pub struct Shards {
     /// Share of its time a shard may be busy when a player is let in; `None`: any.
     busy_max: Option<f64>,
     clock: Arc<dyn Clock>,
+}
+
+/// Why the shards could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A shard could not be made.
+    #[error(transparent)]
+    Shard(#[from] rtc::ShardError),
+    /// A port cannot be shared.
+    #[error("a media port cannot be shared: {0}")]
+    Port(#[from] std::io::Error),
 }
 
 /// How shards are set up.
@@ -197,28 +216,33 @@ impl Shards {
         config: ShardsConfig,
         clock: &Arc<dyn Clock>,
         randomness: &Arc<dyn Randomness>,
-    ) -> Result<Self, rtc::ShardError> {
+    ) -> Result<Self, StartError> {
         let mut shards = Vec::new();
         for (index, port) in config.ports.into_iter().enumerate() {
             let arbiter = Arbiter::new();
             let (commands, of_commands) = mpsc::channel(limits::SHARD_COMMANDS_MAX);
             let (joins, of_joins) = mpsc::channel(limits::SHARD_JOINS_MAX);
             let queues = Queues { commands: of_commands, joins: of_joins };
+            let bell = Bell::new();
+            let tcp = TcpPeers::new(bell.clone());
+            let guests = GuestPort::new(index, port.sender()?, Arc::clone(&tcp), port.port());
             let shared = Arc::new(Shared {
                 index,
                 commands,
                 joins,
                 busy: Mutex::new(BusyMeter::new(clock.now())),
                 detached: Mutex::new(Vec::new()),
-                bell: Bell::new(),
+                bell,
                 players: AtomicUsize::new(0),
                 coming: AtomicUsize::new(0),
                 players_max: config.players_per_shard_max,
+                guests,
+                tcp,
                 arbiter: arbiter.handle(),
             });
             let addresses: Vec<SocketAddr> =
                 config.addresses.iter().map(|ip| SocketAddr::new(*ip, port.port())).collect();
-            let settings = rtc::ShardConfig { addresses, late: config.late };
+            let settings = rtc::ShardConfig { addresses, ufrag_prefix: prefix(index), late: config.late };
             let shard = rtc::Shard::new(settings, Arc::clone(randomness), shared.bell.clone())?;
             let of_loop = Arc::clone(&shared);
             let clock = Arc::clone(clock);
@@ -230,6 +254,17 @@ impl Shards {
         }
         let busy_max = (config.busy_percent_max < 100).then(|| f64::from(config.busy_percent_max) / 100.0);
         Ok(Self { shards: Arc::new(shards), busy_max, clock: Arc::clone(clock) })
+    }
+
+    /// The TCP connections of a shard's peers; `None`: there is no such shard.
+    pub(super) fn tcp_peers(&self, shard: usize) -> Option<Arc<TcpPeers>> {
+        self.shards.get(shard).map(|shard| Arc::clone(&shard.tcp))
+    }
+
+    /// The port that the next guest shares: the one with the fewest.
+    pub(super) fn port_for_guest(&self) -> Option<Arc<GuestPort>> {
+        let ports = self.shards.iter().filter(|shard| !shard.commands.is_closed()).map(|shard| &shard.guests);
+        ports.min_by_key(|port| port.count()).cloned()
     }
 
     /// Where the next player goes: of the shards that have time for one more, the one with the fewest.

@@ -1,10 +1,11 @@
-//! One signalling WebSocket: AMS's messages, the play half.
+//! One signalling WebSocket: AMS's messages.
 //!
 //! This file has the socket: its messages, its bounds, its end. [`plays`] has the streams played over it, [`changes`] what
-//! happens when they change.
+//! happens when they change, [`publishes`] the streams published over it.
 
 mod changes;
 mod plays;
+mod publishes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use super::refusal::Refusal;
 use crate::Upgraded;
 use crate::connections::OpenConnection;
 use plays::Playing;
+use publishes::Publishing;
 
 /// How often the socket is checked and its peer pinged.
 const CHECK: Duration = Duration::from_secs(5);
@@ -37,7 +39,12 @@ pub struct Signalling {
     app: AppName,
     peer: PeerAddr,
     id: SessionId,
+    /// What the client calls itself.
+    user_agent: String,
     plays: BTreeMap<StreamId, Playing>,
+    publishes: BTreeMap<StreamId, Publishing>,
+    /// Publishes begun so far.
+    published: u64,
     /// Streams waited for, and what waits.
     waits: BTreeMap<StreamId, SpawnHandle>,
     text: String,
@@ -62,6 +69,7 @@ impl Signalling {
         context: Arc<SignallingContext>,
         app: AppName,
         peer: PeerAddr,
+        user_agent: String,
         open: OpenConnection,
         upgraded: Option<Upgraded>,
     ) -> Self {
@@ -73,7 +81,10 @@ impl Signalling {
             app,
             peer,
             id,
+            user_agent,
             plays: BTreeMap::new(),
+            publishes: BTreeMap::new(),
+            published: 0,
             waits: BTreeMap::new(),
             text: String::new(),
             heard,
@@ -147,6 +158,9 @@ impl Signalling {
         for playing in self.plays.values() {
             playing.ending.end(reason);
         }
+        for publishing in self.publishes.values() {
+            publishing.end(reason);
+        }
         ctx.close(Some(ws::CloseReason { code, description: Some(reason.label().into()) }));
         ctx.stop();
         true
@@ -196,23 +210,24 @@ impl Signalling {
                 }
             }
             Request::Play(play) => self.play(play, ctx),
+            Request::TakeConfiguration { stream, kind, sdp } if kind == "offer" => {
+                self.take_offer(stream, sdp, ctx);
+            }
             Request::TakeConfiguration { stream, kind, sdp } => {
-                self.take_configuration(stream, &kind, sdp, ctx)
+                self.take_configuration(stream, &kind, sdp, ctx);
             }
             // The client's checks reach this node by themselves: it is ICE-lite.
             Request::TakeCandidate { .. } | Request::Unknown => {}
             Request::Stop(stream) => {
                 self.stop_waiting(&stream, ctx);
                 self.stop_playing(&stream, ctx);
+                self.stop_publishing(&stream, ctx);
             }
             Request::GetStreamInfo(stream) => self.stream_info(stream, ctx),
             Request::GetBroadcastObject(stream) => self.broadcast_object(stream, ctx),
             Request::ToggleVideo(stream, enabled) => self.enable(&stream, Kind::Video, enabled, ctx),
             Request::ToggleAudio(stream, enabled) => self.enable(&stream, Kind::Audio, enabled, ctx),
-            Request::Publish(stream) => {
-                let words = "this version does not take WebRTC publishers yet: publish the stream by RTMP";
-                self.send(&message::explained_error("server_error_check_logs", stream.as_str(), words), ctx);
-            }
+            Request::Publish(publish) => self.publish(publish, ctx),
         }
     }
 
@@ -288,6 +303,9 @@ impl Drop for Signalling {
         metric::signalling_sockets().decrement(1.0);
         for playing in self.plays.values() {
             playing.ending.end(ExitReason::PeerClosed);
+        }
+        for publishing in self.publishes.values() {
+            publishing.end(ExitReason::PeerClosed);
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::net::UdpSocket;
 
 use super::batch::SendBatch;
 use super::bulk::Bulk;
+use super::guests::PortSender;
 
 /// What the kernel is asked to hold for us; `net.core.rmem_max` and `wmem_max` may cap it.
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -60,6 +61,11 @@ impl BoundPort {
     /// The port, chosen or given.
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// A way to send from the port beside the shard.
+    pub(super) fn sender(&self) -> io::Result<PortSender> {
+        PortSender::new(&self.v4, self.v6.as_ref())
     }
 
     /// Receive and send buffer the kernel granted, in bytes (Linux counts its own overhead in).

@@ -55,9 +55,15 @@ pub async fn signalling(
         }
     };
     let upgraded = request.conn_data().map(Watch::upgraded);
-    let actor = Signalling::new(context, app, peer, open, upgraded);
+    let actor = Signalling::new(context, app, peer, user_agent(&request), open, upgraded);
     let upgrade = ws::WsResponseBuilder::new(actor, &request, body);
     upgrade.frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()
+}
+
+/// What the client calls itself, cut to a sane length; empty: it does not say.
+pub(super) fn user_agent(request: &HttpRequest) -> String {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.unwrap_or_default().chars().take(limits::USER_AGENT_CHARS_MAX).collect()
 }
 
 fn refused(status: StatusCode, message: &str) -> HttpResponse {

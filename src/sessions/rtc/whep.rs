@@ -12,34 +12,33 @@
 //! The player is one as any other: it passes the same gate and lives in the same shards. What it is not is told: when its
 //! stream changes so that it had to agree anew, it ends as `codec changed`, and asks again.
 
-mod answers;
-mod requests;
-mod resources;
-
 use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId};
+use base::{ExitReason, PeerAddr, SessionId};
 use observe::metric;
-use rtc::{AnswerError, Fragment, RemoteOffer};
+use rtc::{AnswerError, RemoteOffer};
 use security::{Access, Direction};
 use streams::Ending;
 use tokio::sync::oneshot;
 
 use super::context::SignallingContext;
+use super::follow::Follow;
 use super::join::join;
 use super::refusal::Refusal;
-use super::shards::TakeAnswerError;
+use super::resource::answers::{self, opened, other_verbs, refused};
+use super::resource::requests::{Credentials, FRAGMENT, SDP, is_of, read_text};
+use super::resource::{Asking, Held, Resource, Resources, take_fragment, who_and_what};
+use super::shards::{PlayerControl, TakeAnswerError};
 use crate::Body;
 use crate::connections::OpenConnection;
-use answers::{opened, refused};
-use requests::{Credentials, FRAGMENT, SDP, is_of, read_text};
-use resources::{Kept, Resource};
 
-pub use resources::WhepResources;
+/// The plays that WHEP began.
+pub type WhepResources = Resources<PlayerControl>;
 
+const PART: &str = "whep";
 const ENDPOINT: &str = "/{app}/whep/{stream}";
 const RESOURCE: &str = "/{app}/whep/{stream}/{resource}";
 const OF_ENDPOINT: &str = "POST, OPTIONS";
@@ -98,37 +97,11 @@ async fn play(
         answers::of_refusal(&refusal, has_token)
     })?;
     let resource = Resource::new(app, stream, ending, joined.control, ufrags, &*context.randomness);
-    let created = answers::created(&resource, joined.description.sdp, &context);
+    let created = answers::created(&resource, PART, joined.description.sdp, &context);
     let kept = Kept { follow: joined.follow, starts, open, joining };
-    resources::keep(&context, resource, kept);
+    actix_rt::spawn(until_ended(Held::new(&context.whep, resource), kept));
     asking.0 = None;
     Ok(created)
-}
-
-/// A refusal that is no answer yet.
-type Said = (StatusCode, &'static str);
-
-fn who_and_what(
-    request: &HttpRequest,
-    app: &str,
-    stream: &str,
-    context: &SignallingContext,
-) -> Result<(AppName, StreamId, PeerAddr), Said> {
-    let app = AppName::new(app).ok().filter(|app| context.applications.contains(app));
-    let app = app.ok_or((StatusCode::NOT_FOUND, "there is no such application on this server"))?;
-    let stream = StreamId::new(stream).map_err(|_| {
-        (
-            StatusCode::BAD_REQUEST,
-            "a stream's name has letters, digits, '-', '_' and '.', at most 256 of them",
-        )
-    })?;
-    if *context.draining.borrow() {
-        let words = "the server is stopping: try again in some seconds";
-        return Err((StatusCode::SERVICE_UNAVAILABLE, words));
-    }
-    let peer = request.peer_addr().map(PeerAddr::new);
-    let peer = peer.ok_or((StatusCode::FORBIDDEN, "the peer's address is unknown"))?;
-    Ok((app, stream, peer))
 }
 
 /// The player's place among those of its address, and among those of them that are not connected yet.
@@ -141,14 +114,35 @@ fn room(context: &SignallingContext, peer: PeerAddr) -> Result<(OpenConnection, 
     Ok((open, joining))
 }
 
-/// Ends a play whose asker is gone before it has its answer: nobody could end it.
-struct Asking(Option<Ending>);
+/// What a play holds as long as it goes on.
+struct Kept {
+    follow: Follow,
+    /// Told when media flows.
+    starts: oneshot::Receiver<()>,
+    open: OpenConnection,
+    /// Held until media flows.
+    joining: OpenConnection,
+}
 
-impl Drop for Asking {
-    fn drop(&mut self) {
-        if let Some(ending) = &self.0 {
-            ending.end(ExitReason::PeerClosed);
-        }
+async fn until_ended(held: Held<PlayerControl>, kept: Kept) {
+    let Kept { mut follow, starts, open: _open, joining } = kept;
+    let resource = &held.resource;
+    let starting = async {
+        let _ = starts.await;
+        drop(joining);
+        std::future::pending::<()>().await;
+    };
+    let changing = async {
+        // There is no way to offer again.
+        let why = follow.changed().await.err().unwrap_or_default();
+        tracing::info!(app = %resource.app, stream = %resource.stream, %why, "a WHEP player cannot follow its stream's change");
+        resource.ending.end(ExitReason::CodecChanged);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = resource.ending.ended() => {}
+        () = starting => {}
+        () = changing => {}
     }
 }
 
@@ -199,7 +193,7 @@ async fn change(
 }
 
 /// Takes the answer to an offer of ours.
-async fn take_answer(resource: &Resource, text: String) -> Result<HttpResponse, HttpResponse> {
+async fn take_answer(resource: &Resource<PlayerControl>, text: String) -> Result<HttpResponse, HttpResponse> {
     let ufrag = text.lines().find_map(|line| line.trim_end().strip_prefix("a=ice-ufrag:")).map(str::to_owned);
     match resource.control.answer(text).await {
         Ok(()) => {
@@ -222,24 +216,6 @@ async fn take_answer(resource: &Resource, text: String) -> Result<HttpResponse, 
     }
 }
 
-/// Takes candidates, which an ICE-lite agent has no use for. Who does not say which session it means (`If-Match`) does no
-/// harm by that, and some players do not.
-fn take_fragment(request: &HttpRequest, resource: &Resource, text: &str) -> HttpResponse {
-    if !requests::matches(request, &resource.etag) {
-        let words = "the session is another one (If-Match): use the ETag of the answer to POST";
-        return refused(StatusCode::PRECONDITION_FAILED, words);
-    }
-    match Fragment::read(text) {
-        Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
-        // RFC 9725 4.3.3.
-        Ok(fragment) if resource.is_restarted_by(&fragment) => {
-            let words = "ICE cannot be restarted here: delete the session and POST again";
-            refused(StatusCode::UNPROCESSABLE_ENTITY, words)
-        }
-        Ok(_) => HttpResponse::NoContent().finish(),
-    }
-}
-
 async fn end(
     request: HttpRequest,
     path: web::Path<(String, String, String)>,
@@ -255,16 +231,4 @@ async fn end(
         None => Err(answers::no_such_resource()),
     };
     opened(ended, OF_RESOURCE)
-}
-
-/// What may be asked, and a refusal of everything else.
-async fn other_verbs(request: HttpRequest, payload: web::Payload, allowed: &'static str) -> HttpResponse {
-    let _unread = Body::new(&request, payload);
-    let mut response = if request.method() == Method::OPTIONS {
-        answers::options(&request)
-    } else {
-        refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
-    };
-    answers::say(&mut response, "allow", allowed);
-    opened(Ok(response), allowed)
 }

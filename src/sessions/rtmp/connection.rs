@@ -15,13 +15,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::listener::RtmpContext;
-use super::writer::{TrackError, Tracks};
 use crate::connections::OpenConnection;
+use crate::entering::{NotIn, enter};
+use crate::tracks::{TrackError, Tracks};
 
 /// Read at once from the socket.
 const READ_BYTES: usize = 64 * 1024;
-/// How long a publisher of a stream that is still live waits for it to end.
-const REPUBLISH_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How long we read on after our last word, so that the peer gets to see it.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
@@ -193,26 +192,6 @@ impl Connection {
         }
     }
 
-    /// Asks the gate and the stream; while the same stream's last publisher is just going, for a moment
-    /// longer: an encoder that restarts is back before the end is noticed or recorded.
-    async fn enter(&self, access: &Access, facts: &PublisherFacts) -> Result<PublishGrant, Refusal> {
-        let began = self.context.clock.now();
-        loop {
-            let refused = match self.context.gate.admit(access.clone()).await {
-                Ok(permit) => match self.context.applications.publish(permit, facts.clone()).await {
-                    Ok(grant) => return Ok(grant),
-                    Err(error) => not_begun(error),
-                },
-                Err(denial) => refusal(denial),
-            };
-            let waited = self.context.clock.now().duration_since(began);
-            if refused != Refusal::InUse || waited >= REPUBLISH_WAIT_MAX {
-                return Err(refused);
-            }
-            tokio::time::sleep(REPUBLISH_WAIT_MAX / 10).await;
-        }
-    }
-
     async fn publish(&self, request: PublishRequest) -> Result<Live, Refusal> {
         let access = Access {
             app: request.app,
@@ -233,7 +212,12 @@ impl Connection {
             remote_ip: self.peer.ip().to_string(),
             user_agent: request.flash_ver,
         };
-        let grant = self.enter(&access, &facts).await?;
+        let context = &self.context;
+        let entering = enter(&context.gate, &context.applications, &context.clock, &access, &facts);
+        let grant = entering.await.map_err(|why| match why {
+            NotIn::Denied(denial) => refusal(denial),
+            NotIn::NotBegun(error) => not_begun(error),
+        })?;
         let ingest = grant.resume.map_or_else(Ingest::new, Ingest::resuming);
         let tracks = Tracks::new(Arc::clone(&grant.media));
         Ok(Live { grant, ingest, tracks, expects_both: true, newest: None, skipped: 0, clock_steps: 0 })

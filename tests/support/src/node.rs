@@ -225,6 +225,7 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
         .env("PENSTOCK_HTTP_HTTPS_PORT", "0")
         .env("PENSTOCK_RTMP_PORT", "0")
         .env("PENSTOCK_WEBRTC_UDP_PORT_BASE", "0")
+        .env("PENSTOCK_WEBRTC_TCP_PORT", "0")
         .env("PENSTOCK_DATA_FOLDER", &data)
         .env("PENSTOCK_DATA_WEBAPPS", folder.join("webapps"))
         .env("PENSTOCK_LOG_FORMAT", "json")

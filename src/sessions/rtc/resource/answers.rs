@@ -1,4 +1,4 @@
-//! What WHEP answers: REST's `Result` for refusals, and what pages of other origins need to read any of it.
+//! What WHIP and WHEP answer: REST's `Result` for refusals, and what pages of other origins need to read any of it.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,19 @@ use observe::metric;
 use super::super::context::SignallingContext;
 use super::super::refusal::Refusal;
 use super::super::upgrade::result;
+use super::Resource;
 use super::requests::SDP;
-use super::resources::Resource;
 
 /// Seconds after which who found no room may ask again.
 const RETRY_AFTER_S: &str = "5";
 /// Seconds for which a browser remembers what it may ask (Tomcat's default, which AMS has).
 const PREFLIGHT_S: &str = "1800";
 
-/// Any page may play, as in AMS: a play rests on no cookie, so a foreign page has nothing to borrow.
-pub(super) fn opened(answer: Result<HttpResponse, HttpResponse>, methods: &'static str) -> HttpResponse {
+/// Any page may ask, as in AMS: a session rests on no cookie, so a foreign page has nothing to borrow.
+pub(in super::super) fn opened(
+    answer: Result<HttpResponse, HttpResponse>,
+    methods: &'static str,
+) -> HttpResponse {
     let mut response = answer.unwrap_or_else(|refusal| refusal);
     say(&mut response, "access-control-allow-origin", "*");
     say(&mut response, "access-control-allow-methods", methods);
@@ -30,12 +33,12 @@ pub(super) fn opened(answer: Result<HttpResponse, HttpResponse>, methods: &'stat
 }
 
 /// Sets a header.
-pub(super) fn say(response: &mut HttpResponse, name: &'static str, value: &'static str) {
+pub(in super::super) fn say(response: &mut HttpResponse, name: &'static str, value: &'static str) {
     response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
 }
 
 /// A refusal, in words; what is full or not ready may be asked again.
-pub(super) fn refused(status: StatusCode, message: &str) -> HttpResponse {
+pub(in super::super) fn refused(status: StatusCode, message: &str) -> HttpResponse {
     let mut response = result(status, false, message);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         say(&mut response, "retry-after", RETRY_AFTER_S);
@@ -44,17 +47,17 @@ pub(super) fn refused(status: StatusCode, message: &str) -> HttpResponse {
 }
 
 /// 200, in words.
-pub(super) fn done(message: &str) -> HttpResponse {
+pub(in super::super) fn done(message: &str) -> HttpResponse {
     result(StatusCode::OK, true, message)
 }
 
 /// 404 for what is gone, or never was.
-pub(super) fn no_such_resource() -> HttpResponse {
+pub(in super::super) fn no_such_resource() -> HttpResponse {
     refused(StatusCode::NOT_FOUND, "there is no such session: it has ended, or never was")
 }
 
 /// What the gate, the stream or the shard said, in AMS's word and one that says what to do.
-pub(super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpResponse {
+pub(in super::super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpResponse {
     metric::signalling_refused(refusal.definition).increment(1);
     let information = refusal.information.as_deref().unwrap_or_default();
     let (status, words) = match refusal.definition {
@@ -64,7 +67,7 @@ pub(super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpResponse {
         }
         "no_codec_enabled_in_the_server" => (StatusCode::NOT_ACCEPTABLE, Cow::from(information)),
         "unauthorized_access" if has_token => {
-            (StatusCode::FORBIDDEN, "the application's security settings do not let this player in".into())
+            (StatusCode::FORBIDDEN, "the application's security settings do not let you in".into())
         }
         "unauthorized_access" => {
             let words =
@@ -72,7 +75,7 @@ pub(super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpResponse {
             (StatusCode::UNAUTHORIZED, words.into())
         }
         "highResourceUsage" | "viewerLimitReached" => {
-            (StatusCode::SERVICE_UNAVAILABLE, "there is no room for another player: try again later".into())
+            (StatusCode::SERVICE_UNAVAILABLE, "there is no room for another one: try again later".into())
         }
         "data_store_not_available" | "not_initialized_yet" => {
             (StatusCode::SERVICE_UNAVAILABLE, "the server is not ready: try again in some seconds".into())
@@ -93,12 +96,17 @@ pub(super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpResponse {
     response
 }
 
-/// 201: the description, and where the play is from now on.
-pub(super) fn created(resource: &Resource, sdp: String, context: &SignallingContext) -> HttpResponse {
+/// 201: the description, and where the session is from now on: below that part of its application.
+pub(in super::super) fn created<C>(
+    resource: &Resource<C>,
+    part: &str,
+    sdp: String,
+    context: &SignallingContext,
+) -> HttpResponse {
     let mut response = HttpResponse::Created();
     response
         .content_type(SDP)
-        .insert_header((header::LOCATION, resource.path()))
+        .insert_header((header::LOCATION, resource.path(part)))
         .insert_header((header::ETAG, resource.etag.as_str()));
     let settings = context.settings.snapshot(&resource.app);
     let link = settings.and_then(|settings| {
@@ -125,12 +133,28 @@ fn ice_server(uri: &str, user: &str, credential: &str) -> Option<HeaderValue> {
 }
 
 /// 204 to `OPTIONS`: what a `POST` takes (RFC 9725 4.2).
-pub(super) fn options(request: &HttpRequest) -> HttpResponse {
+fn options(request: &HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::NoContent().finish();
     if request.match_info().get("resource").is_none() {
         say(&mut response, "accept-post", SDP);
     }
     response
+}
+
+/// What may be asked, and a refusal of everything else.
+pub(in super::super) async fn other_verbs(
+    request: HttpRequest,
+    payload: actix_web::web::Payload,
+    allowed: &'static str,
+) -> HttpResponse {
+    let _unread = crate::Body::new(&request, payload);
+    let mut response = if request.method() == actix_web::http::Method::OPTIONS {
+        options(&request)
+    } else {
+        refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    };
+    say(&mut response, "allow", allowed);
+    opened(Ok(response), allowed)
 }
 
 #[cfg(test)]

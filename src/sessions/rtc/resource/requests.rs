@@ -1,4 +1,4 @@
-//! What WHEP requests bring.
+//! What requests of WHIP and WHEP bring.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -9,20 +9,21 @@ use super::answers::refused;
 use crate::{Body, BodyError, Parameters};
 
 /// The type of offers and answers.
-pub(super) const SDP: &str = "application/sdp";
+pub(in super::super) const SDP: &str = "application/sdp";
 /// The type of fragments (RFC 8840 9.2).
-pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(in super::super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// What a player brings for the gate.
-pub(super) struct Credentials {
-    pub(super) token: Option<Secret>,
-    pub(super) subscriber_id: Option<String>,
-    pub(super) subscriber_code: Option<Secret>,
+/// What a client brings for the gate.
+pub(in super::super) struct Credentials {
+    pub(in super::super) token: Option<Secret>,
+    pub(in super::super) subscriber_id: Option<String>,
+    pub(in super::super) subscriber_code: Option<Secret>,
 }
 
 impl Credentials {
-    /// The token is `Authorization: Bearer`, else `?token=`; subscribers are named in the query, as in AMS's WHIP.
-    pub(super) fn of(request: &HttpRequest) -> Self {
+    /// The token is `Authorization: Bearer` or the whole of that header, else `?token=`; subscribers are named in the
+    /// query. All as in AMS's WHIP.
+    pub(in super::super) fn of(request: &HttpRequest) -> Self {
         let query = Parameters::read(request.query_string());
         let find = |key| query.get(key).map(str::to_owned);
         let token = bearer(request).map(str::to_owned).or_else(|| find("token"));
@@ -35,18 +36,21 @@ impl Credentials {
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {
-    let (scheme, token) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.trim();
+    match value.split_once(' ') {
+        Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
+        None => Some(value),
+    }
 }
 
 /// Whether the body is of this type, whatever its parameters.
-pub(super) fn is_of(request: &HttpRequest, wanted: &str) -> bool {
+pub(in super::super) fn is_of(request: &HttpRequest, wanted: &str) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.and_then(|kind| kind.split(';').next()).is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// Whether the request is meant for the session that `etag` (with its quotes) names: it says so, or says nothing.
-pub(super) fn matches(request: &HttpRequest, etag: &str) -> bool {
+pub(in super::super) fn matches(request: &HttpRequest, etag: &str) -> bool {
     let mut tags = request.headers().get_all(header::IF_MATCH).peekable();
     tags.peek().is_none()
         || tags.filter_map(|tag| tag.to_str().ok()).flat_map(|tags| tags.split(',')).any(|tag| {
@@ -56,7 +60,7 @@ pub(super) fn matches(request: &HttpRequest, etag: &str) -> bool {
 }
 
 /// The body as text.
-pub(super) async fn read_text(body: &mut Body) -> Result<String, HttpResponse> {
+pub(in super::super) async fn read_text(body: &mut Body) -> Result<String, HttpResponse> {
     let bytes = body.read(limits::SDP_BYTES_MAX).await.map_err(|error| {
         let status = match error {
             BodyError::BrokeOff => StatusCode::BAD_REQUEST,
@@ -88,6 +92,7 @@ mod tests {
         assert_eq!(token("/LiveApp/whep/s", Some("bEARER abc")).as_deref(), Some("abc"));
         assert_eq!(token("/LiveApp/whep/s?token=b", Some("Bearer a")).as_deref(), Some("a"));
         assert_eq!(token("/LiveApp/whep/s?token=b", Some("Basic a")).as_deref(), Some("b"));
+        assert_eq!(token("/LiveApp/whep/s", Some("abc")).as_deref(), Some("abc"));
         assert_eq!(token("/LiveApp/whep/s?token=", None), None);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::{MediaTime, TrackId};
 use media::h264::has_b_slice;
-use media::{CodecConfig, Kind, StreamMedia, TrackWriter, Unit, WriteError};
+use media::{CodecConfig, Kind, PacketRun, StreamMedia, TrackWriter, Unit, WriteError};
 use observe::metric;
 
 /// How much media is waited for before a stream whose second track is missing begins without it.
@@ -23,8 +23,8 @@ struct Lane {
     units: Option<metrics::Counter>,
 }
 
-/// Writes the two tracks an RTMP publisher can have.
-pub(super) struct Tracks {
+/// Writes the two tracks a publisher can have.
+pub(crate) struct Tracks {
     media: Arc<StreamMedia>,
     video: Lane,
     audio: Lane,
@@ -38,11 +38,13 @@ pub(super) struct Tracks {
     reorders: bool,
     /// When the newest picture is shown.
     shown: Option<MediaTime>,
+    /// Pictures come in the order they are shown in, whatever the parameter sets allow.
+    in_order: bool,
 }
 
 /// Why the tracks cannot be written on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TrackError {
+pub(crate) enum TrackError {
     #[error("the stream has too many tracks")]
     TooManyTracks,
     #[error(transparent)]
@@ -50,7 +52,7 @@ pub(super) enum TrackError {
 }
 
 impl Tracks {
-    pub(super) fn new(media: Arc<StreamMedia>) -> Self {
+    pub(crate) fn new(media: Arc<StreamMedia>) -> Self {
         Self {
             media,
             video: Lane::default(),
@@ -61,7 +63,13 @@ impl Tracks {
             may_reorder: false,
             reorders: false,
             shown: None,
+            in_order: false,
         }
+    }
+
+    /// The same for a protocol without B-frames.
+    pub(crate) fn in_order(media: Arc<StreamMedia>) -> Self {
+        Self { in_order: true, ..Self::new(media) }
     }
 
     fn lane(&mut self, kind: Kind) -> &mut Lane {
@@ -72,12 +80,13 @@ impl Tracks {
     }
 
     /// A first or a changed configuration.
-    pub(super) fn configure(&mut self, config: &CodecConfig) -> Result<(), TrackError> {
+    pub(crate) fn configure(&mut self, config: &CodecConfig) -> Result<(), TrackError> {
         let kind = config.codec().kind();
         let id = TrackId::new(kind.label()).map_err(|_| TrackError::TooManyTracks)?;
         let writer = self.media.write_track(&id, config, None).ok_or(TrackError::TooManyTracks)?;
         if kind == Kind::Video {
-            self.may_reorder = matches!(config, CodecConfig::H264(h264) if h264.may_have_b_frames());
+            let may_reorder = matches!(config, CodecConfig::H264(h264) if h264.may_have_b_frames());
+            self.may_reorder = may_reorder && !self.in_order;
             self.reorders &= self.may_reorder;
             if self.may_reorder && !self.began {
                 self.probe = REORDER_PROBE_UNITS;
@@ -90,7 +99,7 @@ impl Tracks {
     }
 
     /// A unit; before its configuration it has no track and is skipped.
-    pub(super) fn write(&mut self, kind: Kind, unit: Unit) -> Result<(), TrackError> {
+    pub(crate) fn write(&mut self, kind: Kind, unit: Unit) -> Result<(), TrackError> {
         self.first.get_or_insert(unit.dts);
         if kind == Kind::Video {
             self.probe = self.probe.saturating_sub(1);
@@ -99,6 +108,18 @@ impl Tracks {
         let lane = self.lane(kind);
         let Some(writer) = &lane.writer else { return Ok(()) };
         writer.write(Unit { generation: writer.generation(), ..unit })?;
+        if let Some(units) = &lane.units {
+            units.increment(1);
+        }
+        Ok(())
+    }
+
+    /// The same for packets.
+    pub(crate) fn write_run(&mut self, kind: Kind, run: PacketRun) -> Result<(), TrackError> {
+        self.first.get_or_insert(run.dts);
+        let lane = self.lane(kind);
+        let Some(writer) = &lane.writer else { return Ok(()) };
+        writer.write_run(run)?;
         if let Some(units) = &lane.units {
             units.increment(1);
         }
@@ -122,7 +143,7 @@ impl Tracks {
 
     /// True once, when players may come: both tracks are there, or one and no other for a while.
     /// `expects_both` is what the encoder announced.
-    pub(super) fn begins(&mut self, now: Option<MediaTime>, expects_both: bool) -> bool {
+    pub(crate) fn begins(&mut self, now: Option<MediaTime>, expects_both: bool) -> bool {
         if self.began || (self.video.writer.is_none() && self.audio.writer.is_none()) {
             return false;
         }

@@ -1,0 +1,95 @@
+//! What a publisher's connection is made with: the codecs that are taken, feedback, and what is known of the network.
+
+use media::{Codec, Kind};
+use rtc::IceCredentials;
+use rtc::sdp::TakenCodec;
+use webrtc::error::Result;
+use webrtc::peer_connection::{
+    MediaEngine, Registry, SettingEngine, SettingEngineBuilder, configure_twcc_receiver_only,
+};
+use webrtc_core::ice::mdns::MulticastDnsMode;
+use webrtc_core::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Slot};
+use webrtc_core::peer_connection::transport::RTCDtlsRole;
+use webrtc_core::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind,
+};
+
+use base::limits;
+
+use super::reports::Reports;
+
+/// What pictures are asked for again with, and what the publisher is told of its path.
+const VIDEO_FEEDBACK: [(&str, &str); 4] = [("goog-remb", ""), ("ccm", "fir"), ("nack", ""), ("nack", "pli")];
+
+/// The one codec of each kind, with the publisher's numbers and formats. Without retransmission streams of their own
+/// (RFC 4588): what the crate recovers from those it goes on to ask for.
+pub(super) fn media_engine(taken: &[TakenCodec]) -> Result<MediaEngine> {
+    let mut engine = MediaEngine::default();
+    for codec in taken {
+        let kind = kind_of(codec.codec.kind());
+        let feedback = match codec.codec.kind() {
+            Kind::Video => VIDEO_FEEDBACK.as_slice(),
+            Kind::Audio => &[],
+        };
+        let feedback = feedback.iter().map(|(typ, parameter)| RTCPFeedback {
+            typ: (*typ).to_owned(),
+            parameter: (*parameter).to_owned(),
+        });
+        let rtp_codec = RTCRtpCodec {
+            mime_type: mime_type(codec.codec).to_owned(),
+            clock_rate: codec.clock_rate,
+            channels: codec.channels.into(),
+            sdp_fmtp_line: codec.parameters.clone(),
+            rtcp_feedback: feedback.collect(),
+        };
+        engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type: codec.payload_type }, kind)?;
+    }
+    Ok(engine)
+}
+
+/// Reports and requests: what arrived is told the publisher's congestion control, what did not is asked for.
+pub(super) fn interceptors(engine: &mut MediaEngine, reports: Reports) -> Result<Registry> {
+    let nacks = NackGeneratorBuilder::new().with_max_nacks_per_packet(limits::PUBLISHER_NACKS_PER_PACKET_MAX);
+    let registry = Registry::new()
+        .with(Slot::NackGenerator, nacks.build())
+        .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
+        .with(Reports::slot(), reports);
+    configure_twcc_receiver_only(registry, engine)
+}
+
+/// ICE-lite, as players have it: the publisher's checks find this node, which looks for nobody.
+pub(super) fn settings(credentials: &IceCredentials, publisher_is_server: bool) -> SettingEngine {
+    let role = if publisher_is_server { RTCDtlsRole::Client } else { RTCDtlsRole::Server };
+    SettingEngineBuilder::new()
+        .with_lite(true)
+        .with_ice_credentials(credentials.ufrag.clone(), credentials.password.expose().clone())
+        .with_ice_timeouts(
+            Some(limits::PUBLISH_PEER_SILENCE_MAX),
+            Some(limits::PUBLISH_PEER_SILENCE_MAX),
+            Some(limits::PUBLISH_PEER_SILENCE_MAX / 4),
+        )
+        .with_answering_dtls_role(role)
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_include_loopback_candidate(true)
+        .build()
+}
+
+const fn kind_of(kind: Kind) -> RtpCodecKind {
+    match kind {
+        Kind::Video => RtpCodecKind::Video,
+        Kind::Audio => RtpCodecKind::Audio,
+    }
+}
+
+const fn mime_type(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "video/H264",
+        Codec::Vp8 => "video/VP8",
+        Codec::Vp9 => "video/VP9",
+        Codec::Av1 => "video/AV1",
+        Codec::Opus => "audio/opus",
+        // Nobody publishes these by WebRTC.
+        Codec::Hevc => "video/H265",
+        Codec::Aac => "audio/AAC",
+    }
+}

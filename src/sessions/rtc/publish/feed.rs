@@ -1,0 +1,162 @@
+//! From a publisher's RTP packets to the tracks of its stream.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use base::{Clock, ExitReason, MediaTime};
+use media::{Arrival, Kind, RtpEvent, RtpFormat, RtpIngest, RtpPacket, StreamMedia, WriteError};
+use rtc::sdp::TakenCodec;
+use streams::PublishGrant;
+
+use crate::tracks::{TrackError, Tracks};
+
+/// The fixed RTP header (RFC 3550 5.1), for what is counted as received.
+const RTP_HEADER_BYTES: u64 = 12;
+
+/// What is written of one publisher.
+pub(super) struct Feed {
+    media: Arc<StreamMedia>,
+    ingest: RtpIngest,
+    tracks: Tracks,
+    clock: Arc<dyn Clock>,
+    /// The source of each kind, once it was heard.
+    sources: [Option<(u32, Kind)>; 2],
+    expects_both: bool,
+    newest: Option<MediaTime>,
+    /// When a packet came last.
+    heard: Option<Instant>,
+    /// A key frame is wanted at once.
+    key_frame_wanted: bool,
+    lost: u64,
+    broken: u64,
+}
+
+impl Feed {
+    /// Writes to the stream of `grant` what comes as the codecs that were taken.
+    pub(super) fn new(grant: &PublishGrant, taken: &[TakenCodec], clock: Arc<dyn Clock>) -> Self {
+        let mut ingest = grant.resume.map_or_else(RtpIngest::new, RtpIngest::resuming);
+        for TakenCodec { codec, clock_rate, channels, .. } in taken {
+            let format = RtpFormat { codec: *codec, clock_rate: *clock_rate, channels: *channels };
+            ingest.format(codec.kind(), format);
+        }
+        Self {
+            media: Arc::clone(&grant.media),
+            ingest,
+            tracks: Tracks::in_order(Arc::clone(&grant.media)),
+            clock,
+            sources: [None; 2],
+            expects_both: taken.len() > 1,
+            newest: None,
+            heard: None,
+            key_frame_wanted: false,
+            lost: 0,
+            broken: 0,
+        }
+    }
+
+    fn arrival(&self) -> Arrival {
+        Arrival { at: self.clock.now(), wall: self.clock.wall() }
+    }
+
+    /// Takes a packet; an error is the publisher's end.
+    pub(super) fn packet(&mut self, kind: Kind, ssrc: u32, packet: RtpPacket) -> Result<(), ExitReason> {
+        let arrival = self.arrival();
+        self.heard = Some(arrival.at);
+        self.media.count_received(packet.payload.len() as u64 + RTP_HEADER_BYTES);
+        let of_kind = usize::from(kind == Kind::Audio);
+        if let Some(source) = self.sources.get_mut(of_kind) {
+            *source = Some((ssrc, kind));
+        }
+        self.ingest.packet(kind, packet, arrival);
+        self.write()
+    }
+
+    /// Takes a sender report; one of a source that was not heard yet says nothing.
+    pub(super) fn report(&mut self, ssrc: u32, ntp: u64, rtp: u32) {
+        let arrival = self.arrival();
+        let source = self.sources.iter().flatten().find(|(source, _)| *source == ssrc);
+        if let Some((_, kind)) = source {
+            self.ingest.sender_report(*kind, ntp, rtp, arrival);
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self) -> Result<(), ExitReason> {
+        let now = self.clock.now();
+        if self.ingest.poll_timeout().is_some_and(|due| due <= now) {
+            self.ingest.handle_timeout(now);
+        }
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), ExitReason> {
+        while let Some(event) = self.ingest.poll() {
+            let written = match event {
+                RtpEvent::Config(config) => self.tracks.configure(&config),
+                RtpEvent::Run { kind, run } => {
+                    self.newest = self.newest.max(Some(run.dts));
+                    self.tracks.write_run(kind, run)
+                }
+                RtpEvent::KeyFrameWanted => {
+                    self.key_frame_wanted = true;
+                    Ok(())
+                }
+                RtpEvent::Lost { packets, .. } => {
+                    self.lost += packets;
+                    Ok(())
+                }
+                RtpEvent::Clock(event) => {
+                    tracing::info!(?event, "a WebRTC publisher's clock stepped");
+                    Ok(())
+                }
+                RtpEvent::Broken { kind, why } => {
+                    self.broken += 1;
+                    if self.broken == 1 {
+                        tracing::info!(
+                            kind = kind.label(),
+                            why,
+                            "a broken packet of a WebRTC publisher was skipped"
+                        );
+                    }
+                    Ok(())
+                }
+            };
+            written.map_err(|error| {
+                tracing::info!(%error, "what a WebRTC publisher sent could not be written");
+                match error {
+                    TrackError::Write(WriteError::Fenced) => ExitReason::Replaced,
+                    TrackError::Write(WriteError::TooLarge(_)) | TrackError::TooManyTracks => {
+                        ExitReason::LimitExceeded
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// True once: players may come.
+    pub(super) fn begins(&mut self) -> bool {
+        self.tracks.begins(self.newest, self.expects_both)
+    }
+
+    /// The source of pictures, if it needs to be asked for a key frame: nothing can be shown before one.
+    pub(super) fn wants_key_frame(&mut self) -> bool {
+        std::mem::take(&mut self.key_frame_wanted) || self.ingest.waits_for_key()
+    }
+
+    /// The source of pictures.
+    pub(super) fn pictures(&self) -> Option<u32> {
+        let is_video = |(ssrc, kind): &(u32, Kind)| (*kind == Kind::Video).then_some(*ssrc);
+        self.sources.iter().flatten().find_map(is_video)
+    }
+
+    /// When a packet came last.
+    pub(super) const fn heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
+    /// Packets that never came, and such that could not be read.
+    pub(super) const fn flaws(&self) -> (u64, u64) {
+        (self.lost, self.broken)
+    }
+}
