@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use test_support::{
-    AAC, Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Signalling, Turn, ViewerPromise, X264,
-    enhanced_ffmpeg, note, skipped,
+    AAC, Browser, Load, Marker, MarkerOptions, Node, NodeOptions, OPUS, Signalling, Turn, ViewerPromise,
+    X264, enhanced_ffmpeg, note, skipped,
 };
 
 const WATCHED: Duration = Duration::from_secs(22);
@@ -20,7 +20,6 @@ const VP9: &[&str] =
     &["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"];
 const HEVC: &[&str] =
     &["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-x265-params", "log-level=error"];
-const OPUS: &[&str] = &["-c:a", "libopus", "-b:a", "96k", "-application", "lowdelay"];
 
 /// What is published is what is shown; the encoders themselves are slower and later than x264.
 const PROMISE: ViewerPromise = ViewerPromise {

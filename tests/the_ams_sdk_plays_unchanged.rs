@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use test_support::{
-    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Sample, SamplePage, Turn,
-    ViewerPromise, note, skipped,
+    Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, SamplePage, Turn, ViewerPromise, note,
 };
 
 /// Twenty seconds, and the two before promises count.
@@ -26,24 +25,11 @@ fn heard(name: &str) -> String {
     format!("return window.heard.includes('{name}')")
 }
 
-/// The page, unless the registry cannot be reached; then that is said.
-async fn sample_page() -> Result<Option<SamplePage>> {
-    match SamplePage::start().await? {
-        Sample::Ready(page) => Ok(Some(page)),
-        Sample::Unreachable(why) => {
-            let why = format!("the npm registry could not be reached: {why}");
-            ensure!(std::env::var_os("CI").is_none(), "{why}");
-            skipped("the_ams_sdk_plays_unchanged", &why);
-            Ok(None)
-        }
-    }
-}
-
 /// An encoder of sound alone is followed by one with a picture: the SDK answers the offer that says so, as it
 /// does when AMS offers again, and shows the picture on the connection it has.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_follows_a_stream_that_changes() -> Result<()> {
-    let Some(page) = sample_page().await? else { return Ok(()) };
+    let Some(page) = SamplePage::or_skip("the_ams_sdk_plays_unchanged").await? else { return Ok(()) };
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let url = node.rtmp_url("LiveApp", "stream1");
@@ -67,7 +53,7 @@ async fn it_follows_a_stream_that_changes() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_waits_plays_and_leaves() -> Result<()> {
-    let Some(page) = sample_page().await? else { return Ok(()) };
+    let Some(page) = SamplePage::or_skip("the_ams_sdk_plays_unchanged").await? else { return Ok(()) };
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let browser = Browser::start().await?;

@@ -1,7 +1,9 @@
 //! Headless Chromium, driven through chromedriver.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+mod driver;
+mod error;
+
+use std::path::Path;
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
@@ -10,13 +12,13 @@ use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::http;
 use crate::measurement::Measurement;
-use crate::process::end_tree;
+use driver::{Driver, chromium, start_driver, write_launcher};
+
+pub use error::BrowserError;
 
 /// Time for a first picture after the button was pressed.
 const FIRST_PICTURE_MAX: Duration = Duration::from_secs(20);
@@ -43,49 +45,6 @@ const FLAGS: &[&str] = &[
     "--window-size=800,640",
 ];
 
-/// Why the browser did not do what it was told.
-#[derive(Debug)]
-pub enum BrowserError {
-    /// A process or file could not be handled.
-    Io(std::io::Error),
-    /// chromedriver or Chromium did not start.
-    Start(String),
-    /// A command failed.
-    Command(String),
-    /// The page did not show what was waited for.
-    TimedOut {
-        /// What was waited for.
-        what: String,
-        /// The page's visible text.
-        page: String,
-    },
-}
-
-impl std::fmt::Display for BrowserError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "the browser's process could not be handled: {error}"),
-            Self::Start(why) => write!(f, "the browser did not start: {why}"),
-            Self::Command(why) => write!(f, "the browser refused: {why}"),
-            Self::TimedOut { what, page } => write!(f, "waited in vain for {what}; the page says: {page}"),
-        }
-    }
-}
-
-impl std::error::Error for BrowserError {}
-
-impl From<std::io::Error> for BrowserError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<fantoccini::error::CmdError> for BrowserError {
-    fn from(error: fantoccini::error::CmdError) -> Self {
-        Self::Command(error.to_string())
-    }
-}
-
 /// What is special about a browser; by default nothing is.
 #[derive(Clone, Debug, Default)]
 pub struct BrowserOptions {
@@ -93,6 +52,10 @@ pub struct BrowserOptions {
     pub scripts: Vec<String>,
     /// A command that starts the browser, which comes behind it as its arguments; empty: none.
     pub launcher: Vec<String>,
+    /// Arguments of the browser besides the usual ones.
+    pub flags: Vec<String>,
+    /// What pages say of what they may load (`Content-Security-Policy`) is passed over, for scripts that bring more.
+    pub passes_over_policies: bool,
 }
 
 /// A browser with one page. Dropping it kills chromedriver and every process of the browser.
@@ -101,17 +64,6 @@ pub struct Browser {
     driver: Driver,
     // After `driver`: the profile goes once nobody writes to it.
     _profile: TempDir,
-}
-
-struct Driver(Child);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // `None`: it has ended and been waited for, its number may belong to somebody else.
-        if let Some(pid) = self.0.id() {
-            end_tree(pid);
-        }
-    }
 }
 
 impl Browser {
@@ -133,6 +85,7 @@ impl Browser {
             .await
             .map_err(|_| BrowserError::Start("chromedriver did not say its port".to_owned()))??;
         let mut arguments: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
+        arguments.extend(options.flags);
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let mut binary = chromium()?;
         if !options.launcher.is_empty() {
@@ -155,8 +108,13 @@ impl Browser {
         let client = timeout(START_MAX, connect)
             .await
             .map_err(|_| BrowserError::Start("the browser was not there in time".to_owned()))??;
+        if options.passes_over_policies {
+            tell_devtools("Page.setBypassCSP", &json!({ "enabled": true }), &client, port).await?;
+        }
         for script in options.scripts.iter().map(String::as_str).chain([MEASURE]) {
-            install(script, &client, port).await?;
+            // Run in every page before the page's own.
+            let script = json!({ "source": script });
+            tell_devtools("Page.addScriptToEvaluateOnNewDocument", &script, &client, port).await?;
         }
         Ok(Self { client, driver, _profile: profile })
     }
@@ -330,12 +288,16 @@ impl Browser {
     }
 }
 
-/// Has a script run in every page before the page's own. Not part of WebDriver: chromedriver passes it on
-/// to the DevTools protocol.
-async fn install(script: &str, client: &Client, port: u16) -> Result<(), BrowserError> {
+/// Gives the browser a command of its DevTools protocol. Not part of WebDriver: chromedriver passes it on.
+async fn tell_devtools(
+    command: &str,
+    parameters: &Value,
+    client: &Client,
+    port: u16,
+) -> Result<(), BrowserError> {
     let session = client.session_id().await?.unwrap_or_default();
     let url = format!("http://127.0.0.1:{port}/session/{session}/goog/cdp/execute");
-    let body = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
+    let body = json!({ "cmd": command, "params": parameters });
     let answer = http::request("POST", &url, Some(&body))
         .await
         .map_err(|error| BrowserError::Command(error.to_string()))?;
@@ -345,61 +307,4 @@ async fn install(script: &str, client: &Client, port: u16) -> Result<(), Browser
 fn read(summary: Value) -> Result<Measurement, BrowserError> {
     serde_json::from_value(summary.clone())
         .map_err(|error| BrowserError::Command(format!("{error} in {summary}")))
-}
-
-/// The program `chromium`, or what `CHROMIUM` names. chromedriver wants its path.
-fn chromium() -> Result<PathBuf, BrowserError> {
-    let named = std::env::var("CHROMIUM").ok().filter(|name| !name.is_empty());
-    let name = named.unwrap_or_else(|| "chromium".to_owned());
-    if name.contains('/') {
-        return Ok(PathBuf::from(name));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(&name))
-        .find(|program| program.is_file())
-        .ok_or_else(|| BrowserError::Start(format!("there is no program {name}")))
-}
-
-/// A program that starts `program` by way of `launcher`: chromedriver takes the path of one program.
-fn write_launcher(folder: &Path, launcher: &[String], program: &Path) -> Result<PathBuf, BrowserError> {
-    use std::os::unix::fs::PermissionsExt;
-    let path = folder.join("launch");
-    let words: Vec<String> = launcher.iter().map(|word| quoted(word)).collect();
-    let text = format!("#!/bin/sh\nexec {} {} \"$@\"\n", words.join(" "), quoted(&program.to_string_lossy()));
-    std::fs::write(&path, text)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-    Ok(path)
-}
-
-/// A word as the shell takes it for itself.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-async fn start_driver() -> Result<(Driver, u16), BrowserError> {
-    let mut child = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| BrowserError::Start(format!("chromedriver: {error}")))?;
-    let stdout = child.stdout.take();
-    let driver = Driver(child);
-    let mut lines =
-        BufReader::new(stdout.ok_or_else(|| BrowserError::Start("no output".to_owned()))?).lines();
-    while let Some(line) = lines.next_line().await? {
-        // "ChromeDriver was started successfully on port 40123."
-        if let Some(port) = line
-            .rsplit_once("successfully on port ")
-            .and_then(|(_, port)| port.trim_end_matches('.').parse().ok())
-        {
-            // Its later lines must go somewhere, or it stands still when the pipe is full.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Ok((driver, port));
-        }
-    }
-    Err(BrowserError::Start("chromedriver ended at once".to_owned()))
 }

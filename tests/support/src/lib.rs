@@ -9,15 +9,20 @@
 //! * [`Node`] — a penstock process on free ports with its own data folder.
 //! * [`Doors`] — its TCP ports, for bytes of any kind.
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
+//! * [`Camera`] — what a page that publishes is given for a camera and a microphone: the marker.
+//! * [`Aiortc`] — a WebRTC stack that is no browser's, as a publisher and as a player.
 //! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
+//! * [`offer`] — offers of publishers as text, and what was answered.
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
 //! * [`Relay`] — a UDP path between viewers and the node that loses, delays and narrows.
 //! * [`NarrowNetwork`] — a network namespace behind a narrow line, for a browser of its own.
 //! * [`SmallDisk`] — a disk that can be filled to the last byte.
 //! * [`Load`] — what other programs took of the machine meanwhile, so that a run can call itself invalid.
-//! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and a page around it.
+//! * [`SamplePage`] — the AMS JavaScript SDK from the npm registry and pages around it.
 
+mod aiortc;
 mod browser;
+mod camera;
 mod doors;
 mod encoder;
 mod files;
@@ -27,6 +32,7 @@ mod marker;
 mod measurement;
 mod narrow_network;
 mod node;
+pub mod offer;
 mod process;
 mod relay;
 pub mod rtmp_client;
@@ -36,15 +42,17 @@ mod small_disk;
 mod tools;
 mod turn;
 
+pub use aiortc::{Aiortc, AiortcPeer};
 pub use browser::{Browser, BrowserError, BrowserOptions};
+pub use camera::{Camera, CameraFiles, CameraReport};
 pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;
 pub use http::{HttpError, Response, ask, request};
 pub use load::{Load, LoadReport};
 pub use marker::{
-    AAC, CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, Pace,
-    Picture, Reading, Sound, Target, X264,
+    AAC, CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, OPUS, Pace,
+    Picture, Reading, Sound, Target, X264, X264_BASELINE,
 };
 pub use measurement::{
     Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
@@ -57,5 +65,5 @@ pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
 pub use small_disk::SmallDisk;
-pub use tools::{enhanced_ffmpeg, runs};
+pub use tools::{enhanced_ffmpeg, runs, whip_ffmpeg};
 pub use turn::{Turn, in_full, note, skipped};

@@ -1,20 +1,20 @@
-//! The AMS JavaScript SDK as the npm registry has it, and a page of ours around it.
+//! The AMS JavaScript SDK as the npm registry has it, and pages of ours around it.
 
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::FileServer;
+use crate::{FileServer, skipped};
 
 /// Time for npm to fetch.
 const FETCH_MAX: Duration = Duration::from_secs(120);
 
-/// A served page that plays with the unmodified SDK.
+/// Served pages that play and publish with the unmodified SDK.
 pub struct SamplePage(FileServer);
 
 /// What came of fetching the SDK.
@@ -26,7 +26,7 @@ pub enum Sample {
 }
 
 impl SamplePage {
-    /// Installs the SDK with `npm ci` (the lock file holds its version and hash) and serves the page.
+    /// Installs the SDK with `npm ci` (the lock file holds its version and hash) and serves the pages.
     ///
     /// # Errors
     /// There is no npm, npm refused what it fetched, or no port could be bound.
@@ -38,9 +38,31 @@ impl SamplePage {
         Ok(Sample::Ready(Self(FileServer::start(folder).await?)))
     }
 
+    /// The same for the test `what`; `None`: the registry could not be reached, and that was said. Where there is a
+    /// registry by rights (`CI`), that is no excuse.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn or_skip(what: &str) -> anyhow::Result<Option<Self>> {
+        match Self::start().await? {
+            Sample::Ready(page) => Ok(Some(page)),
+            Sample::Unreachable(why) => {
+                let why = format!("the npm registry could not be reached: {why}");
+                ensure!(std::env::var_os("CI").is_none(), "{why}");
+                skipped(what, &why);
+                Ok(None)
+            }
+        }
+    }
+
     /// The page that plays `stream` from the signalling address `socket`.
     pub fn url(&self, socket: &str, stream: &str) -> String {
         self.0.url(&format!("page.html?socket={socket}&stream={stream}"))
+    }
+
+    /// The page that publishes its camera and its microphone as `stream` to the signalling address `socket`.
+    pub fn publisher_url(&self, socket: &str, stream: &str) -> String {
+        self.0.url(&format!("publish.html?socket={socket}&stream={stream}"))
     }
 }
 

@@ -24,6 +24,39 @@ pub fn enhanced_ffmpeg() -> Result<PathBuf, String> {
         .ok_or_else(|| format!("no ffmpeg of version {VERSION_MIN} or newer; scripts/setup fetches one"))
 }
 
+/// An [`enhanced_ffmpeg`] that also publishes by WHIP.
+///
+/// # Errors
+/// Why there is none, in words for [`crate::skipped`].
+pub fn whip_ffmpeg() -> Result<PathBuf, String> {
+    let ffmpeg = enhanced_ffmpeg()?;
+    let muxers = Command::new(&ffmpeg).args(["-hide_banner", "-muxers"]).stdin(Stdio::null()).output();
+    let listed =
+        muxers.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    if listed.lines().any(|line| line.split_whitespace().nth(1) == Some("whip")) {
+        return Ok(ffmpeg);
+    }
+    Err(format!("{} was built without a whip muxer", ffmpeg.display()))
+}
+
+/// The Python packages of aiortc that `scripts/setup` fetched, for `PYTHONPATH`.
+///
+/// # Errors
+/// Why there are none, in words for [`crate::skipped`].
+pub(crate) fn aiortc() -> Result<PathBuf, String> {
+    let packages = cache().map(|cache| cache.join("tools/aiortc"));
+    let packages = packages.filter(|folder| folder.is_dir());
+    let packages = packages.ok_or("no aiortc; scripts/setup fetches it")?;
+    let mut python = Command::new("python3");
+    python.args(["-c", "import aiortc"]).env("PYTHONPATH", &packages).stdin(Stdio::null());
+    let tried = python.output().map_err(|error| format!("no python3: {error}"))?;
+    if tried.status.success() {
+        return Ok(packages);
+    }
+    let said = String::from_utf8_lossy(&tried.stderr);
+    Err(format!("aiortc cannot be imported: {}", said.lines().last().unwrap_or_default()))
+}
+
 /// Whether a program answers to these arguments at all.
 pub fn runs(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);

@@ -8,14 +8,31 @@ use std::time::Duration;
 /// H.264 for WebRTC: no picture depends on a later one, and none waits in the encoder.
 pub const X264: &[&str] =
     &["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-bf", "0", "-sc_threshold", "0"];
+/// The same in the profile that every WebRTC stack has.
+pub const X264_BASELINE: &[&str] = &[
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-profile:v",
+    "baseline",
+    "-tune",
+    "zerolatency",
+    "-sc_threshold",
+    "0",
+];
 /// What nearly every RTMP encoder sends.
 pub const AAC: &[&str] = &["-c:a", "aac", "-b:a", "128k"];
+/// What WebRTC takes; the least of it waits in the encoder.
+pub const OPUS: &[&str] = &["-c:a", "libopus", "-b:a", "96k", "-application", "lowdelay"];
 
 /// Where the picture goes.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// Published as FLV to an `rtmp://` address.
     Rtmp(String),
+    /// Published by WHIP to an `http://` address, with these further arguments of ffmpeg's muxer.
+    Whip(String, &'static [&'static str]),
     /// Written to a file; the name's ending chooses the container.
     File(PathBuf),
 }
@@ -91,6 +108,12 @@ impl MarkerOptions {
         Self::new(Target::Rtmp(url.into()))
     }
 
+    /// The same, published by WHIP to an `http://` address, as WebRTC takes it; `ffmpeg` is
+    /// [`whip_ffmpeg`](crate::whip_ffmpeg).
+    pub fn to_whip(ffmpeg: PathBuf, url: impl Into<String>) -> Self {
+        Self { ffmpeg, video: X264_BASELINE, audio: OPUS, ..Self::new(Target::Whip(url.into(), &[])) }
+    }
+
     /// Published to an `rtmp://` address with a key frame every 8.3 s, as some encoders do by default, and
     /// noise that takes the whole bit rate: what a viewer who joins late has to be given is 2 MB.
     pub fn long_groups_to_rtmp(url: impl Into<String>) -> Self {
@@ -141,6 +164,10 @@ pub(super) fn command(options: &MarkerOptions, sound_port: u16) -> Command {
     match &options.target {
         Target::Rtmp(url) => {
             arguments(&["-flvflags", "no_duration_filesize", "-f", "flv", url]);
+        }
+        Target::Whip(url, more) => {
+            arguments(more);
+            arguments(&["-f", "whip", url]);
         }
         Target::File(path) => {
             arguments(&["-movflags", "+frag_keyframe+empty_moov"]);
