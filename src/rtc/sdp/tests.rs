@@ -31,8 +31,9 @@ fn media() -> Vec<OfferedMedia> {
 }
 
 fn offer() -> Description {
-    let candidates: [SocketAddr; 2] =
+    let addresses: [SocketAddr; 2] =
         ["192.0.2.1:50000".parse().unwrap(), "[2001:db8::1]:50000".parse().unwrap()];
+    let candidates = addresses.map(Candidate::Udp);
     Session {
         stream: "s1",
         session: 7,
@@ -44,6 +45,17 @@ fn offer() -> Description {
         media: &media(),
     }
     .offer()
+}
+
+#[test]
+fn a_connection_is_a_candidate_below_all_datagrams() {
+    let address = "192.0.2.1:50000".parse().unwrap();
+    assert_eq!(
+        candidate(0, Candidate::Tcp(address)),
+        "candidate:1 1 tcp 1526726655 192.0.2.1 50000 typ host tcptype passive"
+    );
+    let priority = |candidate: String| -> u32 { candidate.split(' ').nth(3).unwrap().parse().unwrap() };
+    assert!(priority(candidate(9, Candidate::Udp(address))) > priority(candidate(0, Candidate::Tcp(address))));
 }
 
 fn answer() -> String {

@@ -231,7 +231,7 @@ fn every_line_is_answered_in_order() {
         credentials: &IceCredentials { ufrag: "ufrg".into(), password: Secret::new("p".repeat(32)) },
         fingerprint: &fingerprint_text(&[0xab; 32]),
         cname: "cname",
-        candidates: &["192.0.2.1:50000".parse().unwrap()],
+        candidates: &[Candidate::Udp("192.0.2.1:50000".parse().unwrap())],
         media: &media,
     }
     .answer(&read, &lines)
