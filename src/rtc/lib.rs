@@ -30,8 +30,8 @@ pub use demux::{Datagram, demux, is_rtcp};
 pub use dtls::DtlsError;
 pub use sdp::{AnswerError, Description, Fragment, OfferError, RemoteOffer};
 pub use shard::{
-    AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats, Shard,
-    ShardConfig, ShardError, Transmit,
+    AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats,
+    ReceivedStats, SentStats, Shard, ShardConfig, ShardError, TrackStats, Transmit,
 };
 pub use srtp::Profile;
 

@@ -12,4 +12,5 @@ mod playing;
 mod readers;
 mod recovering;
 mod reoffering;
+mod statistics;
 mod world;
