@@ -18,8 +18,8 @@ use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
-    OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources, signalling,
-    whep,
+    ClientFigures, OfferedAddresses, SIGNALLING_PATH, SentFigures, Shards, ShardsConfig, SignallingContext,
+    WhepResources, signalling, whep,
 };
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
@@ -49,6 +49,7 @@ pub fn run(config: NodeConfig) -> anyhow::Result<()> {
 struct Control {
     applications: Applications,
     statistics: LiveStatistics,
+    shards: Shards,
 }
 
 #[async_trait::async_trait]
@@ -64,6 +65,14 @@ impl StreamControl for Control {
             video_bitrate_bps: figures.video_bitrate_bps,
             audio_bitrate_bps: figures.audio_bitrate_bps,
         })
+    }
+
+    fn webrtc_clients(&self, app: &AppName, id: &StreamId, offset: usize, size: usize) -> Vec<ClientFigures> {
+        self.shards.clients().of(app, id, offset, size)
+    }
+
+    fn webrtc_sent(&self, app: &AppName) -> SentFigures {
+        self.shards.clients().sent(app)
     }
 
     fn players(&self, app: &AppName) -> u64 {
@@ -151,7 +160,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         draining,
         gate: Arc::clone(&gate),
         applications: applications.clone(),
-        shards,
+        shards: shards.clone(),
         addresses,
         broadcasts: broadcasts.clone(),
         settings: settings.clone(),
@@ -187,7 +196,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let api_state = web::Data::new(ApiState {
         broadcasts,
         settings,
-        streams: Arc::new(Control { applications: applications.clone(), statistics }),
+        streams: Arc::new(Control { applications: applications.clone(), statistics, shards }),
         applications: names,
         webapps: config.data.webapps.clone(),
         readiness,

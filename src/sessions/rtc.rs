@@ -16,6 +16,7 @@ mod refusal;
 mod shards;
 mod signalling;
 mod socket;
+mod statistics;
 mod upgrade;
 mod whep;
 
@@ -23,5 +24,9 @@ pub use addresses::OfferedAddresses;
 pub use context::SignallingContext;
 pub use shards::{Shards, ShardsConfig};
 pub use socket::{BoundPort, SOCKET_BUFFER_BYTES};
+pub use statistics::{
+    ClientFigures, Clients, KindFigures, PlayProtocol, Rates, ReceivedStats, SentFigures, SentStats,
+    TrackStats,
+};
 pub use upgrade::{SIGNALLING_PATH, signalling};
 pub use whep::{WhepResources, whep};

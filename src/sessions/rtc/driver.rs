@@ -18,6 +18,7 @@ use super::batch::SendBatch;
 use super::counters::ShardMetrics;
 use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
+use super::statistics::Sampler;
 
 /// Between two words on how busy a shard is.
 const TOLD_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ struct Driver {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     metrics: ShardMetrics,
+    sampler: Sampler,
     /// Sends on their way; none is left between turns unless the socket would not take it.
     batch: SendBatch,
     /// Where the next of them goes, while it would not.
@@ -82,6 +84,7 @@ pub(super) async fn run(
         shared,
         clock,
         metrics,
+        sampler: Sampler::new(now),
         batch: SendBatch::default(),
         blocked: None,
         joining: None,
@@ -95,7 +98,7 @@ pub(super) async fn run(
     loop {
         let mut command = None;
         if driver.may_sleep() {
-            let deadline = driver.shard.poll_timeout();
+            let deadline = [driver.shard.poll_timeout(), driver.sampler.due()].into_iter().flatten().min();
             let wait = async {
                 match deadline {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -178,11 +181,14 @@ impl Driver {
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now, self.clock.wall());
         }
+        let stats = |player| self.shard.player_stats(player);
+        self.sampler.turn(&self.shared.board, stats, now, || self.clock.wall());
         let media = self.clock.now();
         let done = self.join_step(queues, media);
         while let Some((player, event)) = self.shard.poll_event() {
             match event {
                 PlayerEvent::Started => {
+                    self.sampler.started(player, now);
                     if let Some(started) =
                         self.players.get_mut(&player).and_then(|player| player.started.take())
                     {
@@ -288,8 +294,18 @@ impl Driver {
         if self.players.len() >= self.shared.players_max {
             return Err(AddError::TooManyPlayers);
         }
-        let Join { media, stream, kinds, offer, demand, extra_addresses, connect_max, ending, started } =
-            join;
+        let Join {
+            media,
+            stream,
+            kinds,
+            offer,
+            demand,
+            extra_addresses,
+            connect_max,
+            ending,
+            started,
+            viewer,
+        } = join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         let spec = PlayerSpec { stream: media, stream_name: stream, kinds, extra_addresses, connect_max };
         let (player, description) = match offer {
@@ -298,6 +314,7 @@ impl Driver {
         };
         let held = Player { ending: ending.clone(), started: Some(started), _demand: demand };
         self.players.insert(player, held);
+        self.sampler.add(player, viewer);
         self.shared.players.store(self.players.len(), Ordering::Relaxed);
         metric::players("webrtc").increment(1.0);
         let shard = Arc::clone(&self.shared);
@@ -307,6 +324,7 @@ impl Driver {
 
     fn forget(&mut self, player: PlayerId, reason: ExitReason) {
         if let Some(gone) = self.players.remove(&player) {
+            self.sampler.remove(player);
             gone.ending.end(reason);
             self.shared.players.store(self.players.len(), Ordering::Relaxed);
             metric::players("webrtc").decrement(1.0);

@@ -29,9 +29,10 @@ use streams::Ending;
 use tokio::sync::oneshot;
 
 use super::context::SignallingContext;
-use super::join::join;
+use super::join::{Coming, join};
 use super::refusal::Refusal;
 use super::shards::TakeAnswerError;
+use super::statistics::PlayProtocol;
 use crate::Body;
 use crate::connections::OpenConnection;
 use answers::{opened, refused};
@@ -92,7 +93,8 @@ async fn play(
     let ending = Ending::new();
     let mut asking = Asking(Some(ending.clone()));
     let (started, starts) = oneshot::channel();
-    let joined = join(Arc::clone(&context), access, offer, ending.clone(), started).await;
+    let coming = Coming { protocol: PlayProtocol::Whep, info: String::new() };
+    let joined = join(Arc::clone(&context), access, coming, offer, ending.clone(), started).await;
     let joined = joined.map_err(|refusal| {
         ending.end(ExitReason::Denied);
         answers::of_refusal(&refusal, has_token)
