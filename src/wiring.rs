@@ -18,8 +18,8 @@ use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
-    OfferedAddresses, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources, WhipResources,
-    signalling, whep, whip,
+    ClientFigures, OfferedAddresses, SIGNALLING_PATH, SentFigures, Shards, ShardsConfig, SignallingContext,
+    WhepResources, WhipResources, signalling, whep, whip,
 };
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
@@ -49,6 +49,7 @@ pub fn run(config: NodeConfig) -> anyhow::Result<()> {
 struct Control {
     applications: Applications,
     statistics: LiveStatistics,
+    shards: Shards,
 }
 
 #[async_trait::async_trait]
@@ -64,6 +65,14 @@ impl StreamControl for Control {
             video_bitrate_bps: figures.video_bitrate_bps,
             audio_bitrate_bps: figures.audio_bitrate_bps,
         })
+    }
+
+    fn webrtc_clients(&self, app: &AppName, id: &StreamId, offset: usize, size: usize) -> Vec<ClientFigures> {
+        self.shards.clients().of(app, id, offset, size)
+    }
+
+    fn webrtc_sent(&self, app: &AppName) -> SentFigures {
+        self.shards.clients().sent(app)
     }
 
     fn players(&self, app: &AppName) -> u64 {
@@ -166,7 +175,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         draining,
         gate: Arc::clone(&gate),
         applications: applications.clone(),
-        shards,
+        shards: shards.clone(),
         addresses,
         tcp_port: Some(ports.media_tcp),
         broadcasts: broadcasts.clone(),
@@ -207,7 +216,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let api_state = web::Data::new(ApiState {
         broadcasts,
         settings,
-        streams: Arc::new(Control { applications: applications.clone(), statistics }),
+        streams: Arc::new(Control { applications: applications.clone(), statistics, shards }),
         applications: names,
         webapps: config.data.webapps.clone(),
         readiness,

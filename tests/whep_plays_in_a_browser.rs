@@ -71,6 +71,9 @@ async fn and_ends_when_it_says_so() -> Result<()> {
     ensure!(told["status"] == 201 && told["etag"].is_string(), "{told}");
     ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
     ensure!(node.metric("penstock_players", &[]).await? == 1.0, "there is another player");
+    let shown = node.get("/LiveApp/rest/v2/broadcasts/stream1/webrtc-client-stats/0/50").await?.json();
+    ensure!(shown[0]["protocol"] == "whep" && shown[0]["clientInfo"] == "", "{shown}");
+    ensure!(shown[0]["roundTripMs"].as_f64().is_some_and(|ms| ms < 50.0), "{shown}");
 
     let began = SystemClock.now();
     browser.run("window.leave()").await?;

@@ -49,6 +49,8 @@ pub struct SwarmOptions {
     pub opening: Opening,
     /// What was sent when: with it, players that open media know how late they are.
     pub ledger: Option<Arc<Ledger>>,
+    /// What they say of themselves.
+    pub viewer_info: String,
 }
 
 /// How players come.
@@ -81,6 +83,7 @@ impl SwarmOptions {
             detour: None,
             opening: Opening { count: 0, turn: 0 },
             ledger: None,
+            viewer_info: String::new(),
         }
     }
 }

@@ -27,6 +27,7 @@ mod door;
 
 mod body;
 mod broadcasts;
+mod clients;
 mod lists;
 mod management;
 mod openapi;

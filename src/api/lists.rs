@@ -21,6 +21,12 @@ fn order(query: &Parameters) -> Option<Order> {
     Some(Order { by, descending: query.get("order_by")? == "desc" })
 }
 
+/// An offset and a size; below 0 both are 0. `None` for what is no `int`.
+pub(crate) fn page(offset: &str, size: &str) -> Option<(usize, usize)> {
+    let number = |text: &str| Some(usize::try_from(text.parse::<i32>().ok()?).unwrap_or(0));
+    Some((number(offset)?, number(size)?))
+}
+
 /// `GET /list/{offset}/{size}`: an array of at most 250. 404 for what is no number, as Jersey does.
 pub(crate) async fn list(
     state: &ApiState,
@@ -29,8 +35,7 @@ pub(crate) async fn list(
     size: &str,
     query: &str,
 ) -> HttpResponse {
-    let (Ok(offset), Ok(size)) = (offset.parse::<i32>(), size.parse::<i32>()) else { return not_found() };
-    let (offset, size) = (usize::try_from(offset).unwrap_or(0), usize::try_from(size).unwrap_or(0));
+    let Some((offset, size)) = page(offset, size) else { return not_found() };
     let query = Parameters::read(query);
     let kind = query.get("type_by").map(str::to_owned);
     let which = Which::from(Matching::new(kind, query.get("search")));

@@ -14,6 +14,7 @@ use utoipa::openapi::{
 };
 
 use crate::answer::{Outcome, SimpleStat};
+use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
 use crate::management::{Liveness, Version};
 use crate::routes::{Operation, ROUTES, Role, Route, Scope};
 use crate::statistics::{AppBroadcastStatistics, BasicStreamInfo, BroadcastStatistics};
@@ -87,6 +88,16 @@ fn describe(operation: Operation) -> Description {
         Operation::GetTotalStatistics => {
             plain("Counts the viewers of the application", named::<AppBroadcastStatistics>())
         }
+        Operation::ListWebrtcClients => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Shows what the WebRTC players of a broadcast on this node are sent and report, at most 50 at a time",
+                array(named::<ClientStats>()),
+            )
+        },
+        Operation::GetWebrtcSendStatistics => {
+            plain("Shows what the WebRTC players of the application were sent", named::<SendStats>())
+        }
         Operation::GetStreamInfo => {
             plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
         }
@@ -130,6 +141,10 @@ fn document() -> OpenApi {
         .schema_from::<BroadcastStatistics>()
         .schema_from::<AppBroadcastStatistics>()
         .schema_from::<BasicStreamInfo>()
+        .schema_from::<ClientStats>()
+        .schema_from::<VideoSent>()
+        .schema_from::<AudioSent>()
+        .schema_from::<SendStats>()
         .schema_from::<Version>()
         .schema_from::<Liveness>();
     let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));

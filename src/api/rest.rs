@@ -11,7 +11,7 @@ use sessions::Body;
 use crate::body::{read_json, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
-use crate::{ApiState, answer, broadcasts, door, lists, management, statistics};
+use crate::{ApiState, answer, broadcasts, clients, door, lists, management, statistics};
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
 pub(crate) fn below_prefix<'a>(state: &ApiState, path: &'a Parts) -> Option<(Owner, &'a [String])> {
@@ -100,6 +100,10 @@ async fn of_application(
         (Operation::CountLiveBroadcasts, []) => lists::count(state, app, Which::Live).await,
         (Operation::CountMatchingBroadcasts, [search]) => lists::count_matching(state, app, search).await,
         (Operation::GetStatistics, [id]) => statistics::of_broadcast(state, app, id).await,
+        (Operation::ListWebrtcClients, [id, offset, size]) => {
+            clients::of_broadcast(state, app, id, offset, size)
+        }
+        (Operation::GetWebrtcSendStatistics, []) => clients::of_application(state, app),
         (Operation::GetTotalStatistics, []) => statistics::of_application(state, app).await,
         (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
         (Operation::GetApplicationVersion, []) => management::application_version(),

@@ -41,6 +41,10 @@ pub enum Operation {
     StopBroadcast,
     /// Counts the viewers of one broadcast.
     GetStatistics,
+    /// Shows how the WebRTC players of one broadcast fare.
+    ListWebrtcClients,
+    /// Shows what all WebRTC players were sent.
+    GetWebrtcSendStatistics,
     /// Shows the renditions of a live stream.
     GetStreamInfo,
     /// Says what this server is, to who asks an application.
@@ -106,6 +110,7 @@ pub const ROUTES: &[Route] = &[
     application(Method::GET, "/broadcasts/count/{search}", Operation::CountMatchingBroadcasts),
     application(Method::GET, "/broadcasts/active-live-stream-count", Operation::CountLiveBroadcasts),
     application(Method::GET, "/broadcasts/total-broadcast-statistics", Operation::GetTotalStatistics),
+    application(Method::GET, "/broadcasts/webrtc-send-low-level-stats", Operation::GetWebrtcSendStatistics),
     application(Method::GET, "/broadcasts/list/{offset}/{size}", Operation::ListBroadcasts),
     application(Method::DELETE, "/broadcasts", Operation::DeleteBroadcasts),
     application(Method::GET, "/broadcasts/{id}", Operation::GetBroadcast),
@@ -113,6 +118,11 @@ pub const ROUTES: &[Route] = &[
     application(Method::DELETE, "/broadcasts/{id}", Operation::DeleteBroadcast),
     application(Method::POST, "/broadcasts/{id}/stop", Operation::StopBroadcast),
     application(Method::GET, "/broadcasts/{id}/broadcast-statistics", Operation::GetStatistics),
+    application(
+        Method::GET,
+        "/broadcasts/{id}/webrtc-client-stats/{offset}/{size}",
+        Operation::ListWebrtcClients,
+    ),
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
     node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),

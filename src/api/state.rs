@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
 use cluster_model::{Broadcasts, Heartbeat, Settings};
 use observe::{Metrics, Readiness};
+use sessions::rtc::{ClientFigures, SentFigures};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
 pub struct ApiState {
@@ -45,6 +46,12 @@ pub trait StreamControl: Send + Sync {
 
     /// What a stream is doing now; `None` when it is not live on this node.
     fn live(&self, app: &AppName, id: &StreamId) -> Option<Live>;
+
+    /// WebRTC players of a stream on this node, in the order they came: so many of them, from `offset` on.
+    fn webrtc_clients(&self, app: &AppName, id: &StreamId, offset: usize, size: usize) -> Vec<ClientFigures>;
+
+    /// What the WebRTC players of an application that are on this node now were sent together.
+    fn webrtc_sent(&self, app: &AppName) -> SentFigures;
 
     /// Players of all live streams of an application on this node.
     fn players(&self, app: &AppName) -> u64;

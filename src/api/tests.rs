@@ -1,6 +1,7 @@
 //! The handlers as a client meets them.
 
 mod bodies;
+mod clients;
 mod health;
 mod lists;
 mod pages;
@@ -24,6 +25,7 @@ use cluster_model::testing::{InMemory, Unsteady};
 use cluster_model::{Broadcasts, Heartbeat, Meta, Settings, StreamStarted};
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
+use sessions::rtc::{ClientFigures, SentFigures};
 
 use crate::{ApiState, Live, StreamControl, configure};
 
@@ -53,6 +55,15 @@ impl StreamControl for OneLive {
             video_bitrate_bps: 2_400_000,
             audio_bitrate_bps: 96_000,
         })
+    }
+
+    fn webrtc_clients(&self, app: &AppName, id: &StreamId, offset: usize, size: usize) -> Vec<ClientFigures> {
+        let count = if self.live(app, id).is_some() { 70 } else { 0 };
+        (1..=count).skip(offset).take(size).map(clients::figures).collect()
+    }
+
+    fn webrtc_sent(&self, app: &AppName) -> SentFigures {
+        if app.as_str() == "LiveApp" { clients::sent() } else { SentFigures::default() }
     }
 
     fn players(&self, app: &AppName) -> u64 {

@@ -132,6 +132,8 @@ pub const PUBLISHERS_MAX: usize = 4_096;
 pub const PUBLISHERS_PER_ADDRESS_MAX: usize = 256;
 /// Characters of a client's own name that are kept. More: cut off.
 pub const USER_AGENT_CHARS_MAX: usize = 256;
+/// Characters of what a viewer says of itself (`viewerInfo`). Longer: cut.
+pub const VIEWER_INFO_CHARS_MAX: usize = 1_024;
 /// Streams one signalling socket may wait for. More: not told when they begin.
 pub const WAITS_PER_SOCKET_MAX: usize = 64;
 /// WebRTC players of one address (or IPv6 /56). More: `highResourceUsage`.
@@ -259,6 +261,8 @@ pub const GUEST_DATAGRAMS_MAX: usize = 1_024;
 pub const NACK_PACKETS_PER_DATAGRAM_MAX: usize = 512;
 /// Players of a shard that are ended in one turn; the rest have the next one.
 pub const SHARD_ENDS_PER_TURN_MAX: usize = 64;
+/// Players of a shard whose statistics are sampled in one turn; the rest have the next one.
+pub const SHARD_SAMPLES_PER_TURN_MAX: usize = 64;
 /// Share of its time that a shard spends on joins while media waits, in percent. The rest waits.
 pub const SHARD_JOIN_SHARE_PERCENT_MAX: u32 = 20;
 /// Time a join waits for its shard. Longer: `highResourceUsage`.
@@ -375,6 +379,8 @@ pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const HTTP_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Broadcasts that one REST request deletes by name. More: 400.
 pub const REST_IDS_MAX: usize = 1_000;
+/// WebRTC players that one REST answer shows the statistics of (AMS). More: cut off.
+pub const REST_CLIENTS_MAX: usize = 50;
 /// Subtracks of a room that one REST request deletes, or stops. More: the rest stays, and the answer says to ask again.
 pub const REST_SUBTRACKS_MAX: usize = 1_000;
 /// Characters of a client's own words that an answer repeats. More: cut.

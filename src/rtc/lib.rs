@@ -32,8 +32,8 @@ pub use dtls::DtlsError;
 pub use ice::{Check, Checks, IceCredentials};
 pub use sdp::{AnswerError, Description, Fragment, OfferError, RemoteOffer};
 pub use shard::{
-    AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats, Shard,
-    ShardConfig, ShardError, Transmit,
+    AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats,
+    ReceivedStats, SentStats, Shard, ShardConfig, ShardError, TrackStats, Transmit,
 };
 pub use srtp::Profile;
 

@@ -41,11 +41,22 @@ pub enum Feedback {
         /// Sequence numbers, as asked for.
         lost: Vec<u16>,
     },
-    /// A picture is missing; a key frame would help (RFC 4585 6.3.1, RFC 5104 4.3.1).
+    /// A key frame would help.
     KeyFrameWanted {
         /// The track.
         ssrc: u32,
+        /// How it is asked for.
+        request: KeyFrameRequest,
     },
+}
+
+/// How a player asks for a key frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFrameRequest {
+    /// A picture is missing (PLI, RFC 4585 6.3.1).
+    PictureLoss,
+    /// Without a reason (FIR, RFC 5104 4.3.1).
+    FullIntra,
 }
 
 /// Reads a decrypted compound packet up to the first malformed part.
@@ -80,14 +91,15 @@ pub fn read_feedback(mut compound: &[u8]) -> Vec<Feedback> {
             }
             (PAYLOAD_FEEDBACK, PICTURE_LOSS) => {
                 if let Ok(pli) = PictureLossIndication::unmarshal(&mut packet) {
-                    feedback.push(Feedback::KeyFrameWanted { ssrc: pli.media_ssrc });
+                    let request = KeyFrameRequest::PictureLoss;
+                    feedback.push(Feedback::KeyFrameWanted { ssrc: pli.media_ssrc, request });
                 }
             }
             (PAYLOAD_FEEDBACK, FULL_INTRA) => {
                 if let Ok(fir) = FullIntraRequest::unmarshal(&mut packet) {
-                    let wanted =
-                        fir.fir.into_iter().map(|entry| Feedback::KeyFrameWanted { ssrc: entry.ssrc });
-                    feedback.extend(wanted);
+                    let request = KeyFrameRequest::FullIntra;
+                    let wanted = fir.fir.into_iter().map(|entry| entry.ssrc);
+                    feedback.extend(wanted.map(|ssrc| Feedback::KeyFrameWanted { ssrc, request }));
                 }
             }
             _ => {}
@@ -175,8 +187,8 @@ mod tests {
             [
                 Feedback::Report(report),
                 Feedback::Nack { ssrc: 1, lost: vec![65_535, 0, 2] },
-                Feedback::KeyFrameWanted { ssrc: 1 },
-                Feedback::KeyFrameWanted { ssrc: 2 },
+                Feedback::KeyFrameWanted { ssrc: 1, request: KeyFrameRequest::PictureLoss },
+                Feedback::KeyFrameWanted { ssrc: 2, request: KeyFrameRequest::FullIntra },
             ]
         );
     }

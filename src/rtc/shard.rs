@@ -17,6 +17,7 @@ mod resends;
 mod send;
 mod slab;
 mod stamps;
+mod statistics;
 mod timeout;
 mod timers;
 mod tracks;
@@ -24,6 +25,7 @@ mod tracks;
 pub use counters::{Counters, PlayerStats};
 pub use offering::{AddError, Kinds, OfferAgainError, PlayerSpec};
 pub use outbox::Transmit;
+pub use statistics::{ReceivedStats, SentStats, TrackStats};
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -175,8 +177,13 @@ impl Shard {
     pub fn player_stats(&self, id: PlayerId) -> Option<PlayerStats> {
         let player = self.players.get(id.0)?;
         let mut stats = player.stats;
-        stats.loss = player.tracks.iter().map(|track| track.loss).fold(0.0, f32::max);
-        stats.lost = player.tracks.iter().map(|track| u64::from(track.lost)).sum();
+        // There is one track of a kind.
+        for track in &player.tracks {
+            match track.kind {
+                Kind::Video => stats.video = track.stats(),
+                Kind::Audio => stats.audio = track.stats(),
+            }
+        }
         Some(stats)
     }
 

@@ -13,4 +13,5 @@ mod playing;
 mod readers;
 mod recovering;
 mod reoffering;
+mod statistics;
 mod world;

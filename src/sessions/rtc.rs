@@ -19,6 +19,7 @@ mod resource;
 mod shards;
 mod signalling;
 mod socket;
+mod statistics;
 mod tcp;
 mod upgrade;
 mod whep;
@@ -28,6 +29,10 @@ pub use addresses::OfferedAddresses;
 pub use context::SignallingContext;
 pub use shards::{Shards, ShardsConfig};
 pub use socket::{BoundPort, SOCKET_BUFFER_BYTES};
+pub use statistics::{
+    ClientFigures, Clients, KindFigures, PlayProtocol, Rates, ReceivedStats, SentFigures, SentStats,
+    TrackStats,
+};
 pub use tcp::listen_tcp;
 pub use upgrade::{SIGNALLING_PATH, signalling};
 pub use whep::{WhepResources, whep};

@@ -198,7 +198,8 @@ pub(super) async fn play(shared: &Shared, player: &RefCell<Player>, opens_media:
         .context("the node did not open a signalling socket")?
         .context("the signalling socket was refused")?;
     player.borrow_mut().asked_at = Some(SystemClock.now());
-    send(&mut signalling, &json!({"command": "play", "streamId": options.stream})).await?;
+    let play = json!({"command": "play", "streamId": options.stream, "viewerInfo": options.viewer_info});
+    send(&mut signalling, &play).await?;
     let offer = timeout(OFFER_MAX, next_offer(&mut signalling)).await.context("the node made no offer")??;
     let offer = options.detour.map_or_else(|| offer.clone(), |detour| detour.rewrite(&offer));
     let now = SystemClock.now();

@@ -55,7 +55,9 @@ fn a_connection_is_a_candidate_below_all_datagrams() {
         "candidate:1 1 tcp 1526726655 192.0.2.1 50000 typ host tcptype passive"
     );
     let priority = |candidate: String| -> u32 { candidate.split(' ').nth(3).unwrap().parse().unwrap() };
-    assert!(priority(candidate(9, Candidate::Udp(address))) > priority(candidate(0, Candidate::Tcp(address))));
+    assert!(
+        priority(candidate(9, Candidate::Udp(address))) > priority(candidate(0, Candidate::Tcp(address)))
+    );
 }
 
 fn answer() -> String {

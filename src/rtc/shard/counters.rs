@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::play_track::Batch;
+use super::statistics::TrackStats;
 
 /// Plain numbers of one shard; all but the gauges only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,38 +69,21 @@ pub struct Counters {
 /// How a player fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PlayerStats {
-    /// RTP packets sent, resends and replays included.
-    pub packets: u64,
-    /// Bytes of RTP packets sent, with header and tag.
-    pub bytes: u64,
-    /// Packets it asked for again.
-    pub nacks: u64,
-    /// Packets sent again.
-    pub resent: u64,
-    /// Key frames it asked for.
-    pub key_frame_requests: u64,
+    /// Its pictures.
+    pub video: TrackStats,
+    /// Its sound.
+    pub audio: TrackStats,
     /// Replays of a group of pictures begun.
     pub replays: u64,
     /// Times it fell so far behind that frames were dropped for it.
     pub fell_behind: u64,
     /// Times a late shard took it off the live frames.
     pub shed: u64,
-    /// Share of packets lost since its report before the last, of the worse track: 0 to 1.
-    pub loss: f32,
-    /// Packets lost so far, over all tracks, as its last reports count them.
-    pub lost: u64,
     /// Round-trip time of its last report.
     pub round_trip: Option<Duration>,
 }
 
 impl Counters {
-    pub(super) fn count(&mut self, batch: &Batch) {
-        self.packets += batch.packets as u64;
-        self.bytes += batch.bytes as u64;
-    }
-}
-
-impl PlayerStats {
     pub(super) fn count(&mut self, batch: &Batch) {
         self.packets += batch.packets as u64;
         self.bytes += batch.bytes as u64;

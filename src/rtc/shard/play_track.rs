@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use base::Randomness;
 use media::{Codec, Kind, PacketRun};
+use rtc_rtcp::reception_report::ReceptionReport;
 
 use super::pacer::Pacer;
 use super::resends::Resends;
 use super::slab::Key;
 use super::stamps::{FrameClock, Stamps};
+use super::statistics::{Reports, SentStats, TrackStats};
 use crate::sdp::policy::{OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE};
 use crate::srtp::{PlayoutDelay, RtpHeader, RtpSealer};
 
@@ -87,10 +89,9 @@ pub(super) struct PlayTrack {
     stamp_base: u32,
     pub(super) packets: u64,
     pub(super) payload_bytes: u64,
-    /// From its last receiver report.
-    pub(super) loss: f32,
-    /// From its last receiver report.
-    pub(super) lost: u32,
+    /// What it was sent and was asked for.
+    pub(super) sent: SentStats,
+    reports: Reports,
 }
 
 impl PlayTrack {
@@ -123,8 +124,8 @@ impl PlayTrack {
             stamp_base: (random >> 32) as u32,
             packets: 0,
             payload_bytes: 0,
-            loss: 0.0,
-            lost: 0,
+            sent: SentStats::default(),
+            reports: Reports::new(first as u16),
         }
     }
 
@@ -215,6 +216,7 @@ impl PlayTrack {
         }
         batch.bytes = out.len() - start;
         batch.segment_size = (batch.packets > 1).then_some(sealed);
+        self.sent.count(&batch, batch.packets > 0 && first == 0 && run.starts_frame);
         self.resends.sent(batch.bytes);
         batch
     }
@@ -254,6 +256,17 @@ impl PlayTrack {
         let offset = packet.checked_sub(run.first_packet).and_then(|offset| usize::try_from(offset).ok());
         let timestamp = self.timestamp(self.stamps.of(run, run.pts.as_ticks(self.clock_rate())));
         offset.is_some_and(|offset| self.seal(sealer, run, offset, timestamp, out))
+    }
+
+    /// Takes what the player reports; the share of packets that are missing since its last report, 0 to 1.
+    pub(super) fn take_report(&mut self, report: &ReceptionReport, now: Instant) -> f32 {
+        self.reports.take(report, self.packets, self.sent.resent, now);
+        self.reports.fraction_lost()
+    }
+
+    /// How it fares.
+    pub(super) fn stats(&self) -> TrackStats {
+        TrackStats { sent: self.sent, received: self.reports.stats(self.clock_rate()) }
     }
 
     /// Forgets the stamps of a replay that ended long enough ago, and refuses its packets from then

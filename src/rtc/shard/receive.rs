@@ -13,7 +13,7 @@ use super::{PlayerId, Shard, TrackRef};
 use crate::demux::{Datagram, demux, is_rtcp};
 use crate::dtls::{DtlsError, DtlsProgress};
 use crate::ice::answer_check;
-use crate::rtcp::{Feedback, read_feedback};
+use crate::rtcp::{Feedback, KeyFrameRequest, read_feedback};
 use crate::srtp::{Profile, RtpSealer, Srtcp, SrtpKeys};
 
 /// Packets asked for a third time at once: no accident.
@@ -204,10 +204,7 @@ impl Shard {
                 else {
                     return;
                 };
-                track.loss = f32::from(report.fraction_lost) / 256.0;
-                // A signed 24-bit number: repeats may make it negative.
-                track.lost = if report.total_lost & 0x80_0000 == 0 { report.total_lost } else { 0 };
-                let loss = track.loss;
+                let loss = track.take_report(&report, now);
                 let round_trip = ntp.and_then(|ntp| round_trip(&report, ntp));
                 player.stats.round_trip = round_trip.or(player.stats.round_trip);
                 player.path.report(report.last_sender_report, round_trip, loss, now);
@@ -215,9 +212,9 @@ impl Shard {
             Feedback::Nack { ssrc, lost } => {
                 let Some(track) = player.track_of(ssrc) else { return };
                 let round_trip = player.round_trip();
-                player.stats.nacks += lost.len() as u64;
                 self.counters.nacks += lost.len() as u64;
                 let Some(state) = player.tracks.get_mut(track) else { return };
+                state.sent.nacks += 1;
                 state.expire_stamps(now);
                 let (mut fresh, mut last, mut in_vain) = (0, 0, false);
                 for sequence_number in lost {
@@ -242,9 +239,14 @@ impl Shard {
                     self.request_replay(viewer, now);
                 }
             }
-            Feedback::KeyFrameWanted { ssrc } => {
+            Feedback::KeyFrameWanted { ssrc, request } => {
                 let Some(track) = player.track_of(ssrc) else { return };
-                player.stats.key_frame_requests += 1;
+                if let Some(state) = player.tracks.get_mut(track) {
+                    match request {
+                        KeyFrameRequest::PictureLoss => state.sent.plis += 1,
+                        KeyFrameRequest::FullIntra => state.sent.firs += 1,
+                    }
+                }
                 self.counters.key_frame_requests += 1;
                 self.request_replay(TrackRef { player: id, track }, now);
             }

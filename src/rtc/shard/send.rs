@@ -116,7 +116,6 @@ impl Shard {
         if next != fanout.end {
             self.ready.push(track, viewer);
         }
-        player.stats.count(&batch);
         self.counters.count(&batch);
         Some(Transmit::new(route, batch.segment_size))
     }
@@ -197,7 +196,6 @@ impl Shard {
         track.position =
             Position::Replaying(Replay { next: next + batch.packets as u64, run: Some(run), began, lasts });
         self.ready.push(track, viewer);
-        player.stats.count(&batch);
         self.counters.count(&batch);
         Some(Transmit::new(route, batch.segment_size))
     }
@@ -235,8 +233,7 @@ impl Shard {
             self.request_replay(viewer, now);
             return None;
         }
-        player.stats.count(&again);
-        player.stats.resent += 1;
+        track.sent.count_again(&again);
         self.counters.count(&again);
         self.counters.resent += 1;
         Some(Transmit::new(route, None))

@@ -288,7 +288,9 @@ fn reports_tell_loss_and_round_trip() {
     let sealed = world.clients[0].feedback(&packet);
     world.deliver(0, sealed);
     let stats = world.shard.player_stats(player).unwrap();
-    assert_eq!((stats.loss, stats.lost), (0.25, 12));
+    // The last report was the sound's.
+    assert_eq!((stats.audio.received.fraction_lost, stats.audio.received.lost), (0.25, 12));
+    assert_eq!((stats.video.received.fraction_lost, stats.video.received.lost), (0.0, 0));
     let round_trip = stats.round_trip.unwrap();
     assert!((30..60).contains(&round_trip.as_millis()), "{round_trip:?}");
 }

@@ -18,6 +18,7 @@ use super::batch::SendBatch;
 use super::counters::ShardMetrics;
 use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
+use super::statistics::Sampler;
 use super::tcp::is_tcp;
 
 /// Between two words on how busy a shard is.
@@ -39,6 +40,7 @@ struct Driver {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
     metrics: ShardMetrics,
+    sampler: Sampler,
     /// Sends on their way; none is left between turns unless the socket would not take it.
     batch: SendBatch,
     /// Where the next of them goes, while it would not.
@@ -83,6 +85,7 @@ pub(super) async fn run(
         shared,
         clock,
         metrics,
+        sampler: Sampler::new(now),
         batch: SendBatch::default(),
         blocked: None,
         joining: None,
@@ -96,7 +99,7 @@ pub(super) async fn run(
     loop {
         let mut command = None;
         if driver.may_sleep() {
-            let deadline = driver.shard.poll_timeout();
+            let deadline = [driver.shard.poll_timeout(), driver.sampler.due()].into_iter().flatten().min();
             let wait = async {
                 match deadline {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -179,11 +182,14 @@ impl Driver {
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now, self.clock.wall());
         }
+        let stats = |player| self.shard.player_stats(player);
+        self.sampler.turn(&self.shared.board, stats, now, || self.clock.wall());
         let media = self.clock.now();
         let done = self.join_step(queues, media);
         while let Some((player, event)) = self.shard.poll_event() {
             match event {
                 PlayerEvent::Started => {
+                    self.sampler.started(player, now);
                     if let Some(started) =
                         self.players.get_mut(&player).and_then(|player| player.started.take())
                     {
@@ -300,6 +306,7 @@ impl Driver {
             connect_max,
             ending,
             started,
+            viewer,
         } = join;
         let extra_addresses = extra_addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         let spec = PlayerSpec {
@@ -316,6 +323,7 @@ impl Driver {
         };
         let held = Player { ending: ending.clone(), started: Some(started), _demand: demand };
         self.players.insert(player, held);
+        self.sampler.add(player, viewer);
         self.shared.players.store(self.players.len(), Ordering::Relaxed);
         metric::players("webrtc").increment(1.0);
         let shard = Arc::clone(&self.shared);
@@ -325,6 +333,7 @@ impl Driver {
 
     fn forget(&mut self, player: PlayerId, reason: ExitReason) {
         if let Some(gone) = self.players.remove(&player) {
+            self.sampler.remove(player);
             gone.ending.end(reason);
             self.shared.players.store(self.players.len(), Ordering::Relaxed);
             metric::players("webrtc").decrement(1.0);

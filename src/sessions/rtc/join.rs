@@ -14,6 +14,7 @@ use super::follow::Follow;
 use super::policy::{self, Allowed, Sendable};
 use super::refusal::{Refusal, of_denial};
 use super::shards::{Join, JoinError, PlayerControl};
+use super::statistics::{PlayProtocol, Viewer};
 
 /// What came of a `play`.
 pub(super) struct Joined {
@@ -24,16 +25,24 @@ pub(super) struct Joined {
     pub(super) follow: Follow,
 }
 
+/// How a player comes.
+pub(super) struct Coming {
+    pub(super) protocol: PlayProtocol,
+    /// What it says of itself.
+    pub(super) info: String,
+}
+
 /// The gate, the stream, the shard: in this order, and whoever says no says why. `offer` is that of the player, when it
 /// brings one.
 pub(super) async fn join(
     context: Arc<SignallingContext>,
     access: Access,
+    coming: Coming,
     offer: Option<RemoteOffer>,
     ending: Ending,
     started: oneshot::Sender<()>,
 ) -> Result<Joined, Refusal> {
-    let peer = access.peer;
+    let (app, peer) = (access.app.clone(), access.peer);
     // Before the gate: what lets in once must not be spent on a node that has no room.
     let shard = match context.shards.admit() {
         Ok(shard) => shard,
@@ -62,6 +71,15 @@ pub(super) async fn join(
         tracing::info!(%stream, %why, "a player gets no sound");
     }
     let follow = Follow::new(catalogue, allowed, sendable);
+    let viewer = Arc::new(Viewer {
+        app,
+        stream: stream.clone(),
+        peer,
+        protocol: coming.protocol,
+        info: coming.info,
+        number: context.shards.number(),
+        ending: ending.clone(),
+    });
     let join = Join {
         media: grant.media,
         stream,
@@ -73,6 +91,7 @@ pub(super) async fn join(
         connect_max: settings.webrtc_client_start_timeout().min(limits::PLAY_CONNECT_SETTING_MAX),
         ending: ending.clone(),
         started,
+        viewer,
     };
     let (description, control, attachment) = match shard.join(join).await {
         Ok(joined) => joined,

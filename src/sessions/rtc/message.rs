@@ -52,6 +52,8 @@ pub enum Request {
 pub struct Play {
     /// The stream.
     pub stream: StreamId,
+    /// What the viewer says of itself, for statistics. Longer than [`limits::VIEWER_INFO_CHARS_MAX`]: cut.
+    pub viewer_info: String,
     /// One-time token, hash or JWT.
     pub token: Option<Secret>,
     /// Who plays.
@@ -118,6 +120,9 @@ impl Request {
         Ok(match command {
             "play" => Self::Play(Play {
                 stream,
+                viewer_info: field("viewerInfo").map_or_else(String::new, |info| {
+                    info.chars().take(limits::VIEWER_INFO_CHARS_MAX).collect()
+                }),
                 token: secret("token"),
                 subscriber_id: field("subscriberId").map(str::to_owned),
                 subscriber_code: secret("subscriberCode"),
@@ -353,6 +358,17 @@ mod tests {
             r#"{"command":"play","streamId":"s1","token":"","subscriberId":null,"subscriberCode":"1"}"#;
         let Ok(Request::Play(play)) = Request::read(text) else { panic!("{text}") };
         assert!(play.token.is_none() && play.subscriber_id.is_none() && play.subscriber_code.is_some());
+    }
+
+    #[test]
+    fn what_a_viewer_says_of_itself_is_cut() {
+        let said = |info: &str| {
+            let text = json!({"command": "play", "streamId": "s1", "viewerInfo": info}).to_string();
+            let Ok(Request::Play(play)) = Request::read(&text) else { panic!("{text}") };
+            play.viewer_info
+        };
+        assert_eq!((said(""), said("hall 3, \"left\"")), (String::new(), "hall 3, \"left\"".to_owned()));
+        assert_eq!(said(&"ä".repeat(5_000)), "ä".repeat(limits::VIEWER_INFO_CHARS_MAX));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -17,6 +17,7 @@ use super::busy::BusyMeter;
 use super::driver;
 use super::guests::GuestPort;
 use super::socket::BoundPort;
+use super::statistics::{Board, Clients, Viewer};
 use super::tcp::{TcpPeers, prefix};
 
 /// Why a player could not be added.
@@ -99,6 +100,8 @@ pub struct Join {
     pub ending: Ending,
     /// Told when media begins to flow.
     pub started: oneshot::Sender<()>,
+    /// Who it is, for statistics.
+    pub viewer: Arc<Viewer>,
 }
 
 /// A player that was added. Whoever lets go of it takes the player off.
@@ -155,6 +158,8 @@ pub(super) struct Shared {
     /// Players whose attachment was dropped: an end is never a queued message. Not longer than
     /// the shard has players.
     pub detached: Mutex<Vec<(PlayerId, ExitReason)>>,
+    /// How its players fare.
+    pub board: Board,
     pub bell: Bell,
     pub players: AtomicUsize,
     /// Players that were admitted and are not there yet.
@@ -182,6 +187,8 @@ pub struct Shards {
     shards: Arc<Vec<Arc<Shared>>>,
     /// Share of its time a shard may be busy when a player is let in; `None`: any.
     busy_max: Option<f64>,
+    /// Players that asked for a number so far.
+    numbered: Arc<AtomicU32>,
     clock: Arc<dyn Clock>,
 }
 
@@ -232,6 +239,7 @@ impl Shards {
                 joins,
                 busy: Mutex::new(BusyMeter::new(clock.now())),
                 detached: Mutex::new(Vec::new()),
+                board: Board::default(),
                 bell,
                 players: AtomicUsize::new(0),
                 coming: AtomicUsize::new(0),
@@ -253,7 +261,19 @@ impl Shards {
             shards.push(shared);
         }
         let busy_max = (config.busy_percent_max < 100).then(|| f64::from(config.busy_percent_max) / 100.0);
-        Ok(Self { shards: Arc::new(shards), busy_max, clock: Arc::clone(clock) })
+        let numbered = Arc::default();
+        Ok(Self { shards: Arc::new(shards), busy_max, numbered, clock: Arc::clone(clock) })
+    }
+
+    /// How the players of all shards fare, as last sampled.
+    pub fn clients(&self) -> Clients {
+        Clients::read(self.shards.iter().map(|shard| &shard.board))
+    }
+
+    /// A number for the next player, above 0; after 2^31 they begin anew.
+    pub(super) fn number(&self) -> i32 {
+        let number = self.numbered.fetch_add(1, Ordering::Relaxed) % i32::MAX.unsigned_abs();
+        i32::try_from(number + 1).unwrap_or(i32::MAX)
     }
 
     /// The TCP connections of a shard's peers; `None`: there is no such shard.

@@ -26,12 +26,13 @@ use tokio::sync::oneshot;
 
 use super::context::SignallingContext;
 use super::follow::Follow;
-use super::join::join;
+use super::join::{Coming, join};
 use super::refusal::Refusal;
 use super::resource::answers::{self, opened, other_verbs, refused};
 use super::resource::requests::{Credentials, FRAGMENT, SDP, is_of, read_text};
 use super::resource::{Asking, Held, Resource, Resources, take_fragment, who_and_what};
 use super::shards::{PlayerControl, TakeAnswerError};
+use super::statistics::PlayProtocol;
 use crate::Body;
 use crate::connections::OpenConnection;
 
@@ -91,7 +92,8 @@ async fn play(
     let ending = Ending::new();
     let mut asking = Asking(Some(ending.clone()));
     let (started, starts) = oneshot::channel();
-    let joined = join(Arc::clone(&context), access, offer, ending.clone(), started).await;
+    let coming = Coming { protocol: PlayProtocol::Whep, info: String::new() };
+    let joined = join(Arc::clone(&context), access, coming, offer, ending.clone(), started).await;
     let joined = joined.map_err(|refusal| {
         ending.end(ExitReason::Denied);
         answers::of_refusal(&refusal, has_token)

@@ -12,10 +12,11 @@ use security::{Access, Direction};
 use streams::Ending;
 use tokio::sync::watch;
 
-use super::super::join::{Joined, join};
+use super::super::join::{Coming, Joined, join};
 use super::super::message::{self, Play};
 use super::super::refusal::Refusal;
 use super::super::shards::{PlayerControl, TakeAnswerError};
+use super::super::statistics::PlayProtocol;
 use super::Signalling;
 use crate::connections::OpenConnection;
 
@@ -87,7 +88,8 @@ impl Signalling {
             main_track: None,
         };
         let (started, starts) = tokio::sync::oneshot::channel();
-        let join = join(Arc::clone(&self.context), access, None, ending.clone(), started);
+        let coming = Coming { protocol: PlayProtocol::WebSocket, info: play.viewer_info };
+        let join = join(Arc::clone(&self.context), access, coming, None, ending.clone(), started);
         let joining = stream.clone();
         let of_join = ending.clone();
         ctx.spawn(join.into_actor(self).map(move |joined, session, ctx| match joined {
