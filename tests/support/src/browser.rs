@@ -93,6 +93,8 @@ pub struct BrowserOptions {
     pub scripts: Vec<String>,
     /// A command that starts the browser, which comes behind it as its arguments; empty: none.
     pub launcher: Vec<String>,
+    /// Arguments of the browser besides the usual ones.
+    pub flags: Vec<String>,
 }
 
 /// A browser with one page. Dropping it kills chromedriver and every process of the browser.
@@ -133,6 +135,7 @@ impl Browser {
             .await
             .map_err(|_| BrowserError::Start("chromedriver did not say its port".to_owned()))??;
         let mut arguments: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
+        arguments.extend(options.flags);
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let mut binary = chromium()?;
         if !options.launcher.is_empty() {
