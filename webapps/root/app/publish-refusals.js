@@ -21,7 +21,6 @@ const REFUSALS = {
   no_encoder_settings: [NEVER, "The server has no format set up for this stream.", "Tell whoever runs the server."],
   encoderNotOpened: [LATER, "The server could not convert this stream.", `${KEEPS_TRYING} If this stays, tell whoever runs the server.`],
   encoderBlocked: [LATER, "The server's converter for this stream has stopped.", `${KEEPS_TRYING} If this stays, tell whoever runs the server.`],
-  publishTimeoutError: [SOON, "Neither picture nor sound reached the server in time.", KEEPS_TRYING],
   noPacketReceivedForTimeoutDuration: [SOON, "Nothing reaches the server any more.", KEEPS_TRYING],
   notSetRemoteDescription: [SOON, "The server did not accept what your browser offers.", `${KEEPS_TRYING} If this stays, try another browser.`],
   notSetLocalDescription: [SOON, "The server could not answer your browser.", KEEPS_TRYING],

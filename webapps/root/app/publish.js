@@ -45,13 +45,21 @@ function show(state) {
   const { name, text: what, advice } = state;
   find("what").textContent = what;
   find("what").className = name === "live" ? "what dot" : "what";
-  find("todo").textContent = advice;
+  find("todo").textContent = name === "live" ? whatViewersGet() : advice;
   find("spinner").hidden = !BUSY.includes(name);
   buttons.toggle.textContent = publisher.isRunning ? "Stop" : name === "trouble" ? "Try again" : "Start";
   buttons.toggle.disabled = name === "asking" || name === "insecure";
   find("id").readOnly = publisher.isRunning;
   document.body.dataset.state = name;
   showClock();
+}
+
+function whatViewersGet() {
+  const { video, audio } = capture.tracks;
+  if (video?.enabled && audio?.enabled) return "Whoever opens the address of the player sees and hears this.";
+  if (video?.enabled) return "Viewers see this, but they hear nothing.";
+  if (audio?.enabled) return "Viewers hear you, but they see nothing.";
+  return "Viewers neither see nor hear anything.";
 }
 
 /** Beside what is read out: a clock that runs is nothing to hear every second. */
@@ -139,9 +147,9 @@ capture.addEventListener("change", ({ detail: kind }) => {
   if (kind === "video") {
     find("video").srcObject = video === undefined ? null : new MediaStream([video]);
     find("video").play().catch(() => {});
-    find("nothing").hidden = video !== undefined;
   }
   buttons.screen.setAttribute("aria-pressed", String(capture.isScreenShared));
+  showWhatIsOff();
   buttons.blank.textContent = capture.isScreenShared ? "Screen off" : "Camera off";
   buttons.blank.disabled = video === undefined;
   buttons.mute.disabled = audio === undefined;
@@ -156,7 +164,15 @@ for (const [button, kind] of [[buttons.mute, "audio"], [buttons.blank, "video"]]
     const off = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", String(off));
     capture.setOff(kind, off);
+    showWhatIsOff();
   });
+}
+
+function showWhatIsOff() {
+  const { video } = capture.tracks;
+  find("nothing").hidden = video?.enabled === true;
+  find("nothing").textContent = video === undefined ? "No picture" : "The picture is off";
+  if (shown.name === "live") show(shown);
 }
 
 buttons.screen.addEventListener("click", async () => {

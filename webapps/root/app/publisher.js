@@ -3,7 +3,7 @@
 import { Peer } from "./peer.js";
 import { ending, refusal } from "./publish-refusals.js";
 import { LATER, LOST, NEVER, RESTART, SOON } from "./refusals.js";
-import { Sending } from "./sending.js";
+import { Sending, withFirstRate } from "./sending.js";
 import { Signalling } from "./signalling.js";
 
 /** How long the server may take to let the publisher in or to refuse it: mostly it does so at once. */
@@ -120,7 +120,7 @@ export class Publisher extends EventTarget {
         this.#offer();
         break;
       case "takeConfiguration":
-        if (message.type === "answer") this.#peer?.take(message);
+        if (message.type === "answer") this.#peer?.take({ type: "answer", sdp: withFirstRate(message.sdp) });
         break;
       case "takeCandidate":
         if (message.candidate) this.#peer?.takeCandidate(message);
@@ -192,6 +192,10 @@ export class Publisher extends EventTarget {
   }
 
   #takeRefusal(message) {
+    if (message.definition === "publishTimeoutError") {
+      this.#connectionLost();
+      return;
+    }
     let { retry, text, advice } = refusal(message);
     if (message.definition === "already_publishing") {
       this.#signalling.send({ command: "stop", streamId: this.#streamId });

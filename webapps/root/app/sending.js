@@ -2,6 +2,12 @@
 
 /** Pictures take no more than this, in bits per second: good for 720p30, and half of what many uplinks have. */
 const VIDEO_RATE_MAX = 2_500_000;
+/**
+ * What Chromium is told to begin with, in kilobits per second. Left to itself it begins with 300, makes the picture 320
+ * pixels wide, and takes 16 s to make 1,280 of them again on the best of paths. With this it takes 4 to 8 s, and no
+ * less with more.
+ */
+const VIDEO_RATE_FIRST_KBIT = 1000;
 
 export class Sending {
   #senders = {};
@@ -25,6 +31,16 @@ export class Sending {
     sender?.replaceTrack(track).catch((error) => console.warn(`the ${kind} track cannot be replaced:`, error));
     return true;
   }
+}
+
+/** The server's answer, with what Chromium begins with; others ignore the parameter. */
+export function withFirstRate(sdp) {
+  const [session, ...media] = sdp.split(/^(?=m=)/m);
+  const told = media.map((line) => {
+    if (!line.startsWith("m=video")) return line;
+    return line.replace(/^a=fmtp:.*$/gm, (format) => `${format};x-google-start-bitrate=${VIDEO_RATE_FIRST_KBIT}`);
+  });
+  return [session, ...told].join("");
 }
 
 /** The server prefers it anyway; a server of another make may take what comes first. */
