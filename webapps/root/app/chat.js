@@ -47,6 +47,11 @@ export class Chat {
     });
   }
 
+  /** Shows the newest line: a list that was hidden stands where it was left. */
+  showNewest() {
+    this.#lines.scrollTop = this.#lines.scrollHeight;
+  }
+
   #send() {
     const text = this.#input.value.trim();
     if (text === "") return;
@@ -73,7 +78,7 @@ export class Chat {
     this.#lines.append(line);
     while (this.#lines.children.length > LINES_MAX) this.#lines.firstElementChild.remove();
     // Who reads what was said before is left there.
-    if (isAtEnd) this.#lines.scrollTop = this.#lines.scrollHeight;
+    if (isAtEnd) this.showNewest();
   }
 }
 

@@ -136,6 +136,7 @@ buttons.chat.addEventListener("click", () => {
   if (!on) return;
   unread = 0;
   buttons.chat.textContent = "Chat";
+  chat.showNewest();
   find("chat-text").focus();
 });
 
