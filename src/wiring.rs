@@ -225,6 +225,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         server_name: String::new(),
         host: host.clone(),
         rtmp_port: ports.rtmp,
+        https_port: ports.https,
+        self_made_certificate: config.tls.files().is_none(),
         clock: Arc::clone(&clock),
     });
     let signalling_data = web::Data::from(signalling_context);

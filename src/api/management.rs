@@ -66,6 +66,8 @@ pub(crate) fn node(request: &HttpRequest, state: &ApiState) -> HttpResponse {
         "version": env!("CARGO_PKG_VERSION"),
         "applications": state.applications,
         "rtmpPort": state.rtmp_port,
+        "httpsPort": state.https_port,
+        "httpsWarns": state.self_made_certificate,
         "restAnswersYou": door::admit(request, Role::Machine, &state.server_name).is_ok(),
     }))
 }

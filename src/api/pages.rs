@@ -2,6 +2,7 @@
 //!
 //! `/x` is `webapps/root/x`; `/{App}/x` is `webapps/{App}/x` or, when the application has no such file,
 //! `webapps/root/app/x`: all applications share one set of pages, and each may put its own in front.
+//! Where there is no such file, Ant Media Server's names for pages lead to ours ([`ALIASES`]).
 //! Only files whose kind stands in [`KINDS`] are pages, and no part of a path may begin with a dot or be
 //! `WEB-INF`, `META-INF` or, below an application, `streams` (media has its own door).
 
@@ -39,6 +40,14 @@ const KINDS: &[(&str, &str)] = &[
     ("wasm", "application/wasm"),
 ];
 
+/// What Ant Media Server calls pages of an application, and what they are called here. Theirs that are missing do what
+/// no page of ours does.
+const ALIASES: &[(&str, &str)] = &[
+    ("player.html", "play.html"),
+    ("audio_player.html", "play.html"),
+    ("samples/publish_webrtc.html", "publish.html"),
+];
+
 /// Pages take nothing from elsewhere and run no inline script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     font-src 'self'; connect-src 'self'; media-src 'self' blob:; manifest-src 'self'; base-uri 'none'; \
@@ -66,13 +75,17 @@ pub(crate) async fn serve(request: &HttpRequest, state: &ApiState, path: &Parts)
     }
     let candidates = match page {
         Page::Files(candidates) => candidates,
-        Page::AddSlash => return add_slash(request),
+        // It is one known application name.
+        Page::AddSlash => return lead_to(request, &format!("{}/", request.path())),
         Page::Nothing => return answer::not_found(),
     };
     let embeddable = path.as_slice().first().is_some_and(|first| state.has_application(first));
     match web::block(move || read_first(candidates)).await {
         Ok(Ok(Some(file))) => send(request, &file, embeddable),
-        Ok(Ok(None)) => answer::not_found(),
+        Ok(Ok(None)) => match alias(path).filter(|_| embeddable) {
+            Some(page) => lead_to(request, &page),
+            None => answer::not_found(),
+        },
         Ok(Err(error)) => {
             tracing::error!(%error, "a page cannot be read");
             answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, "The page cannot be read")
@@ -199,12 +212,20 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn add_slash(request: &HttpRequest) -> HttpResponse {
-    // The path is one known application name: nothing in it can turn this into another host's address.
-    let path = request.path();
+/// Our path of a page that was asked for by a name of Ant Media Server's.
+fn alias(path: &Parts) -> Option<String> {
+    let (application, page) = path.as_slice().split_first()?;
+    let page = page.join("/");
+    let (_, ours) = ALIASES.iter().find(|(theirs, _)| !path.trailing_slash() && *theirs == page)?;
+    Some(format!("/{application}/{ours}"))
+}
+
+/// Sends the browser to another page, which begins with a known application's name: nothing in it can turn this into
+/// another host's address.
+fn lead_to(request: &HttpRequest, page: &str) -> HttpResponse {
     let location = match request.query_string() {
-        "" => format!("{path}/"),
-        query => format!("{path}/?{query}"),
+        "" => page.to_owned(),
+        query => format!("{page}?{query}"),
     };
     let mut response = HttpResponse::Found();
     response.insert_header((header::LOCATION, location));

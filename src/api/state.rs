@@ -33,6 +33,10 @@ pub struct ApiState {
     pub host: String,
     /// The port publishers use, for the pages.
     pub rtmp_port: u16,
+    /// The port of HTTPS: where browsers give pages a camera.
+    pub https_port: u16,
+    /// The certificate there is this node's own make, which browsers warn about.
+    pub self_made_certificate: bool,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }

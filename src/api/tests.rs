@@ -125,6 +125,8 @@ impl Node {
             server_name: "media.example".to_owned(),
             host: "node1".to_owned(),
             rtmp_port: 1935,
+            https_port: 5443,
+            self_made_certificate: true,
             clock: clock.clone(),
         };
         change(&mut state);

@@ -24,6 +24,29 @@ async fn pages_come_from_the_application_first_and_from_the_shared_ones_else() {
 }
 
 #[actix_web::test]
+async fn pages_are_found_by_the_names_ant_media_server_gives_them() {
+    let node = Node::new();
+    for (path, location) in [
+        ("/LiveApp/player.html?id=a&token=b", "/LiveApp/play.html?id=a&token=b"),
+        ("/WebRTCAppEE/audio_player.html", "/WebRTCAppEE/play.html"),
+        ("/LiveApp/samples/publish_webrtc.html?id=s", "/LiveApp/publish.html?id=s"),
+        ("/LiveApp/%73amples/publish_webrtc.html?a=//elsewhere", "/LiveApp/publish.html?a=//elsewhere"),
+    ] {
+        let response = node.call(from(ELSEWHERE, Method::GET, path)).await;
+        assert_eq!(response.status(), StatusCode::FOUND, "{path}");
+        assert_eq!(header_of(&response, "location"), location);
+    }
+    // Of an application's own files the first is the one that is asked for.
+    std::fs::write(node.state.webapps.join("LiveApp/player.html"), "<h1>own player").unwrap();
+    let own = text_of(node.get("/LiveApp/player.html").await).await;
+    assert_eq!(own, (StatusCode::OK, "<h1>own player".to_owned()));
+    // They are names of applications' pages, and of whole pages.
+    for path in ["/player.html", "/app/player.html", "/WebRTCAppEE/player.html/", "/LiveApp/x/player.html"] {
+        assert_eq!(node.get(path).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn nothing_but_pages_can_be_read() {
     let node = Node::new();
     for path in [
@@ -101,6 +124,7 @@ async fn the_pages_learn_whether_rest_would_answer_them() {
     let (_, here) = json_of(node.get("/node.json").await).await;
     assert_eq!(here["applications"], json!(["LiveApp", "WebRTCAppEE"]));
     assert_eq!((&here["rtmpPort"], &here["restAnswersYou"]), (&json!(1935), &json!(true)));
+    assert_eq!((&here["httpsPort"], &here["httpsWarns"]), (&json!(5443), &json!(true)));
     let (status, elsewhere) = json_of(node.call(from(ELSEWHERE, Method::GET, "/node.json")).await).await;
     assert_eq!((status, &elsewhere["restAnswersYou"]), (StatusCode::OK, &json!(false)));
 }

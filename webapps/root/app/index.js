@@ -1,4 +1,7 @@
 // The page of one application: how to publish to it, and a form to open a player.
+//
+// Ant Media Server has its publish page here, so what such a link carries (id or name, token, subscriberId,
+// subscriberCode) goes on to ours.
 
 import { addressField, applicationHere, node, publishAddress } from "./node.js";
 import { LiveStreams } from "./streams.js";
@@ -6,6 +9,18 @@ import { LiveStreams } from "./streams.js";
 const application = applicationHere();
 document.title = `${application} – Penstock`;
 document.querySelector("#application").textContent = application;
+
+const parameters = new URLSearchParams(location.search);
+const named = parameters.get("id") || parameters.get("name");
+if (named) document.querySelector("#publish-id").value = named;
+for (const name of ["token", "subscriberId", "subscriberCode"]) {
+  if (!parameters.get(name)) continue;
+  const kept = document.createElement("input");
+  kept.type = "hidden";
+  kept.name = name;
+  kept.value = parameters.get(name);
+  document.querySelector("#publish").append(kept);
+}
 
 try {
   const facts = await node();

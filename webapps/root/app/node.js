@@ -1,6 +1,9 @@
 // What pages know of their node, and the addresses made of it.
 
-/** Asks the node: { version, applications, rtmpPort, restAnswersYou }. Throws when it does not answer. */
+/**
+ * Asks the node: { version, applications, rtmpPort, httpsPort, httpsWarns, restAnswersYou }. Throws when it does not
+ * answer.
+ */
 export async function node() {
   const response = await fetch("/node.json");
   if (!response.ok) throw new Error(`it answered ${response.status}`);
@@ -10,6 +13,25 @@ export async function node() {
 /** The application a page belongs to: the first part of its address. */
 export function applicationHere() {
   return decodeURIComponent(location.pathname.split("/")[1] ?? "");
+}
+
+/** Where the signalling of an application is; `target` as in Ant Media Server, "origin" to publish, "edge" to play. */
+export function signallingAddress(application, target) {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  return `${scheme}://${location.host}/${encodeURIComponent(application)}/websocket?target=${target}`;
+}
+
+/** Where a stream is played. */
+export function playAddress(application, streamId) {
+  return `${location.origin}/${encodeURIComponent(application)}/play.html?id=${encodeURIComponent(streamId)}`;
+}
+
+/** The address of this very page over HTTPS. */
+export function secureAddress(facts) {
+  const address = new URL(location.href);
+  address.protocol = "https:";
+  address.port = facts.httpsPort;
+  return address.href;
 }
 
 /** Where an encoder sends its stream; without `streamId` the part OBS calls "server". */

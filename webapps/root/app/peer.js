@@ -1,7 +1,7 @@
-// One WebRTC connection that receives: the server offers, we answer.
+// One WebRTC connection to the server: a player answers the server's offers, a publisher makes one itself.
 
 /**
- * How long connecting may take. The server gives up a player that does not connect within the application's
+ * How long connecting may take. The server gives up a peer that does not connect within the application's
  * `webRTCClientStartTimeoutMs`, ten seconds by default, and says so; this is for when its word does not
  * come, and for an application that would wait longer.
  */
@@ -20,19 +20,21 @@ export class Peer {
   #onTrackGone;
 
   /**
-   * `send(message)` takes our half of the signalling. `onTrack(track)` comes per track, `onTrackGone(track)`
-   * when a later offer does not send it any more, `onConnected()` when packets can flow, `onFailed(kind)` once,
-   * with "answer" (the offer does not suit this browser) or "connection" (no way to the server, or it got lost).
+   * `send(message)` takes our half of the signalling. `onConnected()` comes when packets can flow,
+   * `onFailed(kind)` once, with "description" (the two sides have nothing in common) or "connection" (no way to
+   * the server, or it got lost). Players have `onTrack(track)` per track, `onTrackGone(track)` when a later
+   * offer does not send it any more, and `onChannel(channel)` for a data channel of the server's.
    */
-  constructor({ send, onTrack, onTrackGone, onConnected, onFailed }) {
+  constructor({ send, onConnected, onFailed, onTrack, onTrackGone, onChannel }) {
     this.#send = send;
     this.#onFailed = onFailed;
     this.#onTrackGone = onTrackGone;
     const connection = this.#connection;
     connection.addEventListener("track", ({ track, receiver }) => {
       playAtOnce(receiver);
-      onTrack(track);
+      onTrack?.(track);
     });
+    connection.addEventListener("datachannel", ({ channel }) => onChannel?.(channel));
     connection.addEventListener("icecandidate", ({ candidate }) => {
       if (candidate === null) return;
       send({
@@ -62,23 +64,25 @@ export class Peer {
     this.#startTimer();
   }
 
-  /** Takes an offer, the first or a later one, and sends the answer. */
-  take(sdp) {
+  /** Sends an offer of what `prepare(connection)` puts into the connection. */
+  offer(prepare) {
     this.#enqueue(async () => {
-      await this.#connection.setRemoteDescription({ type: "offer", sdp });
-      for (const candidate of this.#early.splice(0)) await this.#connection.addIceCandidate(candidate);
-      const answer = await this.#connection.createAnswer();
-      // Browsers take Opus as mono unless the answer asks for stereo.
-      answer.sdp = answer.sdp.replace(/useinbandfec=1(?!.*stereo=1)/g, "useinbandfec=1;stereo=1");
-      await this.#connection.setLocalDescription(answer);
-      this.#send({ command: "takeConfiguration", type: "answer", sdp: answer.sdp });
-      for (const { currentDirection, receiver } of this.#connection.getTransceivers()) {
-        if (currentDirection === "inactive") this.#onTrackGone(receiver.track);
-      }
+      prepare(this.#connection);
+      await this.#connection.setLocalDescription();
+      this.#send({ command: "takeConfiguration", type: "offer", sdp: this.#connection.localDescription.sdp });
     });
   }
 
-  /** Takes a candidate of the server, before or after its offer. */
+  /** Takes the server's description: its answer to our offer, or an offer, the first or a later one, to answer. */
+  take({ type, sdp }) {
+    this.#enqueue(async () => {
+      await this.#connection.setRemoteDescription({ type, sdp });
+      for (const candidate of this.#early.splice(0)) await this.#connection.addIceCandidate(candidate);
+      if (type === "offer") await this.#answer();
+    });
+  }
+
+  /** Takes a candidate of the server, before or after its description. */
   takeCandidate({ candidate, label, id }) {
     const init = { candidate, sdpMLineIndex: label, sdpMid: id };
     this.#enqueue(async () => {
@@ -99,16 +103,27 @@ export class Peer {
     this.#connection.close();
   }
 
+  async #answer() {
+    const answer = await this.#connection.createAnswer();
+    // Browsers take Opus as mono unless the answer asks for stereo.
+    answer.sdp = answer.sdp.replace(/useinbandfec=1(?!.*stereo=1)/g, "useinbandfec=1;stereo=1");
+    await this.#connection.setLocalDescription(answer);
+    this.#send({ command: "takeConfiguration", type: "answer", sdp: answer.sdp });
+    for (const { currentDirection, receiver } of this.#connection.getTransceivers()) {
+      if (currentDirection === "inactive") this.#onTrackGone?.(receiver.track);
+    }
+  }
+
   #startTimer() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#fail("connection"), CONNECT_MS);
   }
 
-  // One after the other: a candidate must not overtake its offer.
+  // One after the other: a candidate must not overtake its description.
   #enqueue(step) {
     this.#work = this.#work.then(() => (this.#over ? undefined : step())).catch((error) => {
-      console.warn("the server's offer cannot be used:", error);
-      this.#fail("answer");
+      console.warn("the two sides cannot agree:", error);
+      this.#fail("description");
     });
   }
 

@@ -2,10 +2,11 @@
 //
 // Parameters as in Ant Media Server: id (or name), token, subscriberId, subscriberCode, autoplay, mute.
 
-import { applicationHere } from "./node.js";
+import { Chat } from "./chat.js";
+import { showFigures } from "./figures.js";
+import { applicationHere, signallingAddress } from "./node.js";
 import { Player } from "./player.js";
 import { refusal } from "./refusals.js";
-import { Statistics } from "./statistics.js";
 
 const parameters = new URLSearchParams(location.search);
 const text = (name) => parameters.get(name) ?? "";
@@ -14,15 +15,20 @@ const isOn = (name) => ["true", "1"].includes(text(name).toLowerCase());
 
 const find = (id) => document.getElementById(id);
 const video = find("video");
-const buttons = { toggle: find("toggle"), mute: find("mute"), figures: find("figures-toggle"), full: find("full") };
+const buttons = {
+  toggle: find("toggle"),
+  mute: find("mute"),
+  chat: find("chat-toggle"),
+  figures: find("figures-toggle"),
+  full: find("full"),
+};
 
 const streamId = text("id") || text("name");
 find("name").textContent = streamId || "No stream";
 document.title = streamId ? `${streamId} – live` : "Penstock player";
 
-const scheme = location.protocol === "https:" ? "wss" : "ws";
 const player = new Player({
-  url: `${scheme}://${location.host}/${encodeURIComponent(applicationHere())}/websocket?target=edge`,
+  url: signallingAddress(applicationHere(), "edge"),
   streamId,
   credentials: { token: text("token"), subscriberId: text("subscriberId"), subscriberCode: text("subscriberCode") },
   video,
@@ -111,30 +117,34 @@ player.addEventListener("media", async () => {
   }
 });
 
-// -- statistics and full screen
+// -- chat, statistics and full screen
 
-let measuring;
-buttons.figures.addEventListener("click", () => {
-  const on = find("figures").hidden;
-  find("figures").hidden = !on;
-  buttons.figures.setAttribute("aria-pressed", String(on));
-  clearInterval(measuring);
+let unread = 0;
+const chat = new Chat(find("chat"), {
+  onOpen: () => { buttons.chat.hidden = false; },
+  onMessage: () => {
+    if (!find("chat").hidden) return;
+    unread += 1;
+    buttons.chat.textContent = `Chat (${unread})`;
+  },
+});
+player.addEventListener("channel", ({ detail }) => chat.use(detail));
+buttons.chat.addEventListener("click", () => {
+  const on = find("chat").hidden;
+  find("chat").hidden = !on;
+  buttons.chat.setAttribute("aria-expanded", String(on));
   if (!on) return;
-  const statistics = new Statistics();
-  const measure = async () => {
-    const report = await player.statistics();
-    const rows = report === undefined ? [] : statistics.rows(report);
-    const cells = (rows.length > 0 ? rows : [["Statistics", "none while nothing plays"]]).flatMap(([name, value]) => {
-      const term = document.createElement("dt");
-      term.textContent = name;
-      const figure = document.createElement("dd");
-      figure.textContent = value;
-      return [term, figure];
-    });
-    find("figures").replaceChildren(...cells);
-  };
-  measure();
-  measuring = setInterval(measure, 1000);
+  unread = 0;
+  buttons.chat.textContent = "Chat";
+  chat.showNewest();
+  find("chat-text").focus();
+});
+
+showFigures({
+  button: buttons.figures,
+  list: find("figures"),
+  report: () => player.statistics(),
+  none: "none while nothing plays",
 });
 
 buttons.full.hidden = !document.fullscreenEnabled;

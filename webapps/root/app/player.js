@@ -21,7 +21,8 @@ const RETRY_MS = { soon: [1000, 15000], later: [10000, 60000] };
 /**
  * Plays a stream into a `<video>`. Every change is a "state" event whose `detail` is
  * `{ name, text, advice }`; `name` is one of
- * stopped, connecting, waiting, playing, stalled, ended, retrying, refused.
+ * stopped, connecting, waiting, playing, stalled, ended, retrying, refused. "media" says that there is something
+ * to play, and "channel" brings as `detail` the data channel on which the stream's messages go.
  */
 export class Player extends EventTarget {
   #url;
@@ -118,7 +119,7 @@ export class Player extends EventTarget {
     if (message.streamId && message.streamId !== this.#streamId) return;
     switch (message.command) {
       case "takeConfiguration":
-        if (message.type === "offer") this.#takeOffer(message.sdp);
+        if (message.type === "offer") this.#takeOffer(message);
         break;
       case "takeCandidate":
         if (message.candidate) this.#peer?.takeCandidate(message);
@@ -192,7 +193,7 @@ export class Player extends EventTarget {
     this.#play();
   }
 
-  #takeOffer(sdp) {
+  #takeOffer(offer) {
     clearTimeout(this.#timer);
     this.#asked = false;
     if (this.#peer === undefined) {
@@ -203,6 +204,7 @@ export class Player extends EventTarget {
         send: (message) => this.#signalling.send({ streamId: this.#streamId, ...message }),
         onTrack: (track) => this.#takeTrack(track),
         onTrackGone: (track) => this.#media.removeTrack(track),
+        onChannel: (channel) => this.dispatchEvent(new CustomEvent("channel", { detail: channel })),
         onConnected: () => {
           this.#lostConnections = 0;
           if (this.state.name === "connecting") this.#say("connecting", "Connected, the picture is coming", "");
@@ -210,7 +212,7 @@ export class Player extends EventTarget {
         onFailed: (kind) => this.#peerFailed(kind),
       });
     }
-    this.#peer.take(sdp);
+    this.#peer.take(offer);
   }
 
   #takeTrack(track) {
@@ -246,7 +248,7 @@ export class Player extends EventTarget {
   #peerFailed(kind) {
     this.#peer = undefined;
     this.#signalling.send({ command: "stop", streamId: this.#streamId });
-    if (kind === "answer") {
+    if (kind === "description") {
       this.#leave();
       this.#say(
         "refused",

@@ -6,10 +6,18 @@ export class Statistics {
   /** Rows of [name, value] from a statistics report; rates are since the call before. */
   rows(report) {
     const entries = [...report.values()];
+    const path = entries.find((e) => e.type === "candidate-pair" && e.nominated && e.state === "succeeded");
+    const rows = [...this.#received(report, entries), ...this.#sent(report, entries)];
+    if (path?.currentRoundTripTime !== undefined) {
+      rows.push(["Round trip", `${Math.round(path.currentRoundTripTime * 1000)} ms`]);
+    }
+    return rows;
+  }
+
+  #received(report, entries) {
     const inbound = (kind) => entries.find((e) => e.type === "inbound-rtp" && e.kind === kind);
     const video = inbound("video");
     const audio = inbound("audio");
-    const path = entries.find((e) => e.type === "candidate-pair" && e.nominated && e.state === "succeeded");
     const rows = [];
     if (video !== undefined) {
       const since = this.#since(video);
@@ -28,8 +36,28 @@ export class Statistics {
       rows.push(["Audio loss", share(since("packetsLost"), since("packetsReceived"))]);
       rows.push(["Audio buffer", perFrame(since("jitterBufferDelay"), since("jitterBufferEmittedCount"))]);
     }
-    if (path?.currentRoundTripTime !== undefined) {
-      rows.push(["Round trip", `${Math.round(path.currentRoundTripTime * 1000)} ms`]);
+    return rows;
+  }
+
+  #sent(report, entries) {
+    const outbound = (kind) => entries.find((e) => e.type === "outbound-rtp" && e.kind === kind);
+    const video = outbound("video");
+    const audio = outbound("audio");
+    const rows = [];
+    if (video !== undefined) {
+      const since = this.#since(video);
+      if (video.frameWidth) rows.push(["Picture", `${video.frameWidth} × ${video.frameHeight}`]);
+      rows.push(["Frames", `${Math.round(video.framesPerSecond ?? 0)} per second`]);
+      rows.push(["Video", this.#codec(report, video)]);
+      rows.push(["Video rate", rate(since("bytesSent"), since.seconds)]);
+      rows.push(["Video loss", reported(report, video)]);
+      rows.push(["Held back by", LIMITS[video.qualityLimitationReason] ?? "nothing"]);
+    }
+    if (audio !== undefined) {
+      const since = this.#since(audio);
+      rows.push(["Audio", this.#codec(report, audio)]);
+      rows.push(["Audio rate", rate(since("bytesSent"), since.seconds)]);
+      rows.push(["Audio loss", reported(report, audio)]);
     }
     return rows;
   }
@@ -53,6 +81,8 @@ export class Statistics {
 }
 
 const NOT_YET = "measuring";
+/** What keeps a browser from sending a better picture. */
+const LIMITS = { cpu: "this computer", bandwidth: "the network", other: "something else" };
 
 function rate(bytes, seconds) {
   if (seconds <= 0) return NOT_YET;
@@ -63,6 +93,12 @@ function rate(bytes, seconds) {
 function share(lost, received) {
   const all = lost + received;
   return all <= 0 ? NOT_YET : `${((Math.max(lost, 0) * 100) / all).toFixed(1)} %`;
+}
+
+/** The share of what we sent that did not arrive, as the other side reported last. */
+function reported(report, outbound) {
+  const fraction = report.get(outbound.remoteId)?.fractionLost;
+  return fraction === undefined ? NOT_YET : `${(fraction * 100).toFixed(1)} %`;
 }
 
 function perFrame(seconds, count) {
