@@ -100,7 +100,8 @@ async fn whoever_presses_start_is_seen_until_they_stop() -> Result<()> {
     let live =
         |broadcast: &Value| broadcast["status"] == "broadcasting" && broadcast["publishType"] == "WebRTC";
     stage.node.until_broadcast("LiveApp", STREAM, PATIENCE, live).await?;
-    let codec = "const peer = window.penstockMeasure && await window.penstockMeasure.sound(); return peer !== null";
+    let codec =
+        "const peer = window.penstockMeasure && await window.penstockMeasure.sound(); return peer !== null";
     ensure!(viewer.run(codec).await? == json!(true), "the viewer has no sound");
 
     stage.press("toggle").await?;

@@ -219,12 +219,12 @@ impl Track {
         if self.native() == native {
             return;
         }
-        let mut view = self.view.lock();
+        // Nobody begins to read packets meanwhile: of frames that go none are to be made.
+        let _view = self.view.lock();
         self.packets_are_native.store(native == Native::Packets, Ordering::Relaxed);
         match native {
             Native::Packets => {
                 self.frames.cut(0);
-                view.skip(&self.frames);
             }
             // Who reads packets goes on with those of the frames to come.
             Native::Frames if self.has_packet_readers() => {}

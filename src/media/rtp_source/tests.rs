@@ -267,6 +267,18 @@ fn another_source_begins_anew_and_its_track_goes_on() {
 }
 
 #[test]
+fn pictures_of_a_source_that_numbers_anew_wait_for_a_key_frame() {
+    let mut stand = Stand::new();
+    stand.picture(30_000, 0, KEY);
+    let mut told = Vec::new();
+    for frame in 1..60 {
+        told.extend(stand.picture(frame as u16, frame, if frame == 50 { KEY } else { INTER }));
+    }
+    // A second of them tells it from late packets.
+    assert_eq!(told[..3], ["key frame wanted", "video 1-1 key at 1666", "video 2-2 at 1700"]);
+}
+
+#[test]
 fn a_jump_of_the_publishers_clock_is_said() {
     let mut stand = Stand::new();
     stand.picture(0, 0, KEY);

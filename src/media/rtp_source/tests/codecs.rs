@@ -199,7 +199,7 @@ fn what_is_no_h264_is_dropped() {
     ] {
         let mut source = Source::of(Codec::H264);
         source.frame(&[stap(&[SPS, PPS, IDR])]);
-        let told = source.frame(&[payload.clone()]);
+        let told = source.frame(std::slice::from_ref(&payload));
         assert_eq!(told, [format!("video broken: {why}"), "key frame wanted".to_owned()], "{payload:x?}");
         assert_eq!(source.frame(&[stap(&[SPS, PPS, IDR])]), ["video 1-1 key"]);
         // What is reserved is left out.

@@ -26,7 +26,11 @@ struct Stand {
 impl Stand {
     fn new() -> Self {
         let now = SystemClock.now();
-        let config = ShardConfig { addresses: vec!["192.0.2.1:5".parse().unwrap()], late: TURN };
+        let config = ShardConfig {
+            addresses: vec!["192.0.2.1:5".parse().unwrap()],
+            ufrag_prefix: String::new(),
+            late: TURN,
+        };
         let media = StreamMedia::new(&MediaBudget::unlimited());
         let opus = CodecConfig::Opus(OpusConfig { channels: 2 });
         Self {
@@ -48,6 +52,7 @@ impl Stand {
             stream_name: stream.clone(),
             kinds: Kinds { video: false, audio: true },
             extra_addresses: Vec::new(),
+            tcp_addresses: Vec::new(),
             connect_max: Duration::from_secs(600),
         };
         let (player, _) = self.shard.add_player(spec, self.now).unwrap();
