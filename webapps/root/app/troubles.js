@@ -4,6 +4,7 @@ const NAMES = { video: "camera", audio: "microphone" };
 
 /** { text, advice } for an error of `getUserMedia`. `kinds` = what was asked for, "video" and "audio". */
 export function deviceTrouble(error, kinds) {
+  const isOne = kinds.length === 1;
   const what = kinds.map((kind) => NAMES[kind]).join(" and ");
   switch (error.name) {
     case "NotAllowedError":
@@ -11,15 +12,19 @@ export function deviceTrouble(error, kinds) {
       return notAllowed(error, what);
     case "NotFoundError":
     case "OverconstrainedError":
-      return {
-        text: `No ${what} was found.`,
-        advice: "Plug one in, switch it on, and try again. A screen can be shared without.",
-      };
+      return isOne
+        ? { text: `No ${what} was found.`, advice: "Plug one in and choose it, or go on without." }
+        : {
+            text: "Neither a camera nor a microphone was found.",
+            advice: "Plug one in, switch it on, and try again. A screen can be shared without.",
+          };
     case "NotReadableError":
     case "AbortError":
       return {
         text: `The ${what} cannot be used just now.`,
-        advice: "Another program may have it. Close that program, or plug the device in anew, and try again.",
+        advice: isOne
+          ? "Another program may have it. Close that program and choose it again, or go on without."
+          : "Another program may have them. Close that program, or plug them in anew, and try again.",
       };
     default:
       return {
