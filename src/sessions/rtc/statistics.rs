@@ -52,9 +52,9 @@ pub struct Viewer {
     pub peer: PeerAddr,
     /// How it came.
     pub protocol: PlayProtocol,
-    /// What it says of itself, at most [`limits::VIEWER_INFO_CHARS_MAX`] characters; empty: nothing.
+    /// As [`ClientFigures::info`].
     pub info: String,
-    /// Its number on this node, above 0: later ones have higher numbers, until after 2^31 players they begin anew.
+    /// As [`ClientFigures::number`].
     pub number: i32,
     /// Its end: from then on it is not shown.
     pub ending: Ending,
@@ -83,13 +83,13 @@ pub struct KindFigures {
 /// How a player fares, as it was sampled last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientFigures {
-    /// As [`Viewer::number`].
+    /// Its number on this node, above 0: later ones have higher numbers, until after 2^31 players they begin anew.
     pub number: i32,
     /// Where it asked from.
     pub ip: IpAddr,
     /// How it came.
     pub protocol: PlayProtocol,
-    /// As [`Viewer::info`].
+    /// What it says of itself, at most [`limits::VIEWER_INFO_CHARS_MAX`] characters; empty: nothing.
     pub info: String,
     /// When it was sampled.
     pub at: WallTime,
