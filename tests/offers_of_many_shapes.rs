@@ -204,12 +204,10 @@ fn is_an_answer(offer: &[SdpMedia], answer: &[SdpMedia]) -> Result<()> {
         if given.codec().is_empty() {
             continue;
         }
-        ensure!(given.attribute("ice-ufrag").is_some_and(|name| name.len() >= 4), "{given:?}");
-        ensure!(given.attribute("ice-pwd").is_some_and(|password| password.len() >= 22), "{given:?}");
-        ensure!(
-            given.attribute("fingerprint").is_some_and(|print| print.starts_with("sha-256 ")),
-            "{given:?}"
-        );
+        let is_long = |name, length| given.attribute(name).is_some_and(|text| text.len() >= length);
+        ensure!(is_long("ice-ufrag", 4) && is_long("ice-pwd", 22), "no ice names: {given:?}");
+        let proves = |line: &String| line.starts_with("fingerprint:sha-256 ");
+        ensure!(given.attributes.iter().any(proves), "no fingerprint: {given:?}");
         let role = match asked.attribute("setup") {
             Some("passive") => "active",
             Some("active") => "passive",
@@ -222,7 +220,10 @@ fn is_an_answer(offer: &[SdpMedia], answer: &[SdpMedia]) -> Result<()> {
         if given.kind == "application" {
             continue;
         }
-        ensure!(given.says("recvonly") && given.says("rtcp-mux"), "{given:?}");
+        ensure!(
+            given.says("recvonly") && given.says("rtcp-mux"),
+            "another direction or rtcp apart: {given:?}"
+        );
         for format in &given.formats {
             let (theirs, ours) = (asked.encoding(format), given.encoding(format));
             ensure!(

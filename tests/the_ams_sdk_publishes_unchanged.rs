@@ -174,7 +174,8 @@ async fn what_it_mutes_and_hides_comes_back() -> Result<()> {
     stage.was_one(&viewer).await
 }
 
-/// A page changes its picture without a word to the server: the new one has another size.
+/// A page changes its picture without a word to the server: the new one has another size. A screen is larger, and until
+/// the browser knows that there is room for it, it leaves out frames.
 #[tokio::test(flavor = "multi_thread")]
 async fn its_screen_takes_the_place_of_its_camera() -> Result<()> {
     let Some(stage) = Stage::set(options(), Camera::of(&["H264"])).await? else { return Ok(()) };
@@ -187,7 +188,7 @@ async fn its_screen_takes_the_place_of_its_camera() -> Result<()> {
         let shown = look(&viewer).await?;
         note(&format!("{change}: {shown:#?}"));
         ensure!(shown.video_size == (width, height), "{change}: {:?}", shown.video_size);
-        ensure!(shown.seen_share() > 0.9 && shown.unreadable == 0, "{change}: {shown:#?}");
+        ensure!(shown.seen_share() > 0.8 && shown.unreadable == 0, "{change}: {shown:#?}");
     }
     stage.was_one(&viewer).await
 }
