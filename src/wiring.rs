@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use actix_rt::{Arbiter, System};
 use actix_web::{App, web};
 use anyhow::Context;
-use api::{ApiState, Live, StreamControl};
+use api::{ApiState, Live, Spoken, StreamControl};
 use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
 use cluster_model::{Broadcasts, Meta, Settings};
 use cluster_store::LocalStore;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
-use media::MediaBudget;
+use media::{DataMessage, MediaBudget, MessageSource};
 use observe::{Component, Metrics, Readiness, metric};
 use security::Gate;
 use sessions::Connections;
@@ -45,11 +45,12 @@ pub fn run(config: NodeConfig) -> anyhow::Result<()> {
     System::new().block_on(node(config))
 }
 
-/// Ends and shows streams for REST.
+/// Ends and shows streams for REST, and speaks to them.
 struct Control {
     applications: Applications,
     statistics: LiveStatistics,
     shards: Shards,
+    clock: Arc<dyn Clock>,
 }
 
 #[async_trait::async_trait]
@@ -77,6 +78,23 @@ impl StreamControl for Control {
 
     fn players(&self, app: &AppName) -> u64 {
         self.statistics.players(app)
+    }
+
+    async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken {
+        let Some(stream) = self.applications.find(app, id).await else { return Spoken::NotLive };
+        let message = DataMessage {
+            text: true,
+            payload: text.into(),
+            from: MessageSource::Rest,
+            to_players: true,
+            to_publisher: true,
+            came: self.clock.now(),
+        };
+        if message.payload.is_empty() || stream.media.send_message(message).is_err() {
+            return Spoken::Refused;
+        }
+        metric::data_messages("REST").increment(1);
+        Spoken::Sent
     }
 }
 
@@ -216,7 +234,12 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let api_state = web::Data::new(ApiState {
         broadcasts,
         settings,
-        streams: Arc::new(Control { applications: applications.clone(), statistics, shards }),
+        streams: Arc::new(Control {
+            applications: applications.clone(),
+            statistics,
+            shards,
+            clock: Arc::clone(&clock),
+        }),
         applications: names,
         webapps: config.data.webapps.clone(),
         readiness,

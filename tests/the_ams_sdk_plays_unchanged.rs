@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use test_support::{
     Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, SamplePage, Turn, ViewerPromise, note,
 };
@@ -47,6 +48,59 @@ async fn it_follows_a_stream_that_changes() -> Result<()> {
     ensure!(heard == 1, "the page began to play {heard} times");
     ensure!(node.metric("penstock_player_ended_total", &[]).await? == 0.0, "the player was sent away");
     browser.close().await?;
+    marker.stop()?;
+    Ok(())
+}
+
+/// Two pages with the SDK, one for each of its ways to ask for a stream. Every message comes once, whichever channels
+/// a page has open.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_and_is_spoken_to() -> Result<()> {
+    let Some(page) = sample_page().await? else { return Ok(()) };
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "stream1")))?;
+    node.until_metric("penstock_units_total", &["kind=\"video\""], CALLBACK_MAX, |units| units > 30.0)
+        .await?;
+    let socket = node.signalling_url("LiveApp");
+    let (usual, object) = (Browser::start().await?, Browser::start().await?);
+    usual.open(&page.url(&socket, "stream1")).await?;
+    object.open(&page.object_url(&socket, "stream1")).await?;
+    for (browser, channels) in [(&usual, 1), (&object, 2)] {
+        browser.wait_until("play_started", CALLBACK_MAX, &heard("play_started")).await?;
+        let opened = "window.heard.filter((name) => name === 'data_channel_opened').length";
+        let script = format!("return {opened} === {channels}");
+        browser.wait_until("its data channels", CALLBACK_MAX, &script).await?;
+    }
+
+    let mut expected = [Vec::new(), Vec::new()];
+    for (from, (to, list)) in [(&usual, (&object, 1)), (&object, (&usual, 0))] {
+        from.run("window.say('hello')").await?;
+        expected[list].push(json!("hello"));
+        let sum = from.run("return window.sayBytes(300_000, 5)").await?;
+        expected[list].push(sum);
+        let count = expected[list].len();
+        to.wait_until("its messages", CALLBACK_MAX, &format!("return window.received.length >= {count}"))
+            .await?;
+    }
+    let message = json!({ "eventType": "CHAT_MESSAGE" });
+    let answer = node.send("POST", "/LiveApp/rest/v2/broadcasts/stream1/data", &message).await?.json();
+    ensure!(answer["success"] == true, "{answer}");
+    for (browser, expected) in [&usual, &object].into_iter().zip(&mut expected) {
+        expected.push(json!(message.to_string()));
+        let last = format!("return window.received.length >= {}", expected.len());
+        browser.wait_until("what REST said", CALLBACK_MAX, &last).await?;
+    }
+    // What should not come would have come by now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (browser, expected) in [&usual, &object].into_iter().zip(&expected) {
+        let received = browser.run("return window.received").await?;
+        ensure!(received == json!(expected), "{received} instead of {expected:?}");
+        let errors = "return window.heard.filter((name) => name.startsWith('error ')).length";
+        ensure!(browser.run(errors).await? == 0, "{}", browser.text().await?);
+    }
+    usual.close().await?;
+    object.close().await?;
     marker.stop()?;
     Ok(())
 }

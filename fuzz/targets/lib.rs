@@ -10,7 +10,7 @@ mod rtp_source;
 
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
 pub use newer_codecs::{av1, hevc, opus, vp9};
-pub use rtc::fuzzing::{client_hello, rtcp, sdp_answer, sdp_offer, stun};
+pub use rtc::fuzzing::{client_hello, data_channel, rtcp, sdp_answer, sdp_offer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
 pub use rtp_source::rtp_source;
 pub use sessions::rtc::message::fuzz as signalling;
@@ -24,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("amf0", amf0),
     ("av1", av1),
     ("client_hello", client_hello),
+    ("data_channel", data_channel),
     ("flv_tags", flv_tags),
     ("h264_access_unit", h264_access_unit),
     ("h264_parameter_sets", h264_parameter_sets),

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::machine::{self, Cores, Gauge, Usage};
 use crate::receiver::{Identity, Profile};
 use crate::source::{Ledger, Publisher, Recording};
-use crate::swarm::{Opening, Pace, Swarm, SwarmOptions};
+use crate::swarm::{Listening, Opening, Pace, Swarm, SwarmOptions};
 
 const APPLICATION: &str = "LiveApp";
 /// Time for a published stream to be there.
@@ -66,6 +66,8 @@ pub struct Crowd {
     pub profile: Profile,
     /// Which of them decrypt what they get.
     pub opening: Opening,
+    /// Who takes data channels; `None`: nobody.
+    pub listening: Option<Listening>,
 }
 
 impl Bench {
@@ -128,17 +130,19 @@ impl Bench {
             pace: Pace::PerSecond(joins_per_second),
             profile,
             opening: Opening { count: 8, turn: 0 },
+            listening: None,
         }
     }
 
     /// Lets players join. To be called within a `LocalSet`.
     pub fn start_crowd(&self, crowd: Crowd, ledger: Option<&Arc<Ledger>>) -> Swarm {
-        let Crowd { stream, players, pace, profile, opening } = crowd;
+        let Crowd { stream, players, pace, profile, opening, listening } = crowd;
         let options = SwarmOptions {
             pace,
             profile,
             opening,
             ledger: ledger.map(Arc::clone),
+            listening,
             ..SwarmOptions::new(self.node.signalling_url(APPLICATION), &stream, players)
         };
         Swarm::start(options, Arc::clone(&self.identity))
@@ -169,6 +173,7 @@ impl Bench {
             pace: Pace::PerSecond(1.0),
             profile,
             opening: Opening { count: 1, turn: 0 },
+            listening: None,
         };
         let scout = self.start_crowd(crowd, None);
         let joined = scout.joined(JOINING_MAX).await && scout.has_media();

@@ -6,7 +6,7 @@
 //!
 //! * [`Receiver`] — one player without I/O: ICE (RFC 8445, controlling side of a lite agent), DTLS-SRTP
 //!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1), and for the few that
-//!   decrypt, pictures out of packets (RFC 6184).
+//!   decrypt, pictures out of packets (RFC 6184); for those that listen, data channels (RFC 8831).
 //! * [`Swarm`] — many of them on one thread, with signalling and sockets; [`Summary`] — what they saw.
 //! * [`Hostile`] — a player that does what no browser does.
 //! * [`Recording`], [`Publisher`], [`Ledger`] — the stream they play, and when each picture of it was sent.
@@ -36,4 +36,4 @@ pub use receiver::{
 };
 pub use row::{Case, Row, RowOptions};
 pub use source::{FPS, Ledger, Manner, Publisher, Recording, RecordingOptions, fingerprint};
-pub use swarm::{Opening, Pace, Percentiles, Spread, Summary, Swarm, SwarmOptions};
+pub use swarm::{Listening, Opening, Pace, Percentiles, Spread, Summary, Swarm, SwarmOptions};

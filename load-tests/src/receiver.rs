@@ -2,6 +2,7 @@
 
 mod checks;
 mod identity;
+mod listener;
 mod needless;
 mod offer;
 mod picture;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use base::Randomness;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rtc_dtls::config::{ConfigBuilder, ExtendedMasterSecretType};
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
@@ -32,6 +33,7 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 
 use checks::Checks;
 use identity::fingerprint;
+use listener::Listener;
 use offer::{Local, Offer};
 use picture::Assembler;
 use track::Header;
@@ -99,6 +101,7 @@ pub struct Receiver {
     /// Puts pictures together; only where media is decrypted, and so known to be authentic.
     assembler: Option<Assembler>,
     opened: u64,
+    listener: Option<Box<Listener>>,
     checks: Checks,
     endpoint: Endpoint,
     keys: Option<Keys>,
@@ -156,6 +159,7 @@ impl Receiver {
             ssrc: randomness.next_u64() as u32,
             assembler: None,
             opened: 0,
+            listener: None,
             checks,
             endpoint: Endpoint::new(local, TransportProtocol::UDP, None),
             keys: None,
@@ -179,12 +183,26 @@ impl Receiver {
         self
     }
 
+    /// Takes data channels, too; a deaf one acknowledges no message.
+    #[must_use]
+    pub fn listen(mut self, deaf: bool) -> Self {
+        self.listener = Some(Box::new(Listener::new(deaf)));
+        self.offer.takes_data = true;
+        self
+    }
+
+    /// The messages that came by data channels since this was asked last.
+    pub fn messages(&mut self) -> Vec<Bytes> {
+        self.listener.as_mut().map(|listener| listener.take()).unwrap_or_default()
+    }
+
     /// Takes a further offer of the same connection; tracks it names already go on.
     ///
     /// # Errors
     /// The offer cannot be read.
     pub fn update(&mut self, offer: &str) -> anyhow::Result<()> {
         self.offer = Offer::read(offer)?;
+        self.offer.takes_data = self.listener.is_some();
         for offered in &self.offer.tracks {
             if !self.tracks.iter().any(|track| track.ssrc == offered.ssrc) {
                 self.tracks.push(Track::new(offered));
@@ -297,11 +315,29 @@ impl Receiver {
                         self.stage = Stage::Connected;
                         self.connected_at = Some(now);
                         self.report_at = Some(now + REPORT);
+                        if let Some(listener) = &mut self.listener {
+                            listener.connect(now);
+                        }
                     }
                     Err(error) => self.close_with(format!("{error:#}")),
                 },
                 EndpointEvent::PeerClosed => self.close_with("the node closed DTLS".to_owned()),
+                EndpointEvent::ApplicationData(packet) => {
+                    if let Some(listener) = &mut self.listener {
+                        listener.receive(packet.freeze(), now);
+                    }
+                }
                 _ => {}
+            }
+        }
+        self.send_data(now);
+    }
+
+    fn send_data(&mut self, now: Instant) {
+        let Some(listener) = &mut self.listener else { return };
+        for packet in listener.packets(now) {
+            if let Err(error) = self.endpoint.write(now, self.offer.server, &packet) {
+                return self.close_with(format!("DTLS: {error}"));
             }
         }
     }
@@ -399,7 +435,8 @@ impl Receiver {
             _ => None,
         };
         let asks = self.tracks.iter().filter_map(Track::poll_timeout);
-        asks.chain(dtls).chain(self.report_at).chain([self.checks.next_at()]).min()
+        let data = self.listener.as_ref().and_then(|listener| listener.poll_timeout());
+        asks.chain(dtls).chain(data).chain(self.report_at).chain([self.checks.next_at()]).min()
     }
 
     /// Does what is due: checks, flights, reports, requests.
@@ -414,6 +451,7 @@ impl Receiver {
             return Ok(());
         }
         self.out.extend(self.checks.poll(now)?);
+        self.send_data(now);
         if self.stage == Stage::Handshaking {
             self.endpoint.handle_timeout(self.offer.server, now).context("DTLS")?;
         }

@@ -110,6 +110,7 @@ impl Row {
             pace: Pace::PerSecond(options.joins),
             profile: case.profile,
             opening: Opening { count: options.opening, turn: repeat * TURN },
+            listening: None,
         };
         let swarm = bench.settle_crowd(crowd, Some(publisher.ledger())).await;
         let gauge = bench.gauge()?;

@@ -2,6 +2,7 @@
 
 mod bursts;
 mod joins;
+mod messages;
 mod outcome;
 mod overload;
 mod profile;
@@ -16,6 +17,7 @@ use crate::swarm::Summary;
 
 pub use bursts::{BurstsOptions, bursts};
 pub use joins::{JoinsOptions, joins};
+pub use messages::{MessagesOptions, messages};
 pub use outcome::{Bound, Goal, Outcome};
 pub use overload::{OverloadOptions, overload};
 pub use profile::{TimeProfile, profile};

@@ -51,6 +51,15 @@ pub struct SwarmOptions {
     pub ledger: Option<Arc<Ledger>>,
     /// What they say of themselves.
     pub viewer_info: String,
+    /// Who takes data channels; `None`: nobody.
+    pub listening: Option<Listening>,
+}
+
+/// Players that take data channels: all, and some of them acknowledge no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// So many, the first ones that join.
+    pub deaf: usize,
 }
 
 /// How players come.
@@ -84,6 +93,7 @@ impl SwarmOptions {
             opening: Opening { count: 0, turn: 0 },
             ledger: None,
             viewer_info: String::new(),
+            listening: None,
         }
     }
 }
@@ -126,6 +136,8 @@ pub(crate) struct Shared {
     /// The moment from which sound is timed, and how late the first packet of it was then.
     pub(crate) start: Instant,
     pub(crate) first_sound: Cell<Option<u32>>,
+    /// When each message was said, by its number.
+    pub(crate) said: RefCell<Vec<Instant>>,
     /// Where datagrams are read into, one after the other.
     pub(crate) buffer: RefCell<Vec<u8>>,
     /// Told when a player has its first media or has ended.
@@ -190,6 +202,10 @@ pub struct Summary {
     pub live_players: usize,
     /// Feedback since the players began.
     pub feedback: Feedback,
+    /// Messages that came by data channels, over all players.
+    pub messages: u64,
+    /// How much later than it was said a message came, milliseconds.
+    pub message_ms: Option<Percentiles>,
     /// Packets that were decrypted and found authentic, by the players that do so.
     pub opened: u64,
     /// Frames in the window that were put together and known again.
@@ -216,6 +232,7 @@ impl Swarm {
             arrivals: RefCell::default(),
             start: SystemClock.now(),
             first_sound: Cell::new(None),
+            said: RefCell::default(),
             buffer: RefCell::new(vec![0; player::BUFFER_BYTES]),
             news: Notify::new(),
             options,
@@ -276,6 +293,13 @@ impl Swarm {
         (came, sum.summary(self.players.len(), seconds, due))
     }
 
+    /// Something is said now: the number that players will hear.
+    pub fn say(&self, now: Instant) -> usize {
+        let mut said = self.shared.said.borrow_mut();
+        said.push(now);
+        said.len() - 1
+    }
+
     /// How many players have had media, and why others have ended: what [`Swarm::measure`] says of no time.
     pub async fn so_far(&self) -> Summary {
         self.measure(std::future::ready(())).await.1
@@ -312,7 +336,8 @@ async fn let_join(
         let shared = Rc::clone(&shared);
         tasks.borrow_mut().spawn_local(async move {
             let opens = shared.options.opening.holds(index, shared.options.players);
-            let ended = play(&shared, &player, opens).await;
+            let deaf = shared.options.listening.map(|listening| index < listening.deaf);
+            let ended = play(&shared, &player, opens, deaf).await;
             if let Err(error) = ended {
                 player.borrow_mut().end(format!("{error:#}"));
             }
@@ -337,6 +362,8 @@ struct Sum {
     fanouts: Spread,
     sounds: Vec<i32>,
     gaps: Spread,
+    messages: u64,
+    message_times: Spread,
     first_frames: Spread,
     lives: Spread,
     live_players: usize,
@@ -357,6 +384,8 @@ impl Sum {
         self.lags.merge(&seen.lags);
         self.fanouts.merge(&seen.fanouts);
         self.sounds.extend(seen.sounds);
+        self.messages += seen.messages;
+        self.message_times.merge(&seen.message_times);
         self.frames_known += seen.known;
         self.frames_unknown += seen.unknown;
         if let Some(gap) = seen.gap {
@@ -412,6 +441,8 @@ impl Sum {
             live_players: self.live_players,
             gap_ms: self.gaps.percentiles_ms(),
             feedback: self.feedback,
+            messages: self.messages,
+            message_ms: self.message_times.percentiles_ms(),
             opened: self.opened,
             frames_known: self.frames_known,
             frames_unknown: self.frames_unknown,

@@ -12,24 +12,33 @@ use crate::answer;
 
 /// The body of a request that takes JSON; `None` when there is none or it is null, which is the same in
 /// AMS. The content type matters only when there is a body.
-pub(crate) async fn read_json(request: &HttpRequest, mut body: Body) -> Result<Option<Value>, HttpResponse> {
-    let body = body.read(limits::REST_BODY_BYTES_MAX).await.map_err(|error| match error {
-        BodyError::BrokeOff => answer::refusal(StatusCode::BAD_REQUEST, "The body broke off"),
-        BodyError::TooLarge => answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"),
-        BodyError::TooSlow => answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
-    })?;
+pub(crate) async fn read_json(request: &HttpRequest, body: Body) -> Result<Option<Value>, HttpResponse> {
+    let body = read_text(request, body).await?;
     if body.is_empty() {
         return Ok(None);
-    }
-    let kind = text_of(request.headers(), &header::CONTENT_TYPE).and_then(|value| value.split(';').next());
-    if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type"));
     }
     match serde_json::from_slice(&body) {
         Ok(Value::Null) => Ok(None),
         Ok(value) => Ok(Some(value)),
         Err(error) => Err(answer::unreadable(&Unreadable::from(error))),
     }
+}
+
+/// The body of a request as it stands, which is to be called JSON unless it is empty.
+pub(crate) async fn read_text(request: &HttpRequest, mut body: Body) -> Result<Vec<u8>, HttpResponse> {
+    let body = body.read(limits::REST_BODY_BYTES_MAX).await.map_err(|error| match error {
+        BodyError::BrokeOff => answer::refusal(StatusCode::BAD_REQUEST, "The body broke off"),
+        BodyError::TooLarge => answer::refusal(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large"),
+        BodyError::TooSlow => answer::refusal(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    })?;
+    if body.is_empty() {
+        return Ok(body);
+    }
+    let kind = text_of(request.headers(), &header::CONTENT_TYPE).and_then(|value| value.split(';').next());
+    if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type"));
+    }
+    Ok(body)
 }
 
 /// A switch of a query as Java reads one: only `true` is true.

@@ -30,6 +30,7 @@ mod broadcasts;
 mod clients;
 mod lists;
 mod management;
+mod messages;
 mod openapi;
 mod rest;
 mod statistics;
@@ -46,7 +47,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
-pub use state::{ApiState, Live, StreamControl};
+pub use state::{ApiState, Live, Spoken, StreamControl};
 
 /// Mounts the handlers, as the default service: whatever else the server mounts comes first, in any order.
 /// The app needs `web::Data<ApiState>`.

@@ -101,6 +101,13 @@ fn describe(operation: Operation) -> Description {
         Operation::GetStreamInfo => {
             plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
         }
+        Operation::SendMessage => Description {
+            body: Some(ObjectBuilder::new().schema_type(Type::String).into()),
+            ..plain(
+                "Says the body, as it stands, to the players of a live stream and to its publisher",
+                named::<Outcome>(),
+            )
+        },
         Operation::GetApplicationVersion | Operation::GetVersion => {
             plain("Says what this server is", named::<Version>())
         }

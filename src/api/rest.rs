@@ -8,10 +8,10 @@ use cluster_model::Which;
 use serde_json::Value;
 use sessions::Body;
 
-use crate::body::{read_json, takes_json};
+use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
-use crate::{ApiState, answer, broadcasts, clients, door, lists, management, statistics};
+use crate::{ApiState, answer, broadcasts, clients, door, lists, management, messages, statistics};
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
 pub(crate) fn below_prefix<'a>(state: &ApiState, path: &'a Parts) -> Option<(Owner, &'a [String])> {
@@ -62,6 +62,9 @@ pub(crate) async fn serve(
     if !takes_json(request) {
         return answer::refusal(StatusCode::NOT_ACCEPTABLE, "Not Acceptable");
     }
+    if operation == Operation::SendMessage {
+        return say(request, body, state, &owner, &values).await;
+    }
     let body = match operation {
         Operation::CreateBroadcast | Operation::UpdateBroadcast | Operation::DeleteListedBroadcasts => {
             match read_json(request, body).await {
@@ -76,6 +79,21 @@ pub(crate) async fn serve(
             of_application(state, &app, operation, &values, body, request.query_string()).await
         }
         Owner::Node => of_node(state, operation),
+    }
+}
+
+/// The one operation whose body is no JSON, though it is said to be.
+async fn say(
+    request: &HttpRequest,
+    body: Body,
+    state: &ApiState,
+    owner: &Owner,
+    values: &[&str],
+) -> HttpResponse {
+    let (Owner::Application(app), [id]) = (owner, values) else { return misplaced(Operation::SendMessage) };
+    match read_text(request, body).await {
+        Ok(text) => messages::send(state, app, id, text).await,
+        Err(refusal) => refusal,
     }
 }
 

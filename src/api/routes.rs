@@ -47,6 +47,8 @@ pub enum Operation {
     GetWebrtcSendStatistics,
     /// Shows the renditions of a live stream.
     GetStreamInfo,
+    /// Says something to the players and the publisher of a live stream.
+    SendMessage,
     /// Says what this server is, to who asks an application.
     GetApplicationVersion,
     /// Lists the applications.
@@ -124,6 +126,7 @@ pub const ROUTES: &[Route] = &[
         Operation::ListWebrtcClients,
     ),
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
+    application(Method::POST, "/broadcasts/{id}/data", Operation::SendMessage),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
     node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),
     node(Method::GET, "/version", Operation::GetVersion, Role::Machine),

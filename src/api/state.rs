@@ -59,6 +59,20 @@ pub trait StreamControl: Send + Sync {
 
     /// Players of all live streams of an application on this node.
     fn players(&self, app: &AppName) -> u64;
+
+    /// Says a text to all players of a stream and to its publisher.
+    async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken;
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// It is on its way.
+    Sent,
+    /// The stream is not live on this node.
+    NotLive,
+    /// It cannot be handed on: it is too large, or nothing.
+    Refused,
 }
 
 /// What a live stream is doing now.

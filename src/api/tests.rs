@@ -4,6 +4,7 @@ mod bodies;
 mod clients;
 mod health;
 mod lists;
+mod messages;
 mod pages;
 mod rest;
 mod statistics;
@@ -11,7 +12,7 @@ mod table;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::body::to_bytes;
@@ -27,13 +28,13 @@ use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
 use sessions::rtc::{ClientFigures, SentFigures};
 
-use crate::{ApiState, Live, StreamControl, configure};
+use crate::{ApiState, Live, Spoken, StreamControl, configure};
 
 const HERE: &str = "127.0.0.1:40000";
 const ELSEWHERE: &str = "192.0.2.7:40000";
 
-/// A live stream of this id ends when it is told to.
-struct OneLive(&'static str);
+/// A live stream of this id ends when it is told to; what is said to it is kept.
+struct OneLive(&'static str, Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
 impl StreamControl for OneLive {
@@ -69,12 +70,24 @@ impl StreamControl for OneLive {
     fn players(&self, app: &AppName) -> u64 {
         if app.as_str() == "LiveApp" { 7 } else { 0 }
     }
+
+    async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken {
+        match self.live(app, id) {
+            None => Spoken::NotLive,
+            Some(_) if text.is_empty() => Spoken::Refused,
+            Some(_) => {
+                self.1.lock().unwrap().push(text);
+                Spoken::Sent
+            }
+        }
+    }
 }
 
 struct Node {
     state: web::Data<ApiState>,
     component: Component,
     clock: Arc<ManualClock>,
+    said: Arc<Mutex<Vec<String>>>,
     _folder: tempfile::TempDir,
 }
 
@@ -113,10 +126,11 @@ impl Node {
         let readiness = Readiness::new();
         let component = readiness.component("store");
         let randomness = Arc::new(SeededRandomness::new(1));
+        let said = Arc::default();
         let mut state = ApiState {
             broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
             settings: Settings::new(meta, clock.clone(), randomness),
-            streams: Arc::new(OneLive("live1")),
+            streams: Arc::new(OneLive("live1", Arc::clone(&said))),
             applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
             webapps: folder.path().to_owned(),
             readiness,
@@ -130,7 +144,7 @@ impl Node {
             clock: clock.clone(),
         };
         change(&mut state);
-        Self { state: web::Data::new(state), component, clock, _folder: folder }
+        Self { state: web::Data::new(state), component, clock, said, _folder: folder }
     }
 
     async fn call(&self, request: TestRequest) -> ServiceResponse {

@@ -28,7 +28,7 @@ pub const MEDIA_BUDGET_ROOM_DIVISOR: usize = 16;
 /// Share of the media budget that messages not whole yet may hold, in percent. Beyond: sessions that hold
 /// more than their part of it and want more are ended.
 pub const MEDIA_UNFINISHED_PERCENT_MAX: usize = 25;
-/// The same for sessions that nobody let in yet. More: as there.
+/// The same for sessions that nobody let in yet, and for what data channels of players hold. More: as there, but of a player only its data channels end.
 pub const MEDIA_STRANGERS_PERCENT_MAX: usize = 5;
 /// Tracks of one stream. More are refused.
 pub const TRACKS_PER_STREAM_MAX: usize = 16;
@@ -65,6 +65,49 @@ pub const RTP_FRAME_PACKETS_MAX: usize = 8_192;
 /// Packet numbers that a hole leaves free (10 s of sound). A larger one is closed: receivers count its packets as
 /// lost, and beyond half the circle of their 16 bits would lose count.
 pub const RTP_HOLE_PACKETS_MAX: u64 = 512;
+// -- messages
+
+/// One message of a data channel, or by REST (AMS's SDK sends 16,004 bytes at most). Larger: refused, and the data channels of a player that sends one are closed.
+pub const DATA_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Messages a stream keeps for those who are still to be sent them. More: the oldest go, and who had not been sent them goes on without.
+pub const DATA_RING_MESSAGES_MAX: usize = 2_048;
+/// Payload bytes of these messages. More: as there.
+pub const DATA_RING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a stream keeps a message. Longer: it goes.
+pub const DATA_RING_AGE_MAX: Duration = Duration::from_secs(10);
+
+// -- data channels of players
+
+/// SCTP streams a player's association has each way, so half as many channels for each side to open. Beyond: refused.
+pub const DATA_STREAMS_MAX: u16 = 64;
+/// Bytes of unfinished messages a player may have on their way to us. More: SCTP holds it back.
+pub const DATA_RECEIVE_BYTES_MAX: usize = 128 * 1024;
+/// DATA chunks a player's packet may be ahead of one that is missing. Further: dropped, to be sent again.
+pub const DATA_CHUNKS_AHEAD_MAX: i32 = 512;
+/// DATA chunks of a player's unfinished messages. More: its data channels are closed.
+pub const DATA_CHUNKS_HELD_MAX: usize = 1_024;
+/// Times a player may close channels in its life. More: all of its data channels are closed.
+pub const DATA_RESETS_MAX: u32 = 16;
+/// Bytes that wait in SCTP for a player to acknowledge them, and one message more. Beyond: it is sent no further ones until it does, and skips what its stream has forgotten by then.
+pub const DATA_UNACKNOWLEDGED_BYTES_MAX: usize = 64 * 1024;
+/// The same in messages.
+pub const DATA_UNACKNOWLEDGED_MESSAGES_MAX: usize = 256;
+/// Messages handed to a player's SCTP in one turn of it; the rest has the next one.
+pub const DATA_MESSAGES_PER_TURN_MAX: usize = 16;
+/// Messages a second of one player, on average. More: dropped.
+pub const DATA_MESSAGES_PER_SECOND_MAX: u64 = 100;
+/// Messages a player may send at once when it sent none for a while (1 MB by AMS's SDK are 63). More: dropped.
+pub const DATA_BURST_MESSAGES_MAX: u64 = 400;
+/// Messages a player may be ahead of [`DATA_MESSAGES_PER_SECOND_MAX`], dropped ones included. More: it is ended.
+pub const DATA_PATIENCE_MESSAGES_MAX: u64 = 6_000;
+/// Bytes a second of one player's messages, on average: each goes to every other player. More: dropped.
+pub const DATA_BYTES_PER_SECOND_MAX: u64 = 128 * 1024;
+/// Bytes a player may send at once when it sent none for a while. More: dropped.
+pub const DATA_BURST_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Bytes a player may be ahead of [`DATA_BYTES_PER_SECOND_MAX`], dropped ones included. More: it is ended.
+pub const DATA_PATIENCE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// SCTP packets a second of one player, acknowledgements of what it is sent among them. More: dropped unread.
+pub const DATA_PACKETS_PER_SECOND_MAX: u64 = 4_000;
 
 // -- rtmp
 

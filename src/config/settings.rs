@@ -128,6 +128,11 @@ impl AppSettings {
         fn webrtc_tcp_candidates_enabled("webRTCTcpCandidatesEnabled") -> bool = flag;
         /// IPv6 addresses are not offered as ICE candidates.
         fn disable_ipv6_candidates("disableIPv6Candidates") -> bool = flag;
+        /// Publishers and players have data channels, and REST may speak to them. Who joined before the setting changed
+        /// keeps what it has.
+        fn data_channel_enabled("dataChannelEnabled") -> bool = flag;
+        /// Whom messages of players go to: `all`, `publisher`, or nobody.
+        fn data_channel_player_distribution("dataChannelPlayerDistribution") -> &str = text;
         /// The application's name.
         fn app_name("appName") -> &str = text;
     }

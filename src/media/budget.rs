@@ -21,7 +21,7 @@ pub(crate) trait Holder: Send + Sync {
 ///   ([`limits::MEDIA_BUDGET_ROOM_DIVISOR`]). A ring below the level loses nothing, and the level is
 ///   never below the budget for rings divided by their number: who floods loses their own history first.
 /// * **Unfinished messages** may hold a share of it: those of publishers
-///   [`limits::MEDIA_UNFINISHED_PERCENT_MAX`], those of sessions that nobody let in yet
+///   [`limits::MEDIA_UNFINISHED_PERCENT_MAX`], those of players, and of sessions that nobody let in yet,
 ///   [`limits::MEDIA_STRANGERS_PERCENT_MAX`]. When a share is spent, who holds more than their part of it
 ///   and wants more is told so ([`BudgetSpent`]) and is to be ended: no stranger ends a publisher.
 /// * **Admission**: [`MediaBudget::has_room`] is asked before a publisher is let in.

@@ -2,10 +2,11 @@
 //! timeline, and the converters between a track's two views (frames and RTP packets).
 //!
 //! A protocol's session writes [`Unit`]s or [`PacketRun`]s through a [`TrackWriter`]; readers follow with a
-//! [`Cursor`]. Nothing here does I/O, and nothing here knows a protocol's session.
+//! [`Cursor`]. What people say along with a stream is a ring beside its tracks ([`MessageRing`]). Nothing here does
+//! I/O, and nothing here knows a protocol's session.
 //!
 //! Invariants:
-//! * a ring has one writer; a writer whose generation is over gets [`WriteError::Fenced`];
+//! * a track's ring has one writer; a writer whose generation is over gets [`WriteError::Fenced`];
 //! * rings are bounded by time, bytes and entries; a slow reader jumps forward, it never blocks
 //!   the writer;
 //! * all rings of a node are charged to one [`MediaBudget`]; beyond it the largest lose their oldest;
@@ -22,6 +23,7 @@ mod clock;
 mod codec;
 pub mod h264;
 mod hevc;
+mod messages;
 mod opus;
 mod packet;
 mod packetize;
@@ -44,6 +46,7 @@ pub use catalogue::{Catalogue, TrackInfo};
 pub use clock::{Arrival, ClockPoint, StreamPosition};
 pub use codec::{Codec, CodecConfig, Kind};
 pub use hevc::{HevcConfig, hevc_unit};
+pub use messages::{DataMessage, MessageError, MessageRing, MessageSource, PlayerName};
 pub use opus::{OPUS_SAMPLE_RATE, OpusConfig, opus_samples};
 pub use packet::{Packet, PacketRun, Payloads};
 pub use packetize::{PAYLOAD_BYTES_MAX, Packetizer};

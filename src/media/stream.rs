@@ -1,4 +1,4 @@
-//! A stream's media: its catalogue, its demands, and the wake-ups for both.
+//! A stream's media: its catalogue, its demands, its messages, and the wake-ups for all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bell::{Bell, Bells};
-use crate::budget::MediaBudget;
+use crate::budget::{MediaBudget, UnfinishedMessages};
 use crate::catalogue::{Catalogue, TrackInfo};
 use crate::clock::{StreamClock, StreamPosition};
 use crate::codec::{CodecConfig, Kind};
+use crate::messages::{DataMessage, MessageError, MessageRing};
 use crate::track::{Track, TrackWriter};
 
 /// What readers of a stream want that its source may not send; whoever makes derived tracks
@@ -41,6 +42,7 @@ pub struct StreamMedia {
     sound_lag_us: AtomicU64,
     budget: Arc<MediaBudget>,
     clock: Arc<StreamClock>,
+    messages: Arc<MessageRing>,
 }
 
 impl StreamMedia {
@@ -58,6 +60,7 @@ impl StreamMedia {
             sound_lag_us: AtomicU64::new(0),
             budget: Arc::clone(budget),
             clock: Arc::default(),
+            messages: MessageRing::new(budget),
         })
     }
 
@@ -81,7 +84,7 @@ impl StreamMedia {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Hangs a bell that is rung with every change.
+    /// Hangs a bell that is rung with every change and every message.
     pub fn hang(&self, bell: &Bell) {
         self.bells.hang(bell);
     }
@@ -94,6 +97,26 @@ impl StreamMedia {
     /// Follows the catalogue.
     pub fn watch(&self) -> watch::Receiver<Arc<Catalogue>> {
         self.catalogue.subscribe()
+    }
+
+    /// What is said along with the stream, to be read with a cursor; [`StreamMedia::hang`] tells of what is new.
+    pub fn messages(&self) -> &Arc<MessageRing> {
+        &self.messages
+    }
+
+    /// The account of what a player of the stream has unfinished; dropped, it gives back what it holds.
+    pub fn unfinished(&self) -> UnfinishedMessages {
+        self.budget.unfinished()
+    }
+
+    /// Says something to those it is for: the players, the publisher, never who said it.
+    ///
+    /// # Errors
+    /// It is too large, no text though it is said to be, or the stream has ended; nobody is told of it.
+    pub fn send_message(&self, message: DataMessage) -> Result<(), MessageError> {
+        self.messages.push(message)?;
+        self.bells.ring();
+        Ok(())
     }
 
     /// Adds a track, or takes over the one of that name and codec (its writer is fenced); a
@@ -224,6 +247,7 @@ impl StreamMedia {
     pub fn close(&self) {
         let _one_at_a_time = self.change.lock();
         self.closed.send_replace(true);
+        self.messages.close();
         for info in &self.catalogue().tracks {
             info.track.close();
         }

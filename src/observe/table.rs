@@ -100,7 +100,7 @@ metrics_table! {
     gauge media_budget() = "penstock_media_budget_bytes", "bytes",
         "The most memory live media may hold (limits.media_memory_mb).";
     counter media_shed() = "penstock_media_shed_total", "entries",
-        "Frames and packet runs that rings let go early because the media budget was spent.";
+        "Frames, packet runs and messages that rings let go early because the media budget was spent.";
     counter units(kind) = "penstock_units_total", "units",
         "Access units and audio frames of publishers, by kind of track.";
     counter ring_skips() = "penstock_ring_skips_total", "skips",
@@ -153,6 +153,17 @@ metrics_table! {
         "Key frames players asked for.";
     counter replays() = "penstock_replays_total", "replays",
         "Groups of pictures replayed in fast motion: joins, key-frame requests, gaps.";
+
+    counter data_messages(from) = "penstock_data_messages_total", "messages",
+        "Messages taken to be handed on, by who sent them (publisher, player, REST).";
+    counter data_messages_sent() = "penstock_data_messages_sent_total", "messages",
+        "Messages handed to players, each counted for each of them.";
+    counter data_messages_dropped(reason) = "penstock_data_messages_dropped_total", "messages",
+        "Messages of players that were not handed on, and messages that players were not handed, by reason.";
+    counter data_packets_refused() = "penstock_data_packets_refused_total", "packets",
+        "SCTP packets of players that were malformed, out of place or too many.";
+    counter data_channels_closed() = "penstock_data_channels_closed_total", "players",
+        "Players whose data channels were closed, by themselves or for what they did.";
 
     counter meta_commands(outcome) = "penstock_meta_commands_total", "commands",
         "Commands to the metadata plane, by outcome.";

@@ -144,6 +144,8 @@ pub struct DtlsServer {
     gcm: Arc<HandshakeConfig>,
     cm: Arc<HandshakeConfig>,
     fingerprint: String,
+    /// Application data of the peer that was read last.
+    data: Vec<BytesMut>,
 }
 
 impl DtlsServer {
@@ -178,6 +180,7 @@ impl DtlsServer {
             gcm,
             cm,
             fingerprint: crate::sdp::fingerprint_text(&digest),
+            data: Vec::new(),
             provider,
         })
     }
@@ -192,13 +195,15 @@ impl DtlsServer {
         self.provider.crypto()
     }
 
-    /// Takes a datagram from an address of `peer` that passed ICE. On an error the peer has ended.
+    /// Takes a datagram from an address of `peer` that passed ICE. On an error the peer has ended. Application data
+    /// that it brought is to be taken by [`DtlsServer::take_data`].
     pub fn read(
         &mut self,
         peer: &mut DtlsPeer,
         datagram: &[u8],
         now: Instant,
     ) -> Result<DtlsProgress, DtlsError> {
+        self.data.clear();
         let progress = self.read_inner(peer, datagram, now);
         if progress.is_err() {
             self.stop(peer, now);
@@ -258,7 +263,7 @@ impl DtlsServer {
                     peer.phase = Phase::Ended;
                     progress = DtlsProgress::PeerClosed;
                 }
-                // Data channels will read this.
+                EndpointEvent::ApplicationData(data) => self.data.push(data),
                 _ => {}
             }
         }
@@ -292,6 +297,22 @@ impl DtlsServer {
             .ok_or_else(|| failed("no keying material"))?;
         peer.phase = Phase::Established;
         Ok(DtlsProgress::Handshaken { fingerprint, keys })
+    }
+
+    /// The application data that the last datagram brought. Nothing is known of the peer before its fingerprint was
+    /// compared.
+    pub fn take_data(&mut self) -> Vec<BytesMut> {
+        std::mem::take(&mut self.data)
+    }
+
+    /// The datagram with application data for `peer`; `None` without an association. Flights of others have to be
+    /// taken out before.
+    pub fn write(&mut self, peer: &mut DtlsPeer, data: &[u8], now: Instant) -> Option<BytesMut> {
+        if !peer.is_established() {
+            return None;
+        }
+        self.endpoint.write(now, peer.key.address(), data).ok()?;
+        self.poll_transmit().map(|(_, datagram)| datagram)
     }
 
     /// When a flight of `peer` is to be repeated.

@@ -1,5 +1,7 @@
 //! Entry points for fuzzers: every reader that a stranger's bytes reach. None may panic.
 
+mod data_channel;
+
 use std::io::Cursor;
 
 use base::Secret;
@@ -9,6 +11,8 @@ use rtc_sdp::description::session::SessionDescription;
 use crate::dtls::HelloReader;
 use crate::ice::IceCredentials;
 use crate::sdp::{self, OfferedMedia};
+
+pub use data_channel::data_channel;
 
 /// The demultiplexer and the STUN responder.
 pub fn stun(data: &[u8]) {
@@ -38,7 +42,9 @@ pub fn sdp_answer(data: &[u8]) {
         media("0", Kind::Video, sdp::policy::h264([0x64, 0, 0x1f])),
         media("1", Kind::Audio, sdp::policy::opus(2)),
     ];
-    let _ = sdp::read_answer(text, &offered);
+    let data = sdp::OfferedData { mid: "data".to_owned(), line: 2, active: true };
+    let _ = sdp::read_answer(text, &offered, None);
+    let _ = sdp::read_answer(text, &offered, Some(&data));
 }
 
 /// The reader of SDP offers, what is chosen from them, and the answer: what we write is SDP whatever came.
@@ -57,8 +63,10 @@ pub fn sdp_offer(data: &[u8]) {
     let Ok(offer) = sdp::RemoteOffer::read(text) else { return };
     let (video, audio) = (sdp::policy::h264([0x64, 0, 0x1f]), sdp::policy::opus(2));
     let wanted = [(Kind::Video, video.as_slice()), (Kind::Audio, audio.as_slice())];
-    let Some(agreement) = offer.agree(wanted.into_iter()) else { return };
+    let Some(agreement) = offer.agree(wanted.into_iter(), true) else { return };
     let lines: Vec<_> = agreement.media.iter().map(|agreed| agreed.line).collect();
+    let data =
+        agreement.data.map(|agreed| sdp::OfferedData { mid: agreed.mid, line: agreed.line, active: true });
     let media: Vec<_> =
         agreement.media.into_iter().map(|agreed| agreed.offered("ARDAMSv".to_owned(), 1, None)).collect();
     let credentials = IceCredentials { ufrag: "ufrag".to_owned(), password: Secret::new("p".repeat(32)) };
@@ -71,6 +79,7 @@ pub fn sdp_offer(data: &[u8]) {
         cname: "c",
         candidates: &[],
         media: &media,
+        data: data.as_ref(),
     };
     let lines_of = |text: &str| {
         let read = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()));

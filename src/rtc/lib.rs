@@ -7,7 +7,7 @@
 //!
 //! Specifications: SDP RFC 8866, 3264, 8829, 8839, 8840, 9143; ICE-lite RFC 8445, 8489; demultiplexing RFC 7983, 5761;
 //! DTLS-SRTP RFC 6347, 5764, 8122; SRTP RFC 3711, 7714; RTP and RTCP RFC 3550, 4585, 5104;
-//! H.264 RFC 6184; Opus RFC 7587.
+//! H.264 RFC 6184; Opus RFC 7587; data channels RFC 8831, 8832, 8841, SCTP RFC 9260, 6525, 3758.
 //!
 //! Invariants:
 //! * only an address that passed ICE reaches DTLS or SRTP, and no media leaves before the peer's
@@ -16,13 +16,15 @@
 //!   and what may not be the same any more is not sent again;
 //! * a player's sequence numbers have holes only where the source has them;
 //! * video goes on after a gap only from a key frame, and its timestamps never go back;
-//! * a player costs no allocation and no lock per live packet.
+//! * a player costs no allocation and no lock per live packet;
+//! * a player that takes no messages, or sends too many, costs media and other players nothing.
 
 mod demux;
 mod dtls;
 pub mod fuzzing;
 mod ice;
 mod rtcp;
+mod sctp;
 pub mod sdp;
 mod shard;
 mod srtp;
@@ -32,7 +34,7 @@ pub use dtls::DtlsError;
 pub use ice::{Check, Checks, IceCredentials};
 pub use sdp::{AnswerError, Description, Fragment, OfferError, RemoteOffer};
 pub use shard::{
-    AddError, Counters, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats,
+    AddError, Counters, Distribution, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats,
     ReceivedStats, SentStats, Shard, ShardConfig, ShardError, TrackStats, Transmit,
 };
 pub use srtp::Profile;

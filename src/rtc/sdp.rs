@@ -13,11 +13,12 @@ pub mod policy;
 mod publish;
 mod remote_offer;
 
-pub use agreement::{AgreedMedia, Agreement};
+pub use agreement::{AgreedData, AgreedMedia, Agreement};
 pub use answer::{Answer, AnswerError, AnsweredMedia, read_answer};
 pub use fragment::{Fragment, FragmentError};
 pub use offer::{
-    Candidate, Description, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session, candidate,
+    Candidate, Description, OfferedData, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session,
+    candidate,
 };
 pub use publish::{PublishCodecs, Simplified, TakenCodec, publish_codec};
 pub use remote_offer::{OfferError, RemoteCodec, RemoteOffer, Transport};
@@ -38,6 +39,11 @@ pub struct OfferedCodec {
     /// Feedback taken for it, as in `rtcp-fb`.
     pub feedback: Vec<&'static str>,
 }
+
+/// Data channels as an m-line names them (RFC 8841 4): its media, protocol and format.
+const DATA: (&str, &str, &str) = ("application", "UDP/DTLS/SCTP", "webrtc-datachannel");
+/// The port that SCTP has within DTLS; there is no other.
+const SCTP_PORT: u16 = 5000;
 
 /// The name AMS's pages know a track by: `ARDAMSv` or `ARDAMSa` and the track's id.
 pub fn track_label(kind: Kind, track: &str) -> String {

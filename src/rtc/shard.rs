@@ -1,9 +1,12 @@
 //! The play shard: the players of one core, and the fan-out of tracks to them.
 //!
 //! This file has the state; `offering` what signalling does with it, `receive` what datagrams do,
-//! `tracks` what streams do, `send` what leaves, `timeout` what time does.
+//! `tracks` what streams do, `data` what becomes of messages, `send` what leaves, `timeout` what time does.
 
+mod allowance;
+mod channels;
 mod counters;
+mod data;
 mod fanout;
 mod lateness;
 mod offering;
@@ -22,6 +25,7 @@ mod timeout;
 mod timers;
 mod tracks;
 
+pub use channels::Distribution;
 pub use counters::{Counters, PlayerStats};
 pub use offering::{AddError, Kinds, OfferAgainError, PlayerSpec};
 pub use outbox::Transmit;
@@ -86,6 +90,8 @@ struct Stream {
     media: Arc<StreamMedia>,
     /// How many changes of it the fan-outs fit.
     seen: u64,
+    /// How many of its messages the players were told of.
+    messages_seen: u64,
     fanouts: Vec<Key>,
     players: Vec<PlayerId>,
     /// A moment on the stream's clock and when it was: the one line between both that all sender

@@ -4,8 +4,10 @@
 mod addresses;
 mod client;
 mod connecting;
+mod data_client;
 mod forger;
 mod known_attacks;
+mod messages;
 mod native;
 mod offering;
 mod overload;

@@ -185,7 +185,10 @@ impl Actor for Stream {
                 .map(|reason, stream, ctx| stream.finish(reason, ctx)),
         );
         ctx.run_interval(report::HEARTBEAT, |stream, ctx| stream.beat(ctx));
-        ctx.run_interval(report::SAMPLE, |stream, _| stream.statistics.sample());
+        ctx.run_interval(report::SAMPLE, |stream, _| {
+            stream.statistics.sample();
+            stream.media.0.messages().forget_old(stream.services.clock.now());
+        });
         for factory in &self.services.readers {
             actix_rt::spawn(serve(
                 Arc::clone(factory),

@@ -13,7 +13,7 @@ use penstock_load_tests::bare::Pattern;
 use penstock_load_tests::machine::{self, Cores};
 use penstock_load_tests::report::{median_table, medians, row_lines, write_plots};
 use penstock_load_tests::scenario::{
-    self, BurstsOptions, JoinsOptions, OverloadOptions, RejoinOptions, Stage,
+    self, BurstsOptions, JoinsOptions, MessagesOptions, OverloadOptions, RejoinOptions, Stage,
 };
 use penstock_load_tests::{Case, Profile, Recording, RecordingOptions, Row, RowOptions};
 use serde_json::{Value, json};
@@ -56,6 +56,8 @@ enum Command {
     Bursts(BurstsArguments),
     /// Many come at once, 7 s into a group of pictures of 8.3 s.
     Rejoin(RejoinArguments),
+    /// Messages to a thousand, one of whom takes none.
+    Messages(MessagesArguments),
     /// Where the node's time goes under players, sampled by perf.
     Profile(ProfileArguments),
 }
@@ -127,6 +129,21 @@ struct RejoinArguments {
     /// Players that come.
     #[arg(long, default_value_t = 50)]
     joiners: usize,
+}
+
+#[derive(Args)]
+struct MessagesArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Players with data channels.
+    #[arg(long, default_value_t = 1_000)]
+    players: usize,
+    /// Those of them that acknowledge nothing.
+    #[arg(long, default_value_t = 1)]
+    deaf: usize,
+    /// How long something is said, seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
 }
 
 #[derive(Args)]
@@ -238,6 +255,10 @@ async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<ExitCod
         Command::Bursts(BurstsArguments { offer, players, others, seconds }) => {
             let window = Duration::from_secs(seconds);
             scenario::bursts(&stage(&offer), BurstsOptions { players, others, window }).await?
+        }
+        Command::Messages(MessagesArguments { offer, players, deaf, seconds }) => {
+            let window = Duration::from_secs(seconds);
+            scenario::messages(&stage(&offer), MessagesOptions { players, deaf, window }).await?
         }
         Command::Rejoin(RejoinArguments { offer, existing, joiners }) => {
             scenario::rejoin(&stage(&offer), RejoinOptions { existing, joiners }).await?

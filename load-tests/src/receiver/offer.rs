@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 
+/// The kind of an m-line of data channels.
+const DATA: &str = "application";
+
 /// Audio or video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackKind {
@@ -33,6 +36,8 @@ pub(crate) struct Offer {
     /// SHA-256 of the node's certificate, in SDP's form.
     pub(crate) fingerprint: String,
     pub(crate) tracks: Vec<OfferedTrack>,
+    /// Whether data channels are taken where they are offered.
+    pub(crate) takes_data: bool,
     group: String,
     media: Vec<Media>,
 }
@@ -65,6 +70,7 @@ impl Offer {
             password: value(sdp, "a=ice-pwd:")?.to_owned(),
             fingerprint: value(sdp, "a=fingerprint:sha-256 ")?.to_owned(),
             tracks: Vec::new(),
+            takes_data: false,
             group: value(sdp, "a=group:")?.to_owned(),
             media: Vec::new(),
         };
@@ -82,6 +88,7 @@ impl Offer {
         let [kind, port, protocol, payload_type, ..] = first.split(' ').collect::<Vec<_>>()[..] else {
             bail!("not an m-line: {first}");
         };
+        let mid = value(section, "a=mid:")?.to_owned();
         let active = port != "0" && !section.lines().any(|line| line == "a=inactive");
         let own = [
             format!("a=rtpmap:{payload_type} "),
@@ -93,7 +100,7 @@ impl Offer {
             .filter(|line| line.starts_with("a=extmap:") || own.iter().any(|start| line.starts_with(start)))
             .map(str::to_owned)
             .collect();
-        if active {
+        if active && kind != DATA {
             let track_kind = match kind {
                 "audio" => TrackKind::Audio,
                 "video" => TrackKind::Video,
@@ -112,7 +119,7 @@ impl Offer {
             protocol: protocol.to_owned(),
             active,
             payload_type: payload_type.to_owned(),
-            mid: value(section, "a=mid:")?.to_owned(),
+            mid,
             copied,
         });
         Ok(())
@@ -121,9 +128,13 @@ impl Offer {
     /// The answer that takes every track in its preferred codec.
     pub(crate) fn answer(&self, local: &Local<'_>) -> String {
         let mut text = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n".to_owned();
+        let refused = |media: &&Media| media.kind == DATA && !self.takes_data;
+        let refused: Vec<_> = self.media.iter().filter(refused).map(|media| media.mid.as_str()).collect();
+        let group: Vec<_> = self.group.split(' ').filter(|mid| !refused.contains(mid)).collect();
         // Writing to a string cannot fail.
-        let _ = write!(text, "a=group:{}\r\n", self.group);
+        let _ = write!(text, "a=group:{}\r\n", group.join(" "));
         for Media { kind, protocol, active, payload_type, mid, copied } in &self.media {
+            let active = &(*active && !refused.contains(&mid.as_str()));
             let port = if *active { 9 } else { 0 };
             let _ = write!(
                 text,
@@ -160,11 +171,12 @@ fn candidate(line: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v\r\na=ice-lite\r\n\
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v d\r\na=ice-lite\r\n\
         m=video 9 UDP/TLS/RTP/SAVPF 102 103\r\na=candidate:1 1 udp 5 127.0.0.1 7000 typ host\r\n\
         a=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AA:BB\r\na=mid:v\r\na=sendonly\r\n\
         a=rtpmap:102 H264/90000\r\na=rtcp-fb:102 nack\r\na=rtpmap:103 H264/90000\r\na=ssrc:77 cname:c\r\n\
-        m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\na=inactive\r\n";
+        m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\na=inactive\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\n";
 
     #[test]
     fn an_offer_is_read_and_its_first_codec_taken() {
@@ -175,6 +187,10 @@ mod tests {
         assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 102\r\n"), "{answer}");
         assert!(answer.contains("a=rtcp-fb:102 nack\r\n") && !answer.contains("103"), "{answer}");
         assert!(answer.contains("m=audio 0 ") && answer.contains("a=inactive\r\n"), "{answer}");
+        assert!(answer.contains("m=application 0 ") && answer.contains("BUNDLE v\r\n"), "{answer}");
+        let listening = Offer { takes_data: true, ..offer };
+        let answer = listening.answer(&Local { ufrag: "x", password: "y", fingerprint: "CC" });
+        assert!(answer.contains("m=application 9 ") && answer.contains("BUNDLE v d\r\n"), "{answer}");
     }
 
     #[test]

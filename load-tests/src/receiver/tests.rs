@@ -55,6 +55,7 @@ impl World {
             stream,
             stream_name: StreamId::new("s1").unwrap(),
             kinds: rtc::Kinds { video: true, audio: true },
+            data: None,
             extra_addresses: Vec::new(),
             tcp_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,

@@ -44,6 +44,7 @@ pub async fn joins(stage: &Stage, options: JoinsOptions) -> anyhow::Result<Outco
         pace: Pace::Turns(at_once),
         profile: stage.profile,
         opening: Opening { count: 0, turn: 0 },
+        listening: None,
     };
 
     let gauge = bench.gauge()?;

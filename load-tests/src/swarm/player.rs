@@ -55,6 +55,9 @@ pub(super) struct Seen {
     pub(super) fanouts: Spread,
     /// How late each packet of sound was, behind the first one of all; ticks.
     pub(super) sounds: Vec<i32>,
+    /// Messages that came, and how long after they were said.
+    pub(super) messages: u64,
+    pub(super) message_times: Spread,
     /// Frames put together that were sent, and that never were.
     pub(super) known: u64,
     pub(super) unknown: u64,
@@ -150,6 +153,10 @@ impl Player {
         if !had_media && receiver.first_media_at().is_some() {
             shared.news.notify_waiters();
         }
+        let messages = receiver.messages();
+        for message in messages {
+            self.message(&message, now, shared);
+        }
         match arrival {
             Some(Arrival::Frame(frame)) => self.frame(frame, now, shared),
             Some(Arrival::Sound { wall_ticks: Some(ticks) }) => self.sound(ticks, now, shared),
@@ -178,6 +185,15 @@ impl Player {
         window.last_frame = now;
     }
 
+    /// A message is the number it was said under.
+    fn message(&mut self, message: &[u8], now: Instant, shared: &Shared) {
+        let Some(window) = &mut self.window else { return };
+        let number = std::str::from_utf8(message).ok().and_then(|text| text.parse::<usize>().ok());
+        let said = number.and_then(|number| shared.said.borrow().get(number).copied());
+        window.seen.messages += u64::from(said.is_some());
+        window.seen.message_times.extend(said.map(|said| now.saturating_duration_since(said)));
+    }
+
     fn sound(&mut self, ticks: u32, now: Instant, shared: &Shared) {
         let Some(window) = &mut self.window else { return };
         let elapsed = (now - shared.start).as_micros() * u128::from(SOUND_RATE) / 1_000_000;
@@ -190,8 +206,14 @@ impl Player {
 
 type Signalling = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Joins and plays until something ends it; the error says what.
-pub(super) async fn play(shared: &Shared, player: &RefCell<Player>, opens_media: bool) -> anyhow::Result<()> {
+/// Joins and plays until something ends it; the error says what. `deaf`: whether it takes no message, where players
+/// listen.
+pub(super) async fn play(
+    shared: &Shared,
+    player: &RefCell<Player>,
+    opens_media: bool,
+    deaf: Option<bool>,
+) -> anyhow::Result<()> {
     let options = &shared.options;
     let (mut signalling, _) = timeout(OFFER_MAX, connect_async(&options.url))
         .await
@@ -205,6 +227,10 @@ pub(super) async fn play(shared: &Shared, player: &RefCell<Player>, opens_media:
     let now = SystemClock.now();
     let receiver = Receiver::new(&shared.identity, &offer, options.profile, &shared.randomness, now)?;
     let receiver = if opens_media { receiver.open_media() } else { receiver };
+    let receiver = match deaf {
+        Some(deaf) => receiver.listen(deaf),
+        None => receiver,
+    };
     let (server, answer) = (receiver.server(), receiver.answer());
     player.borrow_mut().receiver = Some(receiver);
     let socket = connect_socket(server).await?;

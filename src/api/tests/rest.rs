@@ -1,6 +1,5 @@
 //! REST: broadcasts, lists, who may ask.
 
-use std::sync::Mutex;
 use std::time::Instant;
 
 use cluster_model::{

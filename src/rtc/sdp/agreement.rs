@@ -2,7 +2,7 @@
 
 use media::Kind;
 
-use super::remote_offer::{RemoteCodec, RemoteOffer, Takes, Transport};
+use super::remote_offer::{RemoteCodec, RemoteOffer, Takes, TakesData, Transport};
 use super::{OfferedCodec, OfferedMedia};
 
 /// One track that the peer takes.
@@ -39,6 +39,17 @@ impl AgreedMedia {
     }
 }
 
+/// The m-line of data channels that the peer offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreedData {
+    /// Which m-line of the offer.
+    pub line: usize,
+    /// What that m-line is called.
+    pub mid: String,
+    /// The largest message the peer takes.
+    pub bytes_max: usize,
+}
+
 /// What is sent of a stream, in the order of the offer's m-lines, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
@@ -46,18 +57,35 @@ pub struct Agreement {
     pub transport: Transport,
     /// Never empty.
     pub media: Vec<AgreedMedia>,
+    /// Data channels, if there are to be any.
+    pub data: Option<AgreedData>,
 }
 
 impl RemoteOffer {
     /// Chooses, for each kind of media with what it can be sent as (preferred first), the first m-line that takes
-    /// it; `None` when nothing is taken.
-    pub fn agree<'a>(&self, wanted: impl Iterator<Item = (Kind, &'a [OfferedCodec])>) -> Option<Agreement> {
+    /// it; `None` when nothing is taken. `data`: with data channels, if the offer has them.
+    pub fn agree<'a>(
+        &self,
+        wanted: impl Iterator<Item = (Kind, &'a [OfferedCodec])>,
+        data: bool,
+    ) -> Option<Agreement> {
         let mut media: Vec<_> = wanted.filter_map(|(kind, codecs)| self.choose(kind, codecs)).collect();
         media.sort_by_key(|agreed| agreed.line);
         // With everything bundled the first m-line that lives carries the transport.
         let first = media.first()?.line;
-        let transport = self.media.get(first)?.takes.as_ref()?.transport.clone();
-        Some(Agreement { transport, media })
+        let transport = &self.media.get(first)?.takes.as_ref()?.transport;
+        let data = if data { self.choose_data() } else { None };
+        let of_data =
+            data.as_ref().filter(|(agreed, _)| agreed.line < first).map(|(_, transport)| *transport);
+        let transport = of_data.unwrap_or(transport).clone();
+        Some(Agreement { transport, media, data: data.map(|(agreed, _)| agreed) })
+    }
+
+    fn choose_data(&self) -> Option<(AgreedData, &Transport)> {
+        self.media.iter().enumerate().find_map(|(line, media)| {
+            let TakesData { bytes_max, transport } = media.data.as_ref()?;
+            Some((AgreedData { line, mid: media.mid.clone(), bytes_max: *bytes_max }, transport))
+        })
     }
 
     fn choose(&self, kind: Kind, ours: &[OfferedCodec]) -> Option<AgreedMedia> {

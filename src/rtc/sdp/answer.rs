@@ -6,8 +6,10 @@ use base::limits;
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
-use super::peer::{Unproven, count_media, fingerprint, is_bundled, is_ufrag, receives, value};
-use super::{OfferedMedia, PLAYOUT_DELAY_URI, Transport};
+use super::peer::{
+    Unproven, count_media, fingerprint, is_bundled, is_ufrag, message_bytes_max, receives, value,
+};
+use super::{DATA, OfferedData, OfferedMedia, PLAYOUT_DELAY_URI, Transport};
 
 /// What an answer says of one m-line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,10 @@ pub struct AnsweredMedia {
 pub struct Answer {
     /// Who the peer is.
     pub transport: Transport,
-    /// One entry per offered m-line.
+    /// One entry per offered m-line of a track.
     pub media: Vec<AnsweredMedia>,
+    /// The largest message the peer takes by data channels, if it takes those.
+    pub data: Option<usize>,
 }
 
 /// Why an answer was refused.
@@ -88,7 +92,11 @@ impl From<Unproven> for AnswerError {
 }
 
 /// Reads the answer to an offer of these m-lines. Never panics; the input is bounded first.
-pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, AnswerError> {
+pub fn read_answer(
+    text: &str,
+    offered: &[OfferedMedia],
+    offered_data: Option<&OfferedData>,
+) -> Result<Answer, AnswerError> {
     if text.len() > limits::SDP_BYTES_MAX {
         return Err(AnswerError::TooLarge);
     }
@@ -97,38 +105,52 @@ pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, Answe
     }
     let session = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
         .map_err(|error| AnswerError::Syntax(error.to_string()))?;
-    if session.media_descriptions.len() != offered.len() {
+    let mut lines: Vec<_> = session.media_descriptions.iter().enumerate().collect();
+    if lines.len() != offered.len() + usize::from(offered_data.is_some()) {
         return Err(AnswerError::MediaMismatch);
     }
+    let data = offered_data.map(|offered| (offered, lines.remove(offered.line.min(lines.len() - 1)).1));
 
     let mut media = Vec::with_capacity(offered.len());
     let mut accepted = Vec::new();
-    for (index, (line, offer)) in session.media_descriptions.iter().zip(offered).enumerate() {
+    for ((index, line), offer) in lines.into_iter().zip(offered) {
         let mid = value(line, "mid");
         if line.media_name.media != offer.kind.label() || mid.is_some_and(|mid| mid != offer.mid) {
             return Err(AnswerError::MediaMismatch);
         }
-        let refused = line.media_name.port.value == 0 && !line.has_attribute("bundle-only");
+        let refused = is_refused(line);
         if refused || !offer.active || !receives(line, &session) {
             media.push(AnsweredMedia { payload_type: None, nack: false, pli: false, playout_delay: false });
         } else {
             media.push(answered(index, line, offer)?);
         }
         if !refused {
-            accepted.push((line, offer));
+            accepted.push((index, line, offer.mid.as_str()));
         }
     }
     if media.iter().all(|answered| answered.payload_type.is_none()) {
         return Err(AnswerError::NothingAccepted);
     }
-    if accepted.len() > 1 && !is_bundled(&session, accepted.iter().map(|(_, offer)| offer.mid.as_str())) {
-        return Err(AnswerError::NotBundled);
-    }
-    if accepted.iter().any(|(line, _)| !line.has_attribute("rtcp-mux")) {
+    if accepted.iter().any(|(_, line, _)| !line.has_attribute("rtcp-mux")) {
         return Err(AnswerError::NoRtcpMux);
     }
+    let mut data_max = None;
+    if let Some((offered, line)) = data {
+        let mid = value(line, "mid");
+        if line.media_name.media != DATA.0 || mid.is_some_and(|mid| mid != offered.mid) {
+            return Err(AnswerError::MediaMismatch);
+        }
+        if offered.active && !is_refused(line) {
+            data_max = Some(message_bytes_max(line));
+            accepted.push((offered.line, line, offered.mid.as_str()));
+        }
+    }
+    if accepted.len() > 1 && !is_bundled(&session, accepted.iter().map(|(.., mid)| *mid)) {
+        return Err(AnswerError::NotBundled);
+    }
     // With everything bundled the first m-line that lives carries the transport.
-    let (transport, _) = accepted.first().ok_or(AnswerError::NothingAccepted)?;
+    let (_, transport, _) =
+        accepted.iter().min_by_key(|(index, ..)| *index).ok_or(AnswerError::NothingAccepted)?;
     let find = |key: &str| value(transport, key).or_else(|| session.attribute(key).map(String::as_str));
 
     let ufrag = find("ice-ufrag").filter(|ufrag| is_ufrag(ufrag)).ok_or(AnswerError::NoUfrag)?;
@@ -137,7 +159,11 @@ pub fn read_answer(text: &str, offered: &[OfferedMedia]) -> Result<Answer, Answe
         return Err(AnswerError::Setup(setup.chars().take(16).collect()));
     }
     let transport = Transport { ufrag: ufrag.to_owned(), fingerprint: fingerprint(transport, &session)? };
-    Ok(Answer { transport, media })
+    Ok(Answer { transport, media, data: data_max })
+}
+
+fn is_refused(line: &MediaDescription) -> bool {
+    line.media_name.port.value == 0 && !line.has_attribute("bundle-only")
 }
 
 fn answered(

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use base::limits;
 use media::Kind;
 
-use super::OfferedCodec;
 use super::remote_offer::{RemoteMedia, RemoteOffer};
+use super::{DATA, OfferedCodec, SCTP_PORT};
 use crate::ice::IceCredentials;
 
 /// Type preference of host candidates (RFC 8445 5.1.2.2).
@@ -43,6 +44,17 @@ pub struct OfferedMedia {
     pub active: bool,
 }
 
+/// Our m-line of data channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferedData {
+    /// Names it for the life of the connection.
+    pub mid: String,
+    /// Which m-line it is, from 0.
+    pub line: usize,
+    /// `false` when the peer has refused it.
+    pub active: bool,
+}
+
 /// Everything our side of one connection says.
 #[derive(Clone, Debug)]
 pub struct Session<'a> {
@@ -60,8 +72,10 @@ pub struct Session<'a> {
     pub cname: &'a str,
     /// The addresses we can be reached at, preferred first.
     pub candidates: &'a [Candidate],
-    /// The m-lines that are ours, in the order they were first offered.
+    /// The m-lines of tracks, in the order they were first offered.
     pub media: &'a [OfferedMedia],
+    /// The m-line of data channels, among those.
+    pub data: Option<&'a OfferedData>,
 }
 
 /// Our half of an agreement as signalling sends it: an offer, or the answer to the peer's.
@@ -104,27 +118,40 @@ enum Role {
     Answers,
 }
 
+/// One m-line of ours.
+#[derive(Clone, Copy)]
+enum Line<'a> {
+    Media(&'a OfferedMedia),
+    Data(&'a OfferedData),
+}
+
 impl Session<'_> {
     /// Writes an offer.
     pub fn offer(&self) -> Description {
-        let bundle: Vec<_> = self.media.iter().map(|media| media.mid.as_str()).collect();
+        let mut lines: Vec<_> = self.media.iter().map(Line::Media).collect();
+        if let Some(data) = self.data {
+            lines.insert(data.line.min(lines.len()), Line::Data(data));
+        }
         self.describe(|candidates, out| {
-            self.write_session(Some(&bundle), out)?;
-            self.media.iter().try_for_each(|media| self.write_media(media, Role::Offers, candidates, out))
+            self.write_session(Some(&bundle(&lines)), out)?;
+            lines.iter().try_for_each(|line| self.write_line(*line, Role::Offers, candidates, out))
         })
     }
 
     /// Writes the answer to an offer: our m-lines stand where [`lines`](crate::sdp::AgreedMedia::line) say, the
     /// others are rejected (RFC 3264 6).
     pub fn answer(&self, to: &RemoteOffer, lines: &[usize]) -> Description {
-        let bundle: Vec<_> = self.media.iter().map(|media| media.mid.as_str()).collect();
+        let ours = |line: usize| {
+            let media = lines.iter().position(|ours| *ours == line).and_then(|at| self.media.get(at));
+            let data = || self.data.filter(|data| data.line == line).map(Line::Data);
+            media.map(Line::Media).or_else(data)
+        };
+        let taken: Vec<_> = (0..to.media.len()).filter_map(ours).collect();
         self.describe(|candidates, out| {
-            self.write_session(to.bundled.then_some(&bundle), out)?;
-            to.media.iter().enumerate().try_for_each(|(line, theirs)| {
-                match lines.iter().position(|ours| *ours == line).and_then(|at| self.media.get(at)) {
-                    Some(media) => self.write_media(media, Role::Answers, candidates, out),
-                    None => write_rejection(theirs, out),
-                }
+            self.write_session(to.bundled.then(|| bundle(&taken)).as_deref(), out)?;
+            to.media.iter().enumerate().try_for_each(|(line, theirs)| match ours(line) {
+                Some(line) => self.write_line(line, Role::Answers, candidates, out),
+                None => write_rejection(theirs, out),
             })
         })
     }
@@ -143,12 +170,57 @@ impl Session<'_> {
         }
     }
 
-    fn write_session(&self, bundle: Option<&Vec<&str>>, out: &mut String) -> std::fmt::Result {
+    fn write_session(&self, bundle: Option<&[&str]>, out: &mut String) -> std::fmt::Result {
         write!(out, "v=0\r\no=- {} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", self.session, self.version)?;
         if let Some(bundle) = bundle {
             write!(out, "a=group:BUNDLE {}\r\n", bundle.join(" "))?;
         }
         write!(out, "a=ice-lite\r\na=msid-semantic: WMS {}\r\n", self.stream)
+    }
+
+    fn write_line(
+        &self,
+        line: Line<'_>,
+        role: Role,
+        candidates: &[String],
+        out: &mut String,
+    ) -> std::fmt::Result {
+        match line {
+            Line::Media(media) => self.write_media(media, role, candidates, out),
+            Line::Data(data) => self.write_data(data, role, candidates, out),
+        }
+    }
+
+    fn write_data(
+        &self,
+        data: &OfferedData,
+        role: Role,
+        candidates: &[String],
+        out: &mut String,
+    ) -> std::fmt::Result {
+        let (media, protocol, format) = DATA;
+        if !data.active {
+            write!(out, "m={media} 0 {protocol} {format}\r\nc=IN IP4 0.0.0.0\r\n")?;
+            return write_mid(&data.mid, out);
+        }
+        write!(out, "m={media} 9 {protocol} {format}\r\nc=IN IP4 0.0.0.0\r\n")?;
+        self.write_transport(role, candidates, out)?;
+        write_mid(&data.mid, out)?;
+        write!(out, "a=sctp-port:{SCTP_PORT}\r\na=max-message-size:{}\r\n", limits::DATA_MESSAGE_BYTES_MAX)
+    }
+
+    fn write_transport(&self, role: Role, candidates: &[String], out: &mut String) -> std::fmt::Result {
+        // In every m-line: the first may be refused, and the next carries the transport then.
+        for candidate in candidates {
+            write!(out, "a={candidate}\r\n")?;
+        }
+        if !candidates.is_empty() {
+            write!(out, "a=end-of-candidates\r\n")?;
+        }
+        let IceCredentials { ufrag, password } = self.credentials;
+        write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{}\r\n", password.expose())?;
+        let setup = if role == Role::Offers { "actpass" } else { "passive" };
+        write!(out, "a=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n", self.fingerprint)
     }
 
     fn write_media(
@@ -163,17 +235,7 @@ impl Session<'_> {
             write!(out, " {}", codec.payload_type)?;
         }
         write!(out, "\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n")?;
-        // In every m-line: the first may be refused, and the next carries the transport then.
-        for candidate in candidates {
-            write!(out, "a={candidate}\r\n")?;
-        }
-        if !candidates.is_empty() {
-            write!(out, "a=end-of-candidates\r\n")?;
-        }
-        let IceCredentials { ufrag, password } = self.credentials;
-        write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{}\r\n", password.expose())?;
-        let setup = if role == Role::Offers { "actpass" } else { "passive" };
-        write!(out, "a=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n", self.fingerprint)?;
+        self.write_transport(role, candidates, out)?;
         write_mid(&media.mid, out)?;
         write!(out, "a={}\r\n", if media.active { "sendonly" } else { "inactive" })?;
         write!(out, "a=msid:{} {}\r\na=rtcp-mux\r\n", self.stream, media.label)?;
@@ -195,6 +257,15 @@ impl Session<'_> {
         write!(out, "a=ssrc:{} cname:{}\r\n", media.ssrc, self.cname)?;
         write!(out, "a=ssrc:{} msid:{} {}\r\n", media.ssrc, self.stream, media.label)
     }
+}
+
+/// The mids of m-lines that share the transport.
+fn bundle<'a>(lines: &[Line<'a>]) -> Vec<&'a str> {
+    let taken = lines.iter().filter_map(|line| match line {
+        Line::Media(media) => Some(media.mid.as_str()),
+        Line::Data(data) => data.active.then_some(data.mid.as_str()),
+    });
+    taken.collect()
 }
 
 fn write_rejection(theirs: &RemoteMedia, out: &mut String) -> std::fmt::Result {

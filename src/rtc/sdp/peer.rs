@@ -1,5 +1,6 @@
 //! What offers and answers of peers have in common.
 
+use base::limits;
 use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
@@ -44,6 +45,13 @@ fn direction(line: &MediaDescription, session: &SessionDescription) -> &'static 
     const DIRECTIONS: [&str; 4] = ["recvonly", "sendrecv", "sendonly", "inactive"];
     let own = DIRECTIONS.into_iter().find(|key| line.has_attribute(key));
     own.or_else(|| DIRECTIONS.into_iter().find(|key| session.has_attribute(key))).unwrap_or("sendrecv")
+}
+
+/// The largest message that is sent to a peer, as it wishes (RFC 8841 6.1): zero is no wish.
+pub(super) fn message_bytes_max(line: &MediaDescription) -> usize {
+    let wished = value(line, "max-message-size").and_then(|text| text.trim().parse::<usize>().ok());
+    let most = limits::DATA_MESSAGE_BYTES_MAX;
+    wished.filter(|wished| *wished > 0).map_or(most, |wished| wished.min(most))
 }
 
 /// The mids of the first BUNDLE group.

@@ -9,9 +9,10 @@ use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 
 use super::peer::{
-    Unproven, count_media, fingerprint, has_group, is_bundled, is_ufrag, receives, sends, value,
+    Unproven, count_media, fingerprint, has_group, is_bundled, is_ufrag, message_bytes_max, receives, sends,
+    value,
 };
-use super::{PLAYOUT_DELAY_URI, policy};
+use super::{DATA, PLAYOUT_DELAY_URI, policy};
 use crate::dtls::Fingerprint;
 
 /// The transport that m-lines are taken with; others are rejected.
@@ -43,6 +44,16 @@ pub(super) struct RemoteMedia {
     pub(super) mid: String,
     /// What can be sent there; `None`: nothing we could send.
     pub(super) takes: Option<Takes>,
+    /// What data channels it takes.
+    pub(super) data: Option<TakesData>,
+}
+
+/// Data channels of an m-line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TakesData {
+    /// The largest message the peer takes.
+    pub(super) bytes_max: usize,
+    pub(super) transport: Transport,
 }
 
 /// What an m-line takes.
@@ -169,7 +180,7 @@ impl RemoteOffer {
         let session = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
             .map_err(|error| OfferError::Syntax(error.to_string()))?;
         let lines = &session.media_descriptions;
-        let media =
+        let mut media =
             lines.iter().map(|line| read_media(purpose, line, &session)).collect::<Result<Vec<_>, _>>()?;
         let taking: Vec<_> =
             media.iter().filter(|line| line.takes.is_some()).map(|line| line.mid.as_str()).collect();
@@ -182,6 +193,10 @@ impl RemoteOffer {
         }
         if (taking.len() > 1 || bundled) && !is_bundled(&session, taking.into_iter()) {
             return Err(OfferError::NotBundled);
+        }
+        // What is on another transport is left out, as all that is no sound or picture.
+        for line in &mut media {
+            line.data = line.data.take().filter(|_| is_bundled(&session, [line.mid.as_str()].into_iter()));
         }
         Ok(Self { media, bundled })
     }
@@ -224,8 +239,12 @@ fn read_media(
         }
         _ => None,
     };
+    let is_data = !refused && (name.media.as_str(), protocol.as_str(), format) == DATA;
+    // It is no reason to refuse the whole.
+    let transport = is_data.then(|| read_transport(purpose, line, session).ok()).flatten();
+    let data = transport.map(|transport| TakesData { bytes_max: message_bytes_max(line), transport });
     let (media, format, mid) = (name.media.clone(), format.to_owned(), mid.to_owned());
-    Ok(RemoteMedia { media, protocol, format, mid, takes })
+    Ok(RemoteMedia { media, protocol, format, mid, takes, data })
 }
 
 fn read_takes(
@@ -237,6 +256,26 @@ fn read_takes(
     if !line.has_attribute("rtcp-mux") {
         return Err(OfferError::NoRtcpMux);
     }
+    Ok(Takes {
+        kind,
+        codecs: read_codecs(line),
+        playout_delay: line.attributes.iter().filter(|attribute| attribute.key == "extmap").find_map(
+            |attribute| {
+                let (id, uri) = attribute.value.as_deref()?.split_once(' ')?;
+                let id = id.split('/').next()?.parse().ok().filter(|id| EXTENSION_IDS.contains(id))?;
+                (uri.split_ascii_whitespace().next() == Some(PLAYOUT_DELAY_URI)).then_some(id)
+            },
+        ),
+        reduced_size: line.has_attribute("rtcp-rsize"),
+        transport: read_transport(purpose, line, session)?,
+    })
+}
+
+fn read_transport(
+    purpose: Purpose,
+    line: &MediaDescription,
+    session: &SessionDescription,
+) -> Result<Transport, OfferError> {
     // What a bundled m-line does not say itself, the first one says for all of them (RFC 9143 7.1.3).
     let first = session.media_descriptions.first().unwrap_or(line);
     let find = |key: &str| {
@@ -254,19 +293,7 @@ fn read_takes(
         Err(Unproven::NoFingerprint) if line.has_attribute("bundle-only") => fingerprint(first, session)?,
         read => read?,
     };
-    Ok(Takes {
-        kind,
-        codecs: read_codecs(line),
-        playout_delay: line.attributes.iter().filter(|attribute| attribute.key == "extmap").find_map(
-            |attribute| {
-                let (id, uri) = attribute.value.as_deref()?.split_once(' ')?;
-                let id = id.split('/').next()?.parse().ok().filter(|id| EXTENSION_IDS.contains(id))?;
-                (uri.split_ascii_whitespace().next() == Some(PLAYOUT_DELAY_URI)).then_some(id)
-            },
-        ),
-        reduced_size: line.has_attribute("rtcp-rsize"),
-        transport: Transport { ufrag, fingerprint },
-    })
+    Ok(Transport { ufrag, fingerprint })
 }
 
 /// The codecs of an m-line in its order; those without a name or with a number that cannot be used are left out.

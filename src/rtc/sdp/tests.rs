@@ -31,6 +31,10 @@ fn media() -> Vec<OfferedMedia> {
 }
 
 fn offer() -> Description {
+    offer_with(None)
+}
+
+fn offer_with(data: Option<&OfferedData>) -> Description {
     let addresses: [SocketAddr; 2] =
         ["192.0.2.1:50000".parse().unwrap(), "[2001:db8::1]:50000".parse().unwrap()];
     let candidates = addresses.map(Candidate::Udp);
@@ -43,6 +47,7 @@ fn offer() -> Description {
         cname: "cname",
         candidates: &candidates,
         media: &media(),
+        data,
     }
     .offer()
 }
@@ -138,7 +143,7 @@ fn vp8_is_offered_as_it_is() {
 
 #[test]
 fn an_answer_is_read() {
-    let read = read_answer(&answer(), &media()).unwrap();
+    let read = read_answer(&answer(), &media(), None).unwrap();
     assert_eq!((read.transport.ufrag.as_str(), read.transport.fingerprint), ("them", [0xcd; 32]));
     assert_eq!(
         read.media,
@@ -152,9 +157,9 @@ fn an_answer_is_read() {
 #[test]
 fn refused_and_silent_tracks_are_not_sent() {
     let refused = answer().replace("m=audio 9", "m=audio 0");
-    assert_eq!(read_answer(&refused, &media()).unwrap().media[1].payload_type, None);
+    assert_eq!(read_answer(&refused, &media(), None).unwrap().media[1].payload_type, None);
     let silent = answer().replace("a=mid:0\r\na=recvonly", "a=mid:0\r\na=inactive");
-    assert_eq!(read_answer(&silent, &media()).unwrap().media[0].payload_type, None);
+    assert_eq!(read_answer(&silent, &media(), None).unwrap().media[0].payload_type, None);
 }
 
 #[test]
@@ -177,15 +182,71 @@ fn what_is_wrong_with_an_answer_is_named() {
         (good.replace("v=0", &"x".repeat(base::limits::SDP_BYTES_MAX)), AnswerError::TooLarge),
         (format!("{good}{}", "m=audio 9 X 1\r\n".repeat(100)), AnswerError::TooManyMedia),
     ] {
-        assert_eq!(read_answer(&bad, &media()), Err(why));
+        assert_eq!(read_answer(&bad, &media(), None), Err(why));
     }
-    assert!(matches!(read_answer("", &media()), Err(AnswerError::Syntax(_))));
+    assert!(matches!(read_answer("", &media(), None), Err(AnswerError::Syntax(_))));
+}
+
+fn data(line: usize, active: bool) -> OfferedData {
+    OfferedData { mid: "data".into(), line, active }
+}
+
+#[test]
+fn data_channels_stand_where_they_were_first_offered() {
+    let application = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel";
+    let kinds = |offer: &Description| -> Vec<String> {
+        let lines = offer.sdp.lines().filter_map(|line| line.strip_prefix("m="));
+        lines.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    };
+    let last = offer_with(Some(&data(2, true)));
+    assert_eq!(kinds(&last), ["video", "audio", "application"]);
+    let (_, section) = last.sdp.split_once(application).unwrap();
+    for line in
+        ["a=mid:data", "a=sctp-port:5000", "a=max-message-size:65536", "a=setup:actpass", "a=ice-ufrag:ufrg"]
+    {
+        assert!(section.lines().any(|have| have == line), "{line} is missing in\n{}", last.sdp);
+    }
+    assert!(last.sdp.contains("a=group:BUNDLE 0 1 data\r\n"), "{}", last.sdp);
+    assert_eq!(last.id_mapping.len(), 2, "pages take every entry for a track");
+    // A track that came later.
+    assert_eq!(kinds(&offer_with(Some(&data(1, true)))), ["video", "application", "audio"]);
+    let refused = offer_with(Some(&data(2, false)));
+    assert!(
+        refused.sdp.contains("m=application 0 ") && refused.sdp.contains("BUNDLE 0 1\r\n"),
+        "{}",
+        refused.sdp
+    );
+}
+
+#[test]
+fn an_answer_takes_data_channels_or_does_not() {
+    let line = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:data\r\n\
+                a=sctp-port:5000\r\na=max-message-size:262144\r\n";
+    let good = format!("{}{line}", answer().replace("BUNDLE 0 1", "BUNDLE 0 1 data"));
+    let read = |text: &str| read_answer(text, &media(), Some(&data(2, true)));
+    assert_eq!(read(&good).unwrap().data, Some(base::limits::DATA_MESSAGE_BYTES_MAX));
+    assert_eq!(read(&good.replace(":262144", ":1000")).unwrap().data, Some(1_000));
+    assert_eq!(
+        read(&good.replace(":262144", ":0")).unwrap().data,
+        Some(base::limits::DATA_MESSAGE_BYTES_MAX)
+    );
+    assert_eq!(read(&good.replace("m=application 9", "m=application 0")).unwrap().data, None);
+    assert_eq!(read(&answer()), Err(AnswerError::MediaMismatch));
+    assert_eq!(read(&good.replace("mid:data", "mid:other")), Err(AnswerError::MediaMismatch));
+    assert_eq!(read(&good.replace("BUNDLE 0 1 data", "BUNDLE 0 1")), Err(AnswerError::NotBundled));
+    assert_eq!(read_answer(&good, &media(), None), Err(AnswerError::MediaMismatch));
+    // Nobody plays messages alone.
+    let alone = good.replace("m=video 9", "m=video 0").replace("m=audio 9", "m=audio 0");
+    assert_eq!(read(&alone), Err(AnswerError::NothingAccepted));
+    for end in 0..good.len() {
+        let _ = read(&good[..end]);
+    }
 }
 
 #[test]
 fn every_cut_of_an_answer_is_survived() {
     let good = answer();
     for end in 0..good.len() {
-        let _ = read_answer(&good[..end], &media());
+        let _ = read_answer(&good[..end], &media(), None);
     }
 }

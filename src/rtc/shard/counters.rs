@@ -64,6 +64,24 @@ pub struct Counters {
     pub shard_fell_behind: u64,
     /// STUN answers, DTLS flights and RTCP that found the queue full.
     pub control_dropped: u64,
+    /// Messages of players that were handed on.
+    pub data_taken: u64,
+    /// Messages that were sent to players, each counted for each of them.
+    pub data_sent: u64,
+    /// Messages that players were not sent, because their stream had let go of them by their turn.
+    pub data_skipped: u64,
+    /// Messages that were larger than a player takes.
+    pub data_too_large: u64,
+    /// Messages of players beyond what one may send: dropped.
+    pub data_over_rate: u64,
+    /// Messages of players on no channel, of no known kind or no text though they say so: dropped.
+    pub data_astray: u64,
+    /// Messages of players that were for nobody.
+    pub data_unheard: u64,
+    /// Packets for data channels that were malformed, out of place or too many: dropped.
+    pub data_packets_refused: u64,
+    /// Players whose data channels were closed, by themselves or for what they did.
+    pub data_closed: u64,
 }
 
 /// How a player fares.

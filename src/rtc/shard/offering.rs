@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 use base::{StreamId, limits};
 use media::{Catalogue, Codec, Kind, StreamMedia};
 
+use super::channels::{Channels, Distribution, Opener};
 use super::play_track::PlayTrack;
 use super::player::{Player, peer_key, ssrc};
 use super::{PlayerId, Shard, TrackRef};
 use crate::dtls::{DtlsPeer, PeerKey};
 use crate::ice::IceCredentials;
 use crate::sdp::{
-    Agreement, AnswerError, Candidate, Description, OfferedCodec, OfferedMedia, PLAYOUT_DELAY_ID,
-    RemoteOffer, policy, read_answer, track_label,
+    Agreement, AnswerError, Candidate, Description, OfferedCodec, OfferedData, OfferedMedia,
+    PLAYOUT_DELAY_ID, RemoteOffer, policy, read_answer, track_label,
 };
 use crate::srtp::PlayoutDelay;
 
+/// What our m-line of data channels is called; those of tracks are numbered.
+const DATA_MID: &str = "data";
 /// Pictures are shown no sooner than sound can be. Chromium (156) starts with 80 ms of audio buffer
 /// and 30 ms of loudspeaker, ends near 95 ms in all, and moves pictures by 16 ms steps until both
 /// are in step; without a start near the end, lips are off by up to 130 ms for the first 8 s. It
@@ -52,6 +55,8 @@ pub struct PlayerSpec {
     pub stream_name: StreamId,
     /// What of it.
     pub kinds: Kinds,
+    /// Whom its messages go to; `None`: it gets no data channels.
+    pub data: Option<Distribution>,
     /// Addresses this player is offered beside the shard's own.
     pub extra_addresses: Vec<SocketAddr>,
     /// Addresses at which it is taken by TCP, for networks that let no UDP through.
@@ -106,7 +111,7 @@ impl Shard {
         now: Instant,
     ) -> Result<(PlayerId, Description), AddError> {
         let (seen, wanted) = self.look_before(&spec)?;
-        let id = self.insert_player(spec, seen, now)?;
+        let id = self.insert_player(spec, Opener::Node, seen, now)?;
         let offer = self.offer(id, wanted).ok_or(AddError::NothingToPlay)?;
         self.attach_tracks(id, now);
         Ok((id, offer))
@@ -122,8 +127,8 @@ impl Shard {
     ) -> Result<(PlayerId, Description), AddError> {
         let (seen, wanted) = self.look_before(&spec)?;
         let kinds = wanted.iter().map(|(codec, codecs)| (codec.kind(), codecs.as_slice()));
-        let agreement = offer.agree(kinds).ok_or(AddError::NothingInCommon)?;
-        let id = self.insert_player(spec, seen, now)?;
+        let agreement = offer.agree(kinds, spec.data.is_some()).ok_or(AddError::NothingInCommon)?;
+        let id = self.insert_player(spec, Opener::Player, seen, now)?;
         let answer = self.agree(id, offer, &wanted, agreement).ok_or(AddError::NothingToPlay)?;
         self.attach_tracks(id, now);
         Ok((id, answer))
@@ -147,7 +152,13 @@ impl Shard {
     }
 
     /// A player without tracks.
-    fn insert_player(&mut self, spec: PlayerSpec, seen: u64, now: Instant) -> Result<PlayerId, AddError> {
+    fn insert_player(
+        &mut self,
+        spec: PlayerSpec,
+        opener: Opener,
+        seen: u64,
+        now: Instant,
+    ) -> Result<PlayerId, AddError> {
         let stream = self.stream_of(&spec.stream, seen);
         // The key is not known before the player is there.
         let id = PlayerId(self.players.insert(Player::new(
@@ -161,6 +172,10 @@ impl Shard {
         )));
         let Some(player) = self.players.get_mut(id.0) else { return Err(AddError::TooManyPlayers) };
         player.dtls = DtlsPeer::new(peer_key(id));
+        player.channels = spec.data.map(|distribution| {
+            let (ring, account) = (spec.stream.messages(), spec.stream.unfinished());
+            Box::new(Channels::new(distribution, opener, ring, account))
+        });
         while self.by_ufrag.contains_key(&player.credentials.ufrag) {
             player.credentials = IceCredentials::random(&self.config.ufrag_prefix, &*self.randomness);
         }
@@ -235,6 +250,10 @@ impl Shard {
                 active: true,
             });
         }
+        if player.channels.is_some() && player.offered_data.is_none() {
+            let line = player.offered.len();
+            player.offered_data = Some(OfferedData { mid: DATA_MID.to_owned(), line, active: true });
+        }
         player.offers += 1;
         player.answered = false;
         Some(player.session(self.dtls.fingerprint()).offer())
@@ -246,12 +265,18 @@ impl Shard {
         if player.answered {
             return Err(AnswerError::AlreadyAnswered);
         }
-        let answer = read_answer(sdp, &player.offered)?;
+        let answer = read_answer(sdp, &player.offered, player.offered_data.as_ref())?;
         let delay =
             self.streams.get(player.stream).map_or(PLAYOUT_DELAY, |stream| playout_delay(&stream.media));
         player.answered = true;
         for (track, answered) in player.tracks.iter_mut().zip(&answer.media) {
             track.agree(answered.payload_type, answered.playout_delay.then_some(delay));
+        }
+        if let Some(data) = &mut player.offered_data {
+            data.active = answer.data.is_some();
+        }
+        if let (Some(channels), Some(bytes_max)) = (&mut player.channels, answer.data) {
+            channels.agree(bytes_max);
         }
         // The connection is what was agreed on first; only its tracks change.
         player.peer.get_or_insert(answer.transport);
@@ -283,6 +308,10 @@ impl Shard {
             let label = track_label(agreed.kind, player.stream_name.as_str());
             lines.push(agreed.line);
             player.offered.push(agreed.offered(label, ssrc, extension));
+        }
+        if let (Some(channels), Some(data)) = (&mut player.channels, agreement.data) {
+            channels.agree(data.bytes_max);
+            player.offered_data = Some(OfferedData { mid: data.mid, line: data.line, active: true });
         }
         player.offers += 1;
         player.answered = true;

@@ -6,13 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use base::limits;
 use media::Kind;
 
-use super::TrackRef;
+use super::channels::Channels;
 use super::play_track::{PlayTrack, Position};
 use super::player::Route;
 use super::slab::Key;
+use super::{PlayerId, TrackRef};
 
 /// Sends of a stream before the next stream's: some 0.1 ms.
 const SENDS_PER_TURN: usize = 8;
+
+/// Sends of live pictures before one of data, while both wait.
+const SENDS_BEFORE_DATA: usize = 3;
 
 /// How to send what was appended to the caller's buffer: a datagram, or several of one size for a
 /// segmented send (the last may be shorter).
@@ -32,12 +36,24 @@ impl Transmit {
     }
 }
 
-/// Which tracks have something to send, by urgency.
+/// Who is next of those that share a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Live {
+    /// A track's picture.
+    Video(TrackRef),
+    /// A player's data channels.
+    Data(PlayerId),
+}
+
+/// Which tracks and players have something to send, by urgency.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     pub(super) audio: VecDeque<TrackRef>,
     pub(super) resends: VecDeque<TrackRef>,
     pub(super) video: FairQueue,
+    pub(super) data: VecDeque<PlayerId>,
+    /// Pictures' sends since the last of data.
+    before_data: usize,
     pub(super) replays: VecDeque<TrackRef>,
 }
 
@@ -100,11 +116,30 @@ impl Ready {
         }
     }
 
-    /// Whether no track has anything to send.
+    /// Queues a player whose data channels have something to send, if it does not stand in the queue.
+    pub(super) fn push_data(&mut self, channels: &mut Channels, player: PlayerId) {
+        if !std::mem::replace(&mut channels.queued, true) {
+            self.data.push_back(player);
+        }
+    }
+
+    /// Who is next of live pictures and data: neither keeps the other waiting, and pictures have most of it.
+    pub(super) fn pop_live(&mut self) -> Option<Live> {
+        let data_is_due = self.before_data >= SENDS_BEFORE_DATA && !self.data.is_empty();
+        if let Some(viewer) = (!data_is_due).then(|| self.video.pop()).flatten() {
+            self.before_data += 1;
+            return Some(Live::Video(viewer));
+        }
+        self.before_data = 0;
+        self.data.pop_front().map(Live::Data)
+    }
+
+    /// Whether nobody has anything to send.
     pub(super) fn is_empty(&self) -> bool {
         self.audio.is_empty()
             && self.resends.is_empty()
             && self.video.turns.is_empty()
+            && self.data.is_empty()
             && self.replays.is_empty()
     }
 }
@@ -138,7 +173,6 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PlayerId;
     use super::*;
 
     #[test]

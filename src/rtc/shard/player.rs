@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use base::{Randomness, StreamId, limits};
 
 use super::PlayerId;
+use super::channels::Channels;
 use super::counters::PlayerStats;
 use super::path::Path;
 use super::play_track::PlayTrack;
 use super::slab::Key;
 use crate::dtls::{DtlsPeer, Fingerprint};
 use crate::ice::IceCredentials;
-use crate::sdp::{Candidate, OfferedMedia, Session as SdpSession, Transport};
+use crate::sdp::{Candidate, OfferedData, OfferedMedia, Session as SdpSession, Transport};
 use crate::srtp::{RtpSealer, Srtcp, SrtpKeys};
 
 /// Round trip assumed until a report tells.
@@ -84,6 +85,10 @@ pub(super) struct Player {
     /// When it will be looked at next, as the timers have it.
     pub(super) wake: Option<Instant>,
     pub(super) tracks: Vec<PlayTrack>,
+    /// Its data channels, where its application has any.
+    pub(super) channels: Option<Box<Channels>>,
+    /// Our m-line of theirs, once it was offered one.
+    pub(super) offered_data: Option<OfferedData>,
     pub(super) path: Path,
     pub(super) stats: PlayerStats,
 }
@@ -125,6 +130,8 @@ impl Player {
             next_report: None,
             wake: None,
             tracks: Vec::new(),
+            channels: None,
+            offered_data: None,
             path: Path::default(),
             stats: PlayerStats::default(),
         }
@@ -141,6 +148,7 @@ impl Player {
             cname: &self.cname,
             candidates: &self.candidates,
             media: &self.offered,
+            data: self.offered_data.as_ref(),
         }
     }
 
@@ -152,7 +160,8 @@ impl Player {
     /// The earliest of its timers.
     pub(super) fn next_wake(&self, dtls: Option<Instant>) -> Instant {
         let paced = self.tracks.iter().filter_map(|track| track.paced_until);
-        paced.chain(dtls).chain(self.next_report).fold(self.deadline(), Instant::min)
+        let data = self.channels.as_deref().and_then(Channels::poll_timeout);
+        paced.chain(data).chain(dtls).chain(self.next_report).fold(self.deadline(), Instant::min)
     }
 
     /// Whether no other player may have this address, which was its last: it was heard from lately.

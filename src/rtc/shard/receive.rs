@@ -1,4 +1,4 @@
-//! What a datagram does: ICE checks, DTLS, and the player's reports.
+//! What a datagram does: ICE checks, DTLS and what comes through it, and the player's reports.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -132,6 +132,7 @@ impl Shard {
             self.timers.wake(id, &mut player.wake, at);
         }
         self.collect_dtls();
+        let data = self.dtls.take_data();
         match progress {
             Ok(DtlsProgress::Nothing) => {}
             Ok(DtlsProgress::Handshaken { fingerprint, keys }) => {
@@ -154,6 +155,13 @@ impl Shard {
                 };
                 self.end_and_tell(id, reason, now);
             }
+        }
+        for packet in data {
+            // It was made with the keys, and DTLS takes nothing twice.
+            if let Some(player) = self.players.get_mut(id.0).filter(|player| player.session.is_some()) {
+                player.proven(route.to, now);
+            }
+            self.handle_data(id, packet.freeze(), now);
         }
     }
 

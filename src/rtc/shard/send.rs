@@ -1,4 +1,5 @@
-//! What leaves: control first, then audio, resends, live video and replays, one send per turn each.
+//! What leaves: control first, then audio, resends, live video with messages in between, and replays, one send per
+//! turn each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use base::limits;
 use media::{Kind, PacketRun};
 
 use super::fanout::{Found, Held};
-use super::outbox::Transmit;
+use super::outbox::{Live, Transmit};
 use super::pacer::time_of;
 use super::play_track::{Batch, Position, Replay};
 use super::{Shard, TrackRef};
@@ -38,8 +39,11 @@ impl Shard {
                 self.send_live(viewer, now, out)
             } else if let Some(viewer) = self.ready.resends.pop_front() {
                 self.send_again(viewer, now, out)
-            } else if let Some(viewer) = self.ready.video.pop() {
-                self.send_live(viewer, now, out)
+            } else if let Some(live) = self.ready.pop_live() {
+                match live {
+                    Live::Video(viewer) => self.send_live(viewer, now, out),
+                    Live::Data(player) => self.send_data(player, now, out),
+                }
             } else if let Some(viewer) = self.ready.replays.pop_front() {
                 self.send_replay(viewer, now, out)
             } else {

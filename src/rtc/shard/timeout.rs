@@ -1,4 +1,4 @@
-//! What time does: silent players, repeated flights, sender reports, the pace of replays.
+//! What time does: silent players, repeated flights, sender reports, SCTP's timers, the pace of replays.
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,7 @@ impl Shard {
             return;
         }
         self.collect_dtls();
+        self.handle_data_timeout(id, now);
         self.send_reports(id, now);
         let Some(player) = self.players.get_mut(id.0) else { return };
         for (index, track) in player.tracks.iter_mut().enumerate() {

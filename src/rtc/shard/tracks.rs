@@ -18,8 +18,8 @@ fn resolve(catalogue: &Catalogue, codec: Codec) -> Option<Arc<Track>> {
 }
 
 impl Shard {
-    /// Reads what the rings have that is new, and acts on streams that changed. To be called when
-    /// the bell rang, before sending.
+    /// Reads what the rings have that is new, and acts on streams that changed or on which something was said. To be
+    /// called when the bell rang, before sending.
     pub fn handle_media(&mut self, now: Instant) {
         let changed: Vec<Key> = self
             .streams
@@ -29,6 +29,15 @@ impl Shard {
             .collect();
         for key in changed {
             self.follow(key, now);
+        }
+        let spoken: Vec<Key> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.media.messages().head() != stream.messages_seen)
+            .map(|(key, _)| key)
+            .collect();
+        for key in spoken {
+            self.tell_of_messages(key);
         }
         for _ in 0..limits::SHARD_ENDS_PER_TURN_MAX {
             let Some(player) = self.ending.pop_front() else { break };
@@ -50,6 +59,7 @@ impl Shard {
         self.streams.insert(Stream {
             media: Arc::clone(media),
             seen,
+            messages_seen: media.messages().head(),
             fanouts: Vec::new(),
             players: Vec::new(),
             anchor: None,

@@ -24,6 +24,7 @@ use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, TransactionId};
 use rtc_stun::textattrs::TextAttribute;
 
+use super::data_client::DataEnd;
 use crate::{Datagram, demux};
 
 /// How a client differs from a browser.
@@ -95,6 +96,8 @@ pub struct Client {
     pub video: Vec<Received>,
     pub audio: Vec<Received>,
     pub reports: Vec<Box<dyn Packet>>,
+    /// Its data channels, once it began with them.
+    pub data: Option<DataEnd>,
     /// The newest sender report of the video: the middle of its NTP time, and when it came.
     last_report: Option<(u32, Instant)>,
     transactions: u8,
@@ -133,6 +136,7 @@ impl Client {
             video: Vec::new(),
             audio: Vec::new(),
             reports: Vec::new(),
+            data: None,
             last_report: None,
             transactions: 0,
             provider,
@@ -249,6 +253,16 @@ impl Client {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         let _ = self.endpoint.handle_timeout(self.server, now);
+        let packets = self.data.as_mut().map(|data| data.packets(now)).unwrap_or_default();
+        for packet in packets {
+            // Who has said goodbye sends no more.
+            let _ = self.endpoint.write(now, self.server, &packet);
+        }
+    }
+
+    /// Begins with data channels.
+    pub fn begin_data(&mut self, now: Instant) -> &mut DataEnd {
+        self.data.insert(DataEnd::new(now))
     }
 
     pub fn receive(&mut self, datagram: &[u8], now: Instant) {
@@ -302,6 +316,11 @@ impl Client {
             match event {
                 EndpointEvent::HandshakeComplete => self.take_keys(),
                 EndpointEvent::PeerClosed => self.closed = true,
+                EndpointEvent::ApplicationData(packet) => {
+                    if let Some(data) = &mut self.data {
+                        data.receive(&packet, now);
+                    }
+                }
                 _ => {}
             }
         }

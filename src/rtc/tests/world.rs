@@ -10,7 +10,9 @@ use media::h264::H264Config;
 use media::{Bell, CodecConfig, MediaBudget, OpusConfig, StreamMedia, TrackWriter, Unit};
 
 use super::client::{Client, Manner};
-use crate::{Description, Kinds, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit};
+use crate::{
+    Description, Distribution, Kinds, PlayerEvent, PlayerId, PlayerSpec, Shard, ShardConfig, Transmit,
+};
 
 pub const SERVER: &str = "192.0.2.1:50000";
 pub const STEP: Duration = Duration::from_millis(1);
@@ -57,6 +59,8 @@ pub struct World {
     pub lose: Loss,
     /// Does something to the DTLS datagrams of clients.
     pub mangle: Mangle,
+    /// Whom messages of the players that join go to; `None`: they get no data channels.
+    pub data: Option<Distribution>,
     /// NAL units written to video, in order.
     pub written: Vec<Vec<u8>>,
     pub audio_written: Vec<Vec<u8>>,
@@ -93,6 +97,7 @@ impl World {
             packets_left: i64::MAX / 2,
             lose: Box::new(|_, _| false),
             mangle: Box::new(|_| {}),
+            data: None,
             written: Vec::new(),
             audio_written: Vec::new(),
             next_video: Duration::ZERO,
@@ -111,6 +116,7 @@ impl World {
             stream: Arc::clone(&self.media),
             stream_name: StreamId::new("s1").unwrap(),
             kinds: Kinds { video: true, audio: true },
+            data: self.data,
             extra_addresses: Vec::new(),
             tcp_addresses: Vec::new(),
             connect_max: limits::PLAY_CONNECT_MAX,
@@ -168,7 +174,7 @@ impl World {
 
     /// One turn of the shard's loop and of the clients', until nobody has anything to say.
     pub fn settle(&mut self) {
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             let mut quiet = true;
             self.shard.handle_media(self.now);
             if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {

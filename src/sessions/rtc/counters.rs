@@ -20,6 +20,7 @@ impl ShardMetrics {
     /// Metrics of the shard of that number.
     pub(super) fn new(shard: usize) -> Self {
         let dropped = |reason: &'static str| metric::shard_datagrams_dropped(reason);
+        let unsaid = |reason: &'static str| metric::data_messages_dropped(reason);
         Self {
             players: metric::shard_players(shard.to_string()),
             busy: metric::shard_busy(shard.to_string()),
@@ -46,6 +47,15 @@ impl ShardMetrics {
                 (metric::plis(), |c| c.key_frame_requests),
                 (metric::replays(), |c| c.replays),
                 (metric::ring_skips(), |c| c.fell_behind + c.shard_fell_behind),
+                (metric::data_messages("player"), |c| c.data_taken),
+                (metric::data_messages_sent(), |c| c.data_sent),
+                (unsaid("the player was slow"), |c| c.data_skipped),
+                (unsaid("larger than the player takes"), |c| c.data_too_large),
+                (unsaid("over the rate"), |c| c.data_over_rate),
+                (unsaid("on no channel"), |c| c.data_astray),
+                (unsaid("for nobody"), |c| c.data_unheard),
+                (metric::data_packets_refused(), |c| c.data_packets_refused),
+                (metric::data_channels_closed(), |c| c.data_closed),
             ],
         }
     }

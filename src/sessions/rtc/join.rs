@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base::{ExitReason, StreamId, limits};
 use media::Catalogue;
-use rtc::{AddError, Description, RemoteOffer};
+use rtc::{AddError, Description, Distribution, RemoteOffer};
 use security::Access;
 use streams::{Attach, Ending, PlayError};
 use tokio::sync::{oneshot, watch};
@@ -84,6 +84,9 @@ pub(super) async fn join(
         media: grant.media,
         stream,
         kinds: sendable.kinds(),
+        data: settings
+            .data_channel_enabled()
+            .then(|| Distribution::read(settings.data_channel_player_distribution())),
         offer,
         demand,
         extra_addresses: context.addresses.extra(peer, settings.disable_ipv6_candidates()),

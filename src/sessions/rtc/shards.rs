@@ -9,7 +9,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use base::{Clock, ExitReason, Randomness, StreamId, limits};
 use media::{Bell, DemandGuard, Kind, StreamMedia};
 use parking_lot::Mutex;
-use rtc::{AddError, AnswerError, Description, Kinds, OfferAgainError, PlayerId, RemoteOffer};
+use rtc::{AddError, AnswerError, Description, Distribution, Kinds, OfferAgainError, PlayerId, RemoteOffer};
 use streams::Ending;
 use tokio::sync::{mpsc, oneshot};
 
@@ -86,6 +86,8 @@ pub struct Join {
     pub stream: StreamId,
     /// What of it.
     pub kinds: Kinds,
+    /// Whom its messages go to; `None`: it gets no data channels.
+    pub data: Option<Distribution>,
     /// The player's own offer; `None`: it is made one.
     pub offer: Option<RemoteOffer>,
     /// Has made for it what the source does not send, while it plays.

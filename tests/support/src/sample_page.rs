@@ -64,6 +64,11 @@ impl SamplePage {
     pub fn publisher_url(&self, socket: &str, stream: &str) -> String {
         self.0.url(&format!("publish.html?socket={socket}&stream={stream}"))
     }
+
+    /// The same, asking as the SDK does with an object: it opens a data channel of its own then.
+    pub fn object_url(&self, socket: &str, stream: &str) -> String {
+        self.url(socket, stream) + "&object"
+    }
 }
 
 /// `Some`: why the registry could not be reached.

@@ -75,8 +75,7 @@ impl Simplified {
             let kind = media.takes.as_ref().map(|takes| takes.kind);
             let codec = kind.filter(|kind| offer.first_of(*kind) == Some(index));
             let codec = codec.and_then(|kind| taken.iter().find(|codec| codec.codec.kind() == kind));
-            let is_data = media.media == "application" && media.protocol.ends_with("DTLS/SCTP");
-            if codec.is_none() && !is_data {
+            if codec.is_none() && media.data.is_none() {
                 continue;
             }
             kept.push(index);

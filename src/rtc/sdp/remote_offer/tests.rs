@@ -51,7 +51,7 @@ fn usual() -> String {
 fn agreed(text: &str, own: [u8; 3]) -> Option<Agreement> {
     let (video, audio) = (policy::h264(own), policy::opus(2));
     let wanted = [(Kind::Video, video.as_slice()), (Kind::Audio, audio.as_slice())];
-    RemoteOffer::read(text).unwrap().agree(wanted.into_iter())
+    RemoteOffer::read(text).unwrap().agree(wanted.into_iter(), true)
 }
 
 /// M-line and payload type of what is agreed on.
@@ -129,7 +129,7 @@ fn other_codecs_are_taken_by_profile() {
     let number = |encoding, parameters: &str| {
         let ours =
             OfferedCodec { payload_type: 1, encoding, parameters: parameters.to_owned(), feedback: vec![] };
-        let agreement = read.agree([(Kind::Video, [ours].as_slice())].into_iter());
+        let agreement = read.agree([(Kind::Video, [ours].as_slice())].into_iter(), true);
         agreement.map(|agreement| agreement.media[0].codec.payload_type)
     };
     assert_eq!(number("VP9/90000", "profile-id=0"), Some(100));
@@ -233,6 +233,7 @@ fn every_line_is_answered_in_order() {
         cname: "cname",
         candidates: &[Candidate::Udp("192.0.2.1:50000".parse().unwrap())],
         media: &media,
+        data: None,
     }
     .answer(&read, &lines)
     .sdp;
@@ -265,6 +266,65 @@ fn every_line_is_answered_in_order() {
         !answer.contains("actpass") && !answer.contains("remb") && !answer.contains("nack pli"),
         "{answer}"
     );
+}
+
+/// Data channels as browsers offer them.
+fn data(mid: &str) -> String {
+    let sound = line("audio", mid, &[]);
+    let transport = sound.lines().skip(1).filter(|line| !line.contains("rtcp") && !line.contains("extmap"));
+    let transport: String = transport.map(|line| format!("{line}\r\n")).collect();
+    format!(
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n{transport}a=sctp-port:5000\r\n\
+         a=max-message-size:1200\r\n"
+    )
+}
+
+#[test]
+fn data_channels_are_taken_where_they_are_offered_on_the_transport_of_the_media() {
+    let sound = line("audio", "1", &[(111, "opus/48000/2", "")]);
+    let text = offer(&[data("0").replace("them", "first"), sound.clone()]);
+    let agreement = agreed(&text, OWN).unwrap();
+    assert_eq!(agreement.data, Some(AgreedData { line: 0, mid: "0".into(), bytes_max: 1_200 }));
+    assert_eq!(agreement.transport.ufrag, "first", "the first that is taken says who the peer is");
+    for (what, text) in [
+        ("another transport", text.replace("BUNDLE 0 1", "BUNDLE 1")),
+        ("refused by the peer itself", text.replace("m=application 9", "m=application 0")),
+        ("over something else", text.replace("UDP/DTLS/SCTP", "DTLS/SCTP")),
+        ("no certificate", text.replacen("a=fingerprint", "a=x", 1)),
+    ] {
+        let agreement = agreed(&text, OWN).unwrap();
+        assert_eq!((agreement.data, agreement.transport.ufrag.as_str()), (None, "them"), "{what}");
+    }
+    let policy = policy::opus(2);
+    let wanted = || [(Kind::Audio, policy.as_slice())].into_iter();
+    let unwanted = RemoteOffer::read(&text).unwrap().agree(wanted(), false).unwrap();
+    assert_eq!((unwanted.data, unwanted.transport.ufrag.as_str()), (None, "them"));
+
+    let read = RemoteOffer::read(&offer(&[line("audio", "0", &[(0, "PCMU/8000", "")]), sound, data("2")]));
+    let agreement = read.as_ref().unwrap().agree(wanted(), true).unwrap();
+    let ours = agreement.data.map(|data| OfferedData { mid: data.mid, line: data.line, active: true });
+    let media = agreement.media.into_iter().map(|agreed| agreed.offered("s".into(), 1, None));
+    let answer = Session {
+        stream: "s1",
+        session: 7,
+        version: 1,
+        credentials: &IceCredentials { ufrag: "ufrg".into(), password: Secret::new("p".repeat(32)) },
+        fingerprint: &fingerprint_text(&[0xab; 32]),
+        cname: "cname",
+        candidates: &[],
+        media: &media.collect::<Vec<_>>(),
+        data: ours.as_ref(),
+    }
+    .answer(&read.unwrap(), &[1])
+    .sdp;
+    let m_lines: Vec<_> = answer.lines().filter(|line| line.starts_with("m=")).collect();
+    let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel";
+    assert_eq!(m_lines, ["m=audio 0 UDP/TLS/RTP/SAVPF 0", "m=audio 9 UDP/TLS/RTP/SAVPF 111", data]);
+    let (_, section) = answer.split_once(data).unwrap();
+    for line in ["a=mid:2", "a=sctp-port:5000", "a=max-message-size:65536", "a=setup:passive"] {
+        assert!(section.lines().any(|have| have == line), "{line} is missing in\n{answer}");
+    }
+    assert!(answer.contains("a=group:BUNDLE 1 2\r\n"), "{answer}");
 }
 
 #[test]
