@@ -106,6 +106,14 @@ pub const DATA_BYTES_PER_SECOND_MAX: u64 = 128 * 1024;
 pub const DATA_BURST_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes a player may be ahead of [`DATA_BYTES_PER_SECOND_MAX`], dropped ones included. More: it is ended.
 pub const DATA_PATIENCE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes a second of a publisher's messages, on average. More: dropped.
+pub const DATA_PUBLISHER_BYTES_PER_SECOND_MAX: u64 = 1024 * 1024;
+/// Bytes a publisher may send at once when it sent none for a while. More: dropped.
+pub const DATA_PUBLISHER_BURST_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// What a message of a publisher's costs beside its bytes, so that empty ones have a limit.
+pub const DATA_MESSAGE_COST_BYTES: u64 = 256;
+/// Data channels of one publisher. More: not listened to.
+pub const DATA_PUBLISHER_CHANNELS_MAX: usize = 8;
 /// SCTP packets a second of one player, acknowledgements of what it is sent among them. More: dropped unread.
 pub const DATA_PACKETS_PER_SECOND_MAX: u64 = 4_000;
 

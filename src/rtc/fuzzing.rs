@@ -55,7 +55,7 @@ pub fn sdp_offer(data: &[u8]) {
         let all = sdp::PublishCodecs { h264: true, vp8: true };
         let taken = [Kind::Video, Kind::Audio].map(|kind| sdp::publish_codec(&offer, kind, all));
         let taken: Vec<_> = taken.into_iter().flatten().collect();
-        let simplified = sdp::Simplified::of(text, &offer, &taken);
+        let simplified = sdp::Simplified::of(text, &offer, &taken, true);
         let again = simplified.answer(&simplified.offer, &[]);
         let read = SessionDescription::unmarshal(&mut Cursor::new(again.as_bytes()));
         assert!(read.is_ok(), "{again}");

@@ -5,6 +5,7 @@
 //! [`PublisherControl::offer`]. Its packets go from the connection's driver through [`feed`] into the stream's tracks, on
 //! the publishers' own thread; nothing is put together that WebRTC players would have taken apart again.
 
+mod channel;
 mod engine;
 mod feed;
 mod peer;

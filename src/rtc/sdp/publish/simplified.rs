@@ -65,8 +65,8 @@ pub struct Simplified {
 
 impl Simplified {
     /// Of an offer that was read ([`RemoteOffer::read_publish`]) from `text`: the m-lines of what is taken, and those of
-    /// data channels.
-    pub fn of(text: &str, offer: &RemoteOffer, taken: &[TakenCodec]) -> Self {
+    /// data channels if they are wanted.
+    pub fn of(text: &str, offer: &RemoteOffer, taken: &[TakenCodec], with_data: bool) -> Self {
         let sections = Sections::of(text);
         let mut kept = Vec::new();
         let mut out = String::with_capacity(text.len());
@@ -75,7 +75,7 @@ impl Simplified {
             let kind = media.takes.as_ref().map(|takes| takes.kind);
             let codec = kind.filter(|kind| offer.first_of(*kind) == Some(index));
             let codec = codec.and_then(|kind| taken.iter().find(|codec| codec.codec.kind() == kind));
-            if codec.is_none() && media.data.is_none() {
+            if codec.is_none() && !(with_data && media.data.is_some()) {
                 continue;
             }
             kept.push(index);

@@ -9,6 +9,7 @@ use webrtc::peer_connection::{
 };
 use webrtc_core::ice::mdns::MulticastDnsMode;
 use webrtc_core::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Slot};
+use webrtc_core::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use webrtc_core::peer_connection::transport::RTCDtlsRole;
 use webrtc_core::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind,
@@ -71,6 +72,7 @@ pub(super) fn settings(credentials: &IceCredentials, publisher_is_server: bool) 
         .with_answering_dtls_role(role)
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(true)
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(limits::DATA_MESSAGE_BYTES_MAX as u32))
         .build()
 }
 

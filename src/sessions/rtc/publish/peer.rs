@@ -8,6 +8,7 @@ use base::{Clock, limits};
 use parking_lot::Mutex;
 use rtc::sdp::{Simplified, TakenCodec};
 use tokio::sync::mpsc;
+use webrtc::data_channel::DataChannel;
 use webrtc::error::Result;
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
@@ -31,6 +32,8 @@ pub(super) enum PeerEvent {
     Lost,
     /// Media comes.
     Track(Arc<dyn TrackRemote>),
+    /// The publisher opened a data channel.
+    Channel(Arc<dyn DataChannel>),
 }
 
 struct Handler(mpsc::Sender<PeerEvent>);
@@ -53,6 +56,10 @@ impl PeerConnectionEventHandler for Handler {
             RTCPeerConnectionState::Failed => self.tell(PeerEvent::Lost),
             _ => {}
         }
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        self.tell(PeerEvent::Channel(channel));
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {

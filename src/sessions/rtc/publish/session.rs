@@ -19,6 +19,7 @@ use webrtc_core::rtp_transceiver::rtp_sender::RtpCodecKind;
 
 use super::super::context::SignallingContext;
 use super::super::guests::GuestPort;
+use super::channel::converse;
 use super::feed::Feed;
 use super::peer::{Peer, PeerEvent};
 use super::{Answer, NoAnswer, Offered, Started, allowed};
@@ -106,7 +107,7 @@ impl Session {
         let credentials = IceCredentials::random(&self.port.prefix(), randomness);
         let clock = &self.context.clock;
         let feed = Arc::new(Mutex::new(Feed::new(&self.grant, &taken, Arc::clone(clock))));
-        let simplified = Simplified::of(&text, &offer, &taken);
+        let simplified = Simplified::of(&text, &offer, &taken, self.settings.data_channel_enabled());
         let stay = self.port.admit(credentials.clone(), simplified.credentials.clone());
         let making = Peer::answering(&simplified, &taken, &credentials, stay, &feed, Arc::clone(clock));
         let (peer, sdp) = making.await.map_err(|error| NoAnswer::Connection(error.to_string()))?;
@@ -141,6 +142,7 @@ impl Session {
         let mut started = Some(started);
         let mut pictures: Option<Arc<dyn TrackRemote>> = None;
         let mut asked: Option<Instant> = None;
+        let mut channels = 0;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -158,6 +160,13 @@ impl Session {
                                 pictures = Some(Arc::clone(&track));
                             }
                             tokio::spawn(read(track, kind, Arc::clone(&answered.feed), ending.clone()));
+                        }
+                    }
+                    Some(PeerEvent::Channel(channel)) => {
+                        channels += 1;
+                        if channels <= limits::DATA_PUBLISHER_CHANNELS_MAX {
+                            let (media, clock) = (Arc::clone(&self.grant.media), Arc::clone(&self.context.clock));
+                            tokio::spawn(converse(channel, media, clock, ending.clone(), channels == 1));
                         }
                     }
                 },

@@ -26,7 +26,7 @@ fn offer(lines: &[String]) -> String {
 fn simplified(text: &str) -> Simplified {
     let offer = RemoteOffer::read_publish(text).unwrap();
     let taken = [Kind::Video, Kind::Audio].into_iter().filter_map(|kind| publish_codec(&offer, kind, ALL));
-    Simplified::of(text, &offer, &taken.collect::<Vec<_>>())
+    Simplified::of(text, &offer, &taken.collect::<Vec<_>>(), true)
 }
 
 const OPUS: &str = "a=rtpmap:111 opus/48000/2";
