@@ -51,6 +51,7 @@ impl Stand {
             stream: Arc::clone(&self.media),
             stream_name: stream.clone(),
             kinds: Kinds { video: false, audio: true },
+            data: None,
             extra_addresses: Vec::new(),
             tcp_addresses: Vec::new(),
             connect_max: Duration::from_secs(600),
