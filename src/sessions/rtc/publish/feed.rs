@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use base::{Clock, ExitReason, MediaTime};
-use media::{Arrival, Kind, RtpEvent, RtpFormat, RtpIngest, RtpPacket, StreamMedia, WriteError};
+use media::{
+    Arrival, Kind, RtpEvent, RtpFormat, RtpIngest, RtpPacket, StreamMedia, UnfinishedMessages, WriteError,
+};
 use rtc::sdp::TakenCodec;
 use streams::PublishGrant;
 
@@ -17,6 +19,8 @@ const RTP_HEADER_BYTES: u64 = 12;
 pub(super) struct Feed {
     media: Arc<StreamMedia>,
     ingest: RtpIngest,
+    /// What is held until it is whole, and in order.
+    unfinished: UnfinishedMessages,
     tracks: Tracks,
     clock: Arc<dyn Clock>,
     /// The source of each kind, once it was heard.
@@ -39,9 +43,12 @@ impl Feed {
             let format = RtpFormat { codec: *codec, clock_rate: *clock_rate, channels: *channels };
             ingest.format(codec.kind(), format);
         }
+        let mut unfinished = grant.media.unfinished();
+        unfinished.let_in();
         Self {
             media: Arc::clone(&grant.media),
             ingest,
+            unfinished,
             tracks: Tracks::in_order(Arc::clone(&grant.media)),
             clock,
             sources: [None; 2],
@@ -68,6 +75,7 @@ impl Feed {
             *source = Some((ssrc, kind));
         }
         self.ingest.packet(kind, packet, arrival);
+        self.unfinished.hold(self.ingest.held_bytes()).map_err(|_| ExitReason::LimitExceeded)?;
         self.write()
     }
 

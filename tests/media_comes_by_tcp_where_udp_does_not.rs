@@ -1,0 +1,126 @@
+//! Where a network lets no UDP through, a page publishes over TCP and another plays over TCP, by signalling sockets,
+//! WHIP and WHEP alike, when the application offers that. What is seen is what was drawn.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use test_support::offer::{H264, offered_media, publish_offer};
+use test_support::{Browser, Camera, Load, Node, NodeOptions, Turn, ViewerPromise, ask, note};
+
+/// Ten seconds, and the two before promises count.
+const WATCHED: Duration = Duration::from_millis(12_500);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const PROMISE: ViewerPromise = ViewerPromise {
+    seen_share_min: 0.97,
+    shown_share_min: 0.8,
+    freeze_max_ms: 200.0,
+    sound_offset_max_ms: Some(60.0),
+    glass_to_glass_median_max_ms: Some(250.0),
+    seconds_min: 10.0,
+};
+
+/// A network without UDP, as a page sees it: of all addresses those for datagrams lead nowhere.
+const NO_UDP: &str = r#"
+  window.peers = [];
+  const Original = window.RTCPeerConnection;
+  const without = (sdp) => sdp.split('\r\n').filter((line) => !/^a=candidate:.* udp /i.test(line)).join('\r\n');
+  window.RTCPeerConnection = class extends Original {
+    constructor(...options) {
+      super(...options);
+      window.peers.push(this);
+    }
+    setRemoteDescription(description) {
+      return super.setRemoteDescription({ type: description.type, sdp: without(description.sdp) });
+    }
+    addIceCandidate(candidate) {
+      return / udp /i.test(candidate?.candidate ?? '') ? Promise.resolve() : super.addIceCandidate(candidate);
+    }
+  };
+  window.transport = async () => {
+    const reports = [...(await window.peers.at(-1).getStats()).values()];
+    const pair = reports.find((report) => report.type === 'candidate-pair' && report.nominated);
+    return reports.find((report) => report.id === pair?.localCandidateId)?.protocol ?? 'none';
+  };
+"#;
+
+/// The page's half of WHIP and WHEP.
+const PAGE: &str = r#"
+  window.begin = async (url, publishes) => {
+    const peer = new RTCPeerConnection();
+    if (publishes) {
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+      for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
+    } else {
+      document.body.innerHTML = '<video autoplay playsinline></video>';
+      const video = document.querySelector('video');
+      peer.ontrack = (event) => { video.srcObject = event.streams[0]; };
+      for (const kind of ['video', 'audio']) peer.addTransceiver(kind, { direction: 'recvonly' });
+    }
+    await peer.setLocalDescription();
+    const answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/sdp' },
+      body: peer.localDescription.sdp,
+    });
+    if (answer.status !== 201) throw new Error(`${answer.status}`);
+    await peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+    return 'begun';
+  };
+"#;
+
+async fn page(node: &Node, camera: Option<Camera>) -> Result<Browser> {
+    let browser = match camera {
+        Some(camera) => Browser::start_with(camera.options()).await?,
+        None => Browser::start().await?,
+    };
+    browser.open(&node.http_url("/livez")).await?;
+    browser.run(NO_UDP).await?;
+    browser.run(PAGE).await?;
+    Ok(browser)
+}
+
+async fn goes_by_tcp(browser: &Browser) -> Result<()> {
+    let transport = browser.run("return window.transport()").await?;
+    ensure!(transport == "tcp", "media goes by {transport}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ways() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
+    let node = Node::start(options.setting("LiveApp", "settings.webrtc.tcpCandidateEnabled", "true")).await?;
+    let publisher = page(&node, Some(Camera::of(&["H264"]))).await?;
+    let whip = node.http_url("/LiveApp/whip/stream1");
+    let begun = publisher.run(&format!("return window.begin('{whip}', true)")).await?;
+    ensure!(begun == "begun", "{begun}");
+    node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |units| units > 30.0).await?;
+    goes_by_tcp(&publisher).await?;
+
+    let viewer = page(&node, None).await?;
+    let whep = node.http_url("/LiveApp/whep/stream1");
+    let load = Load::watch();
+    let begun = viewer.run(&format!("return window.begin('{whep}', false)")).await?;
+    ensure!(begun == "begun", "{begun}");
+    let measured = viewer.measure("video", PATIENCE, WATCHED).await?;
+    let load = load.report();
+    note(&format!("{measured:#?}\nmachine: {load}"));
+    goes_by_tcp(&viewer).await?;
+    ensure!(node.metric("penstock_media_tcp_connections", &[]).await? >= 2.0, "who came by TCP?");
+    viewer.close().await?;
+    publisher.close().await?;
+    measured.judge(PROMISE, &load).into_result()
+}
+
+/// Nobody is told of the port where the application does not say so.
+#[tokio::test]
+async fn not_where_it_is_not_wanted() -> Result<()> {
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let offer = publish_offer(&[offered_media("video", "0", &[H264])]);
+    let sdp = [("Content-Type", "application/sdp")];
+    let answer = ask("POST", &node.http_url("/LiveApp/whip/stream1"), &sdp, &offer).await?;
+    ensure!(answer.status == 201, "{} {}", answer.status, answer.text());
+    ensure!(!answer.text().contains(" tcp "), "{}", answer.text());
+    Ok(())
+}
