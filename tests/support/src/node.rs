@@ -41,6 +41,8 @@ pub struct Endpoints {
     pub https: String,
     /// `rtmp://127.0.0.1:port`.
     pub rtmp: String,
+    /// UDP ports of media, one per shard.
+    pub media_udp_ports: Vec<u16>,
     /// The process that listens there.
     pub pid: u32,
 }
