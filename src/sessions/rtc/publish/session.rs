@@ -28,6 +28,9 @@ use crate::connections::OpenConnection;
 /// How often what is due is looked at: holes that were waited for long enough, key frames to be asked for.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Between a connection that closes and the word that the publisher stops, which makes it a clean end.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+
 /// A publisher that has its stream.
 pub(super) struct Session {
     pub(super) context: Arc<SignallingContext>,
@@ -153,7 +156,11 @@ impl Session {
                         tracing::debug!(session = %self.id, "WebRTC publisher connected");
                     }
                     Some(PeerEvent::Lost) => return ExitReason::TimedOut,
-                    Some(PeerEvent::Closed) | None => return ExitReason::PeerClosed,
+                    Some(PeerEvent::Closed) | None => {
+                        // Pages close the connection and then say that they stop.
+                        let said = tokio::time::timeout(GOODBYE_MAX, ending.ended()).await;
+                        return said.unwrap_or(ExitReason::PeerClosed);
+                    }
                     Some(PeerEvent::Track(track)) => {
                         if let Some(kind) = kind_of(&*track).await {
                             if kind == Kind::Video {
