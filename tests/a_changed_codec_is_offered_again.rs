@@ -149,7 +149,8 @@ impl Player {
 
 /// The m-lines of an offer, in order: the codec that is offered first, and whether it is sent.
 fn lines(sdp: &str) -> Vec<(&str, bool)> {
-    let sections = sdp.split("\r\nm=").skip(1);
+    // Data channels have an m-line of their own, which no track's change concerns.
+    let sections = sdp.split("\r\nm=").skip(1).filter(|section| !section.starts_with("application"));
     sections.map(|section| (codec_of(section), section.lines().any(|line| line == "a=sendonly"))).collect()
 }
 
