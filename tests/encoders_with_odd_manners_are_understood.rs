@@ -269,10 +269,11 @@ fn free_display() -> Option<String> {
     (90..190).find(|number| !taken(number)).map(|number| format!(":{number}"))
 }
 
-/// The kinds of media an offer has, in its order; nothing of what is no offer.
+/// The kinds of tracks an offer has, in its order; nothing of what is no offer.
 fn offered(answer: &Value) -> Vec<String> {
     let lines = answer["sdp"].as_str().unwrap_or_default().lines();
     let media = lines.filter_map(|line| line.strip_prefix("m=")).filter_map(|line| line.split(' ').next());
+    let media = media.filter(|kind| *kind != "application");
     media.map(str::to_owned).collect()
 }
 
