@@ -18,11 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A packet that is sent again comes a round trip and a half later, and keeps what is behind it waiting.
 const PROMISE: ViewerPromise = ViewerPromise {
-    seen_share_min: 0.97,
+    seen_share_min: 0.99,
     shown_share_min: 0.7,
     freeze_max_ms: 400.0,
-    sound_offset_max_ms: Some(120.0),
-    glass_to_glass_median_max_ms: Some(400.0),
+    sound_offset_max_ms: Some(90.0),
+    glass_to_glass_median_max_ms: Some(300.0),
     seconds_min: 20.0,
 };
 
