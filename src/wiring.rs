@@ -195,7 +195,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         applications: applications.clone(),
         shards: shards.clone(),
         addresses,
-        tcp_port: Some(ports.media_tcp),
+        tcp_port: ports.media_tcp,
         broadcasts: broadcasts.clone(),
         settings: settings.clone(),
         sockets: Connections::new(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use test_support::http_session::{begin_in, teach};
 use test_support::{
     Browser, Camera, Line, Load, Node, NodeOptions, Relay, RelayOptions, Turn, Verdict, ViewerPromise, note,
 };
@@ -26,23 +27,6 @@ const PROMISE: ViewerPromise = ViewerPromise {
     seconds_min: 20.0,
 };
 
-/// All that a page has to do.
-const PUBLISHER: &str = r#"
-  window.publish = async (url) => {
-    const peer = new RTCPeerConnection();
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-    for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
-    await peer.setLocalDescription();
-    const answer = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
-      body: peer.localDescription.sdp,
-    });
-    await peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-    return answer.status;
-  };
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn and_sends_little_again() -> Result<()> {
     let _turn = Turn::take().await?;
@@ -59,10 +43,8 @@ async fn and_sends_little_again() -> Result<()> {
     camera.scripts.push(relay.detour().script());
     let publisher = Browser::start_with(camera).await?;
     publisher.open(&node.http_url("/livez")).await?;
-    publisher.run(PUBLISHER).await?;
-    let status =
-        publisher.run(&format!("return window.publish('{}')", node.http_url("/LiveApp/whip/s"))).await?;
-    ensure!(status == 201, "{status}");
+    teach(&publisher).await?;
+    begin_in(&publisher, &format!("window.publish('{}')", node.http_url("/LiveApp/whip/s"))).await?;
     node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |units| units > 60.0).await?;
 
     let viewer = Browser::start().await?;

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use test_support::http_session::{SDP, begin, begin_in, teach};
 use test_support::offer::{H264, offered_media, publish_offer};
-use test_support::{Browser, Camera, Load, Node, NodeOptions, Turn, ViewerPromise, ask, note};
+use test_support::{Browser, Camera, Load, Node, NodeOptions, Turn, ViewerPromise, note};
 
 /// Ten seconds, and the two before promises count.
 const WATCHED: Duration = Duration::from_millis(12_500);
@@ -44,31 +45,6 @@ const NO_UDP: &str = r#"
   };
 "#;
 
-/// The page's half of WHIP and WHEP.
-const PAGE: &str = r#"
-  window.begin = async (url, publishes) => {
-    const peer = new RTCPeerConnection();
-    if (publishes) {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-      for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
-    } else {
-      document.body.innerHTML = '<video autoplay playsinline></video>';
-      const video = document.querySelector('video');
-      peer.ontrack = (event) => { video.srcObject = event.streams[0]; };
-      for (const kind of ['video', 'audio']) peer.addTransceiver(kind, { direction: 'recvonly' });
-    }
-    await peer.setLocalDescription();
-    const answer = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
-      body: peer.localDescription.sdp,
-    });
-    if (answer.status !== 201) throw new Error(`${answer.status}`);
-    await peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-    return 'begun';
-  };
-"#;
-
 async fn page(node: &Node, camera: Option<Camera>) -> Result<Browser> {
     let browser = match camera {
         Some(camera) => Browser::start_with(camera.options()).await?,
@@ -76,7 +52,7 @@ async fn page(node: &Node, camera: Option<Camera>) -> Result<Browser> {
     };
     browser.open(&node.http_url("/livez")).await?;
     browser.run(NO_UDP).await?;
-    browser.run(PAGE).await?;
+    teach(&browser).await?;
     Ok(browser)
 }
 
@@ -93,16 +69,14 @@ async fn both_ways() -> Result<()> {
     let node = Node::start(options.setting("LiveApp", "settings.webrtc.tcpCandidateEnabled", "true")).await?;
     let publisher = page(&node, Some(Camera::of(&["H264"]))).await?;
     let whip = node.http_url("/LiveApp/whip/stream1");
-    let begun = publisher.run(&format!("return window.begin('{whip}', true)")).await?;
-    ensure!(begun == "begun", "{begun}");
+    begin_in(&publisher, &format!("window.publish('{whip}')")).await?;
     node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |units| units > 30.0).await?;
     goes_by_tcp(&publisher).await?;
 
     let viewer = page(&node, None).await?;
     let whep = node.http_url("/LiveApp/whep/stream1");
     let load = Load::watch();
-    let begun = viewer.run(&format!("return window.begin('{whep}', false)")).await?;
-    ensure!(begun == "begun", "{begun}");
+    begin_in(&viewer, &format!("window.play('{whep}')")).await?;
     let measured = viewer.measure("video", PATIENCE, WATCHED).await?;
     let load = load.report();
     note(&format!("{measured:#?}\nmachine: {load}"));
@@ -118,9 +92,7 @@ async fn both_ways() -> Result<()> {
 async fn not_where_it_is_not_wanted() -> Result<()> {
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let offer = publish_offer(&[offered_media("video", "0", &[H264])]);
-    let sdp = [("Content-Type", "application/sdp")];
-    let answer = ask("POST", &node.http_url("/LiveApp/whip/stream1"), &sdp, &offer).await?;
-    ensure!(answer.status == 201, "{} {}", answer.status, answer.text());
+    let (_, answer) = begin(&node, "/LiveApp/whip/stream1", &[SDP], &offer).await?;
     ensure!(!answer.text().contains(" tcp "), "{}", answer.text());
     Ok(())
 }

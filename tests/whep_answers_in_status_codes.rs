@@ -6,18 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base::{Clock, SystemClock, SystemRandomness, limits};
 use load_tests::{Identity, Profile, Receiver};
-use test_support::{Encoder, Node, NodeOptions, Response, ask};
+use test_support::http_session::{Asked, FRAGMENT, SDP, begin, check, send, until_gone};
+use test_support::{Encoder, Node, NodeOptions, Response};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const VIDEO: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
 const AUDIO: &[&str] = &["-c:a", "aac", "-ar", "48000", "-ac", "2"];
 const NONE: &[&str] = &[];
 const STREAM: &str = "/LiveApp/whep/live";
-const SDP: (&str, &str) = ("Content-Type", "application/sdp");
-const FRAGMENT: (&str, &str) = ("Content-Type", "application/trickle-ice-sdpfrag");
-
-/// What is asked, in words and as a request, and the status of the answer.
-type Row<'a> = (&'a str, u16, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
 
 fn options() -> NodeOptions {
     NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))
@@ -37,16 +33,6 @@ fn offer(codec: &str) -> String {
     )
 }
 
-async fn send(
-    node: &Node,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<Response> {
-    ask(method, &node.http_url(path), headers, body).await.with_context(|| format!("{method} {path}"))
-}
-
 async fn publish(node: &Node, video: &[&str], audio: &[&str]) -> Result<Encoder> {
     let encoder = Encoder::start(&node.rtmp_url("LiveApp", "live"), "320x180", video, audio)?;
     // It is there for players once its tracks are known; nobody takes VP8 of it.
@@ -61,18 +47,7 @@ async fn publish(node: &Node, video: &[&str], audio: &[&str]) -> Result<Encoder>
 /// Begins to play; where the play is.
 async fn play(node: &Node, body: &str) -> Result<(String, Response)> {
     let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &[SDP] };
-    let answer = send(node, "POST", STREAM, headers, body).await?;
-    ensure!(answer.status == 201, "{} {}", answer.status, answer.text());
-    let place = answer.header("location").context("no Location")?.to_owned();
-    Ok((place, answer))
-}
-
-async fn until_gone(node: &Node, place: &str) -> Result<()> {
-    let is_gone = async || {
-        let asked = send(node, "PATCH", place, &[FRAGMENT], "").await.ok()?;
-        (asked.status == 404).then_some(())
-    };
-    Node::eventually(PATIENCE, is_gone).await.context("it goes on")
+    begin(node, STREAM, headers, body).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +58,7 @@ async fn before_it_plays() -> Result<()> {
     let large = ("Content-Length", length.as_str());
     let many = format!("{good}{}", "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(1_000));
     let plain = ("Content-Type", "text/plain");
-    let rows: &[Row<'_>] = &[
+    let rows: &[Asked<'_>] = &[
         ("an unknown application", 404, "POST", "/NoApp/whep/live", &[SDP], &good),
         ("a stream that nobody publishes", 404, "POST", STREAM, &[SDP], &good),
         ("the same without an offer", 404, "POST", STREAM, &[], ""),
@@ -97,13 +72,7 @@ async fn before_it_plays() -> Result<()> {
         ("a session that never was", 404, "DELETE", "/LiveApp/whep/live/x", &[], ""),
         ("a change of it", 404, "PATCH", "/LiveApp/whep/live/x", &[FRAGMENT], ""),
     ];
-    for (name, status, method, path, headers, body) in rows {
-        let answer = send(&node, method, path, headers, body).await?;
-        ensure!(answer.status == *status, "{name}: {} {}", answer.status, answer.text());
-        let json = answer.json();
-        ensure!(json["success"] == false && json["message"].is_string(), "{name}: {}", answer.text());
-        ensure!(answer.header("access-control-allow-origin") == Some("*"), "{name}: {:?}", answer.headers);
-    }
+    check(&node, rows).await?;
     let asked = send(&node, "OPTIONS", STREAM, &[("Origin", "https://a.example")], "").await?;
     ensure!(asked.status == 204 && asked.header("accept-post") == Some("application/sdp"), "{asked:?}");
     ensure!(
@@ -140,7 +109,7 @@ async fn while_it_plays_and_after() -> Result<()> {
     let restart = "a=ice-ufrag:other\r\na=ice-pwd:0123456789012345678901\r\n";
     let (own, other) = (("If-Match", etag), ("If-Match", "\"other\""));
     let elsewhere = place.replace("/live/", "/other/");
-    let rows: &[Row<'_>] = &[
+    let rows: &[Asked<'_>] = &[
         ("a candidate", 204, "PATCH", &place, &[FRAGMENT, own], candidate),
         ("one without a precondition", 204, "PATCH", &place, &[FRAGMENT], candidate),
         ("one for another session", 412, "PATCH", &place, &[FRAGMENT, other], candidate),
@@ -150,10 +119,7 @@ async fn while_it_plays_and_after() -> Result<()> {
         ("another type", 415, "PATCH", &place, &[], "hello"),
         ("under another stream's name", 404, "DELETE", &elsewhere, &[], ""),
     ];
-    for (name, status, method, path, headers, body) in rows {
-        let answer = send(&node, method, path, headers, body).await?;
-        ensure!(answer.status == *status, "{name}: {} {}", answer.status, answer.text());
-    }
+    check(&node, rows).await?;
 
     // Without an offer the node makes one, and takes its answer.
     let (second, made) = play(&node, "").await?;
@@ -182,8 +148,8 @@ async fn while_it_plays_and_after() -> Result<()> {
     let (third, _) = Node::eventually(PATIENCE, has_room).await.context("there is no room")?;
     let stopped = send(&node, "POST", "/LiveApp/rest/v2/broadcasts/live/stop", &[], "").await?;
     ensure!(stopped.status == 200, "{} {}", stopped.status, stopped.text());
-    until_gone(&node, &second).await?;
-    until_gone(&node, &third).await?;
+    until_gone(&node, &second, PATIENCE).await?;
+    until_gone(&node, &third, PATIENCE).await?;
     drop(encoder);
     Ok(())
 }
@@ -212,7 +178,7 @@ async fn when_it_never_connects() -> Result<()> {
     let (place, _) = play(&node, &offer("H264")).await?;
     node.until_metric("penstock_player_ended_total", &["reason=\"timed out\""], PATIENCE, |n| n == 1.0)
         .await?;
-    until_gone(&node, &place).await
+    until_gone(&node, &place, PATIENCE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,5 +191,5 @@ async fn when_its_stream_is_another_one() -> Result<()> {
     let _second = publish(&node, NONE, AUDIO).await?;
     let changed = ["reason=\"codec changed\""];
     node.until_metric("penstock_player_ended_total", &changed, PATIENCE, |n| n == 1.0).await?;
-    until_gone(&node, &place).await
+    until_gone(&node, &place, PATIENCE).await
 }

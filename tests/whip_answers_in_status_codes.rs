@@ -6,18 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base::limits;
 use serde_json::{Value, json};
+use test_support::http_session::{FRAGMENT, SDP, begin, check, send, until_gone};
 use test_support::offer::{H264, OPUS, SdpMedia, VP8, offered_media, publish_offer};
-use test_support::{Encoder, Node, NodeOptions, Response, ask};
+use test_support::{Encoder, Node, NodeOptions, Response};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const VIDEO: &[&str] = &["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "30"];
 const NONE: &[&str] = &[];
 const STREAM: &str = "/LiveApp/whip/live";
-const SDP: (&str, &str) = ("Content-Type", "application/sdp");
-const FRAGMENT: (&str, &str) = ("Content-Type", "application/trickle-ice-sdpfrag");
-
-/// What is asked, in words and as a request, and the status of the answer.
-type Row<'a> = (&'a str, u16, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
 
 /// A setting, AMS's word for what it refuses, and the headers of who is refused.
 type Refusal<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
@@ -30,35 +26,9 @@ fn offer() -> String {
     publish_offer(&[offered_media("audio", "0", &[OPUS]), offered_media("video", "1", &[H264])])
 }
 
-async fn send(
-    node: &Node,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<Response> {
-    ask(method, &node.http_url(path), headers, body).await.with_context(|| format!("{method} {path}"))
-}
-
-async fn check(node: &Node, rows: &[Row<'_>]) -> Result<()> {
-    for (name, status, method, path, headers, body) in rows {
-        let answer = send(node, method, path, headers, body).await?;
-        ensure!(answer.status == *status, "{name}: {} {}", answer.status, answer.text());
-        ensure!(answer.header("access-control-allow-origin") == Some("*"), "{name}: {:?}", answer.headers);
-        if *status >= 400 {
-            let json = answer.json();
-            ensure!(json["success"] == false && json["message"].is_string(), "{name}: {}", answer.text());
-        }
-    }
-    Ok(())
-}
-
 /// Begins to publish; where the session is.
 async fn publish(node: &Node, path: &str) -> Result<(String, Response)> {
-    let answer = send(node, "POST", path, &[SDP], &offer()).await?;
-    ensure!(answer.status == 201, "{path}: {} {}", answer.status, answer.text());
-    let place = answer.header("location").context("no Location")?.to_owned();
-    Ok((place, answer))
+    begin(node, path, &[SDP], &offer()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,15 +125,7 @@ async fn while_it_publishes_and_after() -> Result<()> {
     let (second, _) = Node::eventually(PATIENCE, is_free).await.context("the stream stays taken")?;
     let stopped = send(&node, "POST", "/LiveApp/rest/v2/broadcasts/live/stop", &[], "").await?;
     ensure!(stopped.status == 200, "{} {}", stopped.status, stopped.text());
-    until_gone(&node, &second).await
-}
-
-async fn until_gone(node: &Node, place: &str) -> Result<()> {
-    let is_gone = async || {
-        let asked = send(node, "PATCH", place, &[FRAGMENT], "").await.ok()?;
-        (asked.status == 404).then_some(())
-    };
-    Node::eventually(PATIENCE, is_gone).await.context("it goes on")
+    until_gone(&node, &second, PATIENCE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +186,7 @@ async fn when_it_never_connects() -> Result<()> {
     let (place, _) = publish(&node, STREAM).await?;
     let timed_out = ["reason=\"timed out\""];
     node.until_metric("penstock_publisher_ended_total", &timed_out, PATIENCE, |ended| ended == 1.0).await?;
-    until_gone(&node, &place).await?;
+    until_gone(&node, &place, PATIENCE).await?;
     // It was never on air.
     let broadcast = node.broadcast("LiveApp", "live").await?;
     ensure!(broadcast["status"] != "broadcasting", "{broadcast}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base::{Clock, SystemClock};
 use serde_json::Value;
+use test_support::http_session::{begin_in, teach};
 use test_support::{
     AAC, Aiortc, Browser, Camera, Load, LoadReport, Marker, MarkerOptions, Measurement, Node, NodeOptions,
     Target, Turn, ViewerPromise, X264, note, skipped, whip_ffmpeg,
@@ -32,32 +33,6 @@ const ENCODER: ViewerPromise = ViewerPromise { seen_share_min: 0.99, ..BROWSER }
 /// Python's clock is no camera's: it comes now and then some milliseconds late.
 const PYTHON: ViewerPromise =
     ViewerPromise { freeze_max_ms: 300.0, sound_offset_max_ms: Some(90.0), ..BROWSER };
-
-/// All that a page has to do. The offer waits for no candidate: the node needs none.
-const PUBLISHER: &str = r#"
-  const peer = new RTCPeerConnection();
-  window.told = {};
-  peer.onconnectionstatechange = () => { window.told.state = peer.connectionState; };
-  window.publish = async (url, change = (sdp) => sdp) => {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-    for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
-    await peer.setLocalDescription();
-    const answer = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
-      body: change(peer.localDescription.sdp),
-    });
-    window.told.status = answer.status;
-    const text = await answer.text();
-    if (answer.status !== 201) throw new Error(`${answer.status} ${text}`);
-    window.told.resource = new URL(answer.headers.get('Location'), url).href;
-    window.told.etag = answer.headers.get('ETag');
-    await peer.setRemoteDescription({ type: 'answer', sdp: text });
-  };
-  window.leave = async () => {
-    window.told.left = (await fetch(window.told.resource, { method: 'DELETE' })).status;
-  };
-"#;
 
 async fn start() -> Result<Node> {
     Ok(Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?)
@@ -99,18 +74,8 @@ async fn watch(node: &Node) -> Result<(Measurement, LoadReport)> {
 async fn page(site: &Node, camera: Camera) -> Result<Browser> {
     let page = Browser::start_with(camera.options()).await?;
     page.open(&site.http_url("/livez")).await?;
-    page.run(PUBLISHER).await?;
+    teach(&page).await?;
     Ok(page)
-}
-
-async fn begin(page: &Browser, url: &str, change: &str) -> Result<()> {
-    let script = format!(
-        "return window.publish('{url}', {change}).catch((error) => document.body.append(String(error)))"
-    );
-    page.run(&script).await?;
-    let told = page.run("return window.told").await?;
-    ensure!(told["status"] == 201 && told["etag"].is_string(), "{told}: {}", page.text().await?);
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +83,7 @@ async fn a_page_without_a_library() -> Result<()> {
     let _turn = Turn::take().await?;
     let (node, site) = (start().await?, start().await?);
     let page = page(&site, Camera::of(&["H264"])).await?;
-    begin(&page, &whip(&node), "undefined").await?;
+    begin_in(&page, &format!("window.publish('{}')", whip(&node))).await?;
     until_live(&node).await?;
     let (measured, load) = watch(&node).await?;
     let camera = page.camera().await?;
@@ -142,7 +107,7 @@ async fn a_page_with_another_certificate_does_not() -> Result<()> {
     let page = page(&node, Camera::of(&["H264"])).await?;
     let change =
         "(sdp) => sdp.replace(/(sha-256 )(..)/g, (_, name, byte) => name + (byte === '00' ? '11' : '00'))";
-    begin(&page, &whip(&node), change).await?;
+    begin_in(&page, &format!("window.publish('{}', {change})", whip(&node))).await?;
     node.until_metric("penstock_publishers", &[], PATIENCE, |publishers| publishers == 0.0).await?;
     ensure!(node.metric("penstock_units_total", &[]).await? == 0.0, "something was taken of it");
     ensure!(node.broadcast("LiveApp", STREAM).await?.is_null(), "it left a broadcast behind");

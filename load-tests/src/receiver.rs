@@ -2,6 +2,7 @@
 
 mod checks;
 mod identity;
+mod keys;
 mod listener;
 mod needless;
 mod offer;
@@ -13,12 +14,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use base::Randomness;
 use bytes::{Bytes, BytesMut};
 use rtc_dtls::config::{ConfigBuilder, ExtendedMasterSecretType};
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
-use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_rtcp::packet::Packet;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::receiver_report::ReceiverReport;
@@ -27,12 +27,9 @@ use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
 use rtc_shared::TransportProtocol;
-use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
-use rtc_srtp::context::Context;
-use rtc_srtp::protection_profile::ProtectionProfile;
 
 use checks::Checks;
-use identity::fingerprint;
+use keys::Keys;
 use listener::Listener;
 use offer::{Local, Offer};
 use picture::Assembler;
@@ -82,11 +79,6 @@ pub enum Arrival {
         /// As [`WholeFrame::wall_ticks`], in ticks of the sound's RTP clock.
         wall_ticks: Option<u32>,
     },
-}
-
-struct Keys {
-    incoming: Context,
-    outgoing: Context,
 }
 
 /// One player.
@@ -343,41 +335,15 @@ impl Receiver {
     }
 
     fn take_keys(&self) -> anyhow::Result<Keys> {
-        let state = self.endpoint.get_connection_state(self.offer.server).context("no DTLS state")?;
-        let certificate = state.peer_certificates.first().context("the node showed no certificate")?;
-        let shown = fingerprint(&*self.identity.provider, certificate)?;
-        ensure!(shown.eq_ignore_ascii_case(&self.offer.fingerprint), "not the certificate of the offer");
-        let profile = match (state.srtp_protection_profile(), self.profile) {
-            (SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm, Profile::Gcm) => ProtectionProfile::AeadAes128Gcm,
-            (SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80, Profile::Cm) => {
-                ProtectionProfile::Aes128CmHmacSha1_80
-            }
-            // What is measured must be what was asked for.
-            (chosen, wanted) => bail!("the node chose {chosen:?}, not {wanted:?}"),
-        };
-        let mut config = Config { profile, ..Config::default() };
-        let material = state
-            .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
-            .context("no keys")?;
-        config.set_session_keys_from_keying_material(material.as_ref(), true).context("keys")?;
-        let context = |key: &[u8], salt: &[u8]| {
-            Context::new(key, salt, profile, None, None, self.identity.provider.crypto()).context("SRTP")
-        };
-        Ok(Keys {
-            incoming: context(&config.keys.remote_master_key, &config.keys.remote_master_salt)?,
-            outgoing: context(&config.keys.local_master_key, &config.keys.local_master_salt)?,
-        })
+        let Offer { server, fingerprint, .. } = &self.offer;
+        Keys::take(&self.endpoint, *server, fingerprint, &self.identity, self.profile)
     }
 
     fn handle_rtcp(&mut self, datagram: &[u8], now: Instant) {
         let Some(keys) = &mut self.keys else { return };
-        let opened = match keys.incoming.decrypt_rtcp(datagram) {
-            Ok(opened) => opened,
-            Err(error) => return self.close_with(format!("RTCP of the node: {error}")),
-        };
-        let packets = match rtc_rtcp::packet::unmarshal(&mut opened.freeze()) {
+        let packets = match keys.open_rtcp(datagram) {
             Ok(packets) => packets,
-            Err(error) => return self.close_with(format!("RTCP of the node: {error}")),
+            Err(error) => return self.close_with(format!("{error:#}")),
         };
         for packet in packets {
             if let Some(report) = packet.as_any().downcast_ref::<SenderReport>()
@@ -395,10 +361,10 @@ impl Receiver {
         let keys = self.keys.as_mut()?;
         let mut opened = None;
         if self.assembler.is_some() {
-            match keys.incoming.decrypt_rtp(datagram) {
+            match keys.open_rtp(datagram) {
                 Ok(packet) => opened = Some(packet),
                 Err(error) => {
-                    self.close_with(format!("RTP of the node: {error}"));
+                    self.close_with(format!("{error:#}"));
                     return None;
                 }
             }
@@ -490,17 +456,10 @@ impl Receiver {
     }
 
     fn send_feedback(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<()> {
-        if self.keys.is_some() {
-            let sealed = self.seal(packet)?;
-            self.out.push_back(sealed);
+        if let Some(keys) = &mut self.keys {
+            self.out.push_back(keys.seal(packet)?);
         }
         Ok(())
-    }
-
-    fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
-        let keys = self.keys.as_mut().context("there are no keys yet")?;
-        let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
-        Ok(keys.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec())
     }
 
     /// The next datagram to send.

@@ -302,6 +302,9 @@ pub const PUBLISHER_EVENTS_MAX: usize = 32;
 pub const PUBLISH_PEER_SILENCE_MAX: Duration = Duration::from_secs(8);
 /// How often one packet of a publisher's is asked for. More often: it is given up, and a key frame wanted.
 pub const PUBLISHER_NACKS_PER_PACKET_MAX: u16 = 5;
+/// Between two requests for it: three and their answers fit into [`RTP_PICTURE_HOLE_WAIT_MAX`] on a path of 50 ms, so
+/// that request or answer may be lost, too. Browsers answer one at most in each round trip.
+pub const PUBLISHER_NACK_INTERVAL: Duration = Duration::from_millis(40);
 /// Between two requests for a key frame to one publisher.
 pub const KEY_FRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 /// The largest datagram a publisher's connection is given. Larger: dropped.

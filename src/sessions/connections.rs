@@ -1,11 +1,30 @@
 //! How many connections there may be, in all and from one address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::PeerAddr;
 use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Between two tries to accept, when one has failed.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// The next connection to a listener of that protocol.
+pub(crate) async fn accept(listener: &TcpListener, protocol: &'static str) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                // Out of file descriptors, or a peer that was gone again: neither ends the listener.
+                tracing::warn!(%error, protocol, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
 
 /// Why a connection is refused before a byte of it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

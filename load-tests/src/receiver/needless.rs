@@ -1,6 +1,7 @@
 //! Authentic feedback that a browser would never send, for tests of what it costs.
 
 use anyhow::Context as _;
+use rtc_rtcp::packet::Packet;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
@@ -29,6 +30,10 @@ impl Receiver {
         let asked: Vec<u16> = (0..count).rev().map(|back| newest.wrapping_sub(back)).collect();
         let nacks = nack_pairs_from_sequence_numbers(&asked);
         self.seal(Box::new(TransportLayerNack { sender_ssrc: self.ssrc, media_ssrc, nacks }))
+    }
+
+    fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
+        self.keys.as_mut().context("there are no keys yet")?.seal(packet)
     }
 
     /// The video track and its newest packet.

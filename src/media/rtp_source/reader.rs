@@ -26,6 +26,25 @@ pub(super) struct Picture {
     pub(super) in_front: Vec<Packet>,
 }
 
+/// How far a picture has come whose first packet says everything.
+#[derive(Debug, Default)]
+pub(super) struct Coming {
+    begun: bool,
+    pub(super) key: bool,
+}
+
+impl Coming {
+    /// Another packet comes; whether it is the picture's first.
+    pub(super) const fn is_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
+    }
+
+    /// The picture is over.
+    pub(super) fn finish(&mut self) -> Picture {
+        Picture { key: std::mem::take(self).key, in_front: Vec::new() }
+    }
+}
+
 /// Looks into the payloads of one codec, as far as is needed to tell key frames and the configuration.
 pub(super) trait Reader: Debug + Send {
     /// Whether a payload begins a picture for sure: what came before it may be missing then.

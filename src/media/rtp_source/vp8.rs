@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::reader::{Picture, Reader, Taken};
+use super::reader::{Coming, Picture, Reader, Taken};
 use crate::codec::CodecConfig;
 use crate::vp8::{Vp8Config, vp8_key_frame};
 
@@ -20,9 +20,7 @@ const LONG_PICTURE_ID: u8 = 0x80;
 #[derive(Debug, Default)]
 pub(super) struct Vp8Reader {
     config: Option<Vp8Config>,
-    /// Of the picture: a packet came, and it is a key frame.
-    begun: bool,
-    key: bool,
+    picture: Coming,
 }
 
 impl Reader for Vp8Reader {
@@ -32,19 +30,18 @@ impl Reader for Vp8Reader {
 
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str> {
         let frame = behind_descriptor(payload).ok_or("a payload descriptor that is not whole")?;
-        if !std::mem::replace(&mut self.begun, true)
+        if self.picture.is_first()
             && self.begins(payload)
             && let Ok(Some(config)) = vp8_key_frame(frame)
         {
             self.config = Some(config);
-            self.key = true;
+            self.picture.key = true;
         }
         Ok(Taken::Kept)
     }
 
     fn finish(&mut self) -> Result<Picture, &'static str> {
-        self.begun = false;
-        Ok(Picture { key: std::mem::take(&mut self.key), in_front: Vec::new() })
+        Ok(self.picture.finish())
     }
 
     fn config(&self) -> Option<CodecConfig> {

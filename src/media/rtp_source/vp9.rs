@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::reader::{Picture, Reader, Taken};
+use super::reader::{Coming, Picture, Reader, Taken};
 use crate::bits::{Bits, OutOfBits};
 use crate::codec::CodecConfig;
 use crate::parameters::side;
@@ -12,9 +12,7 @@ use crate::vp9::{Vp9Config, vp9_key_frame};
 #[derive(Debug, Default)]
 pub(super) struct Vp9Reader {
     config: Option<Vp9Config>,
-    /// Of the picture: a packet came, and it is a key frame.
-    begun: bool,
-    key: bool,
+    picture: Coming,
 }
 
 impl Reader for Vp9Reader {
@@ -24,21 +22,20 @@ impl Reader for Vp9Reader {
 
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str> {
         let read = Descriptor::read(payload).map_err(|OutOfBits| "a payload descriptor that is not whole")?;
-        if !std::mem::replace(&mut self.begun, true)
+        if self.picture.is_first()
             && read.begins_picture()
             && !read.needs_others
             && let Ok(Some(config)) = vp9_key_frame(read.frame)
         {
             let (width, height) = read.largest.unwrap_or((config.width, config.height));
             self.config = Some(Vp9Config { width, height, ..config });
-            self.key = true;
+            self.picture.key = true;
         }
         Ok(Taken::Kept)
     }
 
     fn finish(&mut self) -> Result<Picture, &'static str> {
-        self.begun = false;
-        Ok(Picture { key: std::mem::take(&mut self.key), in_front: Vec::new() })
+        Ok(self.picture.finish())
     }
 
     fn config(&self) -> Option<CodecConfig> {

@@ -37,6 +37,11 @@ impl OfferedAddresses {
         }
         extra
     }
+
+    /// Both: all that this peer is offered.
+    pub(super) fn all(&self, peer: PeerAddr, disable_ipv6: bool) -> impl Iterator<Item = IpAddr> {
+        self.v4.iter().copied().chain(self.extra(peer, disable_ipv6))
+    }
 }
 
 /// Addresses of the interfaces that others can reach; link-local ones are no use to a browser.
@@ -70,5 +75,6 @@ mod tests {
         assert_eq!(addresses.extra(far, true), Vec::<IpAddr>::new());
         assert_eq!(addresses.extra(far, false), [v6]);
         assert_eq!(addresses.extra(near, true).len(), 2);
+        assert_eq!(addresses.all(far, false).collect::<Vec<_>>(), [v4, v6]);
     }
 }

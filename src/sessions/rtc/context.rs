@@ -29,8 +29,8 @@ pub struct SignallingContext {
     pub draining: watch::Receiver<bool>,
     /// What addresses players are offered.
     pub addresses: OfferedAddresses,
-    /// The port of media over TCP; `None`: there is none.
-    pub tcp_port: Option<u16>,
+    /// The port of media over TCP.
+    pub tcp_port: u16,
     /// The records of broadcasts.
     pub broadcasts: Broadcasts,
     /// The applications' settings.
@@ -58,11 +58,10 @@ pub struct SignallingContext {
 impl SignallingContext {
     /// Where a peer is taken by TCP, if its application wants that.
     pub(super) fn tcp_addresses(&self, peer: PeerAddr, settings: &AppSettings) -> Vec<SocketAddr> {
-        let Some(port) = self.tcp_port.filter(|_| settings.webrtc_tcp_candidates_enabled()) else {
+        if !settings.webrtc_tcp_candidates_enabled() {
             return Vec::new();
-        };
-        let extra = self.addresses.extra(peer, settings.disable_ipv6_candidates());
-        let all = self.addresses.everybody().iter().copied().chain(extra);
-        all.map(|ip| SocketAddr::new(ip, port)).collect()
+        }
+        let all = self.addresses.all(peer, settings.disable_ipv6_candidates());
+        all.map(|ip| SocketAddr::new(ip, self.tcp_port)).collect()
     }
 }

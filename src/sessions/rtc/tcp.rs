@@ -9,7 +9,6 @@ mod peers;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::{PeerAddr, limits};
 use observe::metric;
@@ -20,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::shards::Shards;
-use crate::connections::{Connections, OpenConnection};
+use crate::connections::{Connections, OpenConnection, accept};
 
 use peers::Outbox;
 pub(super) use peers::TcpPeers;
@@ -61,15 +60,7 @@ pub async fn listen_tcp(
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, or a peer that was gone again: neither ends the listener.
-                tracing::warn!(%error, "a media connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let (stream, peer) = accept(&listener, "media over TCP").await;
         match connections.open(PeerAddr::new(peer)) {
             Ok(open) => {
                 tokio::spawn(serve(stream, peer, shards.clone(), open));

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::ServiceConfig;
 use actix_web::{HttpRequest, HttpResponse};
 use base::{ExitReason, PeerAddr, SessionId};
 use observe::metric;
@@ -28,9 +28,9 @@ use super::context::SignallingContext;
 use super::follow::Follow;
 use super::join::{Coming, join};
 use super::refusal::Refusal;
-use super::resource::answers::{self, opened, other_verbs, refused};
-use super::resource::requests::{Credentials, FRAGMENT, SDP, is_of, read_text};
-use super::resource::{Asking, Held, Resource, Resources, take_fragment, who_and_what};
+use super::resource::answers::{self, refused};
+use super::resource::requests::{Credentials, SDP, is_of, no_change, no_offer, read_text};
+use super::resource::{Asked, Asking, Endpoint, Held, Resource, Resources, mount};
 use super::shards::{PlayerControl, TakeAnswerError};
 use super::statistics::PlayProtocol;
 use crate::Body;
@@ -39,71 +39,64 @@ use crate::connections::OpenConnection;
 /// The plays that WHEP began.
 pub type WhepResources = Resources<PlayerControl>;
 
-const PART: &str = "whep";
-const ENDPOINT: &str = "/{app}/whep/{stream}";
-const RESOURCE: &str = "/{app}/whep/{stream}/{resource}";
-const OF_ENDPOINT: &str = "POST, OPTIONS";
-const OF_RESOURCE: &str = "PATCH, DELETE, OPTIONS";
-
 /// Mounts WHEP; a [`SignallingContext`] has to be there as `web::Data`.
 pub fn whep(config: &mut ServiceConfig) {
-    let endpoint = web::resource(ENDPOINT).route(web::post().to(create)).default_service(web::to(
-        |request: HttpRequest, payload: web::Payload| other_verbs(request, payload, OF_ENDPOINT),
-    ));
-    let resource =
-        web::resource(RESOURCE).route(web::patch().to(change)).route(web::delete().to(end)).default_service(
-            web::to(|request: HttpRequest, payload: web::Payload| other_verbs(request, payload, OF_RESOURCE)),
-        );
-    config.service(endpoint).service(resource);
+    mount::<Whep>(config);
 }
 
-async fn create(
-    request: HttpRequest,
-    path: web::Path<(String, String)>,
-    payload: web::Payload,
-    context: web::Data<SignallingContext>,
-) -> HttpResponse {
-    let body = Body::new(&request, payload);
-    let (app, stream) = path.into_inner();
-    opened(play(&request, &app, &stream, body, context.into_inner()).await, OF_ENDPOINT)
-}
+struct Whep;
 
-async fn play(
-    request: &HttpRequest,
-    app: &str,
-    stream: &str,
-    mut body: Body,
-    context: Arc<SignallingContext>,
-) -> Result<HttpResponse, HttpResponse> {
-    let (app, stream, peer) =
-        who_and_what(request, app, stream, &context).map_err(|(status, words)| refused(status, words))?;
-    let offer = read_offer(request, &mut body).await?;
-    let (open, joining) = room(&context, peer).map_err(|refusal| answers::of_refusal(&refusal, false))?;
-    let Credentials { token, subscriber_id, subscriber_code } = Credentials::of(request);
-    let has_token = token.is_some();
-    let session = SessionId::random(&*context.randomness);
-    let access = Access {
-        token,
-        subscriber_id,
-        subscriber_code,
-        ..Access::new(app.clone(), stream.as_str(), Direction::Play, peer, session)
-    };
-    let ufrags = offer.as_ref().map(RemoteOffer::ufrags).unwrap_or_default();
-    let ending = Ending::new();
-    let mut asking = Asking(Some(ending.clone()));
-    let (started, starts) = oneshot::channel();
-    let coming = Coming { protocol: PlayProtocol::Whep, info: String::new() };
-    let joined = join(Arc::clone(&context), access, coming, offer, ending.clone(), started).await;
-    let joined = joined.map_err(|refusal| {
-        ending.end(ExitReason::Denied);
-        answers::of_refusal(&refusal, has_token)
-    })?;
-    let resource = Resource::new(app, stream, ending, joined.control, ufrags, &*context.randomness);
-    let created = answers::created(&resource, PART, joined.description.sdp, &context);
-    let kept = Kept { follow: joined.follow, starts, open, joining };
-    actix_rt::spawn(until_ended(Held::new(&context.whep, resource), kept));
-    asking.0 = None;
-    Ok(created)
+impl Endpoint for Whep {
+    type Control = PlayerControl;
+    const PART: &'static str = "whep";
+    const ENDED: &'static str = "the play is over";
+
+    fn sessions(context: &SignallingContext) -> &WhepResources {
+        &context.whep
+    }
+
+    async fn begin(
+        request: &HttpRequest,
+        asked: Asked,
+        mut body: Body,
+        context: Arc<SignallingContext>,
+    ) -> Result<HttpResponse, HttpResponse> {
+        let offer = read_offer(request, &mut body).await?;
+        let Asked { app, stream, peer } = asked;
+        let (open, joining) = room(&context, peer).map_err(|refusal| answers::of_refusal(&refusal, false))?;
+        let session = SessionId::random(&*context.randomness);
+        let wish = Access::new(app.clone(), stream.as_str(), Direction::Play, peer, session);
+        let access = Credentials::of(request).with(wish);
+        let has_token = access.token.is_some();
+        let ufrags = offer.as_ref().map(RemoteOffer::ufrags).unwrap_or_default();
+        let ending = Ending::new();
+        let mut asking = Asking(Some(ending.clone()));
+        let (started, starts) = oneshot::channel();
+        let coming = Coming { protocol: PlayProtocol::Whep, info: String::new() };
+        let joined = join(Arc::clone(&context), access, coming, offer, ending.clone(), started).await;
+        let joined = joined.map_err(|refusal| {
+            ending.end(ExitReason::Denied);
+            answers::of_refusal(&refusal, has_token)
+        })?;
+        let resource = Resource::new(app, stream, ending, joined.control, ufrags, &*context.randomness);
+        let created = answers::created(&resource, Self::PART, joined.description.sdp, &context);
+        let kept = Kept { follow: joined.follow, starts, open, joining };
+        actix_rt::spawn(until_ended(Held::new(&context.whep, resource), kept));
+        asking.0 = None;
+        Ok(created)
+    }
+
+    async fn change(
+        request: &HttpRequest,
+        resource: &Resource<PlayerControl>,
+        text: String,
+    ) -> Result<HttpResponse, HttpResponse> {
+        if is_of(request, SDP) {
+            return take_answer(resource, text).await;
+        }
+        let words = "a change is an answer (application/sdp) or a fragment (application/trickle-ice-sdpfrag)";
+        Err(no_change(words, "application/sdp, application/trickle-ice-sdpfrag"))
+    }
 }
 
 /// The player's place among those of its address, and among those of them that are not connected yet.
@@ -155,10 +148,7 @@ async fn read_offer(request: &HttpRequest, body: &mut Body) -> Result<Option<Rem
         return Ok(None);
     }
     if !is_of(request, SDP) {
-        let mut response =
-            refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "an offer has the type application/sdp");
-        answers::say(&mut response, "accept-post", SDP);
-        return Err(response);
+        return Err(no_offer());
     }
     match RemoteOffer::read(&text) {
         Ok(offer) => Ok(Some(offer)),
@@ -167,31 +157,6 @@ async fn read_offer(request: &HttpRequest, body: &mut Body) -> Result<Option<Rem
             Err(refused(StatusCode::BAD_REQUEST, &error.to_string()))
         }
     }
-}
-
-async fn change(
-    request: HttpRequest,
-    path: web::Path<(String, String, String)>,
-    payload: web::Payload,
-    context: web::Data<SignallingContext>,
-) -> HttpResponse {
-    let mut body = Body::new(&request, payload);
-    let changed = async {
-        let resource = context.whep.find(&path).ok_or_else(answers::no_such_resource)?;
-        let text = read_text(&mut body).await?;
-        if is_of(&request, SDP) {
-            take_answer(&resource, text).await
-        } else if is_of(&request, FRAGMENT) {
-            Ok(take_fragment(&request, &resource, &text))
-        } else {
-            let words =
-                "a change is an answer (application/sdp) or a fragment (application/trickle-ice-sdpfrag)";
-            let mut response = refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words);
-            answers::say(&mut response, "accept-patch", "application/sdp, application/trickle-ice-sdpfrag");
-            Err(response)
-        }
-    };
-    opened(changed.await, OF_RESOURCE)
 }
 
 /// Takes the answer to an offer of ours.
@@ -216,21 +181,4 @@ async fn take_answer(resource: &Resource<PlayerControl>, text: String) -> Result
             Err(refused(status, &error.to_string()))
         }
     }
-}
-
-async fn end(
-    request: HttpRequest,
-    path: web::Path<(String, String, String)>,
-    payload: web::Payload,
-    context: web::Data<SignallingContext>,
-) -> HttpResponse {
-    let _unread = Body::new(&request, payload);
-    let ended = match context.whep.take(&path) {
-        Some(resource) => {
-            resource.ending.end(ExitReason::Finished);
-            Ok(answers::done("the play is over"))
-        }
-        None => Err(answers::no_such_resource()),
-    };
-    opened(ended, OF_RESOURCE)
 }

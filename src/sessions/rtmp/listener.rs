@@ -12,7 +12,7 @@ use streams::Applications;
 use tokio::net::TcpListener;
 
 use super::connection;
-use crate::connections::Connections;
+use crate::connections::{Connections, accept};
 
 /// Shared by all RTMP connections of the node.
 pub struct RtmpContext {
@@ -40,15 +40,7 @@ pub async fn listen(
     let listener = TcpListener::from_std(listener)?;
     let mut turn = arbiters.iter().cycle();
     loop {
-        let (socket, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, or a peer that was gone again: neither ends the listener.
-                tracing::warn!(%error, "an RTMP connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let (socket, address) = accept(&listener, "RTMP").await;
         let peer = PeerAddr::new(address);
         let open = match context.connections.open(peer) {
             Ok(open) => open,

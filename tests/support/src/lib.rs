@@ -12,6 +12,7 @@
 //! * [`Camera`] — what a page that publishes is given for a camera and a microphone: the marker.
 //! * [`Aiortc`] — a WebRTC stack that is no browser's, as a publisher and as a player.
 //! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
+//! * [`http_session`] — sessions of WHIP and WHEP, as requests and in a page.
 //! * [`offer`] — offers of publishers as text, and what was answered.
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
 //! * [`Relay`] — a UDP path between viewers and the node that loses, delays and narrows.
@@ -27,6 +28,7 @@ mod doors;
 mod encoder;
 mod files;
 mod http;
+pub mod http_session;
 mod load;
 mod marker;
 mod measurement;

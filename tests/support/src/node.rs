@@ -363,7 +363,7 @@ mod tests {
             folder.path(),
             &format!(
                 "trap 'echo bye; exit 0' TERM\necho hello\n\
-                 printf '{{\"http\":\"{http}\",\"https\":\"\",\"rtmp\":\"rtmp://127.0.0.1:1\",\"pid\":%d}}' $$ > \"$PENSTOCK_DATA_FOLDER/new\"\n\
+                 printf '{{\"http\":\"{http}\",\"https\":\"\",\"rtmp\":\"rtmp://127.0.0.1:1\",\"media_udp_ports\":[1],\"pid\":%d}}' $$ > \"$PENSTOCK_DATA_FOLDER/new\"\n\
                  mv \"$PENSTOCK_DATA_FOLDER/new\" \"$PENSTOCK_DATA_FOLDER/endpoints.json\"\n\
                  while true; do sleep 0.02; done"
             ),

@@ -1,8 +1,8 @@
 // The player: one stream, from asking for it until its end, over as many connections as that takes.
 
+import { Line } from "./line.js";
 import { Peer } from "./peer.js";
 import { AGAIN, LATER, LOST, NEVER, RESTART, SOON, WAIT, ending, refusal } from "./refusals.js";
-import { Signalling } from "./signalling.js";
 
 /** How long an offer or a refusal may take: the server sends it when its checks are through, mostly at once. */
 const ANSWER_MS = 10000;
@@ -17,6 +17,7 @@ const HEALTHY_MS = 10000;
 /** No new picture for this long is worth a word. */
 const STALL_MS = 3000;
 const RETRY_MS = { soon: [1000, 15000], later: [10000, 60000] };
+const RETRY_SPREAD = 0.25;
 
 /**
  * Plays a stream into a `<video>`. Every change is a "state" event whose `detail` is
@@ -25,16 +26,13 @@ const RETRY_MS = { soon: [1000, 15000], later: [10000, 60000] };
  * to play, and "channel" brings as `detail` the data channel on which the stream's messages go.
  */
 export class Player extends EventTarget {
-  #url;
+  #line;
   #streamId;
   #credentials;
   #video;
-  #signalling;
   #peer;
   #media;
-  #timer;
   #watch;
-  #failures = 0;
   #lostConnections = 0;
   #ended = false;
   #running = false;
@@ -44,7 +42,13 @@ export class Player extends EventTarget {
   /** `credentials` = `{ token, subscriberId, subscriberCode }`, each a text, empty for none. */
   constructor({ url, streamId, credentials, video }) {
     super();
-    this.#url = url;
+    this.#line = new Line({
+      url,
+      connecting: () => this.#connecting(),
+      ask: () => this.#play(),
+      take: (message) => this.#take(message),
+      lost: (text) => this.#retry(SOON, text, "The player is trying again."),
+    });
     this.#streamId = streamId;
     this.#credentials = credentials;
     this.#video = video;
@@ -58,17 +62,16 @@ export class Player extends EventTarget {
 
   /** Asks for the stream. Call it from a click where the browser wants one for sound. */
   start() {
-    this.#tearDown();
-    this.#failures = 0;
+    this.#line.failures = 0;
     this.#lostConnections = 0;
     this.#ended = false;
     this.#running = true;
-    this.#connect();
+    this.#line.connect();
   }
 
   /** Leaves the stream. */
   stop() {
-    this.#signalling?.send({ command: "stop", streamId: this.#streamId });
+    this.#line.send({ command: "stop", streamId: this.#streamId });
     this.#leave();
     this.#say("stopped", "Stopped.", "");
   }
@@ -78,27 +81,16 @@ export class Player extends EventTarget {
     return this.#peer?.statistics();
   }
 
-  #connect() {
-    this.#tearDown();
+  #connecting() {
+    this.#closePeer();
     this.#say("connecting", "Connecting", "");
-    this.#signalling = new Signalling(this.#url, {
-      onOpen: () => this.#play(),
-      onMessage: (message) => this.#take(message),
-      onClose: (wasOpen) => {
-        this.#retry(
-          SOON,
-          wasOpen ? "The connection to the server was lost." : "The server does not answer.",
-          "The player is trying again.",
-        );
-      },
-    });
   }
 
   #play() {
     this.#closePeer();
     this.#asked = true;
     const { token, subscriberId, subscriberCode } = this.#credentials;
-    this.#signalling.send({
+    this.#line.send({
       command: "play",
       streamId: this.#streamId,
       token,
@@ -110,7 +102,7 @@ export class Player extends EventTarget {
       role: "",
       userPublishId: "",
     });
-    this.#after(ANSWER_MS, () => {
+    this.#line.after(ANSWER_MS, () => {
       this.#retry(SOON, "The server does not answer the request to play.", "The player is trying again.");
     });
   }
@@ -178,30 +170,30 @@ export class Player extends EventTarget {
   }
 
   #serverStops() {
-    this.#signalling.close();
+    this.#line.hangUp();
     this.#retry(SOON, "The server is restarting.", "The player is going to connect again.");
   }
 
   // The stream goes on, but not in what was offered: only a new offer can show it.
   #changed() {
-    if (this.#failures >= CHANGES_AT_ONCE) {
+    if (this.#line.failures >= CHANGES_AT_ONCE) {
       this.#retry(SOON, "The stream keeps changing.", "The player is asking for it again.");
       return;
     }
-    this.#failures += 1;
+    this.#line.failures += 1;
     this.#say("connecting", "The stream has changed, the picture is coming again", "");
     this.#play();
   }
 
   #takeOffer(offer) {
-    clearTimeout(this.#timer);
+    this.#line.rest();
     this.#asked = false;
     if (this.#peer === undefined) {
       this.#ended = false;
       this.#say("connecting", "Connecting", "");
       this.#media = new MediaStream();
       this.#peer = new Peer({
-        send: (message) => this.#signalling.send({ streamId: this.#streamId, ...message }),
+        send: (message) => this.#line.send({ streamId: this.#streamId, ...message }),
         onTrack: (track) => this.#takeTrack(track),
         onTrackGone: (track) => this.#media.removeTrack(track),
         onChannel: (channel) => this.dispatchEvent(new CustomEvent("channel", { detail: channel })),
@@ -226,17 +218,17 @@ export class Player extends EventTarget {
     const playing = this.#peer !== undefined;
     // An error about something else than the play (statistics, a late candidate) does not end it.
     if (playing && message.definition === "no_stream_exist") return;
-    clearTimeout(this.#timer);
+    this.#line.rest();
     this.#asked = false;
     this.#closePeer();
     if (message.definition === "already_playing") {
-      this.#signalling.send({ command: "stop", streamId: this.#streamId });
+      this.#line.send({ command: "stop", streamId: this.#streamId });
     }
     if (retry === WAIT) {
-      this.#failures = 0;
+      this.#line.failures = 0;
       if (this.#ended) this.#sayEnded();
       else this.#say("waiting", text, advice);
-      this.#after(WAIT_AGAIN_MS * (0.75 + Math.random() / 2), () => this.#play());
+      this.#line.after(WAIT_AGAIN_MS * (0.75 + Math.random() / 2), () => this.#play());
     } else if (retry === SOON || retry === LATER) {
       this.#retry(retry, text, advice);
     } else {
@@ -247,7 +239,7 @@ export class Player extends EventTarget {
 
   #peerFailed(kind) {
     this.#peer = undefined;
-    this.#signalling.send({ command: "stop", streamId: this.#streamId });
+    this.#line.send({ command: "stop", streamId: this.#streamId });
     if (kind === "description") {
       this.#leave();
       this.#say(
@@ -272,7 +264,7 @@ export class Player extends EventTarget {
   #finish() {
     this.#closePeer();
     this.#blank();
-    clearTimeout(this.#timer);
+    this.#line.rest();
     this.#ended = true;
     if (this.#credentials.token) {
       // A token may be good for one play only: spending it on waiting would turn the end into a refusal.
@@ -281,7 +273,7 @@ export class Player extends EventTarget {
       return;
     }
     this.#sayEnded();
-    this.#after(AFTER_END_MS, () => this.#play());
+    this.#line.after(AFTER_END_MS, () => this.#play());
   }
 
   #sayEnded() {
@@ -290,15 +282,11 @@ export class Player extends EventTarget {
     this.#say("ended", "The stream has ended.", "If it begins again, it plays here by itself.");
   }
 
-  // Asks again, on the same socket if it still stands: a one-time token is good again only there.
   #retry(pace, text, advice) {
     this.#asked = false;
     this.#closePeer();
-    const [first, most] = RETRY_MS[pace];
-    const wait = Math.min(first * 2 ** this.#failures, most) * (0.75 + Math.random() / 2);
-    this.#failures += 1;
+    this.#line.retry(RETRY_MS[pace], RETRY_SPREAD);
     this.#say("retrying", text, advice);
-    this.#after(wait, () => (this.#signalling.isOpen ? this.#play() : this.#connect()));
   }
 
   #pictureCame() {
@@ -311,7 +299,7 @@ export class Player extends EventTarget {
     const began = since;
     this.#watch = setInterval(() => {
       const now = performance.now();
-      if (now - began > HEALTHY_MS) this.#failures = 0;
+      if (now - began > HEALTHY_MS) this.#line.failures = 0;
       const { totalVideoFrames } = this.#video.getVideoPlaybackQuality();
       const silent = this.#media.getVideoTracks().length === 0 || document.visibilityState !== "visible";
       if (totalVideoFrames !== frames || silent) {
@@ -324,11 +312,6 @@ export class Player extends EventTarget {
     }, 500);
   }
 
-  #after(ms, action) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(action, ms);
-  }
-
   #closePeer() {
     clearInterval(this.#watch);
     this.#peer?.close();
@@ -337,14 +320,9 @@ export class Player extends EventTarget {
 
   #leave() {
     this.#running = false;
-    this.#tearDown();
-    this.#blank();
-  }
-
-  #tearDown() {
-    clearTimeout(this.#timer);
     this.#closePeer();
-    this.#signalling?.close();
+    this.#line.close();
+    this.#blank();
   }
 
   // Between tries the last picture stays; when it is over it goes.

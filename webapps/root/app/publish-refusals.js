@@ -1,7 +1,7 @@
 // What the server's refusals and its reasons to end a publish mean to the person who publishes, and whether
 // asking again helps.
 
-import { LATER, LOST, NEVER, OVER, RESTART, SOON } from "./refusals.js";
+import { BROKEN, LATER, LOST, NEVER, OVER, SOON } from "./refusals.js";
 
 const KEEPS_TRYING = "The page keeps trying.";
 
@@ -33,14 +33,8 @@ const REFUSALS = {
 const WEBRTC_OFF = [NEVER, "This server does not take streams from browsers.", "Ask whoever runs the server to switch WebRTC on for this application, or publish from an encoder."];
 
 const ENDINGS = {
-  "timed out": [LOST],
-  "failed": [LOST],
-  "too slow": [LOST],
-  "peer closed": [LOST],
-  "protocol error": [LOST],
-  "limit exceeded": [LOST],
+  ...BROKEN,
   "stream ended": [LOST],
-  "draining": [RESTART],
   "replaced": [NEVER, "Somebody else goes on with this stream.", "Another publisher took over the name. Choose another one, or press Start to take it back."],
   "kicked": [NEVER, "Whoever runs the server has stopped your stream.", "Press Start to begin again."],
   "revoked": [NEVER, "Your permission to publish has been withdrawn.", "Ask whoever gave you the link for a new one."],

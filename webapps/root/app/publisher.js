@@ -1,10 +1,10 @@
 // The publisher: one stream, from the wish to send it until its end, over as many connections as that takes.
 
+import { Line } from "./line.js";
 import { Peer } from "./peer.js";
 import { ending, refusal } from "./publish-refusals.js";
-import { LATER, LOST, NEVER, RESTART, SOON } from "./refusals.js";
+import { LOST, NEVER, RESTART, SOON } from "./refusals.js";
 import { Sending, withFirstRate } from "./sending.js";
-import { Signalling } from "./signalling.js";
 
 /** How long the server may take to let the publisher in or to refuse it: mostly it does so at once. */
 const ANSWER_MS = 10000;
@@ -13,6 +13,7 @@ const ANSWER_MS = 10000;
  * than three seconds nothing has healed, and Ant Media Server's clients wait as long.
  */
 const RETRY_MS = { soon: [3000, 15000], later: [10000, 60000] };
+const RETRY_SPREAD = 0.1;
 /** For so long after a loss the name may still be held by our own connection from before. */
 const HELD_MS = 20000;
 /** Being live this long makes the next failure the first of a new row. */
@@ -25,17 +26,14 @@ const HEALTHY_MS = 10000;
  * the stream's messages go.
  */
 export class Publisher extends EventTarget {
-  #url;
+  #line;
   #request;
   #tracks;
   #streamId = "";
-  #signalling;
   #peer;
   #sending;
-  #timer;
   #healthy;
   #running = false;
-  #failures = 0;
   #lostConnections = 0;
   #since;
   #lostAt = -Infinity;
@@ -44,7 +42,13 @@ export class Publisher extends EventTarget {
   /** `request` = fields of the request to publish besides the stream's; `tracks()` tells `{ video, audio }` of now. */
   constructor({ url, request, tracks }) {
     super();
-    this.#url = url;
+    this.#line = new Line({
+      url,
+      connecting: () => this.#connecting(),
+      ask: () => this.#publish(),
+      take: (message) => this.#take(message),
+      lost: (text) => this.#retry(SOON, text, "The page is going to connect again."),
+    });
     this.#request = request;
     this.#tracks = tracks;
   }
@@ -56,19 +60,18 @@ export class Publisher extends EventTarget {
 
   /** Publishes what there is of tracks under that name. */
   start(streamId) {
-    this.#tearDown();
     this.#streamId = streamId;
-    this.#failures = 0;
+    this.#line.failures = 0;
     this.#lostConnections = 0;
     this.#since = undefined;
     this.#lostAt = -Infinity;
     this.#running = true;
-    this.#connect();
+    this.#line.connect();
   }
 
   /** Ends the stream; `text` says why it is over. */
   stop(text = "You have ended the stream.", advice = "Press Start to begin again.") {
-    this.#signalling?.send({ command: "stop", streamId: this.#streamId });
+    this.#line.send({ command: "stop", streamId: this.#streamId });
     this.#leave("stopped", text, advice);
   }
 
@@ -77,7 +80,7 @@ export class Publisher extends EventTarget {
     if (this.#sending === undefined || this.#sending.replace(kind, this.#tracks()[kind])) return;
     // A connection has what it was offered with: with more or less than that, a new one goes on with the stream.
     this.#lostAt = performance.now();
-    this.#connect();
+    this.#line.connect();
   }
 
   /** The browser's statistics, or nothing while there is no connection. */
@@ -85,30 +88,22 @@ export class Publisher extends EventTarget {
     return this.#peer?.statistics();
   }
 
-  #connect() {
-    this.#tearDown();
+  #connecting() {
+    this.#closePeer();
     this.#say("connecting", "Connecting", "");
-    this.#signalling = new Signalling(this.#url, {
-      onOpen: () => this.#publish(),
-      onMessage: (message) => this.#take(message),
-      onClose: (wasOpen) => {
-        const text = wasOpen ? "The connection to the server was lost." : "The server does not answer.";
-        this.#retry(SOON, text, "The page is going to connect again.");
-      },
-    });
   }
 
   #publish() {
     this.#closePeer();
     const { video, audio } = this.#tracks();
-    this.#signalling.send({
+    this.#line.send({
       command: "publish",
       streamId: this.#streamId,
       ...this.#request,
       video: video !== undefined,
       audio: audio !== undefined,
     });
-    this.#after(ANSWER_MS, () => {
+    this.#line.after(ANSWER_MS, () => {
       this.#retry(SOON, "The server does not answer the request to publish.", "The page is going to ask again.");
     });
   }
@@ -135,10 +130,10 @@ export class Publisher extends EventTarget {
   }
 
   #offer() {
-    clearTimeout(this.#timer);
+    this.#line.rest();
     this.#closePeer();
     this.#peer = new Peer({
-      send: (message) => this.#signalling.send({ streamId: this.#streamId, ...message }),
+      send: (message) => this.#line.send({ streamId: this.#streamId, ...message }),
       onConnected: () => this.#say("connecting", "Connected, the first picture is on its way", ""),
       onFailed: (kind) => this.#peerFailed(kind),
     });
@@ -170,7 +165,7 @@ export class Publisher extends EventTarget {
     this.#lostConnections = 0;
     this.#since ??= performance.now();
     clearTimeout(this.#healthy);
-    this.#healthy = setTimeout(() => { this.#failures = 0; }, HEALTHY_MS);
+    this.#healthy = setTimeout(() => { this.#line.failures = 0; }, HEALTHY_MS);
     if (this.state.name !== "live") this.#say("live", "Live", "", { since: this.#since });
   }
 
@@ -187,7 +182,7 @@ export class Publisher extends EventTarget {
   }
 
   #serverStops() {
-    this.#signalling.close();
+    this.#line.hangUp();
     this.#retry(SOON, "The server is restarting.", "The page is going to connect again.");
   }
 
@@ -198,7 +193,7 @@ export class Publisher extends EventTarget {
     }
     let { retry, text, advice } = refusal(message);
     if (message.definition === "already_publishing") {
-      this.#signalling.send({ command: "stop", streamId: this.#streamId });
+      this.#line.send({ command: "stop", streamId: this.#streamId });
     }
     // After a loss, the one who holds the name is most likely ourselves.
     if (message.definition === "streamIdInUse" && performance.now() - this.#lostAt < HELD_MS) {
@@ -222,8 +217,8 @@ export class Publisher extends EventTarget {
     this.#lostConnections += 1;
     // A "stop" would end the stream for its viewers; a socket that closes is a loss, which they are kept through.
     // A token may be good for one publish only, and again only on this socket.
-    if (this.#request.token) this.#signalling.send({ command: "stop", streamId: this.#streamId });
-    else this.#signalling.close();
+    if (this.#request.token) this.#line.send({ command: "stop", streamId: this.#streamId });
+    else this.#line.hangUp();
     // The first time it is the network's mood; from the third on, somebody should be told where to look.
     const advice = this.#lostConnections < 3
       ? "The page is going to connect again."
@@ -234,16 +229,8 @@ export class Publisher extends EventTarget {
   #retry(pace, text, advice) {
     if (this.#peer !== undefined) this.#lostAt = performance.now();
     this.#closePeer();
-    const [first, most] = RETRY_MS[pace];
-    const wait = Math.min(first * 2 ** this.#failures, most) * (0.9 + Math.random() / 5);
-    this.#failures += 1;
+    const wait = this.#line.retry(RETRY_MS[pace], RETRY_SPREAD);
     this.#say("retrying", text, advice, { until: performance.now() + wait });
-    this.#after(wait, () => (this.#signalling.isOpen ? this.#publish() : this.#connect()));
-  }
-
-  #after(ms, action) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(action, ms);
   }
 
   #closePeer() {
@@ -255,14 +242,9 @@ export class Publisher extends EventTarget {
 
   #leave(name, text, advice) {
     this.#running = false;
-    this.#tearDown();
-    this.#say(name, text, advice);
-  }
-
-  #tearDown() {
-    clearTimeout(this.#timer);
     this.#closePeer();
-    this.#signalling?.close();
+    this.#line.close();
+    this.#say(name, text, advice);
   }
 
   #say(name, text, advice, times = {}) {

@@ -44,15 +44,20 @@ export const RESTART = "restart";
 /** The stream is over. */
 export const OVER = "over";
 
-const ENDINGS = {
+/** Why the server ends a connection, of players and of publishers, without anybody having wanted it. */
+export const BROKEN = {
   "timed out": [LOST],
   "failed": [LOST],
   "too slow": [LOST],
   "peer closed": [LOST],
   "protocol error": [LOST],
   "limit exceeded": [LOST],
-  "codec changed": [AGAIN],
   "draining": [RESTART],
+};
+
+const ENDINGS = {
+  ...BROKEN,
+  "codec changed": [AGAIN],
   "kicked": [NEVER, "Whoever runs the stream has stopped it for you.", "Press Play to ask for it again."],
   "revoked": [NEVER, "Your permission to watch has been withdrawn.", "Ask whoever gave you the link for a new one."],
   "blocked": [NEVER, "You have been blocked from this stream.", "Ask whoever runs the stream to unblock you, then press Play."],

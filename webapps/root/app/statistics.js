@@ -21,9 +21,7 @@ export class Statistics {
     const rows = [];
     if (video !== undefined) {
       const since = this.#since(video);
-      if (video.frameWidth) rows.push(["Picture", `${video.frameWidth} × ${video.frameHeight}`]);
-      rows.push(["Frames", `${Math.round(video.framesPerSecond ?? 0)} per second`]);
-      rows.push(["Video", this.#codec(report, video)]);
+      rows.push(...this.#picture(report, video));
       rows.push(["Video rate", rate(since("bytesReceived"), since.seconds)]);
       rows.push(["Video loss", share(since("packetsLost"), since("packetsReceived"))]);
       rows.push(["Video buffer", perFrame(since("jitterBufferDelay"), since("jitterBufferEmittedCount"))]);
@@ -46,9 +44,7 @@ export class Statistics {
     const rows = [];
     if (video !== undefined) {
       const since = this.#since(video);
-      if (video.frameWidth) rows.push(["Picture", `${video.frameWidth} × ${video.frameHeight}`]);
-      rows.push(["Frames", `${Math.round(video.framesPerSecond ?? 0)} per second`]);
-      rows.push(["Video", this.#codec(report, video)]);
+      rows.push(...this.#picture(report, video));
       rows.push(["Video rate", rate(since("bytesSent"), since.seconds)]);
       rows.push(["Video loss", reported(report, video)]);
       rows.push(["Held back by", LIMITS[video.qualityLimitationReason] ?? "nothing"]);
@@ -60,6 +56,12 @@ export class Statistics {
       rows.push(["Audio loss", reported(report, audio)]);
     }
     return rows;
+  }
+
+  #picture(report, video) {
+    const { frameWidth, frameHeight, framesPerSecond } = video;
+    const size = frameWidth ? [["Picture", `${frameWidth} × ${frameHeight}`]] : [];
+    return [...size, ["Frames", `${Math.round(framesPerSecond ?? 0)} per second`], ["Video", this.#codec(report, video)]];
   }
 
   // Tells how much a counter of `entry` grew since the call before.

@@ -54,6 +54,27 @@ fn agreed(text: &str, own: [u8; 3]) -> Option<Agreement> {
     RemoteOffer::read(text).unwrap().agree(wanted.into_iter(), true)
 }
 
+/// The answer with that media and data channels, which the m-lines of those numbers bring.
+fn answered(
+    read: &RemoteOffer,
+    lines: &[usize],
+    media: &[OfferedMedia],
+    data: Option<&OfferedData>,
+) -> String {
+    let session = Session {
+        stream: "s1",
+        session: 7,
+        version: 1,
+        credentials: &IceCredentials { ufrag: "ufrg".into(), password: Secret::new("p".repeat(32)) },
+        fingerprint: &fingerprint_text(&[0xab; 32]),
+        cname: "cname",
+        candidates: &[Candidate::Udp("192.0.2.1:50000".parse().unwrap())],
+        media,
+        data,
+    };
+    session.answer(read, lines).sdp
+}
+
 /// M-line and payload type of what is agreed on.
 fn chosen(text: &str, own: [u8; 3]) -> Vec<(usize, u8)> {
     let media = agreed(text, own).map(|agreement| agreement.media).unwrap_or_default();
@@ -224,19 +245,7 @@ fn every_line_is_answered_in_order() {
             agreed.offered(label, 11, extension)
         })
         .collect();
-    let answer = Session {
-        stream: "s1",
-        session: 7,
-        version: 1,
-        credentials: &IceCredentials { ufrag: "ufrg".into(), password: Secret::new("p".repeat(32)) },
-        fingerprint: &fingerprint_text(&[0xab; 32]),
-        cname: "cname",
-        candidates: &[Candidate::Udp("192.0.2.1:50000".parse().unwrap())],
-        media: &media,
-        data: None,
-    }
-    .answer(&read, &lines)
-    .sdp;
+    let answer = answered(&read, &lines, &media, None);
     let m_lines: Vec<_> = answer.lines().filter(|line| line.starts_with("m=")).collect();
     assert_eq!(
         m_lines,
@@ -304,19 +313,7 @@ fn data_channels_are_taken_where_they_are_offered_on_the_transport_of_the_media(
     let agreement = read.as_ref().unwrap().agree(wanted(), true).unwrap();
     let ours = agreement.data.map(|data| OfferedData { mid: data.mid, line: data.line, active: true });
     let media = agreement.media.into_iter().map(|agreed| agreed.offered("s".into(), 1, None));
-    let answer = Session {
-        stream: "s1",
-        session: 7,
-        version: 1,
-        credentials: &IceCredentials { ufrag: "ufrg".into(), password: Secret::new("p".repeat(32)) },
-        fingerprint: &fingerprint_text(&[0xab; 32]),
-        cname: "cname",
-        candidates: &[],
-        media: &media.collect::<Vec<_>>(),
-        data: ours.as_ref(),
-    }
-    .answer(&read.unwrap(), &[1])
-    .sdp;
+    let answer = answered(&read.unwrap(), &[1], &media.collect::<Vec<_>>(), ours.as_ref());
     let m_lines: Vec<_> = answer.lines().filter(|line| line.starts_with("m=")).collect();
     let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel";
     assert_eq!(m_lines, ["m=audio 0 UDP/TLS/RTP/SAVPF 0", "m=audio 9 UDP/TLS/RTP/SAVPF 111", data]);

@@ -50,7 +50,9 @@ pub(super) fn media_engine(taken: &[TakenCodec]) -> Result<MediaEngine> {
 
 /// Reports and requests: what arrived is told the publisher's congestion control, what did not is asked for.
 pub(super) fn interceptors(engine: &mut MediaEngine, reports: Reports) -> Result<Registry> {
-    let nacks = NackGeneratorBuilder::new().with_max_nacks_per_packet(limits::PUBLISHER_NACKS_PER_PACKET_MAX);
+    let nacks = NackGeneratorBuilder::new()
+        .with_interval(limits::PUBLISHER_NACK_INTERVAL)
+        .with_max_nacks_per_packet(limits::PUBLISHER_NACKS_PER_PACKET_MAX);
     let registry = Registry::new()
         .with(Slot::NackGenerator, nacks.build())
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())

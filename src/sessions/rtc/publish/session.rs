@@ -126,9 +126,7 @@ impl Session {
 
     /// Where the publisher reaches this node.
     fn candidates(&self) -> Vec<String> {
-        let addresses = &self.context.addresses;
-        let extra = addresses.extra(self.peer, self.settings.disable_ipv6_candidates());
-        let all = addresses.everybody().iter().copied().chain(extra);
+        let all = self.context.addresses.all(self.peer, self.settings.disable_ipv6_candidates());
         let udp = all.map(|ip| sdp::Candidate::Udp(SocketAddr::new(ip, self.port.number())));
         let tcp = self.context.tcp_addresses(self.peer, &self.settings).into_iter().map(sdp::Candidate::Tcp);
         udp.chain(tcp).enumerate().map(|(index, candidate)| sdp::candidate(index, candidate)).collect()

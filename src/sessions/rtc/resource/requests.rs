@@ -4,8 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use base::{Secret, limits};
+use security::Access;
 
-use super::answers::refused;
+use super::answers::{refused, say};
 use crate::{Body, BodyError, Parameters};
 
 /// The type of offers and answers.
@@ -15,9 +16,9 @@ pub(in super::super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// What a client brings for the gate.
 pub(in super::super) struct Credentials {
-    pub(in super::super) token: Option<Secret>,
-    pub(in super::super) subscriber_id: Option<String>,
-    pub(in super::super) subscriber_code: Option<Secret>,
+    token: Option<Secret>,
+    subscriber_id: Option<String>,
+    subscriber_code: Option<Secret>,
 }
 
 impl Credentials {
@@ -33,6 +34,12 @@ impl Credentials {
             subscriber_code: find("subscriberCode").map(Secret::new),
         }
     }
+
+    /// The wish they come with.
+    pub(in super::super) fn with(self, wish: Access) -> Access {
+        let Self { token, subscriber_id, subscriber_code } = self;
+        Access { token, subscriber_id, subscriber_code, ..wish }
+    }
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {
@@ -47,6 +54,22 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 pub(in super::super) fn is_of(request: &HttpRequest, wanted: &str) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.and_then(|kind| kind.split(';').next()).is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// 415 to a `POST` whose body is no offer.
+pub(in super::super) fn no_offer() -> HttpResponse {
+    unsupported("an offer has the type application/sdp", "accept-post", SDP)
+}
+
+/// 415 to a `PATCH`: in words, and the types it takes.
+pub(in super::super) fn no_change(words: &str, types: &'static str) -> HttpResponse {
+    unsupported(words, "accept-patch", types)
+}
+
+fn unsupported(words: &str, header: &'static str, types: &'static str) -> HttpResponse {
+    let mut response = refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words);
+    say(&mut response, header, types);
+    response
 }
 
 /// Whether the request is meant for the session that `etag` (with its quotes) names: it says so, or says nothing.
