@@ -5,9 +5,12 @@ use std::collections::VecDeque;
 
 use base::limits;
 
-/// How far one serial number is ahead of another (RFC 1982); negative: behind.
+/// How far one serial number is ahead of another (RFC 1982); negative: behind. Half of the numbers are ahead and half
+/// behind; what is near the border is taken as far ahead, because the crate, which may be further than is known here,
+/// would take it as such.
 const fn ahead(of: u32, number: u32) -> i32 {
-    number.wrapping_sub(of) as i32
+    let ahead = number.wrapping_sub(of) as i32;
+    if ahead < i32::MIN / 2 { i32::MAX } else { ahead }
 }
 
 /// What came of looking at a packet's DATA.
@@ -135,6 +138,11 @@ mod tests {
         assert!(window.may_forward(FIRST.wrapping_add(most - 1)));
         assert!(!window.may_forward(FIRST.wrapping_add(most)));
         assert!(window.may_forward(FIRST.wrapping_sub(9)), "the crate answers what is old");
+        // The crate, which may be some numbers further, has it 2^31 steps ahead, and would take each.
+        let border = (i32::MAX as u32).wrapping_sub(1);
+        assert!(!window.may_forward(FIRST.wrapping_add(border + 2)));
+        assert_eq!(window.admit(numbers([border + 2])), Admitted::TooFar);
+        assert!(!window.has(FIRST.wrapping_add(border + 2)));
     }
 
     #[test]
