@@ -97,9 +97,11 @@ async fn who_may_not_publish() -> Result<()> {
         is_told(&mut socket, &publish(stream), expected).await.context(name)?;
         is_open(&mut socket).await.context(name)?;
         // What was refused has left nothing behind.
-        ensure!(node.metric("penstock_publishers", &[]).await? == 0.0, "{name}");
+        node.until_metric("penstock_publishers", &[], PATIENCE, |publishers| publishers == 0.0)
+            .await
+            .context(name)?;
         if created.is_null() && stream == "a" {
-            ensure!(node.broadcast("LiveApp", stream).await?.is_null(), "{name}");
+            node.until_broadcast("LiveApp", stream, PATIENCE, Value::is_null).await.context(name)?;
         }
     }
     Ok(())

@@ -52,11 +52,12 @@ pub const PICTURE_SIDE_PIXELS_MAX: u32 = 16_384;
 pub const RTP_PAYLOAD_BYTES_MAX: usize = 1_400;
 /// How long a packet of pictures that is missing is waited for: the publisher is asked for it meanwhile. Longer:
 /// its frame and what follows are dropped until the next key frame.
-pub const RTP_PICTURE_HOLE_WAIT_MAX: Duration = Duration::from_millis(200);
+pub const RTP_PICTURE_HOLE_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How long a packet of sound that is missing is waited for: what is out of order on its way comes within that,
 /// and players conceal a packet sooner than they wait for it. Longer: the hole is passed on.
 pub const RTP_SOUND_HOLE_WAIT_MAX: Duration = Duration::from_millis(60);
-/// Packets of one kind that wait behind a hole (200 ms of 90 Mbit/s). More: the hole is given up.
+/// Packets of one kind that wait behind a hole (half a second of 36 Mbit/s), and how far behind the newest one a packet
+/// may be that is sent again. More: the hole is given up.
 pub const RTP_REORDER_PACKETS_MAX: usize = 2_048;
 /// Payload bytes of one kind that wait behind a hole. More: the hole is given up.
 pub const RTP_REORDER_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -301,9 +302,9 @@ pub const PUBLISHER_EVENTS_MAX: usize = 32;
 /// A WebRTC publisher's connection over which nothing has come for this long is gone.
 pub const PUBLISH_PEER_SILENCE_MAX: Duration = Duration::from_secs(8);
 /// How often one packet of a publisher's is asked for. More often: it is given up, and a key frame wanted.
-pub const PUBLISHER_NACKS_PER_PACKET_MAX: u16 = 5;
-/// Between two requests for it: three and their answers fit into [`RTP_PICTURE_HOLE_WAIT_MAX`] on a path of 50 ms, so
-/// that request or answer may be lost, too. Browsers answer one at most in each round trip.
+pub const PUBLISHER_NACKS_PER_PACKET_MAX: u16 = 12;
+/// Between two requests for it. Browsers answer one at most in each round trip; [`RTP_PICTURE_HOLE_WAIT_MAX`] has room for
+/// three answers on a path of 150 ms, since each of them, and each request, may be lost, too.
 pub const PUBLISHER_NACK_INTERVAL: Duration = Duration::from_millis(40);
 /// Between two requests for a key frame to one publisher.
 pub const KEY_FRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);

@@ -1,6 +1,6 @@
 //! H.264 (ITU-T Rec. H.264, 08/2021): parameter sets, NAL units and access units.
 //!
-//! Read here: SPS with VUI (7.3.2.1, E.1), ids of PPS, the slice type of slice headers, the
+//! Read here: SPS with VUI (7.3.2.1, E.1), ids of PPS, the slice type and `frame_num` of slice headers, the
 //! AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1) and both framings of NAL units (AVCC
 //! lengths and Annex B start codes). Not here: pictures.
 
@@ -11,8 +11,8 @@ mod sps;
 
 pub use access_unit::{AccessUnit, Framing, ParameterSets, to_unit_payload};
 pub use config::{FrameRate, H264Config};
-pub(crate) use nal::unescape;
 pub use nal::{AnnexB, LengthSize, NalType, Nals, annex_b, has_b_slice, is_b_slice, is_idr, nals};
+pub(crate) use nal::{frame_number, unescape};
 
 use base::limits;
 

@@ -94,7 +94,8 @@ pub enum RtpEvent {
 ///
 /// * **Order**: packets are put in order by their sequence numbers, duplicates dropped. Without a hole nothing
 ///   is held beyond the end of its frame. A hole is waited for ([`limits::RTP_PICTURE_HOLE_WAIT_MAX`],
-///   [`limits::RTP_SOUND_HOLE_WAIT_MAX`]) and then given up.
+///   [`limits::RTP_SOUND_HOLE_WAIT_MAX`]) and then given up; sooner, where what is behind it shows that nothing is
+///   missed.
 /// * **Pictures**: a frame that is not whole is dropped with all that follow until the next key frame. Packet
 ///   numbers close the gap, so that players see a pause and ask for nothing.
 /// * **Sound**: each packet is a run. What is lost stays a hole in the packet numbers, which receivers conceal, or
@@ -118,7 +119,7 @@ struct Received<T> {
 }
 
 /// What reads one kind's packets in order.
-trait Reads {
+trait Reads: order::Knows {
     fn take(&mut self, ordered: order::Ordered, out: &mut Out);
 }
 
@@ -129,7 +130,7 @@ impl<T: Reads> Received<T> {
     }
 
     fn advance(&mut self, now: Instant, out: &mut Out) {
-        while let Some(ordered) = self.order.next(now) {
+        while let Some(ordered) = self.order.next(now, &self.reads) {
             self.reads.take(ordered, out);
         }
     }

@@ -9,7 +9,7 @@
   if (!window.MediaDevices) return;
 
   // What draws and sounds. A worker of its own: whatever holds up the page, pictures come in time.
-  const draw = (fps) => {
+  const draw = (fps, grain) => {
     const CELLS_ACROSS = 40;
     const COLUMNS = 38;
     const ROWS = 2;
@@ -81,6 +81,13 @@
         fill(area * 5 / 4, this.width / 2, x / 2, y / 2, width / 2, height / 2, v);
       }
 
+      flicker(x, y, width, height) {
+        for (let row = y; row < y + height; row += 1) {
+          const start = row * this.width + x;
+          for (let at = start; at < start + width; at += 1) this.bytes[at] = NIGHT[0] + Math.random() * grain;
+        }
+      }
+
       frame(number, clock) {
         const { cell, width } = this;
         const bar = width / BARS.length;
@@ -93,6 +100,7 @@
         const phase = number % (FLASH_PERIOD_S * fps) - FLASH_PERIOD_S * fps / 2;
         const flashes = phase >= 0 && phase < Math.ceil(FLASH_S * fps);
         this.rectangle(26 * cell, 5 * cell, 12 * cell, 8 * cell, flashes ? WHITE : FLASH_OFF);
+        if (grain > 0) this.flicker(0, 5 * cell, 25 * cell, 11 * cell);
         cells(number, clock).forEach((white, index) => {
           const column = index % COLUMNS;
           const row = (index - column) / COLUMNS;
@@ -172,7 +180,7 @@
   let failure = null;
   const begin = () => {
     if (worker) return worker;
-    const source = new Blob([`(${draw})(${options.fps})`], { type: "text/javascript" });
+    const source = new Blob([`(${draw})(${options.fps}, ${options.grain})`], { type: "text/javascript" });
     worker = new Worker(URL.createObjectURL(source));
     worker.onerror = ({ message }) => { failure = message || "the page's policy allows no worker"; };
     return worker;

@@ -55,6 +55,7 @@ pub struct H264Config {
     /// What the VUI says, if it does.
     pub frame_rate: Option<FrameRate>,
     reorders: bool,
+    frame_number_bits: Option<u32>,
 }
 
 impl H264Config {
@@ -100,9 +101,11 @@ impl H264Config {
         if pps.is_empty() {
             return Err(H264Error::NoPps);
         }
+        let frame_number_bits = first.frame_number_bits.filter(|_| sps.len() == 1);
         Ok(Self {
             sps,
             pps,
+            frame_number_bits,
             profile_idc: first.profile_idc,
             constraints: first.constraints,
             level_idc: first.level_idc,
@@ -146,6 +149,12 @@ impl H264Config {
     /// `profile-level-id` of RFC 6184 8.1: profile, constraints, level.
     pub fn profile_level_id(&self) -> [u8; 3] {
         [self.profile_idc, self.constraints, self.level_idc]
+    }
+
+    /// Bits of `frame_num` in slice headers (7.4.3); `None` where slices have more than one SPS to refer to, or where it
+    /// does not count pictures.
+    pub(crate) fn frame_number_bits(&self) -> Option<u32> {
+        self.frame_number_bits
     }
 
     /// Whether the SPS allows pictures that are shown in another order than they are decoded.

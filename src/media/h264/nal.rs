@@ -177,6 +177,26 @@ pub fn is_b_slice(nal: &[u8]) -> bool {
     bits.unsigned().and_then(|_first_macroblock| bits.unsigned()).is_ok_and(|slice_type| slice_type % 5 == 1)
 }
 
+/// `frame_num` (7.4.3) of the picture whose first slice a NAL unit begins with; `None` of other NAL units, and where
+/// nobody knows how many bits it has ([`super::H264Config::frame_number_bits`]).
+pub(crate) fn frame_number(nal: &[u8], its_bits: Option<u32>) -> Option<u32> {
+    let kind = NalType::of(nal);
+    // Three codes of up to 63 bits stand in front of it.
+    let front = unescape(nal.get(1..nal.len().min(40))?);
+    let mut bits = Bits::new(&front);
+    let first_macroblock = bits.unsigned().ok()?;
+    match kind {
+        _ if first_macroblock != 0 => None,
+        NalType::Idr => Some(0),
+        NalType::Slice => {
+            bits.unsigned().ok()?; // slice_type
+            bits.unsigned().ok()?; // pic_parameter_set_id
+            bits.take(its_bits?).ok()
+        }
+        _ => None,
+    }
+}
+
 /// Takes out the emulation prevention bytes (7.3.1): 00 00 03 becomes 00 00.
 pub(crate) fn unescape(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());

@@ -21,6 +21,9 @@ pub(super) struct Sps {
     pub frame_rate: Option<FrameRate>,
     /// Pictures may be shown in another order than decoded.
     pub reorders: bool,
+    /// Bits of `frame_num` in slice headers; `None` where it does not stand right behind the front (colour planes), or
+    /// does not count pictures (fields).
+    pub frame_number_bits: Option<u32>,
 }
 
 /// Profiles whose SPS carries `chroma_format_idc` and what follows it (7.3.2.1.1).
@@ -38,13 +41,16 @@ impl Sps {
         };
         let mut bits = Bits::new(rbsp.get(3..).unwrap_or_default());
         let id = ranged(bits.unsigned()?, 31, "seq_parameter_set_id")?;
-        let chroma =
-            if HIGH_PROFILES.contains(&profile_idc) { high_profile(&mut bits)? } else { Chroma::YUV420 };
-        ranged(bits.unsigned()?, 12, "log2_max_frame_num_minus4")?;
+        let (chroma, separate_planes) = if HIGH_PROFILES.contains(&profile_idc) {
+            high_profile(&mut bits)?
+        } else {
+            (Chroma::YUV420, false)
+        };
+        let frame_number_bits = ranged(bits.unsigned()?, 12, "log2_max_frame_num_minus4")? + 4;
         let order_type = picture_order(&mut bits)?;
         let references = ranged(bits.unsigned()?, 16, "max_num_ref_frames")?;
         bits.skip(1)?; // gaps_in_frame_num_value_allowed_flag
-        let picture = picture(&mut bits, chroma)?;
+        let (width, height, frames_only) = picture(&mut bits, chroma)?;
         let vui = if bits.flag()? { vui(&mut bits)? } else { Vui::default() };
 
         // Baseline has no B slices (A.2.1); intra profiles (A.2.8 to A.2.11) and a stream without
@@ -58,10 +64,11 @@ impl Sps {
             profile_idc,
             constraints,
             level_idc,
-            width: picture.0,
-            height: picture.1,
+            width,
+            height,
             frame_rate: vui.frame_rate,
             reorders,
+            frame_number_bits: (frames_only && !separate_planes).then_some(frame_number_bits),
         })
     }
 }
@@ -83,11 +90,10 @@ impl Chroma {
     const ONE: Self = Self { width: 1, height: 1 };
 }
 
-fn high_profile(bits: &mut Bits<'_>) -> Result<Chroma, H264Error> {
+/// Gives the chroma's size, and whether the colour planes are coded by themselves.
+fn high_profile(bits: &mut Bits<'_>) -> Result<(Chroma, bool), H264Error> {
     let format = ranged(bits.unsigned()?, 3, "chroma_format_idc")?;
-    if format == 3 {
-        bits.skip(1)?; // separate_colour_plane_flag
-    }
+    let separate_planes = format == 3 && bits.flag()?;
     ranged(bits.unsigned()?, 6, "bit_depth_luma_minus8")?;
     ranged(bits.unsigned()?, 6, "bit_depth_chroma_minus8")?;
     bits.skip(1)?; // qpprime_y_zero_transform_bypass_flag
@@ -98,11 +104,12 @@ fn high_profile(bits: &mut Bits<'_>) -> Result<Chroma, H264Error> {
             }
         }
     }
-    Ok(match format {
+    let chroma = match format {
         1 => Chroma::YUV420,
         2 => Chroma::YUV422,
         _ => Chroma::ONE,
-    })
+    };
+    Ok((chroma, separate_planes))
 }
 
 /// Reads over a scaling list (7.3.2.1.1.1).
@@ -142,8 +149,8 @@ fn picture_order(bits: &mut Bits<'_>) -> Result<u32, H264Error> {
     Ok(order_type)
 }
 
-/// Width and height after cropping (7-19 to 7-22).
-fn picture(bits: &mut Bits<'_>, chroma: Chroma) -> Result<(u32, u32), H264Error> {
+/// Width and height after cropping (7-19 to 7-22), and whether there are frames alone and no fields.
+fn picture(bits: &mut Bits<'_>, chroma: Chroma) -> Result<(u32, u32, bool), H264Error> {
     let macroblocks_max = limits::PICTURE_SIDE_PIXELS_MAX / 16;
     let width = ranged(bits.unsigned()?, macroblocks_max - 1, "pic_width_in_mbs_minus1")? + 1;
     let map_units = ranged(bits.unsigned()?, macroblocks_max - 1, "pic_height_in_map_units_minus1")? + 1;
@@ -156,7 +163,7 @@ fn picture(bits: &mut Bits<'_>, chroma: Chroma) -> Result<(u32, u32), H264Error>
     let height = ranged(map_units * per_map_unit, macroblocks_max, "pic_height_in_map_units_minus1")? * 16;
     let width = width * 16;
     if !bits.flag()? {
-        return Ok((width, height));
+        return Ok((width, height, frames_only));
     }
     let mut side = || bits.unsigned().map(u64::from);
     let (left, right, top, bottom) = (side()?, side()?, side()?, side()?);
@@ -170,6 +177,7 @@ fn picture(bits: &mut Bits<'_>, chroma: Chroma) -> Result<(u32, u32), H264Error>
     Ok((
         cropped(width, left + right, chroma.width)?,
         cropped(height, top + bottom, chroma.height * per_map_unit)?,
+        frames_only,
     ))
 }
 

@@ -31,6 +31,10 @@ impl Reader for Av1Reader {
         payload.first().is_some_and(|header| begins_sequence(*header))
     }
 
+    fn begins_key(&self, payload: &[u8]) -> bool {
+        self.begins(payload)
+    }
+
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str> {
         let header = *payload.first().ok_or("an empty packet")?;
         if !std::mem::replace(&mut self.begun, true) {

@@ -7,10 +7,14 @@ use bytes::Bytes;
 
 use super::reader::{Picture, Reader, Taken};
 use crate::codec::CodecConfig;
-use crate::h264::{H264Config, NalType, ParameterSets};
+use crate::h264::{H264Config, NalType, ParameterSets, frame_number};
 use crate::packetize::h264::{FU_A, FU_END, FU_START, IMPORTANCE, STAP_A, parameter_set_packets};
 
 const FORBIDDEN: u8 = 0x80;
+/// `nal_ref_idc`: 0 in pictures that no other refers to.
+const REFERRED_TO: u8 = 0x60;
+/// Where a slice's number stands at the latest ([`frame_number`]).
+const SLICE_FRONT_BYTES: usize = 40;
 
 /// Follows the parameter sets of a stream, in whatever packets they come, and IDR slices.
 #[derive(Debug, Default)]
@@ -18,9 +22,14 @@ pub(super) struct H264Reader {
     config: Option<Arc<H264Config>>,
     /// Sets that came before there were enough of them.
     early: ParameterSets,
-    /// Of the picture: it has an IDR slice, and these sets.
+    /// Of the picture: it has an IDR slice, these sets, and this `frame_num`.
     idr: bool,
     sets: ParameterSets,
+    number: Option<u32>,
+    /// Of the picture before.
+    last_number: Option<u32>,
+    /// There are pictures that no other refers to: `frame_num` does not count those.
+    has_unreferenced: bool,
     /// A set of which fragments came.
     fragments: Option<Vec<u8>>,
 }
@@ -29,17 +38,34 @@ impl Reader for H264Reader {
     /// A delimiter or a parameter set stands first (7.4.1.2.3), and so does the first slice of an IDR picture
     /// but for what can be done without.
     fn begins(&self, payload: &[u8]) -> bool {
-        let (header, body) = match payload {
-            [header, _, _, first, body @ ..] if header & !IMPORTANCE == STAP_A => (first, body),
-            [header, fu, body @ ..] if header & !IMPORTANCE == FU_A && fu & FU_START != 0 => (fu, body),
-            [header, body @ ..] => (header, body),
-            [] => return false,
-        };
-        match kind(*header) {
-            NalType::Sps | NalType::Delimiter => true,
-            NalType::Idr => is_first_slice(body),
+        self.begins_key(payload) || first_nal(payload).is_some_and(|(kind, _)| kind == NalType::Delimiter)
+    }
+
+    /// Of others than key frames there are no SPS in practice.
+    fn begins_key(&self, payload: &[u8]) -> bool {
+        match first_nal(payload) {
+            Some((NalType::Sps, _)) => true,
+            Some((NalType::Idr, body)) => is_first_slice(body),
             _ => false,
         }
+    }
+
+    /// By `frame_num` (7.4.3), which pictures count that others refer to. Pictures behind a delimiter or parameter sets
+    /// are not looked for.
+    fn follows(&self, payload: &[u8]) -> bool {
+        let slice = match payload {
+            [header, fu, body @ ..] if header & !IMPORTANCE == FU_A && fu & FU_START != 0 => {
+                front(header & IMPORTANCE | fu & !IMPORTANCE, body)
+            }
+            [header, body @ ..] => front(*header, body),
+            [] => return false,
+        };
+        let bits = self.number_bits();
+        let next = self.last_number.zip(bits).map(|(last, bits)| (last + 1) % (1 << bits));
+        NalType::of(&slice) == NalType::Slice
+            && !self.has_unreferenced
+            && next.is_some()
+            && frame_number(&slice, bits) == next
     }
 
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str> {
@@ -60,6 +86,7 @@ impl Reader for H264Reader {
 
     fn finish(&mut self) -> Result<Picture, &'static str> {
         self.fragments = None;
+        self.last_number = self.number.take();
         let key = std::mem::take(&mut self.idr);
         let sets = std::mem::take(&mut self.sets);
         let has_its_own = !sets.sps.is_empty() && !sets.pps.is_empty();
@@ -81,10 +108,21 @@ impl Reader for H264Reader {
 }
 
 impl H264Reader {
+    fn number_bits(&self) -> Option<u32> {
+        self.config.as_ref()?.frame_number_bits()
+    }
+
+    /// A slice comes, or the front of one.
+    fn slice(&mut self, slice: &[u8]) {
+        self.idr |= NalType::of(slice) == NalType::Idr;
+        self.has_unreferenced |= slice.first().is_some_and(|header| header & REFERRED_TO == 0);
+        self.number = frame_number(slice, self.number_bits()).or(self.number);
+    }
+
     fn nal(&mut self, nal: &[u8]) -> Result<(), &'static str> {
         let sets = match NalType::of(nal) {
-            NalType::Idr => {
-                self.idr = true;
+            NalType::Idr | NalType::Slice => {
+                self.slice(nal);
                 return Ok(());
             }
             NalType::Sps => &mut self.sets.sps,
@@ -116,6 +154,7 @@ impl H264Reader {
         let [fu, body @ ..] = body else { return Err("a fragment without its header") };
         let header = indicator & IMPORTANCE | fu & !IMPORTANCE;
         match kind(header) {
+            NalType::Idr | NalType::Slice if fu & FU_START != 0 => self.slice(&front(header, body)),
             NalType::Idr => self.idr = true,
             NalType::Sps | NalType::Pps => {
                 if fu & FU_START != 0 {
@@ -175,6 +214,22 @@ fn add(held: &mut Vec<Bytes>, sets: Vec<Bytes>) {
 /// The type in a NAL unit's or a fragment's header.
 fn kind(header: u8) -> NalType {
     NalType::of(&[header])
+}
+
+/// The type of a payload's first NAL unit, and what stands behind its header, as far as the payload has it.
+fn first_nal(payload: &[u8]) -> Option<(NalType, &[u8])> {
+    let (header, body) = match payload {
+        [header, _, _, first, body @ ..] if header & !IMPORTANCE == STAP_A => (first, body),
+        [header, fu, body @ ..] if header & !IMPORTANCE == FU_A && fu & FU_START != 0 => (fu, body),
+        [header, body @ ..] => (header, body),
+        [] => return None,
+    };
+    Some((kind(*header), body))
+}
+
+/// As much of a NAL unit as says which picture it is of.
+fn front(header: u8, body: &[u8]) -> Vec<u8> {
+    [&[header], &body[..body.len().min(SLICE_FRONT_BYTES)]].concat()
 }
 
 /// `first_mb_in_slice` is 0 (7.3.3), which is coded as a single 1.

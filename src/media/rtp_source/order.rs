@@ -1,6 +1,7 @@
 //! Packets of one SSRC in the order of their sequence numbers (RFC 3550 5.1).
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use base::limits;
@@ -11,6 +12,11 @@ use crate::packet::DATAGRAM_BYTES;
 
 /// Turns of the 16 bits before the first packet, so that numbers never go below zero.
 const TURN: u64 = 1 << 16;
+/// Of padding, how many packets may be missing: fewer than pictures have numbers, however few bits those have (H.264:
+/// at least 4 bits).
+const PADDING_LOST_MAX: u64 = 16;
+/// Packets from the first that is missing on that are looked through for one that needs none of them.
+const HOLE_LOOKED_THROUGH_MAX: u64 = 256;
 /// Packets from behind, one after the other and nothing else for [`RESTART_AFTER`], are no late ones but a source
 /// that numbers anew.
 const RESTART_PACKETS: u32 = 16;
@@ -23,8 +29,20 @@ pub(super) enum Before {
     Nothing,
     /// So many packets, which are not waited for any more.
     Lost(u64),
+    /// So many packets, of which none is missed ([`Knows`]).
+    Needless(u64),
     /// Nobody knows what: the source numbers anew.
     Unknown,
+}
+
+/// What whoever takes the packets knows of one behind a hole.
+pub(super) trait Knows {
+    /// Whether nothing can be missing between what was handed out last and a packet, whatever the numbers are. (Who
+    /// probes a path sends padding, and no padding again that is lost.)
+    fn follows(&self, packet: &RtpPacket) -> bool;
+
+    /// Whether nothing in front of a packet is of any use any more.
+    fn begins_anew(&self, packet: &RtpPacket) -> bool;
 }
 
 /// The next packet in order.
@@ -52,8 +70,8 @@ struct Stragglers {
 }
 
 /// Puts packets in order: a packet whose turn it is goes through at once, others wait behind the hole until it is
-/// filled, its time is over ([`Order::new`]), or [`limits::RTP_REORDER_PACKETS_MAX`] or
-/// [`limits::RTP_REORDER_BYTES_MAX`] of them wait.
+/// filled, is known to be of no account ([`Knows`]), its time is over ([`Order::new`]), or
+/// [`limits::RTP_REORDER_PACKETS_MAX`] or [`limits::RTP_REORDER_BYTES_MAX`] of them wait.
 #[derive(Debug)]
 pub(super) struct Order {
     hole_wait: Duration,
@@ -129,26 +147,50 @@ impl Order {
         Some(lowest.seen + self.hole_wait)
     }
 
+    /// The packet in front of which nothing that is missing is missed.
+    fn needs_no_other(&self, next: u64, knows: &impl Knows) -> Option<u64> {
+        let mut near = self.waiting.range(..next + HOLE_LOOKED_THROUGH_MAX).enumerate();
+        let holds_something = |waiting: &Waiting| !waiting.packet.payload.is_empty();
+        let (there, (first, waiting)) = near.by_ref().find(|(_, (_, waiting))| holds_something(waiting))?;
+        let missing = first - next - there as u64;
+        if missing < PADDING_LOST_MAX && knows.follows(&waiting.packet) {
+            return self.waiting.first_key_value().map(|(lowest, _)| *lowest);
+        }
+        let (_, (anew, _)) = iter::once((there, (first, waiting)))
+            .chain(near)
+            .find(|(_, (_, waiting))| knows.begins_anew(&waiting.packet))?;
+        Some(*anew)
+    }
+
     /// The next packet in order, as of `now`.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Ordered> {
+    pub(super) fn next(&mut self, now: Instant, knows: &impl Knows) -> Option<Ordered> {
         let next = self.next?;
-        let (lowest, waiting) = self.waiting.first_key_value()?;
-        let lost = lowest - next;
+        let (&lowest, waiting) = self.waiting.first_key_value()?;
         let is_over = waiting.seen + self.hole_wait <= now
             || self.bytes > limits::RTP_REORDER_BYTES_MAX
             || self.waiting.len() > limits::RTP_REORDER_PACKETS_MAX;
-        if lost > 0 && !is_over {
+        let free = if lowest > next { self.needs_no_other(next, knows) } else { None };
+        if lowest > next && !is_over && free.is_none() {
             return None;
         }
-        let (number, Waiting { packet, arrival, .. }) = self.waiting.pop_first()?;
-        self.next = Some(number + 1);
-        self.bytes -= packet.payload.len();
-        let before = match lost {
-            _ if std::mem::take(&mut self.restarted) => Before::Unknown,
-            0 => Before::Nothing,
-            lost => Before::Lost(lost),
-        };
-        Some(Ordered { packet, arrival, before })
+        let from = free.unwrap_or(lowest);
+        let mut lost = from - next;
+        while let Some((number, Waiting { packet, arrival, .. })) = self.waiting.pop_first() {
+            self.bytes -= packet.payload.len();
+            if number < from {
+                lost -= 1;
+                continue;
+            }
+            self.next = Some(number + 1);
+            let before = match lost {
+                _ if std::mem::take(&mut self.restarted) => Before::Unknown,
+                0 => Before::Nothing,
+                lost if free.is_some() => Before::Needless(lost),
+                lost => Before::Lost(lost),
+            };
+            return Some(Ordered { packet, arrival, before });
+        }
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base::limits;
 
-use super::order::{Before, Ordered};
+use super::order::{Before, Knows, Ordered};
 use super::out::Out;
 use super::reader::{Picture, Reader, Taken};
 use super::{Reads, RtpEvent, RtpPacket};
@@ -141,6 +141,16 @@ impl Pictures {
     }
 }
 
+impl Knows for Pictures {
+    fn follows(&self, packet: &RtpPacket) -> bool {
+        self.begins && !self.waits_for_key && self.reader.follows(&packet.payload)
+    }
+
+    fn begins_anew(&self, packet: &RtpPacket) -> bool {
+        self.waits_for_key && self.reader.begins_key(&packet.payload)
+    }
+}
+
 impl Reads for Pictures {
     fn take(&mut self, ordered: Ordered, out: &mut Out) {
         let Ordered { packet, arrival, before } = ordered;
@@ -149,6 +159,10 @@ impl Reads for Pictures {
             Before::Lost(packets) => {
                 out.lost(Kind::Video, packets);
                 self.break_off(out);
+            }
+            Before::Needless(packets) => {
+                out.lost(Kind::Video, packets);
+                self.drop_frame();
             }
             Before::Unknown => self.break_off(out),
         }

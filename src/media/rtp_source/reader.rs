@@ -45,10 +45,47 @@ impl Coming {
     }
 }
 
+/// The picture id of VP8 (RFC 7741 4.2) and VP9 (RFC 9628 4.2): one further with each picture, in 7 or 15 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PictureId {
+    id: u16,
+    is_long: bool,
+}
+
+impl PictureId {
+    /// Reads it, and gives what stands behind; its first bit says how long it is.
+    pub(super) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        match bytes {
+            [high, low, behind @ ..] if high & 0x80 != 0 => {
+                Some((Self { id: u16::from_be_bytes([high & 0x7f, *low]), is_long: true }, behind))
+            }
+            [id, behind @ ..] if id & 0x80 == 0 => {
+                Some((Self { id: u16::from(*id), is_long: false }, behind))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether its picture comes right after that one.
+    pub(super) const fn follows(self, last: Self) -> bool {
+        let mask = if self.is_long { 0x7fff } else { 0x7f };
+        self.is_long == last.is_long && self.id == (last.id + 1) & mask
+    }
+}
+
 /// Looks into the payloads of one codec, as far as is needed to tell key frames and the configuration.
 pub(super) trait Reader: Debug + Send {
     /// Whether a payload begins a picture for sure: what came before it may be missing then.
     fn begins(&self, payload: &[u8]) -> bool;
+
+    /// Whether that picture is a key frame for sure.
+    fn begins_key(&self, payload: &[u8]) -> bool;
+
+    /// Whether a payload begins for sure the very picture that comes after the last one that was finished: what may
+    /// be missing between them is none. Asked where nothing of it came yet.
+    fn follows(&self, _payload: &[u8]) -> bool {
+        false
+    }
 
     /// Looks at the next packet of a picture; an error says why there can be none.
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str>;

@@ -2,7 +2,7 @@
 
 use base::limits;
 
-use super::order::{Before, Ordered};
+use super::order::{Before, Knows, Ordered};
 use super::out::Out;
 use super::{Reads, RtpPacket};
 use crate::codec::{CodecConfig, Kind};
@@ -19,6 +19,17 @@ impl Sounds {
     /// Sound of that many channels.
     pub(super) fn new(channels: u8) -> Self {
         Self { config: CodecConfig::Opus(OpusConfig { channels: channels.max(1) }) }
+    }
+}
+
+/// Each packet stands for itself.
+impl Knows for Sounds {
+    fn follows(&self, _packet: &RtpPacket) -> bool {
+        false
+    }
+
+    fn begins_anew(&self, _packet: &RtpPacket) -> bool {
+        false
     }
 }
 

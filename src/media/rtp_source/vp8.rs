@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::reader::{Coming, Picture, Reader, Taken};
+use super::reader::{Coming, Picture, PictureId, Reader, Taken};
 use crate::codec::CodecConfig;
 use crate::vp8::{Vp8Config, vp8_key_frame};
 
@@ -10,17 +10,18 @@ use crate::vp8::{Vp8Config, vp8_key_frame};
 const EXTENDED: u8 = 0x80;
 const BEGINS: u8 = 0x10;
 const PARTITION: u8 = 0x07;
-/// Bits of its extension: what follows it, and that a picture id has two bytes.
+/// Bits of its extension: what follows it.
 const HAS_PICTURE_ID: u8 = 0x80;
 const HAS_BASE_LAYER_INDEX: u8 = 0x40;
 const HAS_LAYER_OR_KEY_INDEX: u8 = 0x30;
-const LONG_PICTURE_ID: u8 = 0x80;
 
 /// Follows the size that key frames say.
 #[derive(Debug, Default)]
 pub(super) struct Vp8Reader {
     config: Option<Vp8Config>,
     picture: Coming,
+    /// Of the last packet.
+    picture_id: Option<PictureId>,
 }
 
 impl Reader for Vp8Reader {
@@ -28,8 +29,21 @@ impl Reader for Vp8Reader {
         payload.first().is_some_and(|first| begins(*first))
     }
 
+    fn begins_key(&self, payload: &[u8]) -> bool {
+        let frame = Descriptor::read(payload).map(|read| read.frame);
+        self.begins(payload) && frame.is_some_and(|frame| matches!(vp8_key_frame(frame), Ok(Some(_))))
+    }
+
+    /// By the picture id (4.2), which counts them.
+    fn follows(&self, payload: &[u8]) -> bool {
+        let read = Descriptor::read(payload).and_then(|read| read.picture_id);
+        self.begins(payload) && read.zip(self.picture_id).is_some_and(|(id, last)| id.follows(last))
+    }
+
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str> {
-        let frame = behind_descriptor(payload).ok_or("a payload descriptor that is not whole")?;
+        let Descriptor { picture_id, frame } =
+            Descriptor::read(payload).ok_or("a payload descriptor that is not whole")?;
+        self.picture_id = picture_id;
         if self.picture.is_first()
             && self.begins(payload)
             && let Ok(Some(config)) = vp8_key_frame(frame)
@@ -54,23 +68,31 @@ const fn begins(first: u8) -> bool {
     first & BEGINS != 0 && first & PARTITION == 0
 }
 
-fn behind_descriptor(payload: &[u8]) -> Option<&[u8]> {
-    let (first, mut left) = payload.split_first()?;
-    if first & EXTENDED == 0 {
-        return Some(left);
+/// What the payload descriptor says (4.2).
+struct Descriptor<'a> {
+    picture_id: Option<PictureId>,
+    frame: &'a [u8],
+}
+
+impl<'a> Descriptor<'a> {
+    fn read(payload: &'a [u8]) -> Option<Self> {
+        let (first, mut left) = payload.split_first()?;
+        let mut picture_id = None;
+        if first & EXTENDED != 0 {
+            let (extension, behind) = left.split_first()?;
+            left = behind;
+            if extension & HAS_PICTURE_ID != 0 {
+                let (id, behind) = PictureId::read(left)?;
+                picture_id = Some(id);
+                left = behind;
+            }
+            if extension & HAS_BASE_LAYER_INDEX != 0 {
+                left = left.get(1..)?;
+            }
+            if extension & HAS_LAYER_OR_KEY_INDEX != 0 {
+                left = left.get(1..)?;
+            }
+        }
+        Some(Self { picture_id, frame: left })
     }
-    let (extension, behind) = left.split_first()?;
-    left = behind;
-    if extension & HAS_PICTURE_ID != 0 {
-        let (id, _) = left.split_first()?;
-        let bytes = if id & LONG_PICTURE_ID != 0 { 2 } else { 1 };
-        left = left.get(bytes..)?;
-    }
-    if extension & HAS_BASE_LAYER_INDEX != 0 {
-        left = left.get(1..)?;
-    }
-    if extension & HAS_LAYER_OR_KEY_INDEX != 0 {
-        left = left.get(1..)?;
-    }
-    Some(left)
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::reader::{Coming, Picture, Reader, Taken};
+use super::reader::{Coming, Picture, PictureId, Reader, Taken};
 use crate::bits::{Bits, OutOfBits};
 use crate::codec::CodecConfig;
 use crate::parameters::side;
@@ -13,6 +13,8 @@ use crate::vp9::{Vp9Config, vp9_key_frame};
 pub(super) struct Vp9Reader {
     config: Option<Vp9Config>,
     picture: Coming,
+    /// Of the last packet.
+    picture_id: Option<PictureId>,
 }
 
 impl Reader for Vp9Reader {
@@ -20,12 +22,23 @@ impl Reader for Vp9Reader {
         Descriptor::read(payload).is_ok_and(|read| read.begins_picture())
     }
 
+    fn begins_key(&self, payload: &[u8]) -> bool {
+        Descriptor::read(payload).is_ok_and(|read| read.key().is_some())
+    }
+
+    /// By the picture id (4.2), which counts them.
+    fn follows(&self, payload: &[u8]) -> bool {
+        Descriptor::read(payload).is_ok_and(|read| {
+            let ids = read.picture_id.zip(self.picture_id);
+            read.begins_picture() && ids.is_some_and(|(id, last)| id.follows(last))
+        })
+    }
+
     fn packet(&mut self, payload: &Bytes) -> Result<Taken, &'static str> {
         let read = Descriptor::read(payload).map_err(|OutOfBits| "a payload descriptor that is not whole")?;
+        self.picture_id = read.picture_id;
         if self.picture.is_first()
-            && read.begins_picture()
-            && !read.needs_others
-            && let Ok(Some(config)) = vp9_key_frame(read.frame)
+            && let Some(config) = read.key()
         {
             let (width, height) = read.largest.unwrap_or((config.width, config.height));
             self.config = Some(Vp9Config { width, height, ..config });
@@ -45,6 +58,7 @@ impl Reader for Vp9Reader {
 
 /// What the payload descriptor says (4.2).
 struct Descriptor<'a> {
+    picture_id: Option<PictureId>,
     needs_others: bool,
     begins_frame: bool,
     spatial_layer: u32,
@@ -64,9 +78,11 @@ impl<'a> Descriptor<'a> {
         bits.skip(1)?; // the frame ends
         let has_structure = bits.flag()?;
         bits.skip(1)?;
+        let mut picture_id = None;
         if has_picture_id {
-            let long = bits.flag()?;
-            bits.skip(if long { 15 } else { 7 })?;
+            let (id, behind) = PictureId::read(&payload[1..]).ok_or(OutOfBits)?;
+            bits.skip((payload.len() - 1 - behind.len()) * 8)?;
+            picture_id = Some(id);
         }
         let mut spatial_layer = 0;
         if has_layer {
@@ -88,11 +104,17 @@ impl<'a> Descriptor<'a> {
         }
         let largest = if has_structure { structure(&mut bits)? } else { None };
         let frame = payload.get(payload.len() - bits.left() / 8..).unwrap_or_default();
-        Ok(Self { needs_others, begins_frame, spatial_layer, largest, frame })
+        Ok(Self { picture_id, needs_others, begins_frame, spatial_layer, largest, frame })
     }
 
     const fn begins_picture(&self) -> bool {
         self.begins_frame && self.spatial_layer == 0
+    }
+
+    /// What a key frame says that begins here.
+    fn key(&self) -> Option<Vp9Config> {
+        let may_be = self.begins_picture() && !self.needs_others;
+        may_be.then(|| vp9_key_frame(self.frame).ok().flatten()).flatten()
     }
 }
 

@@ -33,13 +33,16 @@ pub struct Camera {
     pub screen: (usize, usize),
     /// Frames per second.
     pub fps: u32,
+    /// How much the light of a third of the picture flickers from pixel to pixel, as cameras in the dark have it, of 255:
+    /// browsers encode what they may then, instead of the little that the marker needs.
+    pub grain: u8,
     /// The codecs that pages may offer for pictures, in this order, as in `H264`; none: whatever the browser offers.
     pub codecs: &'static [&'static str],
 }
 
 impl Default for Camera {
     fn default() -> Self {
-        Self { size: (640, 360), screen: (960, 540), fps: 30, codecs: &[] }
+        Self { size: (640, 360), screen: (960, 540), fps: 30, grain: 0, codecs: &[] }
     }
 }
 
@@ -51,8 +54,8 @@ impl Camera {
 
     /// A browser whose pages have it.
     pub fn options(&self) -> BrowserOptions {
-        let Self { size, screen, fps, codecs } = self;
-        let options = json!({ "size": size, "screen": screen, "fps": fps, "codecs": codecs });
+        let Self { size, screen, fps, grain, codecs } = self;
+        let options = json!({ "size": size, "screen": screen, "fps": fps, "grain": grain, "codecs": codecs });
         BrowserOptions {
             scripts: vec![format!("({SCRIPT})({options})")],
             // It draws in a worker, which no page has foreseen.
@@ -177,6 +180,9 @@ mod tests {
         let [script] = options.scripts.as_slice() else { panic!("{options:?}") };
         let told = script.rsplit_once(")(").unwrap().1.trim_end_matches(')');
         let told: Value = serde_json::from_str(told).unwrap();
-        assert_eq!(told, json!({ "size": [640, 360], "screen": [960, 540], "fps": 30, "codecs": ["VP8"] }));
+        assert_eq!(
+            told,
+            json!({ "size": [640, 360], "screen": [960, 540], "fps": 30, "grain": 0, "codecs": ["VP8"] })
+        );
     }
 }

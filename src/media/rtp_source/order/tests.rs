@@ -22,19 +22,46 @@ impl Stand {
 
     /// A packet that comes at a millisecond: what goes through then, with what is lost before it.
     fn comes(&mut self, sequence: u16, ms: u64) -> Vec<(u16, Before)> {
-        let packet = RtpPacket { sequence, timestamp: 0, marker: false, payload: Bytes::from_static(b"x") };
+        self.brings(sequence, 0, b"x", ms)
+    }
+
+    /// As it does, with this timestamp and payload.
+    fn brings(
+        &mut self,
+        sequence: u16,
+        timestamp: u32,
+        payload: &'static [u8],
+        ms: u64,
+    ) -> Vec<(u16, Before)> {
+        let payload = Bytes::from_static(payload);
+        let packet = RtpPacket { sequence, timestamp, marker: false, payload };
         self.0.insert(packet, Arrival { at: at(ms), wall: WallTime(0) });
         self.through(ms)
     }
 
     fn through(&mut self, ms: u64) -> Vec<(u16, Before)> {
-        std::iter::from_fn(|| self.0.next(at(ms)))
+        std::iter::from_fn(|| self.0.next(at(ms), &ByTimestamp))
             .map(|ordered| (ordered.packet.sequence, ordered.before))
             .collect()
     }
 }
 
 const NOTHING: Before = Before::Nothing;
+/// The timestamps of packets in front of which nothing can be missing, and nothing is of use.
+const FOLLOWS: u32 = 1;
+const ANEW: u32 = 2;
+
+struct ByTimestamp;
+
+impl Knows for ByTimestamp {
+    fn follows(&self, packet: &RtpPacket) -> bool {
+        packet.timestamp == FOLLOWS
+    }
+
+    fn begins_anew(&self, packet: &RtpPacket) -> bool {
+        packet.timestamp == ANEW
+    }
+}
 
 #[test]
 fn what_is_in_order_goes_through_at_once_over_the_end_of_the_numbers() {
@@ -45,6 +72,45 @@ fn what_is_in_order_goes_through_at_once_over_the_end_of_the_numbers() {
         assert_eq!(stand.0.due(), None);
     }
     assert_eq!(stand.0.held_bytes(), 0);
+}
+
+#[test]
+fn padding_that_is_lost_is_not_waited_for() {
+    let mut stand = Stand::new();
+    stand.comes(0, 0);
+    assert_eq!(stand.brings(2, 0, b"", 1), [], "padding itself says nothing of what is missing");
+    assert_eq!(
+        stand.brings(4, FOLLOWS, b"x", 2),
+        [(2, Before::Needless(1)), (4, Before::Needless(1))],
+        "what comes behind it does"
+    );
+    assert_eq!(stand.0.due(), None);
+    assert_eq!(stand.comes(3, 3), [], "too late, and nothing");
+    // So many that the numbers of pictures may have gone round.
+    assert_eq!(stand.brings(5 + 16, FOLLOWS, b"x", 4), []);
+    assert_eq!(stand.brings(5 + 15, FOLLOWS, b"x", 5), [(20, Before::Needless(15)), (21, NOTHING)]);
+    assert_eq!(stand.brings(22 + 300, FOLLOWS, b"x", 6), []);
+    assert_eq!(stand.through(206), [(322, Before::Lost(300))]);
+    // A long probe of which two packets are lost.
+    let first = 323;
+    for sequence in first + 1..first + 200 {
+        if sequence != first + 99 {
+            assert_eq!(stand.brings(sequence, 0, b"", 300), []);
+        }
+    }
+    let through = stand.brings(first + 200, FOLLOWS, b"x", 301);
+    assert_eq!((through.len(), through[0].1, through[199 - 1].1), (199, Before::Needless(1), NOTHING));
+}
+
+#[test]
+fn where_all_begins_anew_nothing_in_front_is_waited_for() {
+    let mut stand = Stand::new();
+    stand.comes(0, 0);
+    assert_eq!((stand.comes(2, 1), stand.brings(3, 0, b"", 1), stand.comes(5, 2)), (vec![], vec![], vec![]));
+    assert_eq!(stand.brings(6, ANEW, b"x", 3), [(6, Before::Needless(2))]);
+    assert_eq!((stand.0.held_bytes(), stand.0.due()), (0, None));
+    assert_eq!(stand.comes(7, 4), [(7, NOTHING)]);
+    assert_eq!(stand.brings(8, ANEW, b"x", 5), [(8, NOTHING)]);
 }
 
 #[test]
@@ -99,7 +165,7 @@ fn what_waits_is_bounded_in_packets_and_in_bytes() {
     for sequence in (0..3_200).step_by(2) {
         let packet = RtpPacket { sequence, timestamp: 0, marker: false, payload: payload.clone() };
         order.insert(packet, arrival);
-        while order.next(at(0)).is_some() {}
+        while order.next(at(0), &ByTimestamp).is_some() {}
         held = held.max(order.bytes);
     }
     let fits = limits::RTP_REORDER_BYTES_MAX - limits::RTP_PAYLOAD_BYTES_MAX..=limits::RTP_REORDER_BYTES_MAX;
@@ -135,22 +201,23 @@ proptest! {
     #[test]
     fn order_holds(
         first: u16,
-        steps in prop::collection::vec((0_u16..40, 0_u64..30), 1..300),
+        steps in prop::collection::vec((0_u16..40, 0_u64..30, prop_oneof![8 => Just(0), 1 => Just(FOLLOWS), 1 => Just(ANEW)], any::<bool>()), 1..300),
     ) {
         let mut stand = Stand::new();
         let (mut ms, mut base) = (0, first);
         let mut next: Option<u16> = None;
-        for (offset, passed) in steps {
+        for (offset, passed, timestamp, is_padding) in steps {
             ms += passed;
             base = base.wrapping_add(1);
-            for (sequence, before) in stand.comes(base.wrapping_add(offset), ms) {
-                let lost = match before {
-                    Before::Nothing => 0,
-                    Before::Lost(lost) => lost as u16,
+            let payload: &[u8] = if is_padding { b"" } else { b"x" };
+            for (sequence, before) in stand.brings(base.wrapping_add(offset), timestamp, payload, ms) {
+                let left_out = next.map_or(0, |next| sequence.wrapping_sub(next));
+                match before {
+                    Before::Nothing => prop_assert_eq!(left_out, 0),
+                    Before::Lost(lost) => prop_assert_eq!(left_out, lost as u16),
+                    // Of what came some may be left out as well.
+                    Before::Needless(lost) => prop_assert!(lost > 0 && lost as u16 <= left_out),
                     Before::Unknown => return Err(TestCaseError::fail("numbered anew")),
-                };
-                if let Some(next) = next {
-                    prop_assert_eq!(sequence, next.wrapping_add(lost));
                 }
                 next = Some(sequence.wrapping_add(1));
             }

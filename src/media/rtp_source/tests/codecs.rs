@@ -25,6 +25,8 @@ pub(super) fn any_known_front() -> impl Strategy<Value = Vec<u8>> {
         stap(&[SPS, PPS, IDR]),
         fragments(IDR, 2)[0].clone(),
         SLICE.to_vec(),
+        slice(2, true),
+        fragments(&slice(3, true), 2)[0].clone(),
         [&[0x0a, 0x10, 1, 64, 0, 180][..], VP9_KEY].concat(),
         elements(0x08, &[AV1_SEQUENCE, AV1_KEY]),
     ];
@@ -158,8 +160,8 @@ fn an_h264_configuration_that_differs_comes_before_its_key_frame() {
     source.sequence = lost + 1;
     source.frame = 4;
     assert_eq!(source.frame(&[SLICE.to_vec()]), [""; 0]);
-    assert_eq!(source.stand.passes(400), ["video lost 1", "key frame wanted"]);
-    source.frame = 13;
+    assert_eq!(source.stand.passes(700), ["video lost 1", "key frame wanted"]);
+    source.frame = 22;
     assert_eq!(source.frame(&[IDR.to_vec()]), ["h264 320x180", "video 2-3 key"]);
 }
 
@@ -179,9 +181,81 @@ fn h264_behind_a_hole_is_known_by_its_front() {
         source.frame(&[stap(&[SPS, PPS, IDR])]);
         source.sequence += 1;
         assert_eq!(source.frame(&frame), [""; 0], "{name}");
-        let told = source.stand.passes(400);
+        let told = source.stand.passes(700);
         assert_eq!(told[..2], ["video lost 1", "key frame wanted"], "{name}");
         assert_eq!(told.len() == 3, is_shown, "{name}: {told:?}");
+    }
+}
+
+/// The first slice of a picture that others refer to, or not, with 4 bits of `frame_num`.
+fn slice(number: u8, is_referred_to: bool) -> Vec<u8> {
+    let header = if is_referred_to { 0x41 } else { 0x01 };
+    vec![header, 0x9a | number >> 3, number << 5 | 0x10, 0x6c]
+}
+
+#[test]
+fn padding_between_pictures_that_is_lost_stops_nothing() {
+    type Row = (&'static str, Codec, Vec<Vec<u8>>, Vec<Vec<u8>>, bool);
+    let h264 =
+        |before: Vec<u8>, behind| ("h264", Codec::H264, vec![stap(&[SPS, PPS, IDR]), before], behind, true);
+    let vp8 = |descriptor: &[u8]| [descriptor, &[0x31, 2, 0]].concat();
+    let vp9 = |descriptor: &[u8]| [descriptor, &[0x86, 0]].concat();
+    let vp8_key = KEY.to_vec();
+    let vp9_key = [&[0x8a, 0x05, 0x10, 1, 64, 0, 180], VP9_KEY].concat();
+    let no = |(_, codec, before, behind, _): Row, name| (name, codec, before, behind, false);
+    let rows: Vec<Row> = vec![
+        h264(slice(1, true), vec![slice(2, true)]),
+        h264(slice(1, true), fragments(&slice(2, true), 2)),
+        h264(slice(15, true), vec![slice(0, true)]),
+        no(h264(slice(1, true), vec![slice(3, true)]), "a picture is missing"),
+        no(h264(slice(1, false), vec![slice(2, true)]), "frame_num does not count all pictures"),
+        no(h264(slice(1, true), vec![vec![0x41, 0x40, 0x9a]]), "a later slice"),
+        no(h264(slice(1, true), fragments(&slice(2, true), 1)[1..].to_vec()), "a later fragment"),
+        no(
+            h264(slice(15, true), vec![stap(&[SPS, PPS, IDR])]),
+            "a key frame tells nothing of what was before",
+        ),
+        ("vp8", Codec::Vp8, vec![vp8_key.clone()], vec![vp8(&[0x90, 0x80, 2])], true),
+        (
+            "vp8",
+            Codec::Vp8,
+            vec![vp8_key.clone(), vp8(&[0x90, 0x80, 127])],
+            vec![vp8(&[0x90, 0x80, 0])],
+            true,
+        ),
+        (
+            "vp8, 15 bits",
+            Codec::Vp8,
+            vec![vp8_key.clone(), vp8(&[0x90, 0x80, 0xff, 0xff])],
+            vec![vp8(&[0x90, 0x80, 0x80, 0])],
+            true,
+        ),
+        ("vp8, two further", Codec::Vp8, vec![vp8_key.clone()], vec![vp8(&[0x90, 0x80, 3])], false),
+        ("vp8, no front", Codec::Vp8, vec![vp8_key.clone()], vec![vp8(&[0x80, 0x80, 2])], false),
+        ("vp8, without ids", Codec::Vp8, vec![vp8_key], vec![vp8(&[0x10])], false),
+        ("vp9", Codec::Vp9, vec![vp9_key.clone()], vec![vp9(&[0xc8, 6])], true),
+        ("vp9, two further", Codec::Vp9, vec![vp9_key.clone()], vec![vp9(&[0xc8, 7])], false),
+        ("vp9, an upper layer", Codec::Vp9, vec![vp9_key], vec![vp9(&[0xe8, 6, 2, 0])], false),
+    ];
+    for (name, codec, before, behind, goes_on) in rows {
+        let mut source = Source::of(codec);
+        let first = before.len();
+        for frame in before {
+            source.frame(&[frame]);
+        }
+        source.sequence += 1;
+        let told = source.frame(&behind);
+        if goes_on {
+            let last = first + behind.len() - 1;
+            assert_eq!(
+                told,
+                ["video lost 1".to_owned(), format!("video {first}-{last}")],
+                "{name}: {behind:x?}"
+            );
+        } else {
+            assert_eq!(told, [""; 0], "{name}: {behind:x?}");
+            assert_eq!(source.stand.passes(700)[..2], ["video lost 1", "key frame wanted"], "{name}");
+        }
     }
 }
 

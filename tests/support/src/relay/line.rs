@@ -23,6 +23,8 @@ pub struct Line {
     pub narrow: Option<Narrow>,
     /// How long every datagram takes.
     pub delay: Duration,
+    /// How much longer one may take, at random. What is behind it waits for it: order is kept.
+    pub jitter: Duration,
 }
 
 /// A narrow line with a buffer before it.
@@ -146,9 +148,7 @@ impl Direction {
                 return;
             }
         }
-        // 53 bits: what a float of this size holds.
-        let share = (self.randomness.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        if share < self.line.loss {
+        if self.random_share() < self.line.loss {
             self.counts.lost += 1;
             return;
         }
@@ -165,8 +165,16 @@ impl Direction {
             Duration::from_nanos(bytes * 8_000_000_000 / narrow.bits_per_second.max(1))
         });
         self.free_at = now + waits + takes;
-        let due = self.free_at + self.line.delay;
+        let jitter = self.line.jitter.mul_f64(self.random_share());
+        let due = self.free_at + self.line.delay + jitter;
+        let due = self.waiting.back().map_or(due, |last| due.max(last.due));
         self.waiting.push_back(Waiting { datagram: datagram.to_vec(), viewer, due });
+    }
+
+    /// From 0 to 1, without 1.
+    fn random_share(&mut self) -> f64 {
+        // 53 bits: what a float of this size holds.
+        (self.randomness.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     fn note(&mut self, viewer: usize, header: Header) -> Option<Seen> {
@@ -248,6 +256,26 @@ mod tests {
         assert_eq!(line.counts().overflowed, 26);
         let rest = std::iter::from_fn(|| line.poll(start + ms(19))).count();
         assert_eq!((rest, line.counts().passed, line.due()), (13, 14, None));
+    }
+
+    #[test]
+    fn a_line_with_jitter_takes_longer_now_and_then_and_keeps_the_order() {
+        let start = SystemClock.now();
+        let mut line = Direction::new(Line { delay: ms(25), jitter: ms(50), ..Line::default() }, 1, start);
+        let (mut came, mut late) = (Vec::new(), Vec::new());
+        for step in 0..2_000 {
+            let now = start + ms(step);
+            if step % 10 == 0 {
+                line.take(&rtp(step as u16 / 10), 0, now);
+            }
+            while let Some((datagram, _)) = line.poll(now) {
+                late.push(step - 10 * came.len() as u64);
+                came.push(u16::from_be_bytes([datagram[2], datagram[3]]));
+            }
+        }
+        assert!(came.len() > 180 && came.is_sorted());
+        assert!(late.iter().all(|ms| (25..=76).contains(ms)));
+        assert!(late.iter().any(|ms| *ms < 40) && late.iter().any(|ms| *ms > 65), "{late:?}");
     }
 
     #[test]
