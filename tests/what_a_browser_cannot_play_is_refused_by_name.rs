@@ -1,6 +1,8 @@
 //! A stream whose codecs a browser cannot show is refused with a reason, or comes without that part;
 //! what can be shown is offered whatever else the stream lacks.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -54,19 +56,17 @@ async fn each_by_what_it_lacks() -> Result<()> {
 /// Sound without its picture would not be what the viewer came for.
 #[tokio::test(flavor = "multi_thread")]
 async fn b_frames_where_they_are_not_transcoded() -> Result<()> {
-    for (settings, why) in [
-        (&[("PENSTOCK_WEBRTC_B_FRAMES", "refuse")] as &[(&str, &str)], "bf=0"),
-        (&[("PENSTOCK_TRANSCODE_FFMPEG", "/nonexistent/ffmpeg")], "transcode.ffmpeg"),
+    for (setting, value, definition, why) in [
+        ("PENSTOCK_WEBRTC_B_FRAMES", "refuse", "no_codec_enabled_in_the_server", "bf=0"),
+        // Once it is installed, it is found.
+        ("PENSTOCK_TRANSCODE_FFMPEG", "/nonexistent/ffmpeg", "encoderNotOpened", "transcode.ffmpeg"),
     ] {
-        let mut options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
-        for (name, value) in settings {
-            options = options.environment(name, value);
-        }
+        let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment(setting, value);
         let node = Node::start(options).await?;
         for (stream, audio) in [("b-frames", &[] as &[&str]), ("b-frames-with-sound", AAC)] {
             let _encoder = Encoder::start(&node.rtmp_url("LiveApp", stream), "320x180", B_FRAMES, audio)?;
             let refused = play(&node, stream).await?;
-            ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
+            ensure!(refused["definition"] == definition, "{refused}");
             ensure!(refused["information"].as_str().is_some_and(|words| words.contains(why)), "{refused}");
         }
     }
@@ -87,7 +87,7 @@ async fn b_frames_over_the_budget() -> Result<()> {
     let offer = watching.play("first", BEGINS_MAX).await?;
     ensure!(offer["type"] == "offer", "{offer}");
     let refused = play(&node, "second").await?;
-    ensure!(refused["definition"] == "no_codec_enabled_in_the_server", "{refused}");
+    ensure!(refused["definition"] == "encoderNotOpened", "{refused}");
     ensure!(
         refused["information"].as_str().is_some_and(|words| words.contains("limits.video_transcoders")),
         "{refused}"
@@ -99,5 +99,23 @@ async fn b_frames_over_the_budget() -> Result<()> {
     .await?;
     let offer = play(&node, "second").await?;
     ensure!(offer["type"] == "offer", "{offer}");
+    Ok(())
+}
+
+/// Whoever waits for a transcoder that takes its time is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_that_take_their_time() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("ffmpeg");
+    fs::write(&program, "#!/bin/sh\nexec sleep 60\n")?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let program = program.to_str().context("a folder with a strange name")?;
+    let options =
+        NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_TRANSCODE_FFMPEG", program);
+    let node = Node::start(options).await?;
+    let _encoder = Encoder::start(&node.rtmp_url("LiveApp", "slow"), "320x180", B_FRAMES, AAC)?;
+    let mut socket = Signalling::open(&node.signalling_url("LiveApp")).await?;
+    let told = socket.first_word("slow", BEGINS_MAX).await?;
+    ensure!(told["definition"] == "streaming_starts_soon", "{told}");
     Ok(())
 }

@@ -385,6 +385,8 @@ pub const CHILD_REST: Duration = Duration::from_secs(30);
 pub const CHILD_RESTART_MIN: Duration = Duration::from_millis(300);
 /// How long a player may wait for what has to be transcoded for it. Longer: refused.
 pub const TRANSCODED_WAIT_MAX: Duration = Duration::from_secs(12);
+/// A player that was not answered for so long, because something is made for it first, is told that it begins soon.
+pub const STARTS_SOON_AFTER: Duration = Duration::from_secs(1);
 /// How long it waits for sound that has to be transcoded, when its pictures are there. Longer: sound joins later.
 pub const TRANSCODED_SOUND_WAIT_MAX: Duration = Duration::from_secs(3);
 

@@ -8,6 +8,15 @@ use crate::codec::{Codec, CodecConfig, Kind};
 use crate::track::Track;
 use crate::way::{Conversion, Way, webrtc_way};
 
+/// Why nothing is made from a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmade {
+    /// In words that go on with "the stream's video".
+    pub why: Arc<str>,
+    /// It is tried again in a while, without anybody having changed anything.
+    pub for_now: bool,
+}
+
 /// One track in a catalogue.
 #[derive(Clone, Debug)]
 pub struct TrackInfo {
@@ -21,8 +30,8 @@ pub struct TrackInfo {
     pub reorders: bool,
     /// `None` for a track the source sent; the track it was made from otherwise.
     pub derived_from: Option<TrackId>,
-    /// Why what players need is not made from it, in words; `None` while it is made, or nobody needs it.
-    pub unmade: Option<Arc<str>>,
+    /// Why what players need is not made from it; `None` while it is made, or nobody needs it.
+    pub unmade: Option<Unmade>,
     /// The track itself.
     pub track: Arc<Track>,
 }

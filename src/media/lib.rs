@@ -42,7 +42,7 @@ pub use aac::{AacConfig, AacError};
 pub use av1::{Av1Config, TemporalUnit, av1_unit};
 pub use bell::{Bell, Bells};
 pub use budget::{BudgetSpent, MediaBudget, UnfinishedMessages};
-pub use catalogue::{Catalogue, TrackInfo};
+pub use catalogue::{Catalogue, TrackInfo, Unmade};
 pub use clock::{Arrival, ClockPoint, StreamPosition};
 pub use codec::{Codec, CodecConfig, Kind};
 pub use hevc::{HevcConfig, hevc_unit};

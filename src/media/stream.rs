@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::bell::{Bell, Bells};
 use crate::budget::{MediaBudget, UnfinishedMessages};
-use crate::catalogue::{Catalogue, TrackInfo};
+use crate::catalogue::{Catalogue, TrackInfo, Unmade};
 use crate::clock::{StreamClock, StreamPosition};
 use crate::codec::{CodecConfig, Kind};
 use crate::messages::{DataMessage, MessageError, MessageRing};
@@ -183,13 +183,11 @@ impl StreamMedia {
     }
 
     /// Says why what players need is not made from a track, or that it is or will be (`None`).
-    pub fn say_unmade(&self, id: &TrackId, why: Option<&str>) {
+    pub fn say_unmade(&self, id: &TrackId, why: Option<Unmade>) {
         let _one_at_a_time = self.change.lock();
         let mut next = (*self.catalogue()).clone();
-        if let Some(info) =
-            next.tracks.iter_mut().find(|info| info.id == *id && info.unmade.as_deref() != why)
-        {
-            info.unmade = why.map(Into::into);
+        if let Some(info) = next.tracks.iter_mut().find(|info| info.id == *id && info.unmade != why) {
+            info.unmade = why;
             self.publish(next);
         }
     }

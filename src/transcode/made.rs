@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use base::{AppName, Clock, StreamId, TrackId, limits};
 use config::BFrames;
-use media::{Catalogue, Conversion, Demand, Kind, StreamMedia, TrackInfo, Way, webrtc_way};
+use media::{Catalogue, Conversion, Demand, Kind, StreamMedia, TrackInfo, Unmade, Way, webrtc_way};
 use observe::metric;
 use streams::{ReaderFactory, Serving};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -196,7 +196,7 @@ impl Follower {
 
     async fn make(&mut self, source: &TrackInfo) -> End {
         if self.refuses() {
-            self.media.say_unmade(&source.id, Some(REFUSED));
+            self.media.say_unmade(&source.id, Some(Unmade { why: REFUSED.into(), for_now: false }));
             return self.until_changed(source).await;
         }
         if self.kind == Kind::Video && self.shared.b_frames == BFrames::Drop {
@@ -250,7 +250,8 @@ impl Follower {
     /// Tells players why there is nothing for them, until it is tried again. When that was for nothing too, they
     /// were not told otherwise meanwhile.
     async fn rest(&self, source: &TrackInfo, told: &str) {
-        self.media.say_unmade(&source.id, Some(&format!("has to be transcoded, and cannot be now: {told}")));
+        let why = format!("has to be transcoded, and cannot be now: {told}").into();
+        self.media.say_unmade(&source.id, Some(Unmade { why, for_now: true }));
         let mut demand = self.demand.clone();
         tokio::select! {
             () = self.media.closed() => return,

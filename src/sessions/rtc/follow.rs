@@ -37,7 +37,7 @@ impl Follow {
                     self.offered = now;
                     return Ok(now);
                 }
-                Some(Err(why)) => return Err(why),
+                Some(Err(unsendable)) => return Err(unsendable.why),
                 // It is being made.
                 None => {}
             }

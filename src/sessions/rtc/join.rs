@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::context::SignallingContext;
 use super::follow::Follow;
-use super::policy::{self, Allowed, Sendable};
+use super::policy::{self, Allowed, Sendable, Unsendable};
 use super::refusal::{Refusal, of_denial};
 use super::shards::{Join, JoinError, PlayerControl};
 use super::statistics::{PlayProtocol, Viewer};
@@ -140,7 +140,8 @@ async fn sendable(
         _ = ending.ended() => Err(Refusal::not_live()),
         () = tokio::time::sleep(limits::TRANSCODED_WAIT_MAX) => {
             ending.end(ExitReason::TimedOut);
-            Err(Refusal::codec("the stream's video has to be transcoded, and that did not begin in time".to_owned()))
+            let why = "the stream's video has to be transcoded, and that did not begin in time".to_owned();
+            Err(Refusal::unsendable(Unsendable { why, for_now: true }))
         }
     }
 }
@@ -154,7 +155,7 @@ async fn pictures_there(
     loop {
         let sendable = policy::sendable(&catalogue.borrow_and_update(), allowed).map_err(|why| {
             ending.end(ExitReason::Denied);
-            Refusal::codec(why)
+            Refusal::unsendable(why)
         })?;
         if let Some(sendable) = sendable {
             return Ok(sendable);

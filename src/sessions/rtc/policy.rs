@@ -1,7 +1,7 @@
 //! What of a stream a WebRTC player can be sent.
 
 use config::AppSettings;
-use media::{Catalogue, Codec, Kind, TrackInfo, Way};
+use media::{Catalogue, Codec, Kind, TrackInfo, Unmade, Way};
 use rtc::Kinds;
 
 /// The media that goes out.
@@ -44,37 +44,54 @@ impl Allowed {
     }
 }
 
+/// Why a stream's pictures cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unsendable {
+    /// In words.
+    pub why: String,
+    /// It may be otherwise in a while, without anybody having changed anything.
+    pub for_now: bool,
+}
+
+impl From<String> for Unsendable {
+    fn from(why: String) -> Self {
+        Self { why, for_now: false }
+    }
+}
+
 /// Sorts the tracks of a stream by what `media`'s codec table and the application's settings say; `None`
 /// while its pictures are still being made into what can be sent. Pictures that cannot be sent refuse the
 /// player, in words; sound that cannot be sent is left out.
-pub(super) fn sendable(catalogue: &Catalogue, allowed: Allowed) -> Result<Option<Sendable>, String> {
+pub(super) fn sendable(catalogue: &Catalogue, allowed: Allowed) -> Result<Option<Sendable>, Unsendable> {
     let mut sendable = Sendable::default();
     let mut pending = false;
     if let Some(video) = catalogue.source(Kind::Video) {
         if let Some(why) = allowed.refusal(video.config.codec()) {
-            return Err(why);
+            return Err(why.into());
         }
         match media::webrtc_way(video) {
             Way::Pass => sendable.video = Some(video.config.codec()),
             Way::Transcode(conversion) => match &video.unmade {
-                Some(why) => return Err(format!("the stream's video {why}")),
+                Some(Unmade { why, for_now }) => {
+                    return Err(Unsendable { why: format!("the stream's video {why}"), for_now: *for_now });
+                }
                 None => {
                     sendable.video = Some(conversion.codec());
                     pending = catalogue.for_webrtc(Kind::Video).is_none();
                 }
             },
-            Way::Refuse(why) => return Err(format!("the stream's video is {why}")),
+            Way::Refuse(why) => return Err(format!("the stream's video is {why}").into()),
         }
     }
     if let Some(audio) = catalogue.source(Kind::Audio) {
         match why_no_sound_of(audio) {
             None => sendable.audio = true,
             Some(_) if sendable.video.is_some() => {}
-            Some(why) => return Err(format!("the stream's audio: {why}")),
+            Some(why) => return Err(format!("the stream's audio: {why}").into()),
         }
     }
     if sendable == Sendable::default() {
-        return Err("the stream has neither picture nor sound".to_owned());
+        return Err("the stream has neither picture nor sound".to_owned().into());
     }
     Ok((!pending).then_some(sendable))
 }
@@ -94,7 +111,7 @@ pub(super) fn why_no_sound(catalogue: &Catalogue) -> Option<String> {
 fn why_no_sound_of(audio: &TrackInfo) -> Option<String> {
     match media::webrtc_way(audio) {
         Way::Pass => None,
-        Way::Transcode(_) => audio.unmade.as_deref().map(str::to_owned),
+        Way::Transcode(_) => audio.unmade.as_ref().map(|unmade| (*unmade.why).to_owned()),
         Way::Refuse(why) => Some(why),
     }
 }
@@ -116,7 +133,7 @@ mod tests {
         };
         let vp8 = || CodecConfig::Vp8(Vp8Config { width: 320, height: 180 });
         let why = "the application's settings do not allow VP8 for WebRTC (vp8Enabled)";
-        assert_eq!(sent_as(vp8(), allowed), Err(why.to_owned()));
+        assert_eq!(sent_as(vp8(), allowed), Err(why.to_owned().into()));
         assert_eq!(sent_as(vp8(), Allowed { vp8: true, ..allowed }), Ok(Some(Codec::Vp8)));
         let vp9 = CodecConfig::Vp9(Vp9Config { profile: 0, width: 320, height: 180 });
         assert_eq!(sent_as(vp9, allowed), Ok(Some(Codec::Vp9)), "AMS has no switch for it");

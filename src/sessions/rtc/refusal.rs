@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use observe::metric;
 use security::Denial;
 
+use super::policy::Unsendable;
+
 /// An error answer to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -48,6 +50,11 @@ impl Refusal {
             information: Some(Cow::Borrowed("webrtc_not_enabled")),
             wait: false,
         }
+    }
+
+    /// The stream's pictures cannot be played by WebRTC, and whether that passes by itself.
+    pub(super) fn unsendable(Unsendable { why, for_now }: Unsendable) -> Self {
+        if for_now { Self::explained("encoderNotOpened", why) } else { Self::codec(why) }
     }
 
     /// The stream cannot be played by WebRTC; why, in words.

@@ -120,6 +120,18 @@ impl Signalling {
     /// # Errors
     /// See [`receive`](Self::receive); the stream did not begin within `patience`.
     pub async fn play(&mut self, stream: &str, patience: Duration) -> Result<Value, SignallingError> {
+        let mut answer = self.first_word(stream, patience).await?;
+        while answer["definition"] == "streaming_starts_soon" {
+            answer = self.receive_within(patience).await?;
+        }
+        Ok(answer)
+    }
+
+    /// As [`play`](Self::play), and gives the first that is told, be it that something is made first.
+    ///
+    /// # Errors
+    /// See [`play`](Self::play).
+    pub async fn first_word(&mut self, stream: &str, patience: Duration) -> Result<Value, SignallingError> {
         let play = json!({ "command": "play", "streamId": stream });
         let answer = self.ask(&play).await?;
         if answer["definition"] != "no_stream_exist" {

@@ -24,7 +24,7 @@ const REFUSALS = {
   viewerLimitReached: [LATER, "As many people as allowed are watching already.", "The player keeps asking and begins when somebody leaves."],
   no_codec_enabled_in_the_server: [NEVER, "Your browser and the stream have no video format in common.", "Try another browser, or ask whoever publishes to send H.264 without B-frames."],
   no_encoder_settings: [NEVER, "The server has no format set up for this stream.", "Tell whoever runs the server."],
-  encoderNotOpened: [LATER, "The server could not convert this stream for browsers.", "The player keeps asking. If this stays, tell whoever runs the server."],
+  encoderNotOpened: [LATER, "The server cannot convert this stream for browsers just now.", "The player keeps asking. If this stays, tell whoever runs the server."],
   encoderBlocked: [LATER, "The server's converter for this stream has stopped.", "The player keeps asking. If this stays, tell whoever runs the server."],
   publishTimeoutError: [SOON, "No connection for the picture came about in time.", "The player is trying again."],
   noPacketReceivedForTimeoutDuration: [SOON, "The stream stopped sending.", "The player is asking again."],
@@ -87,6 +87,9 @@ export function refusal(message) {
   // Which codec is the matter is in the server's own words.
   if (message.definition === "no_codec_enabled_in_the_server" && message.information) {
     return { retry, text: "This stream cannot be shown in a browser yet.", advice: `The server says: ${message.information}.` };
+  }
+  if (message.definition === "encoderNotOpened" && message.information) {
+    return { retry, text, advice: `The server says: ${message.information}. The player keeps asking.` };
   }
   return { retry, text, advice };
 }

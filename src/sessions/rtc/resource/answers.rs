@@ -74,6 +74,7 @@ pub(in super::super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpRe
                 "the application's security settings want a token: bring one as Authorization: Bearer";
             (StatusCode::UNAUTHORIZED, words.into())
         }
+        "encoderNotOpened" => (StatusCode::SERVICE_UNAVAILABLE, Cow::from(information)),
         "highResourceUsage" | "viewerLimitReached" => {
             (StatusCode::SERVICE_UNAVAILABLE, "there is no room for another one: try again later".into())
         }

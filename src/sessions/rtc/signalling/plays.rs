@@ -96,6 +96,13 @@ impl Signalling {
             Ok(joined) => session.joined(&joining, &of_join, joined, ctx),
             Err(refusal) => session.not_joined(&joining, &of_join, &refusal, ctx),
         }));
+        let (soon, of_soon) = (stream.clone(), ending.clone());
+        ctx.run_later(limits::STARTS_SOON_AFTER, move |session, ctx| {
+            let joins = |playing: &&Playing| playing.ending.is(&of_soon) && playing.control.is_none();
+            if session.plays.get(&soon).filter(joins).is_some() {
+                session.send(&message::notification("streaming_starts_soon", soon.as_str()), ctx);
+            }
+        });
         let (starting, of_start) = (stream.clone(), ending);
         ctx.spawn(starts.into_actor(self).map(move |started, session, ctx| {
             if started.is_ok()
