@@ -280,7 +280,8 @@
             at_ms: round(before.presented - this.frames[0].presented),
             length_ms: round(length),
             // More than one: pictures were shown meanwhile, only this script was held up.
-            presented: after.count - before.count,
+            // A picture that began anew counts from 0.
+            presented: Math.max(0, after.count - before.count),
             before: before.frame,
             after: after.frame,
           });

@@ -232,6 +232,16 @@ impl Browser {
         self.wait_until("pictures", patience, &script).await
     }
 
+    /// Waits until `count` more frames were looked at than now.
+    ///
+    /// # Errors
+    /// They were not within `patience`.
+    pub async fn sees_more(&self, count: u32, patience: Duration) -> Result<(), BrowserError> {
+        let now = self.run("return window.penstockMeasure.count()").await?.as_u64().unwrap_or_default();
+        let script = format!("return window.penstockMeasure.count() >= {}", now + u64::from(count));
+        self.wait_until("more pictures", patience, &script).await
+    }
+
     /// Waits until a flash of the measured video and its beep are at most `ms` apart; how long it took.
     ///
     /// # Errors

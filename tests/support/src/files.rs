@@ -21,11 +21,12 @@ impl FileServer {
     /// Serves `folder`.
     ///
     /// # Errors
-    /// No port of loopback could be bound.
+    /// No port could be bound.
     pub async fn start(folder: impl Into<PathBuf>) -> std::io::Result<Self> {
         let folder: Arc<Path> = folder.into().into();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        // Whoever is in another network of this machine replaces the address.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listener.local_addr()?.port()));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let folder = Arc::clone(&folder);

@@ -88,6 +88,14 @@ impl NarrowNetwork {
         run("ip", &["link", "set", &self.link, "down"]).map(|_| ())
     }
 
+    /// Gives the line back.
+    ///
+    /// # Errors
+    /// `ip` failed.
+    pub fn mend(&self) -> Result<(), NetworkError> {
+        run("ip", &["link", "set", &self.link, "up"]).map(|_| ())
+    }
+
     /// What `tc` says went over the bottleneck, and what it dropped.
     ///
     /// # Errors
