@@ -97,6 +97,37 @@ async fn a_page_without_a_library() -> Result<()> {
     measured.judge(BROWSER, &load).into_result()
 }
 
+/// The way is found anew by other names, and the stream goes on meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_restarts_ice() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = start().await?;
+    let page = page(&node, Camera::of(&["H264"])).await?;
+    begin_in(&page, &format!("window.publish('{}')", whip(&node))).await?;
+    until_live(&node).await?;
+    let viewer = Browser::start().await?;
+    viewer.open(&node.http_url(&format!("/LiveApp/play.html?id={STREAM}"))).await?;
+    viewer.begin_to_measure("video", PATIENCE).await?;
+    viewer.seen(60, PATIENCE).await?;
+    let first = page.run("return window.told.etag").await?;
+    for _ in 0..2 {
+        let name = page.run("return (await window.way())[0]").await?;
+        page.run("await window.restart()").await?;
+        let anew = format!(
+            "const [name, state] = await window.way(); return name !== {name} && state === 'succeeded'"
+        );
+        page.wait_until("another way", PATIENCE, &anew).await?;
+        viewer.sees_more(90, PATIENCE).await?;
+    }
+    ensure!(page.run("return window.told.etag").await? != first, "the ICE session has its old name");
+    let gaps = viewer.end_measuring().await?.gaps;
+    ensure!(gaps.iter().all(|gap| gap.length_ms < 400.0), "{gaps:?}");
+    page.run("window.leave()").await?;
+    until_gone(&node).await?;
+    viewer.close().await?;
+    Ok(page.close().await?)
+}
+
 /// Whoever has the offer but not the key of its certificate publishes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_with_another_certificate_does_not() -> Result<()> {

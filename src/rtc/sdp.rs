@@ -15,7 +15,7 @@ mod remote_offer;
 
 pub use agreement::{AgreedData, AgreedMedia, Agreement};
 pub use answer::{Answer, AnswerError, AnsweredMedia, read_answer};
-pub use fragment::{Fragment, FragmentError};
+pub use fragment::{Fragment, FragmentError, restarted};
 pub use offer::{
     Candidate, Description, OfferedData, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session,
     candidate,

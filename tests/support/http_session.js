@@ -16,6 +16,35 @@ const begin = async (url, peer, change) => {
   window.told.resource = new URL(answer.headers.get("Location"), url).href;
   window.told.etag = answer.headers.get("ETag");
   await peer.setRemoteDescription({ type: "answer", sdp: text });
+  window.peer = peer;
+};
+
+// Restarts ICE as RFC 9725 4.3.3 has it; the description's lines of ICE are replaced by those of the answer.
+window.restart = async () => {
+  const peer = window.peer;
+  const before = peer.remoteDescription.sdp;
+  peer.restartIce();
+  await peer.setLocalDescription();
+  const own = peer.localDescription.sdp.match(/a=ice-(ufrag|pwd):.*\r\n/g).slice(0, 2).join("");
+  const answer = await fetch(window.told.resource, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" },
+    body: own,
+  });
+  const text = await answer.text();
+  if (answer.status !== 200) throw new Error(`${answer.status} ${text}`);
+  window.told.etag = answer.headers.get("ETag");
+  const [ufrag, password] = text.match(/a=ice-(ufrag|pwd):.*\r\n/g);
+  const sdp = before.replace(/a=ice-ufrag:.*\r\n/g, ufrag).replace(/a=ice-pwd:.*\r\n/g, password);
+  await peer.setRemoteDescription({ type: "answer", sdp });
+};
+
+// The ICE name of ours that the way in use was found by.
+window.way = async () => {
+  const reports = await window.peer.getStats();
+  const transport = [...reports.values()].find((report) => report.type === "transport");
+  const pair = reports.get(transport.selectedCandidatePairId);
+  return [transport.iceLocalUsernameFragment, pair?.state ?? null, pair?.packetsSent ?? 0];
 };
 
 // `change` is made to the offer on its way.

@@ -3,6 +3,7 @@
 use base::limits;
 
 use super::peer::is_ufrag;
+use crate::ice::IceCredentials;
 
 /// What a fragment says. Its candidates are checked and forgotten: an ICE-lite agent sends no checks, so it needs none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,23 @@ impl Fragment {
         }
         Ok(Self { ufrag: ufrag.map(str::to_owned) })
     }
+}
+
+/// The fragment that tells a peer of a new ICE session (RFC 9725 4.3.3): its credentials, and where we are reached, each
+/// for an m-line by its mid.
+pub fn restarted(credentials: &IceCredentials, candidates: &[(String, String)]) -> String {
+    let IceCredentials { ufrag, password } = credentials;
+    let mut out = format!("a=ice-lite\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{}\r\n", password.expose());
+    let mut of = None;
+    for (mid, line) in candidates {
+        if of != Some(mid) {
+            of = Some(mid);
+            // Its own words say nothing (RFC 8840 9).
+            out += &format!("m=audio 9 RTP/AVP 0\r\na=mid:{mid}\r\n");
+        }
+        out += &format!("a={line}\r\n");
+    }
+    out + "a=end-of-candidates\r\n"
 }
 
 /// Foundation, component, transport, priority, address, port, `typ` and the type (RFC 8839 5.1).

@@ -13,11 +13,11 @@ mod socket;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use base::limits;
+use base::{Randomness, limits};
 use observe::metric;
 use parking_lot::Mutex;
 use rtc::{Checks, Datagram, IceCredentials, demux};
@@ -36,6 +36,7 @@ const STUN_MAX: u8 = 3;
 /// One guest: whose checks are its own, and what has come for it.
 #[derive(Debug)]
 pub(super) struct Guest {
+    /// What it was told first, and what its connection knows.
     credentials: IceCredentials,
     /// The peer's own.
     theirs: IceCredentials,
@@ -43,8 +44,12 @@ pub(super) struct Guest {
     /// What came, until its connection takes it.
     inbox: Inbox,
     route: Mutex<Option<Route>>,
-    /// The newest check that nominated.
+    /// The newest check that nominated by the first name.
     nomination: Mutex<Option<Vec<u8>>>,
+    /// Its addresses, oldest first.
+    addresses: Mutex<VecDeque<SocketAddr>>,
+    /// The newest of its ICE sessions after the first.
+    restart: Mutex<Option<(u32, String)>>,
 }
 
 /// The way to a guest's peer.
@@ -53,21 +58,38 @@ struct Route {
     to: SocketAddr,
     /// The address of ours that it sends to, and is answered from.
     from: Option<IpAddr>,
+    /// Which of its ICE sessions found it.
+    session: u32,
     /// When something came over it.
     heard: Instant,
 }
 
 impl Guest {
     /// Something came from a peer's address. The way to the peer moves to where it was nominated, once nothing comes over
-    /// the old one: a check that was overheard and is repeated moves nothing.
-    fn heard(&self, from: SocketAddr, to: Option<IpAddr>, nominated: bool, now: Instant) {
+    /// the old one, because a check that was overheard and is repeated is to move nothing; or at once by a newer ICE session.
+    /// What comes without a name has no `session`.
+    fn heard(
+        &self,
+        from: SocketAddr,
+        to: Option<IpAddr>,
+        session: Option<u32>,
+        nominated: bool,
+        now: Instant,
+    ) {
         let mut route = self.route.lock();
+        let moves = |held: &Route| {
+            let is_silent = now.saturating_duration_since(held.heard) >= limits::PLAYER_ADDRESS_SILENCE_MAX;
+            nominated && (is_silent || session > Some(held.session))
+        };
         match &mut *route {
-            Some(held) if held.to == from => held.heard = now,
-            Some(held)
-                if !nominated
-                    || now.saturating_duration_since(held.heard) < limits::PLAYER_ADDRESS_SILENCE_MAX => {}
-            _ => *route = Some(Route { to: from, from: to, heard: now }),
+            Some(held) if held.to == from => {
+                held.heard = now;
+                held.session = held.session.max(session.filter(|_| nominated).unwrap_or_default());
+            }
+            Some(held) if !moves(held) => {}
+            _ => {
+                *route = Some(Route { to: from, from: to, session: session.unwrap_or_default(), heard: now })
+            }
         }
     }
 
@@ -100,15 +122,17 @@ impl Guest {
 /// Who is where.
 #[derive(Debug, Default)]
 struct Names {
-    by_ufrag: HashMap<String, Held>,
+    by_ufrag: HashMap<String, Named>,
     by_address: HashMap<SocketAddr, Arc<Guest>>,
 }
 
-#[derive(Debug)]
-struct Held {
+/// A name of a guest: it has one for its first ICE session, and one for the newest.
+#[derive(Clone, Debug)]
+struct Named {
     guest: Arc<Guest>,
-    /// Its addresses, oldest first.
-    addresses: VecDeque<SocketAddr>,
+    credentials: IceCredentials,
+    /// Counts its ICE sessions, from 0.
+    session: u32,
 }
 
 /// The guests of one shard's ports.
@@ -148,21 +172,20 @@ impl GuestPort {
 
     /// Lets a guest in, by the name and password that it was told, and its own. Dropped, what is returned takes it off again.
     pub(super) fn admit(self: &Arc<Self>, credentials: IceCredentials, theirs: IceCredentials) -> Stay {
-        let name = credentials.ufrag.clone();
         let guest = Arc::new(Guest {
-            credentials,
+            credentials: credentials.clone(),
             theirs,
             port: Arc::clone(self),
             inbox: Inbox::default(),
             route: Mutex::new(None),
             nomination: Mutex::new(None),
+            addresses: Mutex::default(),
+            restart: Mutex::new(None),
         });
-        let held = Held { guest: Arc::clone(&guest), addresses: VecDeque::new() };
-        let mut names = self.names.lock();
-        names.by_ufrag.insert(name.clone(), held);
-        self.count.store(names.by_ufrag.len(), Ordering::Relaxed);
-        drop(names);
-        Stay { guest, name }
+        let named = Named { guest: Arc::clone(&guest), credentials, session: 0 };
+        self.names.lock().by_ufrag.insert(named.credentials.ufrag.clone(), named);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Stay(guest)
     }
 
     /// Takes a datagram if it is a guest's.
@@ -174,7 +197,7 @@ impl GuestPort {
             return self.take_check(ufrag, from, to, datagram, now);
         }
         let Some(guest) = self.names.lock().by_address.get(&from).cloned() else { return false };
-        guest.heard(from, to, false, now);
+        guest.heard(from, to, None, false, now);
         guest.receive(datagram);
         true
     }
@@ -187,20 +210,26 @@ impl GuestPort {
         datagram: &[u8],
         now: Instant,
     ) -> bool {
-        let Some(guest) = self.names.lock().by_ufrag.get(ufrag).map(|held| Arc::clone(&held.guest)) else {
-            return false;
-        };
-        let Some(check) = self.checks.answer(datagram, from, &guest.credentials) else {
+        let Some(named) = self.names.lock().by_ufrag.get(ufrag).cloned() else { return false };
+        let Named { guest, credentials, session } = named;
+        let Some(check) = self.checks.answer(datagram, from, &credentials) else {
             metric::guest_datagrams_dropped("not proven").increment(1);
             return true;
         };
-        if !self.learn(ufrag, from) {
+        if !self.learn(&guest, from) {
             // Its source was forged, or the one that has it is soon gone.
             metric::guest_datagrams_dropped("address held").increment(1);
             return true;
         }
-        guest.heard(from, to, check.nominated, now);
+        guest.heard(from, to, Some(session), check.nominated, now);
         self.send(from, to, &check.reply);
+        if session > 0 {
+            // Its connection knows the first session alone: to it that goes on.
+            if let Some(nomination) = &*guest.nomination.lock() {
+                guest.receive(nomination);
+            }
+            return true;
+        }
         if check.nominated {
             *guest.nomination.lock() = Some(datagram.to_vec());
         }
@@ -209,19 +238,23 @@ impl GuestPort {
     }
 
     /// An address is a guest's from now on, unless another has it.
-    fn learn(&self, ufrag: &str, from: SocketAddr) -> bool {
+    fn learn(&self, guest: &Arc<Guest>, from: SocketAddr) -> bool {
         let names = &mut *self.names.lock();
-        let Some(held) = names.by_ufrag.get_mut(ufrag) else { return false };
         if let Some(holder) = names.by_address.get(&from) {
-            return Arc::ptr_eq(holder, &held.guest);
+            return Arc::ptr_eq(holder, guest);
         }
-        if held.addresses.len() >= limits::PLAYER_ADDRESSES_MAX
-            && let Some(oldest) = held.addresses.pop_front()
+        // It may have left since its name was looked up.
+        if !names.by_ufrag.contains_key(&guest.credentials.ufrag) {
+            return false;
+        }
+        let mut addresses = guest.addresses.lock();
+        if addresses.len() >= limits::PLAYER_ADDRESSES_MAX
+            && let Some(oldest) = addresses.pop_front()
         {
             names.by_address.remove(&oldest);
         }
-        held.addresses.push_back(from);
-        names.by_address.insert(from, Arc::clone(&held.guest));
+        addresses.push_back(from);
+        names.by_address.insert(from, Arc::clone(guest));
         true
     }
 
@@ -234,34 +267,65 @@ impl GuestPort {
         }
     }
 
-    fn forget(&self, name: &str) {
+    fn forget(&self, guest: &Arc<Guest>) {
         let mut names = self.names.lock();
-        if let Some(held) = names.by_ufrag.remove(name) {
-            for address in held.addresses {
-                names.by_address.remove(&address);
-            }
+        names.by_ufrag.remove(&guest.credentials.ufrag);
+        if let Some((_, name)) = guest.restart.lock().take() {
+            names.by_ufrag.remove(&name);
         }
-        self.count.store(names.by_ufrag.len(), Ordering::Relaxed);
+        for address in guest.addresses.lock().drain(..) {
+            names.by_address.remove(&address);
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A guest's stay on a port.
 #[derive(Debug)]
-pub(super) struct Stay {
-    guest: Arc<Guest>,
-    name: String,
-}
+pub(super) struct Stay(Arc<Guest>);
 
 impl Stay {
     /// The guest.
     pub(super) const fn guest(&self) -> &Arc<Guest> {
-        &self.guest
+        &self.0
+    }
+
+    /// For ICE sessions after the first.
+    pub(super) fn restarts(&self) -> Restarts {
+        Restarts(Arc::downgrade(&self.0))
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.guest.port.forget(&self.name);
+        self.0.port.forget(&self.0);
+    }
+}
+
+/// Begins ICE sessions anew for a guest (RFC 8445 9), while it stays.
+#[derive(Clone, Debug)]
+pub struct Restarts(Weak<Guest>);
+
+impl Restarts {
+    /// Begins one, and gives what the peer is to be told; `None`: the guest is gone. The way to the peer stays until the
+    /// new session has found one; of sessions in between nothing is left.
+    pub(super) fn begin(&self, randomness: &dyn Randomness) -> Option<IceCredentials> {
+        let guest = self.0.upgrade()?;
+        let credentials = IceCredentials::random(&guest.port.prefix(), randomness);
+        let names = &mut guest.port.names.lock().by_ufrag;
+        if !names.contains_key(&guest.credentials.ufrag) {
+            return None;
+        }
+        let mut restart = guest.restart.lock();
+        let before = restart.take();
+        if let Some((_, name)) = &before {
+            names.remove(name);
+        }
+        let session = before.map_or(1, |(session, _)| session.saturating_add(1));
+        *restart = Some((session, credentials.ufrag.clone()));
+        let named = Named { guest: Arc::clone(&guest), credentials: credentials.clone(), session };
+        names.insert(credentials.ufrag.clone(), named);
+        Some(credentials)
     }
 }
 

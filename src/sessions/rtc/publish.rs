@@ -22,6 +22,7 @@ use streams::{Ending, PublishError, PublisherFacts};
 use tokio::sync::{mpsc, oneshot};
 
 use super::context::SignallingContext;
+use super::guests::Restarts;
 use super::refusal::{Refusal, of_denial};
 use crate::connections::OpenConnection;
 use crate::entering::{NotIn, enter};
@@ -65,6 +66,8 @@ pub(super) struct Answer {
     pub(super) candidates: Vec<(usize, String, String)>,
     /// The publisher's ICE names.
     pub(super) ufrags: Vec<String>,
+    /// For ICE sessions after this one.
+    pub(super) restarts: Restarts,
 }
 
 /// Why an offer was not answered. The publisher may offer again, unless it is gone.

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | `POST /{App}/whip/{streamId}`, an offer | 201, the answer, and where the session is from now on |
-//! | `PATCH` there, `application/trickle-ice-sdpfrag` | 204, candidates are not needed; 422 when it restarts ICE |
+//! | `PATCH` there, `application/trickle-ice-sdpfrag` | 204, candidates are not needed; 200 and a fragment when it restarts ICE |
 //! | `DELETE` there | 200, the stream has ended |
 //!
 //! The publisher is one as any other: it passes the same gate and is served by the same session as those of the
@@ -20,6 +20,7 @@ use rtc::OfferError;
 use security::{Access, Direction};
 
 use super::context::SignallingContext;
+use super::guests::Restarts;
 use super::publish::{self, NoAnswer, Publisher, PublisherControl};
 use super::refusal::Refusal;
 use super::resource::answers::{self, refused};
@@ -29,7 +30,16 @@ use super::upgrade::user_agent;
 use crate::{Body, Parameters};
 
 /// The publishers that WHIP began.
-pub type WhipResources = Resources<PublisherControl>;
+pub type WhipResources = Resources<WhipControl>;
+
+/// What WHIP asks a publisher by.
+pub struct WhipControl {
+    /// It has had its offer; without this it would be gone.
+    _publisher: PublisherControl,
+    restarts: Restarts,
+    /// Where it reaches this node: the m-line's mid, and each line.
+    candidates: Vec<(String, String)>,
+}
 
 /// Mounts WHIP; a [`SignallingContext`] has to be there as `web::Data`.
 pub fn whip(config: &mut ServiceConfig) {
@@ -39,7 +49,7 @@ pub fn whip(config: &mut ServiceConfig) {
 struct Whip;
 
 impl Endpoint for Whip {
-    type Control = PublisherControl;
+    type Control = WhipControl;
     const PART: &'static str = "whip";
     const ENDED: &'static str = "the stream has ended";
 
@@ -73,6 +83,8 @@ impl Endpoint for Whip {
             ending.end(ExitReason::Denied);
             not_answered(&why)
         })?;
+        let candidates = answer.candidates.into_iter().map(|(_, mid, line)| (mid, line)).collect();
+        let control = WhipControl { _publisher: control, restarts: answer.restarts, candidates };
         let resource = Resource::new(app, stream, ending, control, answer.ufrags, &*context.randomness);
         let created = answers::created(&resource, Self::PART, answer.sdp, &context);
         let held = Held::new(&context.whip, resource);
@@ -85,10 +97,16 @@ impl Endpoint for Whip {
 
     async fn change(
         _: &HttpRequest,
-        _: &Resource<PublisherControl>,
+        _: &Resource<WhipControl>,
         _: String,
     ) -> Result<HttpResponse, HttpResponse> {
         Err(no_change("a change is a fragment (application/trickle-ice-sdpfrag)", FRAGMENT))
+    }
+
+    fn restart(resource: &Resource<WhipControl>, context: &SignallingContext) -> Option<String> {
+        let WhipControl { restarts, candidates, .. } = &resource.control;
+        let credentials = restarts.begin(&*context.randomness)?;
+        Some(rtc::sdp::restarted(&credentials, candidates))
     }
 }
 

@@ -129,3 +129,39 @@ async fn what_is_not_taken_in_time_is_bounded() {
     assert!(!port.take(address(1), None, DTLS, now()));
     assert!(port.take(address(2), None, DTLS, now()));
 }
+
+#[tokio::test]
+async fn a_new_ice_session_moves_the_way_at_once_and_its_connection_hears_of_the_first_alone() {
+    let port = port();
+    let anna = port.admit(credentials("anna"), credentials("them"));
+    let restarts = anna.restarts();
+    let old = check("anna", &"p".repeat(32));
+    let way = || anna.guest().route.lock().map(|route| route.to);
+    assert!(port.take(address(1), None, &old, now()));
+    *anna.guest().nomination.lock() = Some(b"the first nomination".to_vec());
+    anna.guest().heard(address(1), None, Some(0), true, now());
+    assert_eq!((way(), received(&anna).len()), (Some(address(1)), 1));
+
+    let randomness = base::SystemRandomness;
+    let first = restarts.begin(&randomness).unwrap();
+    assert!(first.ufrag.starts_with(&port.prefix()));
+    let by = |credentials: &IceCredentials| check(&credentials.ufrag, credentials.password.expose());
+    assert!(port.take(address(2), None, &by(&first), now()));
+    assert_eq!(way(), Some(address(1)), "it is not nominated");
+    assert_eq!(received(&anna), [b"the first nomination"]);
+    anna.guest().heard(address(2), None, Some(1), true, now());
+    assert_eq!(way(), Some(address(2)));
+    anna.guest().heard(address(1), None, Some(0), true, now());
+    assert_eq!(way(), Some(address(2)), "not back again");
+
+    // Only the newest counts besides the first.
+    let second = restarts.begin(&randomness).unwrap();
+    assert!(!port.take(address(3), None, &by(&first), now()));
+    assert!(port.take(address(3), None, &by(&second), now()));
+    assert_eq!(port.count(), 1);
+    drop(anna);
+    assert_eq!(port.count(), 0);
+    assert!(!port.take(address(3), None, &by(&second), now()));
+    assert!(port.names.lock().by_ufrag.is_empty() && port.names.lock().by_address.is_empty());
+    assert!(restarts.begin(&randomness).is_none());
+}

@@ -112,6 +112,7 @@ impl Session {
         let feed = Arc::new(Mutex::new(Feed::new(&self.grant, &taken, Arc::clone(clock))));
         let simplified = Simplified::of(&text, &offer, &taken, self.settings.data_channel_enabled());
         let stay = self.port.admit(credentials.clone(), simplified.credentials.clone());
+        let restarts = stay.restarts();
         let making = Peer::answering(&simplified, &taken, &credentials, stay, &feed, Arc::clone(clock));
         let (peer, sdp) = making.await.map_err(|error| NoAnswer::Connection(error.to_string()))?;
         let candidates = self.candidates();
@@ -120,6 +121,7 @@ impl Session {
             sdp: simplified.answer(&sdp, &candidates),
             candidates: candidates.into_iter().map(|line| (place, mid.clone(), line)).collect(),
             ufrags: offer.ufrags(),
+            restarts,
         };
         Ok((Answered { peer, feed }, answer))
     }

@@ -108,7 +108,7 @@ pub(in super::super) fn created<C>(
     response
         .content_type(SDP)
         .insert_header((header::LOCATION, resource.path(part)))
-        .insert_header((header::ETAG, resource.etag.as_str()));
+        .insert_header((header::ETAG, resource.etag()));
     let settings = context.settings.snapshot(&resource.app);
     let link = settings.and_then(|settings| {
         let credential = settings.turn_server_credential();

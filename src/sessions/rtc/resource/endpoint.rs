@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use base::{AppName, ExitReason, PeerAddr, StreamId};
@@ -35,6 +35,11 @@ pub(in super::super) trait Endpoint: 'static {
         body: Body,
         context: Arc<SignallingContext>,
     ) -> Result<HttpResponse, HttpResponse>;
+
+    /// Begins a new ICE session within a session: the fragment to answer with. `None`: that cannot be done.
+    fn restart(_resource: &Resource<Self::Control>, _context: &SignallingContext) -> Option<String> {
+        None
+    }
 
     /// Takes a change that is no fragment.
     async fn change(
@@ -112,7 +117,7 @@ async fn change<E: Endpoint>(
         let resource = E::sessions(&context).find(&path).ok_or_else(answers::no_such_resource)?;
         let text = read_text(&mut body).await?;
         if is_of(&request, FRAGMENT) {
-            return Ok(take_fragment(&request, &resource, &text));
+            return Ok(take_fragment::<E>(&request, &resource, &text, &context));
         }
         E::change(&request, &resource, text).await
     };
@@ -121,18 +126,29 @@ async fn change<E: Endpoint>(
 
 /// Takes candidates, of which none is needed: the peer is found by its checks. Who does not say which session it means
 /// (`If-Match`) does no harm by that, and some clients do not.
-fn take_fragment<C>(request: &HttpRequest, resource: &Resource<C>, text: &str) -> HttpResponse {
-    if !requests::matches(request, &resource.etag) {
+fn take_fragment<E: Endpoint>(
+    request: &HttpRequest,
+    resource: &Resource<E::Control>,
+    text: &str,
+    context: &SignallingContext,
+) -> HttpResponse {
+    if !requests::matches(request, &resource.etag()) {
         let words = "the session is another one (If-Match): use the ETag of the answer to POST";
         return refused(StatusCode::PRECONDITION_FAILED, words);
     }
     match rtc::Fragment::read(text) {
         Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
         // RFC 9725 4.3.3.
-        Ok(fragment) if resource.is_restarted_by(&fragment) => {
-            let words = "ICE cannot be restarted here: delete the session and POST again";
-            refused(StatusCode::UNPROCESSABLE_ENTITY, words)
-        }
+        Ok(fragment) if resource.is_restarted_by(&fragment) => match E::restart(resource, context) {
+            Some(answer) => {
+                let etag = resource.restarted(fragment);
+                HttpResponse::Ok().content_type(FRAGMENT).insert_header((header::ETAG, etag)).body(answer)
+            }
+            None => {
+                let words = "ICE cannot be restarted here: delete the session and POST again";
+                refused(StatusCode::UNPROCESSABLE_ENTITY, words)
+            }
+        },
         Ok(_) => HttpResponse::NoContent().finish(),
     }
 }

@@ -16,12 +16,17 @@ pub(in super::super) struct Resource<C> {
     pub(in super::super) app: AppName,
     pub(in super::super) stream: StreamId,
     name: String,
-    /// Names the ICE session: the name in quotes, because clients of AMS look for the one in the other's place.
-    pub(in super::super) etag: String,
     pub(in super::super) ending: Ending,
     pub(in super::super) control: C,
+    ice: Mutex<IceSession>,
+}
+
+/// An ICE session as its peer began it.
+struct IceSession {
     /// The peer's ICE names, once they are known.
-    ufrags: Mutex<Vec<String>>,
+    ufrags: Vec<String>,
+    /// Sessions before it.
+    number: u32,
 }
 
 impl<C> Resource<C> {
@@ -35,8 +40,25 @@ impl<C> Resource<C> {
         randomness: &dyn Randomness,
     ) -> Self {
         let name = randomness.alphanumeric(NAME_LENGTH);
-        let etag = format!("\"{name}\"");
-        Self { app, stream, name, etag, ending, control, ufrags: Mutex::new(ufrags) }
+        Self { app, stream, name, ending, control, ice: Mutex::new(IceSession { ufrags, number: 0 }) }
+    }
+
+    /// Names the ICE session: of the first it is the name in quotes, because clients of AMS look for the one in the
+    /// other's place.
+    pub(in super::super) fn etag(&self) -> String {
+        match self.ice.lock().number {
+            0 => format!("\"{}\"", self.name),
+            number => format!("\"{}.{number}\"", self.name),
+        }
+    }
+
+    /// A fragment has begun another ICE session; what that is named.
+    pub(super) fn restarted(&self, by: Fragment) -> String {
+        let mut ice = self.ice.lock();
+        ice.ufrags = by.ufrag.into_iter().collect();
+        ice.number = ice.number.saturating_add(1);
+        drop(ice);
+        self.etag()
     }
 
     /// Where it is found, below that part of its application.
@@ -46,12 +68,12 @@ impl<C> Resource<C> {
 
     /// Notes who has answered.
     pub(in super::super) fn answered(&self, ufrag: Option<String>) {
-        *self.ufrags.lock() = ufrag.into_iter().collect();
+        self.ice.lock().ufrags = ufrag.into_iter().collect();
     }
 
     /// Whether a fragment is of another ICE session than the one agreed on.
     pub(super) fn is_restarted_by(&self, fragment: &Fragment) -> bool {
-        let known = self.ufrags.lock();
+        let known = &self.ice.lock().ufrags;
         fragment.ufrag.as_ref().is_some_and(|other| !known.is_empty() && !known.contains(other))
     }
 
