@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use base::{Clock, SystemClock};
+use base::{Clock, SystemClock, limits};
 use serde_json::{Value, json};
 use test_support::offer::{self, H264, SdpMedia, offered_data, offered_media, publish_offer};
 use test_support::{AAC, Encoder, Node, NodeOptions, Signalling};
@@ -215,4 +215,52 @@ async fn is_open_after_candidates(socket: &mut Signalling) -> Result<()> {
     let told = socket.receive_until(|told| told["command"] != "takeCandidate").await?;
     ensure!(told == json!({ "command": "pong" }), "{told}");
     Ok(())
+}
+
+/// What a publisher says of its stream is in the broadcast; nobody else says anything of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_says_of_its_stream_is_stored() -> Result<()> {
+    let node = Node::start(options()).await?;
+    let created = json!({ "streamId": "s1", "name": "planned", "metaData": "planned too" });
+    let answer = node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &created).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let shows = async |name: &str, meta_data: &str| {
+        let same = |broadcast: &Value| broadcast["name"] == name && broadcast["metaData"] == meta_data;
+        node.until_broadcast("LiveApp", "s1", PATIENCE, same).await
+    };
+    let said = |name: &str, meta_data: &str| {
+        let mut message = publish("s1");
+        message["streamName"] = json!(name);
+        message["metaData"] = json!(meta_data);
+        message["token"] = json!("hunter2");
+        message
+    };
+    let mut socket = open(&node).await?;
+    let started = json!({ "command": "start", "streamId": "s1" });
+
+    is_told(&mut socket, &said("", ""), started.clone()).await?;
+    shows("planned", "planned too").await.context("what is empty says nothing")?;
+    stops(&mut socket, "s1").await?;
+    is_told(&mut socket, &said("Hall", "{\"seats\":3}"), started.clone()).await?;
+    let stored = shows("Hall", "{\"seats\":3}").await?;
+    ensure!(!stored.to_string().contains("hunter2"), "{stored}");
+
+    let update = |meta_data: &str| json!({ "command": "updateStreamMetaData", "streamId": "s1", "metaData": meta_data });
+    let mut other = open(&node).await?;
+    is_told(&mut other, &update("stolen"), error("unauthorized_access", "s1")).await?;
+    socket.send(&update("{\"seats\":4}")).await?;
+    shows("Hall", "{\"seats\":4}").await?;
+    // What the record has no room for changes nothing, and says so.
+    let large = "x".repeat(limits::BROADCAST_BYTES_MAX);
+    is_told(&mut socket, &update(&large), error("broadcast_too_large", "s1")).await?;
+    shows("Hall", "{\"seats\":4}").await?;
+    socket.send(&update("")).await?;
+    shows("Hall", "").await?;
+    stops(&mut socket, "s1").await?;
+    is_told(&mut socket, &update("too late"), error("unauthorized_access", "s1")).await?;
+
+    is_told(&mut socket, &said("Hall", &large), error("broadcast_too_large", "s1")).await?;
+    is_told(&mut socket, &said("", ""), started).await?;
+    shows("Hall", "").await?;
+    stops(&mut socket, "s1").await
 }

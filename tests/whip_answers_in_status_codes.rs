@@ -191,3 +191,24 @@ async fn when_it_never_connects() -> Result<()> {
     node.until_broadcast("LiveApp", "live", PATIENCE, over).await?;
     Ok(())
 }
+
+/// The stream's name and what is said of it are stored; what lets somebody in is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_it_says_something_of_its_stream() -> Result<()> {
+    let node = Node::start(options()).await?;
+    let said = "streamName=Hall%203&metaData=%7B%22seats%22%3A3%7D&token=hunter2&subscriberCode=hunter3";
+    publish(&node, &format!("{STREAM}?{said}")).await?;
+    let named = |broadcast: &Value| broadcast["name"] == "Hall 3" && broadcast["metaData"] == "{\"seats\":3}";
+    let stored = node.until_broadcast("LiveApp", "live", PATIENCE, named).await?;
+    ensure!(!stored.to_string().contains("hunter"), "{stored}");
+    // A character of six bytes in the record's JSON: the request is taken, the record is too large.
+    let long = format!("/LiveApp/whip/long?metaData={}", "%01".repeat(limits::BROADCAST_BYTES_MAX / 6));
+    let asked = send(&node, "POST", &long, &[SDP], &offer()).await?;
+    ensure!(
+        asked.status == 400 && asked.text().contains("broadcast_too_large"),
+        "{} {}",
+        asked.status,
+        asked.text()
+    );
+    Ok(())
+}

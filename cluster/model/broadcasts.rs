@@ -25,7 +25,7 @@ pub struct Broadcasts {
 }
 
 /// What is known of a publisher when its stream starts.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct StreamStarted {
     /// AMS's `publishType`: `RTMP`, `WebRTC`, `SRT`, `Pull`.
     pub publish_type: String,
@@ -33,6 +33,10 @@ pub struct StreamStarted {
     pub remote_ip: String,
     /// What the publisher calls itself; empty: unknown, shown as `N/A`.
     pub user_agent: String,
+    /// What it calls its stream; empty: the stored name stays.
+    pub name: String,
+    /// What it says of its stream; empty: what is stored stays.
+    pub meta_data: String,
     /// The stream is live and goes on with another publisher: its start and figures stand.
     pub goes_on: bool,
 }
@@ -203,12 +207,15 @@ impl Broadcasts {
         stream: &StreamId,
         started: StreamStarted,
     ) -> Result<(), MetaError> {
+        let known = |text: String| Some(text).filter(|text| !text.is_empty());
         let facts = PublishFacts {
             publish_type: started.publish_type,
-            remote_ip: Some(started.remote_ip).filter(|ip| !ip.is_empty()),
-            user_agent: Some(started.user_agent).filter(|agent| !agent.is_empty()),
+            remote_ip: known(started.remote_ip),
+            user_agent: known(started.user_agent),
             origin: self.host.as_ref().to_owned(),
             rtmp_url: self.rtmp_url(app, stream, None),
+            name: known(started.name),
+            meta_data: known(started.meta_data),
             goes_on: started.goes_on,
         };
         let command =

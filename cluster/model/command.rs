@@ -94,6 +94,12 @@ pub struct PublishFacts {
     pub origin: String,
     /// Where an encoder publishes, for a broadcast made on the way.
     pub rtmp_url: String,
+    /// What the publisher calls its stream; `None` leaves what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What the publisher says of its stream; `None` leaves what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meta_data: Option<String>,
     /// The stream is live and goes on with another publisher: its start and figures stand.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub goes_on: bool,

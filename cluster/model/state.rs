@@ -234,6 +234,8 @@ impl State {
             origin_adress: Some(facts.origin),
             remote_ip: facts.remote_ip,
             user_agent: facts.user_agent.or_else(|| Broadcast::default().user_agent),
+            name: facts.name.or_else(|| before.name.clone()),
+            meta_data: facts.meta_data.or_else(|| before.meta_data.clone()),
             update_time: now_ms,
             ..before
         };

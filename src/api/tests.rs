@@ -167,12 +167,7 @@ impl Node {
     }
 
     async fn begin(&self, id: &str) {
-        let started = StreamStarted {
-            publish_type: "RTMP".into(),
-            remote_ip: String::new(),
-            user_agent: String::new(),
-            goes_on: false,
-        };
+        let started = StreamStarted { publish_type: "RTMP".into(), ..StreamStarted::default() };
         let (app, id) = (AppName::new("LiveApp").unwrap(), StreamId::new(id).unwrap());
         self.state.broadcasts.started(&app, &id, started).await.unwrap();
     }

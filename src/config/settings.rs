@@ -118,6 +118,8 @@ impl AppSettings {
         fn drop_webrtc_ingest_if_no_packet_received("dropWebRTCIngestIfNoPacketReceived") -> bool = flag;
         /// Between the key frames that WebRTC publishers are asked for.
         fn webrtc_key_frame_interval("webRTCKeyframeTime") -> Duration = milliseconds;
+        /// Bits per second that WebRTC publishers are told to send at most, in all; `None`: no limit.
+        fn max_bitrate_accept("maxBitrateAccept") -> Option<u32> = bitrate;
         /// Time from the offer to connected.
         fn webrtc_client_start_timeout("webRTCClientStartTimeoutMs") -> Duration = milliseconds;
         /// Streams published at the same time in the whole application; `None`: no limit.
@@ -152,6 +154,11 @@ impl AppSettings {
     /// AMS says "no limit" as -1.
     fn limit(&self, row: usize) -> Option<usize> {
         self.values[row].as_u64().and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    /// AMS says "no limit" as 0.
+    fn bitrate(&self, row: usize) -> Option<u32> {
+        self.values[row].as_u64().and_then(|rate| u32::try_from(rate).ok()).filter(|rate| *rate > 0)
     }
 
     fn milliseconds(&self, row: usize) -> Duration {

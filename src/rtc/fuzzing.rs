@@ -56,7 +56,7 @@ pub fn sdp_offer(data: &[u8]) {
         let taken = [Kind::Video, Kind::Audio].map(|kind| sdp::publish_codec(&offer, kind, all));
         let taken: Vec<_> = taken.into_iter().flatten().collect();
         let simplified = sdp::Simplified::of(text, &offer, &taken, true);
-        let again = simplified.answer(&simplified.offer, &[]);
+        let again = simplified.answer(&simplified.offer, &[], Some(400_000));
         let read = SessionDescription::unmarshal(&mut Cursor::new(again.as_bytes()));
         assert!(read.is_ok(), "{again}");
     }

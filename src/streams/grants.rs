@@ -18,6 +18,10 @@ pub struct PublisherFacts {
     pub remote_ip: String,
     /// What the encoder calls itself; empty: unknown.
     pub user_agent: String,
+    /// What it calls its stream, for the broadcast's `name`; empty: the stored one stays.
+    pub name: String,
+    /// What it says of its stream, for the broadcast's `metaData`; empty: the stored one stays.
+    pub meta_data: String,
 }
 
 /// A publisher is in: write tracks to `media`, say `began` once, end with `ending`. Tracks of a publisher before
@@ -74,6 +78,10 @@ pub enum PublishError {
     /// An actor's mailbox or a limit on streams is full.
     #[error("the node is overloaded")]
     Overloaded,
+    /// With what the publisher says of its stream the broadcast would be larger than it may be
+    /// ([`base::limits::BROADCAST_BYTES_MAX`]).
+    #[error("the record is too large")]
+    RecordTooLarge,
     /// The metadata plane did not take the claim in time.
     #[error("the metadata store is not available")]
     StoreUnavailable,

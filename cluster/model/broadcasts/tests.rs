@@ -24,8 +24,7 @@ fn started() -> StreamStarted {
     StreamStarted {
         publish_type: "RTMP".to_owned(),
         remote_ip: "192.0.2.7".to_owned(),
-        user_agent: String::new(),
-        goes_on: false,
+        ..StreamStarted::default()
     }
 }
 

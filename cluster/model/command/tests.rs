@@ -61,6 +61,8 @@ fn every_command() -> Vec<(&'static str, Command)> {
         user_agent: None,
         origin: "node1".to_owned(),
         rtmp_url: "rtmp://node1/LiveApp/stream1".to_owned(),
+        name: None,
+        meta_data: None,
         goes_on: false,
     };
     let heartbeat = Heartbeat {
@@ -112,6 +114,17 @@ fn every_command_has_its_golden_form_and_comes_back_from_it() {
         let bytes = command.encode().unwrap();
         compare(&format!("command_{file}.bin"), &bytes);
         assert_eq!(Command::decode(&bytes).unwrap(), command, "{file}");
+    }
+}
+
+/// The golden form of a start is that of a publisher which says nothing of its stream: older nodes read it.
+#[test]
+fn what_a_publisher_says_of_its_stream_comes_back() {
+    for (_, command) in every_command() {
+        let Command::StreamStarted { app, stream, mut facts } = command else { continue };
+        (facts.name, facts.meta_data) = (Some("n".to_owned()), Some("{}".to_owned()));
+        let command = Command::StreamStarted { app, stream, facts };
+        assert_eq!(Command::decode(&command.encode().unwrap()).unwrap(), command);
     }
 }
 

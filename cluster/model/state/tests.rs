@@ -21,6 +21,8 @@ fn started(stream: &str) -> Command {
         user_agent: None,
         origin: "node".to_owned(),
         rtmp_url: "rtmp://node/a/s".to_owned(),
+        name: None,
+        meta_data: None,
         goes_on: false,
     };
     Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts) }
@@ -67,6 +69,32 @@ fn a_stream_has_the_times_of_its_commands() {
     let live = run.broadcast("s");
     assert_eq!((live.start_time, live.update_time), (1_000, 11_000));
     assert_eq!((live.width, live.height, live.web_rtc_viewer_count), (640, 360, 4));
+}
+
+#[test]
+fn a_publisher_names_its_stream_and_one_that_does_not_leaves_what_is_there() {
+    let named = |name: &str, meta_data: &str| {
+        let Command::StreamStarted { app, stream, mut facts } = started("s") else { unreachable!() };
+        let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        (facts.name, facts.meta_data) = (said(name), said(meta_data));
+        Command::StreamStarted { app, stream, facts }
+    };
+    let mut run = Run::default();
+    run.at(1, create("s"));
+    let is = |run: &Run, name: Option<&str>, meta_data: Option<&str>| {
+        let stored = run.broadcast("s");
+        assert_eq!((stored.name.as_deref(), stored.meta_data.as_deref()), (name, meta_data));
+    };
+    run.at(2, named("Hall", "{\"seats\":3}"));
+    is(&run, Some("Hall"), Some("{\"seats\":3}"));
+    run.at(3, named("", ""));
+    is(&run, Some("Hall"), Some("{\"seats\":3}"));
+    run.at(4, named("", "new"));
+    is(&run, Some("Hall"), Some("new"));
+    // What would make the record too large changes nothing.
+    let refused = run.at(5, named("x", &"x".repeat(limits::BROADCAST_BYTES_MAX)));
+    assert_eq!(refused.outcome, Outcome::Refused(Refusal::TooLarge));
+    is(&run, Some("Hall"), Some("new"));
 }
 
 #[test]

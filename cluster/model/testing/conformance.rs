@@ -96,6 +96,8 @@ fn started(stream: &str) -> Command {
         user_agent: None,
         origin: "host".to_owned(),
         rtmp_url: "rtmp://host/app/stream".to_owned(),
+        name: None,
+        meta_data: None,
         goes_on: false,
     };
     Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts) }

@@ -270,7 +270,7 @@ pub static ROWS: &[Row] = &[
     row("rtspTimeoutDurationMs", int(5_000)),
     row("maxFpsAccept", int(0)),
     row("maxResolutionAccept", int(0)),
-    row("maxBitrateAccept", int(0)),
+    row("maxBitrateAccept", int(0)).acted_on(),
     row("h264Enabled", flag(true)).acted_on(),
     row("vp8Enabled", flag(false)).acted_on(),
     row("av1Enabled", flag(false)),

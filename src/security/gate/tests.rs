@@ -140,12 +140,7 @@ async fn of_publishers_at_the_same_moment_one_wins() {
 async fn a_stale_record_keeps_nobody_out() {
     let (gate, broadcasts, _) = open_gate(&[APP]).await;
     let stream = StreamId::new("s").unwrap();
-    let started = StreamStarted {
-        publish_type: "RTMP".to_owned(),
-        remote_ip: String::new(),
-        user_agent: String::new(),
-        goes_on: false,
-    };
+    let started = StreamStarted { publish_type: "RTMP".to_owned(), ..StreamStarted::default() };
     broadcasts.started(&app(), &stream, started).await.unwrap();
     broadcasts.heartbeat(&app(), &stream, Heartbeat::default()).await.unwrap();
     // The record says live; the seat, which is the owner of the fact, is free.

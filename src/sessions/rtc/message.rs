@@ -43,6 +43,8 @@ pub enum Request {
     ToggleAudio(StreamId, bool),
     /// Publish a stream.
     Publish(Publish),
+    /// What is said of a stream that is published over this socket, from now on.
+    UpdateStreamMetaData(StreamId, String),
     /// A command this node does not know: ignored, as AMS does.
     Unknown,
 }
@@ -75,6 +77,10 @@ pub struct Publish {
     pub subscriber_code: Option<Secret>,
     /// The room that the stream is a track of.
     pub main_track: Option<String>,
+    /// What the stream is called; empty: not said.
+    pub name: String,
+    /// What is said of the stream; empty: nothing.
+    pub meta_data: String,
 }
 
 /// Why a message is no request.
@@ -117,6 +123,12 @@ impl Request {
             Some(Value::String(text)) => text == "true",
             _ => true,
         };
+        // Pages keep JSON in it, and not all of them make a text of it first.
+        let meta_data = || match message.get("metaData") {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
         Ok(match command {
             "play" => Self::Play(Play {
                 stream,
@@ -144,7 +156,10 @@ impl Request {
                 subscriber_id: field("subscriberId").map(str::to_owned),
                 subscriber_code: secret("subscriberCode"),
                 main_track: field("mainTrack").map(str::to_owned),
+                name: field("streamName").unwrap_or_default().to_owned(),
+                meta_data: meta_data(),
             }),
+            "updateStreamMetaData" => Self::UpdateStreamMetaData(stream, meta_data()),
             _ => Self::Unknown,
         })
     }
@@ -358,6 +373,29 @@ mod tests {
             r#"{"command":"play","streamId":"s1","token":"","subscriberId":null,"subscriberCode":"1"}"#;
         let Ok(Request::Play(play)) = Request::read(text) else { panic!("{text}") };
         assert!(play.token.is_none() && play.subscriber_id.is_none() && play.subscriber_code.is_some());
+    }
+
+    #[test]
+    fn what_is_said_of_a_stream_is_a_text() {
+        let said = |command: &str, meta_data: Value| {
+            let text =
+                json!({"command": command, "streamId": "s1", "streamName": "Hall", "metaData": meta_data});
+            match Request::read(&text.to_string()) {
+                Ok(Request::Publish(Publish { name, meta_data, .. })) => (name, meta_data),
+                Ok(Request::UpdateStreamMetaData(stream, meta_data)) => (stream.to_string(), meta_data),
+                other => panic!("{text}: {other:?}"),
+            }
+        };
+        for (command, first) in [("publish", "Hall"), ("updateStreamMetaData", "s1")] {
+            for (given, text) in [
+                (Value::Null, ""),
+                (json!(""), ""),
+                (json!("{\"seats\":3}"), "{\"seats\":3}"),
+                (json!({"seats": 3}), "{\"seats\":3}"),
+            ] {
+                assert_eq!(said(command, given), (first.to_owned(), text.to_owned()));
+            }
+        }
     }
 
     #[test]

@@ -99,11 +99,12 @@ impl PublisherControl {
     }
 }
 
-/// The room, the gate, the stream: in this order, and whoever says no says why.
+/// The room, the gate, the stream: in this order, and whoever says no says why. `facts` is what the publisher says of
+/// itself and its stream.
 pub(super) async fn begin(
     context: &Arc<SignallingContext>,
     access: Access,
-    user_agent: String,
+    facts: PublisherFacts,
 ) -> Result<Publisher, Refusal> {
     let (peer, id) = (access.peer, access.session);
     // Before the gate: what lets in once must not be spent on a node that has no room.
@@ -117,13 +118,14 @@ pub(super) async fn begin(
     if !settings.webrtc_enabled() {
         return Err(Refusal::not_enabled());
     }
-    let facts = PublisherFacts { publish_type: "WebRTC", remote_ip: peer.ip().to_string(), user_agent };
+    let facts = PublisherFacts { publish_type: "WebRTC", remote_ip: peer.ip().to_string(), ..facts };
     let entering = enter(&context.gate, &context.applications, &context.clock, &access, &facts);
     let grant = entering.await.map_err(|why| match why {
         NotIn::Denied(denial) => of_denial(&denial),
         NotIn::NotBegun(PublishError::NoSuchApplication) => Refusal::new("not_initialized_yet"),
         NotIn::NotBegun(PublishError::AlreadyLive) => Refusal::new("streamIdInUse"),
         NotIn::NotBegun(PublishError::Overloaded) => no_room("requests to the actors"),
+        NotIn::NotBegun(PublishError::RecordTooLarge) => Refusal::broadcast_too_large(),
         NotIn::NotBegun(PublishError::StoreUnavailable) => Refusal::new("data_store_not_available"),
     })?;
     let (offers, asked) = mpsc::channel(limits::PUBLISHER_OFFERS_MAX);

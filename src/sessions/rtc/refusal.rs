@@ -57,6 +57,18 @@ impl Refusal {
         if for_now { Self::explained("encoderNotOpened", why) } else { Self::codec(why) }
     }
 
+    /// What the publisher says of its stream does not fit into the broadcast's record. AMS has no word for it: it has no
+    /// such limit.
+    pub(super) const fn broadcast_too_large() -> Self {
+        Self {
+            definition: "broadcast_too_large",
+            information: Some(Cow::Borrowed(
+                "streamName and metaData are too long for the broadcast's record",
+            )),
+            wait: false,
+        }
+    }
+
     /// The stream cannot be played by WebRTC; why, in words.
     pub(super) const fn codec(why: String) -> Self {
         Self::explained("no_codec_enabled_in_the_server", why)

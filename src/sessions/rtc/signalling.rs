@@ -228,6 +228,7 @@ impl Signalling {
             Request::ToggleVideo(stream, enabled) => self.enable(&stream, Kind::Video, enabled, ctx),
             Request::ToggleAudio(stream, enabled) => self.enable(&stream, Kind::Audio, enabled, ctx),
             Request::Publish(publish) => self.publish(publish, ctx),
+            Request::UpdateStreamMetaData(stream, meta_data) => self.update_meta_data(stream, meta_data, ctx),
         }
     }
 

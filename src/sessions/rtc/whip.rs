@@ -18,6 +18,7 @@ use base::{ExitReason, SessionId};
 use observe::metric;
 use rtc::OfferError;
 use security::{Access, Direction};
+use streams::PublisherFacts;
 
 use super::context::SignallingContext;
 use super::guests::Restarts;
@@ -70,12 +71,18 @@ impl Endpoint for Whip {
         let Asked { app, stream, peer } = asked;
         let session = SessionId::random(&*context.randomness);
         let wish = Access::new(app.clone(), stream.as_str(), Direction::Publish, peer, session);
-        let access = Access {
-            main_track: Parameters::read(request.query_string()).get("mainTrack").map(str::to_owned),
-            ..Credentials::of(request).with(wish)
+        let query = Parameters::read(request.query_string());
+        let find = |key| query.get(key).map(str::to_owned);
+        let access = Access { main_track: find("mainTrack"), ..Credentials::of(request).with(wish) };
+        // These two and no more of the query: the rest may let somebody in.
+        let facts = PublisherFacts {
+            user_agent: user_agent(request),
+            name: find("streamName").unwrap_or_default(),
+            meta_data: find("metaData").unwrap_or_default(),
+            ..PublisherFacts::default()
         };
         let has_token = access.token.is_some();
-        let begun = publish::begin(&context, access, user_agent(request)).await;
+        let begun = publish::begin(&context, access, facts).await;
         let Publisher { ending, control, .. } =
             begun.map_err(|refusal| answers::of_refusal(&refusal, has_token))?;
         let mut asking = Asking(Some(ending.clone()));

@@ -211,6 +211,7 @@ impl Connection {
             publish_type: "RTMP",
             remote_ip: self.peer.ip().to_string(),
             user_agent: request.flash_ver,
+            ..PublisherFacts::default()
         };
         let context = &self.context;
         let entering = enter(&context.gate, &context.applications, &context.clock, &access, &facts);
@@ -320,7 +321,7 @@ const fn not_begun(error: PublishError) -> Refusal {
         PublishError::NoSuchApplication => Refusal::NotAllowed,
         PublishError::AlreadyLive => Refusal::InUse,
         PublishError::Overloaded => Refusal::Overloaded,
-        PublishError::StoreUnavailable => Refusal::Unavailable,
+        PublishError::RecordTooLarge | PublishError::StoreUnavailable => Refusal::Unavailable,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use base::ExitReason;
-use cluster_model::StreamStarted;
+use cluster_model::{MetaError, Refusal, StreamStarted};
 use observe::metric;
 use security::Permit;
 
@@ -50,11 +50,17 @@ impl Handler<BeginPublish> for Stream {
             publish_type: facts.publish_type.to_owned(),
             remote_ip: facts.remote_ip,
             user_agent: facts.user_agent,
+            name: facts.name,
+            meta_data: facts.meta_data,
             goes_on: over.is_some(),
         };
         let record = async move { broadcasts.started(&app, &id, started).await };
         Box::pin(record.into_actor(self).map(move |outcome, stream, ctx| {
             stream.coming = false;
+            if outcome == Err(MetaError::Refused(Refusal::TooLarge)) {
+                stream.not_begun(permit, ctx);
+                return Err(PublishError::RecordTooLarge);
+            }
             if let Err(error) = outcome {
                 tracing::error!(app = %stream.app, stream = %stream.id, %error, "the start of the broadcast was not recorded");
                 stream.not_begun(permit, ctx);

@@ -109,8 +109,9 @@ impl Simplified {
     }
 
     /// The answer to the publisher's own offer, from the connection's to what it was given: with these candidates, and none
-    /// of the connection's own.
-    pub fn answer(&self, answer: &str, candidates: &[String]) -> String {
+    /// of the connection's own. Pictures may have `video_max` bits per second. Sound is told no bandwidth: browsers take
+    /// it for what they are to send.
+    pub fn answer(&self, answer: &str, candidates: &[String], video_max: Option<u32>) -> String {
         let sections = Sections::of(answer);
         let mut out = String::with_capacity(answer.len() + 80 * candidates.len());
         let is_own = |line: &&&str| line.starts_with("a=candidate:") || **line == "a=end-of-candidates";
@@ -125,7 +126,16 @@ impl Simplified {
                 continue;
             };
             let lines = sections.media.get(at).map(Vec::as_slice).unwrap_or_default();
-            lines.iter().filter(|line| !is_own(line)).for_each(|line| put(line));
+            let is_video = lines.first().is_some_and(|line| line.starts_with("m=video "));
+            let cap = video_max.filter(|_| is_video);
+            for line in lines.iter().filter(|line| !is_own(line)) {
+                put(line);
+                // Its place is behind the connection data (RFC 8866 5).
+                if let Some(bits) = cap.filter(|_| line.starts_with("c=")) {
+                    put(&format!("b=AS:{}", bits.div_ceil(1_000)));
+                    put(&format!("b=TIAS:{bits}"));
+                }
+            }
             // The first carries the others.
             if at == 0 {
                 candidates.iter().for_each(|line| put(&format!("a={line}")));

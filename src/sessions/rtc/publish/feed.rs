@@ -158,6 +158,11 @@ impl Feed {
         self.sources.iter().flatten().find_map(is_video)
     }
 
+    /// The sources that were heard.
+    pub(super) fn heard_sources(&self) -> Vec<u32> {
+        self.sources.iter().flatten().map(|(source, _)| *source).collect()
+    }
+
     /// When a packet came last.
     pub(super) const fn heard(&self) -> Option<Instant> {
         self.heard

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc_core::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use webrtc_core::rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use webrtc_core::rtp_transceiver::rtp_sender::RtpCodecKind;
 
 use super::super::context::SignallingContext;
@@ -27,6 +28,9 @@ use crate::connections::OpenConnection;
 
 /// How often what is due is looked at: holes that were waited for long enough, key frames to be asked for.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How often a publisher is told how much it may send: as often as browsers say it. One may be lost.
+const RATE_TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Between a connection that closes and the word that the publisher stops, which makes it a clean end.
 const GOODBYE_MAX: Duration = Duration::from_millis(500);
@@ -118,7 +122,7 @@ impl Session {
         let candidates = self.candidates();
         let (place, mid) = simplified.first(&sdp);
         let answer = Answer {
-            sdp: simplified.answer(&sdp, &candidates),
+            sdp: simplified.answer(&sdp, &candidates, self.settings.max_bitrate_accept()),
             candidates: candidates.into_iter().map(|line| (place, mid.clone(), line)).collect(),
             ufrags: offer.ufrags(),
             restarts,
@@ -145,6 +149,8 @@ impl Session {
         let mut started = Some(started);
         let mut pictures: Option<Arc<dyn TrackRemote>> = None;
         let mut asked: Option<Instant> = None;
+        let rate_max = self.settings.max_bitrate_accept();
+        let mut told: Option<Instant> = None;
         let mut channels = 0;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -200,6 +206,12 @@ impl Session {
                     {
                         asked = Some(now);
                         ask_for_key_frame(&**track, &answered.feed).await;
+                    }
+                    if let (Some(track), Some(rate_max)) = (&pictures, rate_max)
+                        && told.is_none_or(|told| now.saturating_duration_since(told) >= RATE_TOLD_EVERY)
+                    {
+                        told = Some(now);
+                        tell_rate(&**track, &answered.feed, rate_max).await;
                     }
                 }
             }
@@ -280,5 +292,15 @@ async fn ask_for_key_frame(track: &dyn TrackRemote, feed: &Mutex<Feed>) {
     let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
     if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
         tracing::debug!(%error, "a publisher could not be asked for a key frame");
+    }
+}
+
+/// How much the publisher may send in all. It is told nothing where there is no limit: what arrived when it is told anyway
+/// (transport-wide congestion control), and it estimates its path better than this node could.
+async fn tell_rate(track: &dyn TrackRemote, feed: &Mutex<Feed>, rate_max: u32) {
+    let ssrcs = feed.lock().heard_sources();
+    let told = ReceiverEstimatedMaximumBitrate { sender_ssrc: 0, bitrate: rate_max as f32, ssrcs };
+    if let Err(error) = track.write_rtcp(vec![Box::new(told)]).await {
+        tracing::debug!(%error, "a publisher could not be told how much it may send");
     }
 }

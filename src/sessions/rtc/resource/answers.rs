@@ -65,6 +65,7 @@ pub(in super::super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpRe
         "no_stream_exist" if refusal.wait => {
             (StatusCode::NOT_FOUND, "nobody publishes this stream: try again when it is live".into())
         }
+        "broadcast_too_large" => (StatusCode::BAD_REQUEST, Cow::from(information)),
         "no_codec_enabled_in_the_server" => (StatusCode::NOT_ACCEPTABLE, Cow::from(information)),
         "unauthorized_access" if has_token => {
             (StatusCode::FORBIDDEN, "the application's security settings do not let you in".into())

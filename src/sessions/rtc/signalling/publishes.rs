@@ -6,8 +6,10 @@ use std::sync::Arc;
 use actix::prelude::*;
 use actix_web_actors::ws;
 use base::{ExitReason, SessionId, StreamId, limits};
+use cluster_model::{BroadcastPatch, MetaError};
 use security::{Access, Direction};
-use streams::Ending;
+use serde_json::json;
+use streams::{Ending, PublisherFacts};
 
 use super::super::message::{self, Publish};
 use super::super::publish::{self, Answer, NoAnswer, Publisher, PublisherControl, Started};
@@ -68,8 +70,14 @@ impl Signalling {
                 SessionId::random(&*self.context.randomness),
             )
         };
-        let (context, user_agent) = (Arc::clone(&self.context), self.user_agent.clone());
-        let beginning = async move { publish::begin(&context, access, user_agent).await };
+        let facts = PublisherFacts {
+            user_agent: self.user_agent.clone(),
+            name: publish.name,
+            meta_data: publish.meta_data,
+            ..PublisherFacts::default()
+        };
+        let context = Arc::clone(&self.context);
+        let beginning = async move { publish::begin(&context, access, facts).await };
         ctx.spawn(beginning.into_actor(self).map(move |begun, session, ctx| match begun {
             Ok(publisher) => session.publisher_is_in(&stream, number, publisher, ctx),
             Err(refusal) => {
@@ -164,6 +172,49 @@ impl Signalling {
         let subscriber = self.publishes.remove(stream).and_then(|publishing| publishing.subscriber_id);
         let reason = ExitReason::Finished.label();
         self.send(&message::publish_finished(stream.as_str(), subscriber.as_deref(), reason), ctx);
+    }
+
+    /// What is said of a stream while it is live. Only its publisher may, and it is told nothing where it was stored, as in
+    /// AMS.
+    pub(super) fn update_meta_data(
+        &mut self,
+        stream: StreamId,
+        meta_data: String,
+        ctx: &mut ws::WebsocketContext<Self>,
+    ) {
+        let number = match self.publishes.get(&stream) {
+            Some(publishing) if publishing.publisher.is_some() => publishing.number,
+            _ => {
+                let why = "metaData is updated by the stream's publisher, over the socket it publishes with";
+                self.refuse(&stream, &Refusal::explained("unauthorized_access", why.to_owned()), ctx);
+                return;
+            }
+        };
+        let patch = match BroadcastPatch::read(json!({ "metaData": meta_data })) {
+            Ok(patch) => patch,
+            Err(error) => {
+                tracing::error!(%stream, %error, "no patch could be made of metaData");
+                self.refuse(&stream, &Refusal::new("server_error_check_logs"), ctx);
+                return;
+            }
+        };
+        let (broadcasts, app, id) = (self.context.broadcasts.clone(), self.app.clone(), stream.clone());
+        ctx.spawn(async move { broadcasts.patch(&app, &id, patch).await }.into_actor(self).map(
+            move |patched, session, ctx| {
+                let refusal = match patched {
+                    Ok(true) => return,
+                    // Its end is told otherwise.
+                    Ok(false) if session.publishing(&stream, number).is_none() => return,
+                    Ok(false) => Refusal::not_live(),
+                    Err(MetaError::Refused(_)) => Refusal::broadcast_too_large(),
+                    Err(error) => {
+                        tracing::warn!(%stream, %error, "a stream's metaData could not be stored");
+                        Refusal::new("data_store_not_available")
+                    }
+                };
+                session.refuse(&stream, &refusal, ctx);
+            },
+        ));
     }
 
     /// An offer is a publisher's.

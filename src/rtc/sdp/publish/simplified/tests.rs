@@ -54,6 +54,7 @@ fn the_connection_is_given_what_is_taken_and_no_more() {
     let answer = given.answer(
         "v=0\r\na=group:BUNDLE 0 2\r\nm=video 9 P 102\r\na=mid:0\r\na=candidate:own\r\nm=audio 9 P 111\r\na=mid:2\r\n",
         &["candidate:1".to_owned()],
+        None,
     );
     assert_eq!(
         answer,
@@ -62,6 +63,18 @@ fn the_connection_is_given_what_is_taken_and_no_more() {
          m=audio 9 P 111\r\na=mid:2\r\n"
     );
     assert_eq!(given.first(&answer), (0, "0".to_owned()));
+}
+
+#[test]
+fn a_limit_is_told_where_pictures_are() {
+    let given = simplified(&offer(&[line("audio", "0", OPUS, ""), line("video", "1", H264, "")]));
+    let own = "v=0\r\nm=audio 9 P 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\nm=video 9 P 102\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\n";
+    assert_eq!(
+        given.answer(own, &[], Some(400_500)),
+        "v=0\r\nm=audio 9 P 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=end-of-candidates\r\n\
+         m=video 9 P 102\r\nc=IN IP4 0.0.0.0\r\nb=AS:401\r\nb=TIAS:400500\r\na=mid:1\r\n"
+    );
+    assert!(!given.answer(own, &[], None).contains("b="));
 }
 
 #[test]
