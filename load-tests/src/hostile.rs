@@ -1,4 +1,7 @@
-//! A player that does what no browser does, through real signalling, keys and sockets.
+//! Players and publishers that do what no browser does, through real signalling, keys and sockets.
+
+mod publisher;
+pub mod sctp;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::receiver::{Identity, Profile, Receiver, Stage};
+
+pub use publisher::{HostilePublisher, PICTURES, PICTURES_SSRC, Shown, rtp};
 
 /// Time for the node to end a play.
 const END_MAX: Duration = Duration::from_secs(20);

@@ -8,7 +8,7 @@
 //!   (RFC 5764), receiver reports (RFC 3550 6.4.2), NACK and PLI (RFC 4585 6.2.1, 6.3.1), and for the few that
 //!   decrypt, pictures out of packets (RFC 6184); for those that listen, data channels (RFC 8831).
 //! * [`Swarm`] — many of them on one thread, with signalling and sockets; [`Summary`] — what they saw.
-//! * [`Hostile`] — a player that does what no browser does.
+//! * [`Hostile`] — a player that does what no browser does; [`HostilePublisher`] — such a publisher.
 //! * [`Recording`], [`Publisher`], [`Ledger`] — the stream they play, and when each picture of it was sent.
 //! * [`machine`] — what the node's process used, how even the machine ran, where time went.
 //! * [`bare`] — the same packets sent by a loop that does nothing else.
@@ -20,7 +20,7 @@
 
 pub mod bare;
 mod bench;
-mod hostile;
+pub mod hostile;
 pub mod machine;
 mod receiver;
 pub mod report;
@@ -30,7 +30,7 @@ mod source;
 mod swarm;
 
 pub use bench::{Admission, Bench, BenchOptions, Crowd};
-pub use hostile::{Hostile, Refused};
+pub use hostile::{Hostile, HostilePublisher, Refused};
 pub use receiver::{
     Arrival, Counts, Feedback, Identity, Profile, Receiver, Stage, Track, TrackKind, WholeFrame,
 };

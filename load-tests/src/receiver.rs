@@ -28,12 +28,13 @@ use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
 };
 use rtc_shared::TransportProtocol;
 
-use checks::Checks;
-use keys::Keys;
 use listener::Listener;
 use offer::{Local, Offer};
 use picture::Assembler;
 use track::Header;
+
+pub(crate) use checks::Checks;
+pub(crate) use keys::Keys;
 
 pub use identity::{Identity, Profile};
 pub use offer::TrackKind;

@@ -113,6 +113,12 @@ pub const DATA_PUBLISHER_BYTES_PER_SECOND_MAX: u64 = 1024 * 1024;
 pub const DATA_PUBLISHER_BURST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// What a message of a publisher's costs beside its bytes, so that empty ones have a limit.
 pub const DATA_MESSAGE_COST_BYTES: u64 = 256;
+/// Bytes of unfinished messages a publisher may have on their way to us. More: SCTP holds it back.
+pub const DATA_PUBLISHER_RECEIVE_BYTES_MAX: usize = 256 * 1024;
+/// DATA chunks of a publisher since nothing of its was unfinished. More: its packets are dropped.
+pub const DATA_PUBLISHER_CHUNKS_HELD_MAX: usize = 16_384;
+/// Times a publisher may begin its SCTP association: it repeats its INIT eight times (RFC 9260 16). More: dropped.
+pub const DATA_PUBLISHER_INITS_MAX: u32 = 9;
 /// Data channels of one publisher. More: not listened to.
 pub const DATA_PUBLISHER_CHANNELS_MAX: usize = 8;
 /// SCTP packets a second of one player, acknowledgements of what it is sent among them. More: dropped unread.

@@ -42,6 +42,7 @@ const STRANGERS_CAN_FILL_THE_LOG: &[&str] = &[
     "rtc_rtcp=error",
     "rtc_sctp=off",
     "rtc_datachannel=off",
+    "rtc::peer_connection::handler=error",
     "rml_rtmp=error",
     "rustls=error",
     "actix_http=error",
@@ -133,6 +134,7 @@ mod tests {
         for level in ["info", "trace", "rtc_dtls=trace,debug"] {
             let text = logged(level, || {
                 tracing::warn!(target: "rtc_dtls::extension", "unsupported");
+                tracing::warn!(target: "rtc::peer_connection::handler", "garbage of a publisher");
                 tracing::error!(target: "rtc_dtls::conn", "broken");
                 tracing::error!(target: "rtc_sctp::association", "garbage");
                 tracing::info!(target: "penstock_rtc", "ours");

@@ -161,7 +161,7 @@ metrics_table! {
     counter data_messages_dropped(reason) = "penstock_data_messages_dropped_total", "messages",
         "Messages of players and publishers that were not handed on, and such that they were not handed, by reason.";
     counter data_packets_refused() = "penstock_data_packets_refused_total", "packets",
-        "SCTP packets of players that were malformed, out of place or too many.";
+        "SCTP packets of players and publishers that were malformed, out of place or too many.";
     counter data_channels_closed() = "penstock_data_channels_closed_total", "players",
         "Players whose data channels were closed, by themselves or for what they did.";
 

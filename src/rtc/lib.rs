@@ -32,6 +32,7 @@ mod srtp;
 pub use demux::{Datagram, demux, is_rtcp};
 pub use dtls::DtlsError;
 pub use ice::{Check, Checks, IceCredentials};
+pub use sctp::SctpGuard;
 pub use sdp::{AnswerError, Description, Fragment, OfferError, RemoteOffer};
 pub use shard::{
     AddError, Counters, Distribution, Kinds, OfferAgainError, PlayerEvent, PlayerId, PlayerSpec, PlayerStats,

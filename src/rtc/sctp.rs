@@ -4,6 +4,7 @@
 //! is bounded; a repeated INIT is answered as the first one was; nothing but whole messages comes out.
 
 pub mod dcep;
+mod guard;
 mod packet;
 mod window;
 
@@ -20,6 +21,8 @@ use rtc_sctp::{
 };
 use rtc_shared::TransportProtocol;
 
+use guard::Resets;
+pub use guard::SctpGuard;
 use packet::Chunk;
 use window::{Admitted, Window};
 
@@ -147,9 +150,7 @@ pub struct Sctp {
     begun: Option<((u32, u32), Bytes)>,
     window: Window,
     connected: bool,
-    /// The last reset the peer asked for, and how many.
-    last_reset: Option<u32>,
-    resets: u32,
+    resets: Resets,
     unacknowledged: Unacknowledged,
     events: VecDeque<SctpEvent>,
     out: VecDeque<Bytes>,
@@ -176,10 +177,9 @@ impl Sctp {
             endpoint: Endpoint::new(here(), TransportProtocol::UDP, Arc::new(config), Some(Arc::new(server))),
             association: None,
             begun: None,
-            window: Window::new(0),
+            window: Window::new(0, limits::DATA_CHUNKS_HELD_MAX),
             connected: false,
-            last_reset: None,
-            resets: 0,
+            resets: Resets::default(),
             unacknowledged: Unacknowledged::default(),
             events: VecDeque::new(),
             out: VecDeque::new(),
@@ -239,7 +239,7 @@ impl Sctp {
             return Received::Refused;
         };
         self.association = Some(association);
-        self.window = Window::new(init.1);
+        self.window = Window::new(init.1, limits::DATA_CHUNKS_HELD_MAX);
         self.flush(now);
         match self.out.back() {
             Some(answer) => {
@@ -261,13 +261,11 @@ impl Sctp {
                 Chunk::ForwardTsn { to } if !self.window.may_forward(*to) => return Ok(false),
                 // The crate would keep it, and ask again with every chunk. The peer repeats it.
                 Chunk::Reset { last_tsn, .. } if !self.window.has(*last_tsn) => return Ok(false),
-                Chunk::Reset { request, .. } if self.last_reset != Some(*request) => {
-                    self.last_reset = Some(*request);
-                    self.resets += 1;
-                    if self.resets > limits::DATA_RESETS_MAX {
-                        return Err(SctpEnd::TooManyResets);
-                    }
+                Chunk::Reset { request, .. } if !self.resets.may(*request) => {
+                    return Err(SctpEnd::TooManyResets);
                 }
+                // Nobody was asked to begin.
+                Chunk::InitAck { .. } | Chunk::CookieAck => return Ok(false),
                 _ => {}
             }
         }

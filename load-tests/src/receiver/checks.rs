@@ -30,7 +30,7 @@ struct Pending {
 }
 
 /// The checks of one pair.
-pub(super) struct Checks {
+pub(crate) struct Checks {
     provider: Arc<dyn RTCCryptoProvider>,
     name: String,
     password: String,
@@ -44,7 +44,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(
+    pub(crate) fn new(
         provider: Arc<dyn RTCCryptoProvider>,
         (remote_ufrag, local_ufrag): (&str, &str),
         password: &str,
@@ -65,16 +65,16 @@ impl Checks {
     }
 
     /// Whether the path was seen to work.
-    pub(super) const fn answered(&self) -> bool {
+    pub(crate) const fn answered(&self) -> bool {
         self.answered
     }
 
-    pub(super) const fn next_at(&self) -> Instant {
+    pub(crate) const fn next_at(&self) -> Instant {
         self.next_at
     }
 
     /// The check that is due.
-    pub(super) fn poll(&mut self, now: Instant) -> anyhow::Result<Option<Vec<u8>>> {
+    pub(crate) fn poll(&mut self, now: Instant) -> anyhow::Result<Option<Vec<u8>>> {
         if now < self.next_at {
             return Ok(None);
         }
@@ -111,7 +111,7 @@ impl Checks {
     }
 
     /// Takes an answer; one that is not to a check of ours, or not authentic, counts for nothing.
-    pub(super) fn handle(&mut self, datagram: &[u8], now: Instant) {
+    pub(crate) fn handle(&mut self, datagram: &[u8], now: Instant) {
         let mut message = Message::new();
         message.raw = datagram.to_vec();
         if message.decode().is_err() || message.typ != BINDING_SUCCESS {

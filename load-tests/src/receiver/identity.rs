@@ -27,7 +27,7 @@ impl std::fmt::Display for Profile {
 }
 
 impl Profile {
-    pub(super) fn offered(self) -> Vec<SrtpProtectionProfile> {
+    pub(crate) fn offered(self) -> Vec<SrtpProtectionProfile> {
         match self {
             Self::Gcm => vec![
                 SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
@@ -40,9 +40,9 @@ impl Profile {
 
 /// The certificate that all players of a process show: a key pair each would cost more than it says.
 pub struct Identity {
-    pub(super) provider: Arc<dyn RTCCryptoProvider>,
-    pub(super) certificate: Certificate,
-    pub(super) fingerprint: String,
+    pub(crate) provider: Arc<dyn RTCCryptoProvider>,
+    pub(crate) certificate: Certificate,
+    pub(crate) fingerprint: String,
 }
 
 impl Identity {
@@ -61,7 +61,7 @@ impl Identity {
 }
 
 /// SHA-256 in SDP's form (RFC 8122 5).
-pub(super) fn fingerprint(provider: &dyn RTCCryptoProvider, certificate: &[u8]) -> anyhow::Result<String> {
+pub(crate) fn fingerprint(provider: &dyn RTCCryptoProvider, certificate: &[u8]) -> anyhow::Result<String> {
     let digest = provider.crypto().hash(HashAlgorithm::Sha256, certificate).context("no digest")?;
     Ok(digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
 }

@@ -14,7 +14,7 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 use super::identity::{Identity, Profile, fingerprint};
 
 /// Opens what the node sends, and seals what it is sent.
-pub(super) struct Keys {
+pub(crate) struct Keys {
     incoming: Context,
     outgoing: Context,
 }
@@ -22,7 +22,7 @@ pub(super) struct Keys {
 impl Keys {
     /// Those of the connection to `server`, whose certificate has to be the one of the offer, and whose profile the one
     /// that was asked for.
-    pub(super) fn take(
+    pub(crate) fn take(
         endpoint: &Endpoint,
         server: SocketAddr,
         offered: &str,
@@ -56,19 +56,29 @@ impl Keys {
     }
 
     /// The packets of a datagram of RTCP.
-    pub(super) fn open_rtcp(&mut self, datagram: &[u8]) -> anyhow::Result<Vec<Box<dyn Packet>>> {
+    pub(crate) fn open_rtcp(&mut self, datagram: &[u8]) -> anyhow::Result<Vec<Box<dyn Packet>>> {
         let opened = self.incoming.decrypt_rtcp(datagram).context("RTCP of the node")?;
         rtc_rtcp::packet::unmarshal(&mut opened.freeze()).context("RTCP of the node")
     }
 
     /// A packet of RTP.
-    pub(super) fn open_rtp(&mut self, datagram: &[u8]) -> anyhow::Result<BytesMut> {
+    pub(crate) fn open_rtp(&mut self, datagram: &[u8]) -> anyhow::Result<BytesMut> {
         self.incoming.decrypt_rtp(datagram).context("RTP of the node")
     }
 
     /// A datagram of RTCP.
-    pub(super) fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
         let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
         Ok(self.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec())
+    }
+
+    /// A packet of RTP, whatever is in it.
+    pub(crate) fn seal_rtp(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
+        Ok(self.outgoing.encrypt_rtp(plain).context("RTP")?.to_vec())
+    }
+
+    /// A packet of RTCP, whatever is in it.
+    pub(crate) fn seal_rtcp(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
+        Ok(self.outgoing.encrypt_rtcp(plain).context("RTCP")?.to_vec())
     }
 }

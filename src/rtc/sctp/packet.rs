@@ -17,12 +17,14 @@ const PARAMETERS_MAX: usize = 32;
 
 const DATA: u8 = 0;
 const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
 const SACK: u8 = 3;
 const HEARTBEAT: u8 = 4;
 const ABORT: u8 = 6;
 const SHUTDOWN: u8 = 7;
 const SHUTDOWN_ACK: u8 = 8;
 const COOKIE_ECHO: u8 = 10;
+const COOKIE_ACK: u8 = 11;
 const SHUTDOWN_COMPLETE: u8 = 14;
 const RE_CONFIG: u8 = 130;
 const FORWARD_TSN: u8 = 192;
@@ -38,12 +40,16 @@ pub(super) enum Chunk {
     Data { tsn: u32, stream: u16 },
     /// The peer begins an association. Alone in its packet.
     Init { tag: u32, first_tsn: u32 },
+    /// The peer answers an INIT of ours. Alone in its packet.
+    InitAck { tag: u32, first_tsn: u32 },
     /// What the peer has.
     Sack,
     /// A question whether we are there.
     Heartbeat,
     /// The association begins.
     CookieEcho,
+    /// The association that we began begins.
+    CookieAck,
     /// Streams are reset; the sequence number of the peer's request, and the last TSN that went before it.
     Reset { request: u32, last_tsn: u32 },
     /// The answer to a request of ours.
@@ -68,8 +74,10 @@ pub(super) fn read(packet: &[u8]) -> Option<Vec<Chunk>> {
         }
         rest = rest.get(length.next_multiple_of(4)..)?;
     }
-    let is_init = matches!(chunks.first()?, Chunk::Init { .. });
-    if is_init != (tag == 0) || (is_init && chunks.len() > 1) || !is_orderly(&chunks) {
+    let first = chunks.first()?;
+    let is_init = matches!(first, Chunk::Init { .. });
+    let is_alone = is_init || matches!(first, Chunk::InitAck { .. });
+    if is_init != (tag == 0) || (is_alone && chunks.len() > 1) || !is_orderly(&chunks) {
         return None;
     }
     Some(chunks)
@@ -81,10 +89,10 @@ fn is_orderly(chunks: &[Chunk]) -> bool {
     let mut seen = [false; 8];
     kinds.all(|chunk| {
         let kind: usize = match chunk {
-            Chunk::Data { .. } | Chunk::Init { .. } => 0,
+            Chunk::Data { .. } | Chunk::Init { .. } | Chunk::InitAck { .. } => 0,
             Chunk::Sack => 1,
             Chunk::Heartbeat => 2,
-            Chunk::CookieEcho => 3,
+            Chunk::CookieEcho | Chunk::CookieAck => 3,
             Chunk::Reset { .. } => 4,
             Chunk::ResetResponse => 5,
             Chunk::ForwardTsn { .. } => 6,
@@ -102,9 +110,10 @@ fn read_chunk(header: &[u8; CHUNK_HEADER_BYTES], body: &[u8]) -> Option<Chunk> {
             (body.len() > 12 && stream < limits::DATA_STREAMS_MAX)
                 .then_some(Chunk::Data { tsn: u32_at(body, 0)?, stream })
         }
-        INIT => {
-            let is_sound = header[1] == 0 && are_parameters(body.get(16..)?);
-            is_sound.then_some(Chunk::Init { tag: u32_at(body, 0)?, first_tsn: u32_at(body, 12)? })
+        INIT | INIT_ACK if header[1] == 0 && are_parameters(body.get(16..)?) => {
+            let (tag, first_tsn) = (u32_at(body, 0)?, u32_at(body, 12)?);
+            let is_init = header[0] == INIT;
+            Some(if is_init { Chunk::Init { tag, first_tsn } } else { Chunk::InitAck { tag, first_tsn } })
         }
         SACK => {
             let (blocks, repeats) = (usize::from(u16_at(body, 8)?), usize::from(u16_at(body, 10)?));
@@ -120,6 +129,7 @@ fn read_chunk(header: &[u8; CHUNK_HEADER_BYTES], body: &[u8]) -> Option<Chunk> {
             let length = usize::from(u16_at(body, 2)?);
             (u16_at(body, 0)? == HEARTBEAT_INFO && length == body.len()).then_some(Chunk::Heartbeat)
         }
+        COOKIE_ACK if body.is_empty() => Some(Chunk::CookieAck),
         COOKIE_ECHO if !body.is_empty() => Some(Chunk::CookieEcho),
         RE_CONFIG => read_reset(body),
         FORWARD_TSN => {

@@ -33,12 +33,13 @@ pub(super) struct Window {
     seen: VecDeque<bool>,
     /// Pieces of messages that are not whole, at most.
     held: usize,
+    most: usize,
 }
 
 impl Window {
-    /// Of a peer whose first TSN will be `first`.
-    pub(super) const fn new(first: u32) -> Self {
-        Self { cumulative: first.wrapping_sub(1), seen: VecDeque::new(), held: 0 }
+    /// Of a peer whose first TSN will be `first`, and which may have `most` pieces of messages that are not whole.
+    pub(super) const fn new(first: u32, most: usize) -> Self {
+        Self { cumulative: first.wrapping_sub(1), seen: VecDeque::new(), held: 0, most }
     }
 
     /// Looks at the TSNs of a packet.
@@ -61,7 +62,7 @@ impl Window {
                 self.held += 1;
             }
         }
-        if self.held > limits::DATA_CHUNKS_HELD_MAX { Admitted::TooMuch } else { Admitted::Yes }
+        if self.held > self.most { Admitted::TooMuch } else { Admitted::Yes }
     }
 
     /// Whether the crate may be told that everything up to `tsn` is given up.
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn pieces_are_counted_once_until_their_message_is_read() {
-        let mut window = Window::new(FIRST);
+        let mut window = Window::new(FIRST, limits::DATA_CHUNKS_HELD_MAX);
         assert_eq!(window.admit(numbers(0..5)), Admitted::Yes);
         assert_eq!(window.admit(numbers(3..8)), Admitted::Yes);
         assert_eq!(window.held(), 8);
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_from_far_ahead() {
-        let mut window = Window::new(FIRST);
+        let mut window = Window::new(FIRST, limits::DATA_CHUNKS_HELD_MAX);
         let most = limits::DATA_CHUNKS_AHEAD_MAX as u32;
         assert_eq!(window.admit(numbers([most - 1])), Admitted::Yes);
         assert_eq!(window.admit(numbers([0, most])), Admitted::TooFar);
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_message_without_end_is_noticed() {
-        let mut window = Window::new(FIRST);
+        let mut window = Window::new(FIRST, limits::DATA_CHUNKS_HELD_MAX);
         let mut number = 0;
         let refused = loop {
             if window.admit(numbers([number])) != Admitted::Yes {

@@ -8,6 +8,7 @@
 mod channel;
 mod engine;
 mod feed;
+mod guarded;
 mod peer;
 mod reports;
 mod session;

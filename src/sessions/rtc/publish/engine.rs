@@ -1,5 +1,7 @@
 //! What a publisher's connection is made with: the codecs that are taken, feedback, and what is known of the network.
 
+use std::sync::Arc;
+
 use media::{Codec, Kind};
 use rtc::IceCredentials;
 use rtc::sdp::TakenCodec;
@@ -7,6 +9,7 @@ use webrtc::error::Result;
 use webrtc::peer_connection::{
     MediaEngine, Registry, SettingEngine, SettingEngineBuilder, configure_twcc_receiver_only,
 };
+use webrtc_core::crypto::providers::RingProvider;
 use webrtc_core::ice::mdns::MulticastDnsMode;
 use webrtc_core::interceptor::{NackGeneratorBuilder, ReceiverReportBuilder, Slot};
 use webrtc_core::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
@@ -17,6 +20,7 @@ use webrtc_core::rtp_transceiver::rtp_sender::{
 
 use base::limits;
 
+use super::guarded::{Guarded, SUITES};
 use super::reports::Reports;
 
 /// What pictures are asked for again with, and what the publisher is told of its path.
@@ -75,9 +79,12 @@ pub(super) fn settings(credentials: &IceCredentials, publisher_is_server: bool) 
         .with_answering_dtls_role(role)
         // What is sent again stands far behind what is new. The crate's own 64 packets are 100 ms of a few Mbit/s.
         .with_srtp_replay_protection_window(limits::RTP_REORDER_PACKETS_MAX)
+        .with_crypto_provider(Arc::new(Guarded::new(Arc::new(RingProvider::new()))))
+        .with_dtls_cipher_suites(SUITES.to_vec())
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_include_loopback_candidate(true)
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(limits::DATA_MESSAGE_BYTES_MAX as u32))
+        .with_sctp_max_receive_buffer_size(limits::DATA_PUBLISHER_RECEIVE_BYTES_MAX as u32)
         .build()
 }
 
