@@ -212,7 +212,7 @@ const ATTACKS: &[Attack] = &[
     attack("a message without end", Associated, 1_000.0, endless, Counted::Some(DATA, "")),
     attack("messages that are too large", Associated, 500.0, too_large, Silently),
     attack("channels without end", Associated, 1_000.0, open, Counted::Some(DATA, "")),
-    attack("messages without end", Associated, 2_000.0, flood, Counted::Some(MESSAGES, "publisher's rate")),
+    attack("messages without end", Associated, 4_000.0, flood, Counted::Some(MESSAGES, "publisher's rate")),
 ];
 
 /// A binding request with a name and no integrity, or one that is none (RFC 8489 14.5).
