@@ -11,7 +11,8 @@ use test_support::Signalling;
 use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::receiver::{Identity, Profile, Receiver, Stage};
+use crate::link::{Identity, Profile, Stage};
+use crate::receiver::Receiver;
 
 /// Time for the node to end a play.
 const END_MAX: Duration = Duration::from_secs(20);

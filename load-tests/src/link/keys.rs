@@ -14,7 +14,7 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 use super::identity::{Identity, Profile, fingerprint};
 
 /// Opens what the node sends, and seals what it is sent.
-pub(super) struct Keys {
+pub(crate) struct Keys {
     incoming: Context,
     outgoing: Context,
 }
@@ -56,19 +56,24 @@ impl Keys {
     }
 
     /// The packets of a datagram of RTCP.
-    pub(super) fn open_rtcp(&mut self, datagram: &[u8]) -> anyhow::Result<Vec<Box<dyn Packet>>> {
+    pub(crate) fn open_rtcp(&mut self, datagram: &[u8]) -> anyhow::Result<Vec<Box<dyn Packet>>> {
         let opened = self.incoming.decrypt_rtcp(datagram).context("RTCP of the node")?;
         rtc_rtcp::packet::unmarshal(&mut opened.freeze()).context("RTCP of the node")
     }
 
     /// A packet of RTP.
-    pub(super) fn open_rtp(&mut self, datagram: &[u8]) -> anyhow::Result<BytesMut> {
+    pub(crate) fn open_rtp(&mut self, datagram: &[u8]) -> anyhow::Result<BytesMut> {
         self.incoming.decrypt_rtp(datagram).context("RTP of the node")
     }
 
     /// A datagram of RTCP.
-    pub(super) fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
         let compound = rtc_rtcp::packet::marshal(&[packet]).context("feedback")?;
         Ok(self.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec())
+    }
+
+    /// A packet of RTP, sealed.
+    pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> anyhow::Result<BytesMut> {
+        self.outgoing.encrypt_rtp(packet).context("RTP")
     }
 }
