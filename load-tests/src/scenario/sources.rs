@@ -94,7 +94,7 @@ pub async fn sources(stage: &Stage, options: SourcesOptions) -> anyhow::Result<O
             "node_percent_webrtc": webrtc,
             "us_per_packet_rtmp": per_packet(Source::Rtmp),
             "us_per_packet_webrtc": per_packet(Source::WebRtc),
-            "runs": {"all": runs, "window_seconds": window.as_secs_f64()},
+            "runs": runs,
         }),
         used,
     })
