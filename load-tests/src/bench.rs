@@ -9,9 +9,9 @@ use base::limits;
 use test_support::{Node, NodeOptions};
 use tokio::time::sleep;
 
+use crate::link::{Identity, Profile};
 use crate::machine::{self, Cores, Gauge, Usage};
-use crate::receiver::{Identity, Profile};
-use crate::source::{Ledger, Publisher, Recording};
+use crate::source::{Ledger, Publisher, Recording, WebRtcPublishers};
 use crate::swarm::{Listening, Opening, Pace, Swarm, SwarmOptions};
 
 const APPLICATION: &str = "LiveApp";
@@ -29,7 +29,7 @@ pub struct BenchOptions {
     pub node: PathBuf,
     /// Who runs where.
     pub cores: Cores,
-    /// Players that may be there at once; they all come from one address.
+    /// Players, and publishers, that may be there at once; they all come from one address.
     pub players: usize,
     /// Whether a busy node refuses players.
     pub admission: Admission,
@@ -84,7 +84,7 @@ impl Bench {
             .environment("PENSTOCK_WEBRTC_SHARDS", &cores.node.len().to_string())
             .environment("PENSTOCK_HTTP_WORKERS", "1")
             .environment("PENSTOCK_LOG_LEVEL", "warn");
-        for limit in ["SIGNALLING_SOCKETS", "PLAYERS", "JOINS"] {
+        for limit in ["SIGNALLING_SOCKETS", "PLAYERS", "JOINS", "WEBRTC_PUBLISHERS"] {
             node = node.environment(&format!("PENSTOCK_LIMITS_{limit}_PER_ADDRESS"), &allowed);
         }
         if *admission == Admission::Off {
@@ -120,6 +120,29 @@ impl Bench {
         publisher.check()?;
         began.context("the stream did not begin")?;
         Ok(publisher)
+    }
+
+    /// Publishes a recording by WebRTC to each of the streams, and waits until all of them are there.
+    ///
+    /// # Errors
+    /// One did not begin.
+    pub async fn publish_by_webrtc(
+        &mut self,
+        recording: &Recording,
+        streams: &[String],
+    ) -> anyhow::Result<WebRtcPublishers> {
+        let whip = self.node.http_url(&format!("/{APPLICATION}/whip/"));
+        let publishers = WebRtcPublishers::start(recording, &whip, streams, &self.identity)?;
+        self.streams += streams.len();
+        let live = async || {
+            let live = self.node.metric("penstock_streams", &[]).await.ok()?;
+            // A stream is there before its tracks are: those need a picture.
+            (live >= self.streams as f64 && publishers.all_flow()).then_some(())
+        };
+        let began = Node::eventually(LIVE_MAX, live).await;
+        publishers.check()?;
+        began.context("the streams did not begin")?;
+        Ok(publishers)
     }
 
     /// Options for players that come evenly and stay, and where eight of them open media.

@@ -14,7 +14,8 @@ use test_support::Signalling;
 use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::receiver::{Identity, Profile, Receiver, Stage};
+use crate::link::{Identity, Profile, Stage};
+use crate::receiver::Receiver;
 
 pub use publisher::{HostilePublisher, PICTURES, PICTURES_SSRC, Shown, rtp};
 

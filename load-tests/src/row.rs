@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::bare::{self, Bare, Pattern, Rhythm, Sealing};
 use crate::bench::{Admission, Bench, BenchOptions, Crowd};
+use crate::link::Profile;
 use crate::machine::{Cores, FOREIGN_SHARE_MAX, Noise, Syscalls, Used};
-use crate::receiver::Profile;
 use crate::source::Recording;
 use crate::swarm::{Opening, Pace, Summary};
 

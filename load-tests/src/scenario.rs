@@ -2,26 +2,32 @@
 
 mod bursts;
 mod joins;
+mod lag;
 mod messages;
 mod outcome;
 mod overload;
 mod profile;
+mod publishers;
 mod rejoin;
+mod sources;
 
 use std::path::PathBuf;
 
 use crate::bench::{Admission, BenchOptions};
+use crate::link::Profile;
 use crate::machine::Cores;
-use crate::receiver::Profile;
 use crate::swarm::Summary;
 
 pub use bursts::{BurstsOptions, bursts};
 pub use joins::{JoinsOptions, joins};
+pub use lag::{LagOptions, lag};
 pub use messages::{MessagesOptions, messages};
 pub use outcome::{Bound, Goal, Outcome};
 pub use overload::{OverloadOptions, overload};
 pub use profile::{TimeProfile, profile};
+pub use publishers::{PublishersOptions, publishers};
 pub use rejoin::{RejoinOptions, rejoin};
+pub use sources::{SourcesOptions, sources};
 
 /// What all of them need.
 #[derive(Clone, Debug)]

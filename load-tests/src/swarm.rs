@@ -16,9 +16,10 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::receiver::{Identity, Profile};
+use crate::link::{Identity, Profile};
 use crate::source::{FPS, Ledger};
 
+pub(crate) use player::connect_socket;
 use player::{Player, play};
 pub use spread::{Percentiles, Spread};
 use summary::Sum;

@@ -1,17 +1,11 @@
 //! What a node sends to one viewer of a recording.
 
-use anyhow::Context;
-use base::{Clock, MediaTime, SystemClock};
 use bytes::Bytes;
-use media::{CodecConfig, Packetizer, Unit};
 
-use crate::source::{FPS, Recording};
+use crate::source::{FPS, Packets, Recording, SOUNDS_PER_SECOND};
 
 /// Packets the node puts into one send.
 const PACKETS_PER_SEND: usize = 16;
-/// A packet of sound as the node makes them: 96 kbit/s, 20 ms.
-const SOUND_BYTES: usize = 240;
-const SOUNDS_PER_SECOND: u32 = 50;
 
 /// One frame of video and the sound that is due with it, as runs of payloads that go out in one call: all of one
 /// size, but for a shorter last one.
@@ -65,22 +59,10 @@ impl Pattern {
     /// # Errors
     /// A frame has no packets.
     pub fn new(recording: &Recording) -> anyhow::Result<Self> {
-        let config = CodecConfig::H264(recording.config()?.into());
-        let packetizer = Packetizer::new(&config);
-        let sound = Bytes::from_static(&[0; SOUND_BYTES]);
+        let Packets { pictures, sound, .. } = Packets::new(recording)?;
         let (mut frames, mut sounds) = (Vec::new(), 0);
-        for (payload, key) in recording.pictures() {
-            let unit = Unit {
-                dts: MediaTime::ZERO,
-                pts: MediaTime::ZERO,
-                arrived: SystemClock.now(),
-                key,
-                generation: 0,
-                payload,
-            };
-            let run = packetizer.packetize(&unit, 0).context("a frame without packets")?;
-            let payloads: Vec<Bytes> = run.packets.into_iter().map(|packet| packet.payload).collect();
-            let mut frame = Frame::of(&payloads);
+        for picture in pictures {
+            let mut frame = Frame::of(&picture.payloads);
             let due = (frames.len() as u32 + 1) * SOUNDS_PER_SECOND / FPS;
             frame.runs.extend((sounds..due).map(|_| vec![sound.clone()]));
             sounds = due;

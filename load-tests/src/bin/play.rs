@@ -1,4 +1,4 @@
-//! `play`: a node under N players: rows of a table, or one of the situations that a node must survive.
+//! `play`: a node under N players, and publishers: rows of a table, or one of the situations that a node must survive.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::fs;
@@ -13,7 +13,8 @@ use penstock_load_tests::bare::Pattern;
 use penstock_load_tests::machine::{self, Cores};
 use penstock_load_tests::report::{median_table, medians, row_lines, write_plots};
 use penstock_load_tests::scenario::{
-    self, BurstsOptions, JoinsOptions, MessagesOptions, OverloadOptions, RejoinOptions, Stage,
+    self, BurstsOptions, JoinsOptions, LagOptions, MessagesOptions, OverloadOptions, PublishersOptions,
+    RejoinOptions, SourcesOptions, Stage,
 };
 use penstock_load_tests::{Case, Profile, Recording, RecordingOptions, Row, RowOptions};
 use serde_json::{Value, json};
@@ -58,6 +59,12 @@ enum Command {
     Rejoin(RejoinArguments),
     /// Messages to a thousand, one of whom takes none.
     Messages(MessagesArguments),
+    /// One publishes by WebRTC and a few play: how late the node makes it.
+    Lag(LagArguments),
+    /// Many publish by WebRTC: what they cost, and whether all of it arrives.
+    Publishers(PublishersArguments),
+    /// Players of an RTMP publisher and of a WebRTC one: whether they cost the same.
+    Sources(SourcesArguments),
     /// Where the node's time goes under players, sampled by perf.
     Profile(ProfileArguments),
 }
@@ -143,6 +150,45 @@ struct MessagesArguments {
     deaf: usize,
     /// How long something is said, seconds.
     #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
+#[derive(Args)]
+struct LagArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Players, all of whom open media.
+    #[arg(long, default_value_t = 10)]
+    players: usize,
+    /// How long is measured, seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
+#[derive(Args)]
+struct PublishersArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Publishers, each with a stream of 2 Mbit/s.
+    #[arg(long, default_value_t = 100)]
+    publishers: usize,
+    /// How long is measured without players, and then with one on each stream, seconds.
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
+#[derive(Args)]
+struct SourcesArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// How many players.
+    #[arg(long, default_value_t = 900)]
+    players: usize,
+    /// How often each source is measured, in turn.
+    #[arg(long, default_value_t = 2)]
+    turns: usize,
+    /// How long is measured each time, seconds.
+    #[arg(long, default_value_t = 10)]
     seconds: u64,
 }
 
@@ -259,6 +305,18 @@ async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<ExitCod
         Command::Messages(MessagesArguments { offer, players, deaf, seconds }) => {
             let window = Duration::from_secs(seconds);
             scenario::messages(&stage(&offer), MessagesOptions { players, deaf, window }).await?
+        }
+        Command::Lag(LagArguments { offer, players, seconds }) => {
+            let window = Duration::from_secs(seconds);
+            scenario::lag(&stage(&offer), LagOptions { players, window }).await?
+        }
+        Command::Publishers(PublishersArguments { offer, publishers, seconds }) => {
+            let window = Duration::from_secs(seconds);
+            scenario::publishers(&stage(&offer), PublishersOptions { publishers, window }).await?
+        }
+        Command::Sources(SourcesArguments { offer, players, turns, seconds }) => {
+            let window = Duration::from_secs(seconds);
+            scenario::sources(&stage(&offer), SourcesOptions { players, turns, window }).await?
         }
         Command::Rejoin(RejoinArguments { offer, existing, joiners }) => {
             scenario::rejoin(&stage(&offer), RejoinOptions { existing, joiners }).await?

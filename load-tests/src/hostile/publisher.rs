@@ -16,7 +16,7 @@ use tokio::time::{interval, timeout};
 
 use super::sctp::{self, Link, Step};
 use super::{STEP_MAX, Sending, TURN};
-use crate::receiver::{Checks, Identity, Keys, Profile};
+use crate::link::{Checks, Identity, Keys, Profile};
 use crate::source::{FPS, Recording};
 
 /// The payload type of pictures in its offer.
@@ -232,7 +232,7 @@ impl HostilePublisher {
     /// # Errors
     /// There are no keys, or `plain` does not begin like RTP.
     pub fn seal_rtp(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
-        self.keys.as_mut().context("no keys")?.seal_rtp(plain)
+        self.keys.as_mut().context("no keys")?.seal_rtp(plain).map(|sealed| sealed.to_vec())
     }
 
     /// An authentic packet of RTCP with what is in `plain`, whatever that is.
@@ -240,7 +240,7 @@ impl HostilePublisher {
     /// # Errors
     /// There are no keys.
     pub fn seal_rtcp(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
-        self.keys.as_mut().context("no keys")?.seal_rtcp(plain)
+        self.keys.as_mut().context("no keys")?.seal_rtcp(plain).map(|sealed| sealed.to_vec())
     }
 
     /// An authentic record of DTLS with `plain` as its application data.

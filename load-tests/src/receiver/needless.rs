@@ -33,7 +33,7 @@ impl Receiver {
     }
 
     fn seal(&mut self, packet: Box<dyn Packet>) -> anyhow::Result<Vec<u8>> {
-        self.keys.as_mut().context("there are no keys yet")?.seal(packet)
+        self.link.keys().context("there are no keys yet")?.seal(packet)
     }
 
     /// The video track and its newest packet.

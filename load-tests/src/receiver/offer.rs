@@ -1,9 +1,10 @@
 //! Reading a node's offer and answering it as a browser that only receives.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
+
+use crate::link::{Credentials, Remote, value};
 
 /// The kind of an m-line of data channels.
 const DATA: &str = "application";
@@ -29,12 +30,7 @@ pub(crate) struct OfferedTrack {
 /// What an offer says that a receiver needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
-    /// The first candidate: where checks go.
-    pub(crate) server: SocketAddr,
-    pub(crate) ufrag: String,
-    pub(crate) password: String,
-    /// SHA-256 of the node's certificate, in SDP's form.
-    pub(crate) fingerprint: String,
+    pub(crate) remote: Remote,
     pub(crate) tracks: Vec<OfferedTrack>,
     /// Whether data channels are taken where they are offered.
     pub(crate) takes_data: bool,
@@ -53,22 +49,11 @@ struct Media {
     copied: Vec<String>,
 }
 
-/// What an answer says of the receiver.
-pub(crate) struct Local<'a> {
-    pub(crate) ufrag: &'a str,
-    pub(crate) password: &'a str,
-    pub(crate) fingerprint: &'a str,
-}
-
 impl Offer {
     /// Reads an offer.
     pub(crate) fn read(sdp: &str) -> anyhow::Result<Self> {
-        let server = sdp.lines().find_map(candidate).context("the offer has no UDP candidate")?;
         let mut offer = Self {
-            server,
-            ufrag: value(sdp, "a=ice-ufrag:")?.to_owned(),
-            password: value(sdp, "a=ice-pwd:")?.to_owned(),
-            fingerprint: value(sdp, "a=fingerprint:sha-256 ")?.to_owned(),
+            remote: Remote::read(sdp)?,
             tracks: Vec::new(),
             takes_data: false,
             group: value(sdp, "a=group:")?.to_owned(),
@@ -126,7 +111,7 @@ impl Offer {
     }
 
     /// The answer that takes every track in its preferred codec.
-    pub(crate) fn answer(&self, local: &Local<'_>) -> String {
+    pub(crate) fn answer(&self, own: &Credentials, fingerprint: &str) -> String {
         let mut text = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n".to_owned();
         let refused = |media: &&Media| media.kind == DATA && !self.takes_data;
         let refused: Vec<_> = self.media.iter().filter(refused).map(|media| media.mid.as_str()).collect();
@@ -139,11 +124,10 @@ impl Offer {
             let _ = write!(
                 text,
                 "m={kind} {port} {protocol} {payload_type}\r\nc=IN IP4 0.0.0.0\r\n\
-                 a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {}\r\na=setup:active\r\n\
+                 a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 {fingerprint}\r\na=setup:active\r\n\
                  a=mid:{mid}\r\na={}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n",
-                local.ufrag,
-                local.password,
-                local.fingerprint,
+                own.ufrag,
+                own.password,
                 if *active { "recvonly" } else { "inactive" },
             );
             copied.iter().for_each(|line| text.extend([line, "\r\n"]));
@@ -152,24 +136,15 @@ impl Offer {
     }
 }
 
-fn value<'a>(text: &'a str, start: &str) -> anyhow::Result<&'a str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(start))
-        .with_context(|| format!("the offer has no line {start}"))
-}
-
-/// The address of a candidate line (RFC 8839 5.1), unless it is not UDP.
-fn candidate(line: &str) -> Option<SocketAddr> {
-    let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
-    let (transport, ip, port) = (words.get(2)?, words.get(4)?, words.get(5)?);
-    transport
-        .eq_ignore_ascii_case("udp")
-        .then(|| Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?)))?
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+
+    fn own() -> Credentials {
+        Credentials { ufrag: "x".to_owned(), password: "y".to_owned() }
+    }
 
     const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v d\r\na=ice-lite\r\n\
         m=video 9 UDP/TLS/RTP/SAVPF 102 103\r\na=candidate:1 1 udp 5 127.0.0.1 7000 typ host\r\n\
@@ -181,15 +156,15 @@ mod tests {
     #[test]
     fn an_offer_is_read_and_its_first_codec_taken() {
         let offer = Offer::read(OFFER).unwrap();
-        assert_eq!(offer.server, "127.0.0.1:7000".parse::<SocketAddr>().unwrap());
+        assert_eq!(offer.remote.server, "127.0.0.1:7000".parse::<SocketAddr>().unwrap());
         assert_eq!(offer.tracks, [OfferedTrack { kind: TrackKind::Video, ssrc: 77, clock_rate: 90_000 }]);
-        let answer = offer.answer(&Local { ufrag: "x", password: "y", fingerprint: "CC" });
+        let answer = offer.answer(&own(), "CC");
         assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 102\r\n"), "{answer}");
         assert!(answer.contains("a=rtcp-fb:102 nack\r\n") && !answer.contains("103"), "{answer}");
         assert!(answer.contains("m=audio 0 ") && answer.contains("a=inactive\r\n"), "{answer}");
         assert!(answer.contains("m=application 0 ") && answer.contains("BUNDLE v\r\n"), "{answer}");
         let listening = Offer { takes_data: true, ..offer };
-        let answer = listening.answer(&Local { ufrag: "x", password: "y", fingerprint: "CC" });
+        let answer = listening.answer(&own(), "CC");
         assert!(answer.contains("m=application 9 ") && answer.contains("BUNDLE v d\r\n"), "{answer}");
     }
 

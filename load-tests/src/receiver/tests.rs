@@ -192,7 +192,7 @@ fn what_gets_lost_on_the_way_is_asked_for_and_comes() {
 #[test]
 fn a_certificate_that_was_not_named_ends_the_player() {
     let mut world = World::new(Profile::Gcm);
-    world.receiver.offer.fingerprint = "00".to_owned();
+    world.receiver.link.remote.fingerprint = "00".to_owned();
     world.run(Duration::from_secs(1));
     let Stage::Closed(reason) = world.receiver.stage() else { panic!("{:?}", world.receiver.stage()) };
     assert_eq!(reason, "not the certificate of the offer");

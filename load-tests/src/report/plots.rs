@@ -6,7 +6,7 @@ use anyhow::Context;
 use plotters::prelude::*;
 
 use super::{Median, Middle};
-use crate::receiver::Profile;
+use crate::link::Profile;
 
 const SIZE: (u32, u32) = (860, 440);
 /// Right of the plot, where it covers no line.

@@ -105,8 +105,13 @@ impl fmt::Display for Outcome {
             used.seconds
         )?;
         for (name, value) in details.as_object().into_iter().flatten() {
-            // Whole summaries are for the file.
-            if !value.is_object() || value.as_object().is_some_and(|object| object.len() <= 4) {
+            // Whole summaries are for the file, and so are lists of them.
+            let is_short = match value {
+                Value::Object(object) => object.len() <= 4,
+                Value::Array(all) => !all.iter().any(Value::is_object),
+                _ => true,
+            };
+            if is_short {
                 writeln!(f, "  {name}: {value}")?;
             }
         }

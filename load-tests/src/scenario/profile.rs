@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Stage;
 use crate::bench::{Admission, Bench};
+use crate::link::Profile;
 use crate::machine::{Samples, Used};
-use crate::receiver::Profile;
 use crate::source::{Recording, RecordingOptions};
 
 const STREAM: &str = "profile";

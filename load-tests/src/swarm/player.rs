@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::{Pace, SOUND_RATE, Shared, Spread};
-use crate::receiver::{Arrival, Counts, Receiver, Stage, TrackKind, WholeFrame};
+use crate::link::Stage;
+use crate::receiver::{Arrival, Counts, Receiver, TrackKind, WholeFrame};
 
 /// Room for one read: the largest run that GRO puts together.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
@@ -239,7 +240,8 @@ pub(super) async fn play(
     stream(shared, player, &mut signalling, &socket, &state).await
 }
 
-async fn connect_socket(server: SocketAddr) -> anyhow::Result<UdpSocket> {
+/// A socket that talks with the node alone.
+pub(crate) async fn connect_socket(server: SocketAddr) -> anyhow::Result<UdpSocket> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await.context("no UDP port")?;

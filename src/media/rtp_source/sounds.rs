@@ -13,12 +13,14 @@ use crate::packet::Packet;
 #[derive(Debug)]
 pub(super) struct Sounds {
     config: CodecConfig,
+    /// Packets lost since the last one that held anything.
+    lost: u64,
 }
 
 impl Sounds {
     /// Sound of that many channels.
     pub(super) fn new(channels: u8) -> Self {
-        Self { config: CodecConfig::Opus(OpusConfig { channels: channels.max(1) }) }
+        Self { config: CodecConfig::Opus(OpusConfig { channels: channels.max(1) }), lost: 0 }
     }
 }
 
@@ -38,13 +40,15 @@ impl Reads for Sounds {
         let Ordered { packet, arrival, before } = ordered;
         if let Before::Lost(packets) = before {
             out.lost(Kind::Audio, packets);
-            if packets <= limits::RTP_HOLE_PACKETS_MAX {
-                out.leave_hole(Kind::Audio, packets);
-            }
+            self.lost = self.lost.saturating_add(packets);
         }
         let RtpPacket { timestamp, marker, payload, .. } = packet;
         // Padding for a probe of the path, which has a number of its own.
         if !payload.is_empty() {
+            let lost = std::mem::take(&mut self.lost);
+            if lost <= limits::RTP_HOLE_PACKETS_MAX {
+                out.leave_hole(Kind::Audio, lost);
+            }
             out.run(&self.config, vec![Packet { payload, marker }], true, timestamp, arrival);
         }
     }

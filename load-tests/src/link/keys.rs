@@ -72,13 +72,13 @@ impl Keys {
         Ok(self.outgoing.encrypt_rtcp(&compound).context("feedback")?.to_vec())
     }
 
-    /// A packet of RTP, whatever is in it.
-    pub(crate) fn seal_rtp(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
-        Ok(self.outgoing.encrypt_rtp(plain).context("RTP")?.to_vec())
+    /// A packet of RTP, sealed.
+    pub(crate) fn seal_rtp(&mut self, packet: &[u8]) -> anyhow::Result<BytesMut> {
+        self.outgoing.encrypt_rtp(packet).context("RTP")
     }
 
     /// A packet of RTCP, whatever is in it.
-    pub(crate) fn seal_rtcp(&mut self, plain: &[u8]) -> anyhow::Result<Vec<u8>> {
-        Ok(self.outgoing.encrypt_rtcp(plain).context("RTCP")?.to_vec())
+    pub(crate) fn seal_rtcp(&mut self, plain: &[u8]) -> anyhow::Result<BytesMut> {
+        self.outgoing.encrypt_rtcp(plain).context("RTCP")
     }
 }

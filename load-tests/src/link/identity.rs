@@ -1,4 +1,4 @@
-//! What a player offers and shows: SRTP profiles and its certificate.
+//! What players and publishers offer and show: SRTP profiles and a certificate.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Profile {
     }
 }
 
-/// The certificate that all players of a process show: a key pair each would cost more than it says.
+/// The certificate that all players and publishers of a process show: a key pair each would cost more than it says.
 pub struct Identity {
     pub(crate) provider: Arc<dyn RTCCryptoProvider>,
     pub(crate) certificate: Certificate,
