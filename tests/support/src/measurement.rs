@@ -153,7 +153,7 @@ pub struct ViewerPromise {
     /// The longest freeze in ms from second 2 on.
     pub freeze_max_ms: f64,
     /// The most a flash and its beep are apart in ms, beyond what a browser knows to be apart that is still
-    /// synchronizing ([`SYNC_SETTLES_S`]); `None`: there is no sound.
+    /// synchronizing (in the first minute); `None`: there is no sound.
     pub sound_offset_max_ms: Option<f64>,
     /// Median age of a frame when it is shown in ms; `None`: it was made long before it is published.
     pub glass_to_glass_median_max_ms: Option<f64>,
