@@ -373,16 +373,6 @@ fn flood(me: &mut HostilePublisher, number: u64) -> Result<Vec<u8>> {
     say(me, tag, &(0..40).map(message).collect::<Vec<_>>())
 }
 
-/// Every number of `/metrics`, by its line.
-async fn metrics(node: &Node) -> Result<BTreeMap<String, f64>> {
-    let lines = node.metric_lines("penstock_").await?;
-    let numbers = lines.iter().filter_map(|line| {
-        let (name, value) = line.rsplit_once(' ')?;
-        Some((name.to_owned(), value.parse().ok()?))
-    });
-    Ok(numbers.collect())
-}
-
 /// Has `what` run on a thread of its own.
 fn aside<T, F>(what: impl FnOnce() -> F + Send + 'static) -> Result<tokio::task::JoinHandle<Result<T>>>
 where
@@ -451,7 +441,7 @@ impl Scene {
     ) -> Result<(T, BTreeMap<String, f64>)> {
         let load = Load::watch();
         let logged = self.node.log_lines().len();
-        let (before, usage) = (metrics(&self.node).await?, machine::usage(self.node.pid())?);
+        let (before, usage) = (self.node.metrics().await?, machine::usage(self.node.pid())?);
         let [(_, first), (_, second)] = self.viewers.as_slice() else { anyhow::bail!("two streams") };
         let ((came, of_second), of_first) = first.measure(second.measure(what)).await;
         let used = machine::usage(self.node.pid())?;
@@ -475,7 +465,7 @@ impl Scene {
         let logged = self.node.log_lines().len() - logged;
         ensure!(logged <= LOG_LINES_MAX, "{name}: {logged} lines were logged");
         ensure!(self.node.panics().is_empty(), "{name}: {:?}", self.node.panics());
-        let grown = metrics(&self.node).await?.into_iter().map(|(line, value)| {
+        let grown = self.node.metrics().await?.into_iter().map(|(line, value)| {
             let was = before.get(&line).copied().unwrap_or(0.0);
             (line, value - was)
         });

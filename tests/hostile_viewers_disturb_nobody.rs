@@ -71,16 +71,6 @@ impl Seen {
     }
 }
 
-/// Every number of `/metrics`, by its line.
-async fn metrics(node: &Node) -> Result<BTreeMap<String, f64>> {
-    let lines = node.metric_lines("penstock_").await?;
-    let numbers = lines.iter().filter_map(|line| {
-        let (name, value) = line.rsplit_once(' ')?;
-        Some((name.to_owned(), value.parse().ok()?))
-    });
-    Ok(numbers.collect())
-}
-
 impl Scene {
     async fn set(node: Node, encoder: &Publisher) -> Result<Self> {
         let url = node.signalling_url("LiveApp");
@@ -102,14 +92,14 @@ impl Scene {
     /// Measures while `what` goes on.
     async fn watch<T>(&mut self, what: impl Future<Output = T>) -> Result<(T, Seen)> {
         let load = Load::watch();
-        let (before, usage_before) = (metrics(&self.node).await?, machine::usage(self.node.pid())?);
+        let (before, usage_before) = (self.node.metrics().await?, machine::usage(self.node.pid())?);
         let began = SystemClock.now();
         let (came, summary) = self.viewers.measure(what).await;
         self.frames.0 += summary.video.frames as f64;
         self.frames.1 += summary.frames_due * VIEWERS as f64;
         let seconds = (SystemClock.now() - began).as_secs_f64();
         let usage = machine::usage(self.node.pid())?;
-        let after = metrics(&self.node).await?;
+        let after = self.node.metrics().await?;
         let grown = after.into_iter().filter_map(|(line, value)| {
             let grown = value - before.get(&line).copied().unwrap_or(0.0);
             (grown != 0.0).then_some((line, grown))

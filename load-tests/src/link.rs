@@ -69,7 +69,7 @@ pub(crate) fn value<'a>(text: &'a str, start: &str) -> anyhow::Result<&'a str> {
 }
 
 /// The address of a candidate line (RFC 8839 5.1), unless it is not UDP.
-fn candidate(line: &str) -> Option<SocketAddr> {
+pub(crate) fn candidate(line: &str) -> Option<SocketAddr> {
     let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
     let (transport, ip, port) = (words.get(2)?, words.get(4)?, words.get(5)?);
     transport

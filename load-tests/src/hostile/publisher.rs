@@ -16,7 +16,7 @@ use tokio::time::{interval, timeout};
 
 use super::sctp::{self, Link, Step};
 use super::{STEP_MAX, Sending, TURN};
-use crate::link::{Checks, Identity, Keys, Profile};
+use crate::link::{Checks, Identity, Keys, Profile, candidate};
 use crate::source::{FPS, Recording};
 
 /// The payload type of pictures in its offer.
@@ -413,13 +413,4 @@ fn payloads(units: &[&[u8]]) -> Vec<(Vec<u8>, bool)> {
         *last = true;
     }
     payloads
-}
-
-/// The address of a candidate line (RFC 8839 5.1), unless it is not UDP.
-fn candidate(line: &str) -> Option<SocketAddr> {
-    let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
-    let (transport, ip, port) = (words.get(2)?, words.get(4)?, words.get(5)?);
-    transport
-        .eq_ignore_ascii_case("udp")
-        .then(|| Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?)))?
 }

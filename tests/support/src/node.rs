@@ -5,6 +5,7 @@ mod log;
 mod options;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -194,6 +195,19 @@ impl Node {
     pub async fn metric_lines(&self, name: &str) -> Result<Vec<String>, HttpError> {
         let text = self.get("/metrics").await?.text();
         Ok(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
+    }
+
+    /// Every number of ours in `/metrics`, by its name and labels as they stand there.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn metrics(&self) -> Result<BTreeMap<String, f64>, HttpError> {
+        let lines = self.metric_lines("penstock_").await?;
+        let numbers = lines.iter().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Ok(numbers.collect())
     }
 
     /// The log lines so far, oldest first; the newest 20,000.
