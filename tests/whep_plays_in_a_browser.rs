@@ -18,7 +18,7 @@ const PROMISE: ViewerPromise = ViewerPromise {
     shown_share_min: 0.8,
     freeze_max_ms: 200.0,
     sound_offset_max_ms: Some(40.0),
-    glass_to_glass_median_max_ms: Some(150.0),
+    glass_to_glass_median_max_ms: Some(170.0),
     seconds_min: 12.0,
 };
 

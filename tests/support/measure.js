@@ -323,18 +323,23 @@
     offsets(start) {
       const delay = this.loudspeakerDelay();
       const beeps = this.onsets.found.map((time) => time + this.soundShift + delay);
-      const list = [];
+      const exact = [];
+      // Where the picture between is never shown by itself, the flash began in the middle, give or take a picture. A
+      // screen that is out of step may leave out the same one of each group.
+      const rough = [];
       for (let index = 1; index < this.frames.length; index += 1) {
         const [before, after] = [this.frames[index - 1], this.frames[index]];
         const next = after.frame === before.frame + 1 || after.display - before.display < SCREEN_MS;
-        const begins = after.flash && !before.flash && next;
+        const begins = after.flash && !before.flash && (next || after.frame === before.frame + 2);
         if (!begins || after.display < start) continue;
+        const time = next ? after.display : (before.display + after.display) / 2;
         const nearest = beeps.reduce(
-          (best, beep) => (Math.abs(beep - after.display) < Math.abs(best) ? beep - after.display : best),
+          (best, beep) => (Math.abs(beep - time) < Math.abs(best) ? beep - time : best),
           Infinity,
         );
-        if (Math.abs(nearest) < PAIR_MAX_MS) list.push(nearest);
+        if (Math.abs(nearest) < PAIR_MAX_MS) (next ? exact : rough).push(nearest);
       }
+      const list = exact.length > 0 ? exact : rough;
       return {
         pairs: list.length,
         beeps: beeps.length,
