@@ -36,6 +36,7 @@ async fn watch() -> Result<()> {
     }
     let [one, other] = crowds.as_slice() else { anyhow::bail!("two streams have two crowds") };
     let gauge = bench.gauge()?;
+    // A window to count in.
     let ((_, saw_other), saw_one) = one.measure(other.measure(sleep(WATCHED))).await;
     let used = gauge.stop()?;
     publishers.check()?;

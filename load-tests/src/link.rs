@@ -17,8 +17,8 @@ use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_rtcp::packet::Packet;
 use rtc_shared::TransportProtocol;
 
-pub(crate) use checks::Checks;
-pub(crate) use keys::Keys;
+use checks::Checks;
+use keys::Keys;
 
 pub use identity::{Identity, Profile};
 
@@ -69,7 +69,7 @@ pub(crate) fn value<'a>(text: &'a str, start: &str) -> anyhow::Result<&'a str> {
 }
 
 /// The address of a candidate line (RFC 8839 5.1), unless it is not UDP.
-pub(crate) fn candidate(line: &str) -> Option<SocketAddr> {
+fn candidate(line: &str) -> Option<SocketAddr> {
     let words: Vec<&str> = line.strip_prefix("a=candidate:")?.split(' ').collect();
     let (transport, ip, port) = (words.get(2)?, words.get(4)?, words.get(5)?);
     transport
@@ -99,6 +99,8 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     keys: Option<Keys>,
     stage: Stage,
+    /// The handshake begins by itself.
+    says_hello: bool,
     reachable_at: Option<Instant>,
     connected_at: Option<Instant>,
     out: VecDeque<Vec<u8>>,
@@ -125,10 +127,16 @@ impl Link {
             endpoint: Endpoint::new(local, TransportProtocol::UDP, None),
             keys: None,
             stage: Stage::Checking,
+            says_hello: true,
             reachable_at: None,
             connected_at: None,
             out: VecDeque::new(),
         }
+    }
+
+    /// The same, whose handshake begins with [`say_hello`](Self::say_hello) alone.
+    pub(crate) fn holding_back(self) -> Self {
+        Self { says_hello: false, ..self }
     }
 
     /// How far it has come.
@@ -163,12 +171,19 @@ impl Link {
 
     fn handle_stun(&mut self, datagram: &[u8], now: Instant) {
         self.checks.handle(datagram, now);
-        if self.checks.answered() && self.stage == Stage::Checking {
-            self.stage = Stage::Handshaking;
+        if self.checks.answered() && self.reachable_at.is_none() {
             self.reachable_at = Some(now);
-            if let Err(error) = self.connect(now) {
-                self.close_with(format!("{error:#}"));
+            if self.says_hello {
+                self.say_hello(now);
             }
+        }
+    }
+
+    /// Begins the handshake, on a path that works.
+    pub(crate) fn say_hello(&mut self, now: Instant) {
+        self.stage = Stage::Handshaking;
+        if let Err(error) = self.connect(now) {
+            self.close_with(format!("{error:#}"));
         }
     }
 
@@ -227,6 +242,16 @@ impl Link {
         if let Err(error) = self.endpoint.write(now, self.remote.server, data) {
             self.close_with(format!("DTLS: {error}"));
         }
+    }
+
+    /// A record with data, for the caller to send.
+    pub(crate) fn record(&mut self, data: &[u8], now: Instant) -> anyhow::Result<Vec<u8>> {
+        self.endpoint.write(now, self.remote.server, data).context("DTLS")?;
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.out.push_back(transmit.message.to_vec());
+        }
+        // The newest.
+        self.out.pop_back().context("DTLS sent nothing")
     }
 
     /// Seals a packet of RTCP and sends it, once there are keys.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, ensure};
+use bytes::Bytes;
+use crc32c::crc32c;
 
 /// Kinds of chunks.
 pub mod kind {
@@ -61,12 +63,6 @@ pub fn packet(tag: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     packet
 }
 
-fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
-    })
-}
-
 /// The next step of an association that a packet of the node's leads to.
 pub(super) enum Step {
     /// This is to be sent.
@@ -79,15 +75,15 @@ pub(super) enum Step {
 
 /// How far an association is.
 #[derive(Debug, Default)]
-pub(super) struct Link {
+pub(super) struct Association {
     /// The node's tag, once it is known.
     pub(super) tag: Option<u32>,
     pub(super) stands: bool,
     /// Packets of the node's, to be looked at.
-    pub(super) came: VecDeque<Vec<u8>>,
+    pub(super) came: VecDeque<Bytes>,
 }
 
-impl Link {
+impl Association {
     /// Takes a packet of the node's.
     pub(super) fn take(&mut self, packet: &[u8]) -> anyhow::Result<Step> {
         let chunk = packet.get(HEADER_BYTES..).context("no chunk")?;

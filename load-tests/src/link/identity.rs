@@ -40,8 +40,8 @@ impl Profile {
 
 /// The certificate that all players and publishers of a process show: a key pair each would cost more than it says.
 pub struct Identity {
-    pub(crate) provider: Arc<dyn RTCCryptoProvider>,
-    pub(crate) certificate: Certificate,
+    pub(super) provider: Arc<dyn RTCCryptoProvider>,
+    pub(super) certificate: Certificate,
     pub(crate) fingerprint: String,
 }
 

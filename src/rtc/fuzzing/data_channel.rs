@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base::{Clock, SystemClock, limits};
 use bytes::Bytes;
+use crc32c::crc32c;
 use rtc_sctp::{
     Association, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload, TransportConfig,
 };
@@ -150,11 +151,4 @@ fn shift(packet: &mut [u8], at: usize, by: u32) {
     if let Some(place) = packet.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
         *place = u32::from_be_bytes(*place).wrapping_add(by).to_be_bytes();
     }
-}
-
-/// The checksum of SCTP (RFC 9260 A).
-fn crc32c(bytes: &[u8]) -> u32 {
-    const POLYNOMIAL: u32 = 0x82f6_3b78;
-    let step = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ POLYNOMIAL } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
