@@ -25,6 +25,7 @@ fn sent_bits(report: &CameraReport) -> f64 {
 /// What the page sends now, in bits per second.
 async fn rate(page: &Browser) -> Result<f64> {
     let (before, began) = (sent_bits(&page.camera().await?), SystemClock.now());
+    // A rate is one over time.
     tokio::time::sleep(MEASURED).await;
     let report = page.camera().await?;
     let rate = (sent_bits(&report) - before) / (SystemClock.now() - began).as_secs_f64();

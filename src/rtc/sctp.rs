@@ -3,6 +3,7 @@
 //! What this adds to the crate: only packets that data channels need reach it; what a peer may have it hold
 //! is bounded; a repeated INIT is answered as the first one was; nothing but whole messages comes out.
 
+mod admission;
 pub mod dcep;
 mod guard;
 mod packet;
@@ -21,10 +22,9 @@ use rtc_sctp::{
 };
 use rtc_shared::TransportProtocol;
 
-use guard::Resets;
+use admission::Admission;
 pub use guard::SctpGuard;
 use packet::Chunk;
-use window::{Admitted, Window};
 
 /// What DTLS 1.2 puts around a record with AES-GCM: header, explicit nonce, tag.
 const DTLS_BYTES: usize = 37;
@@ -148,9 +148,8 @@ pub struct Sctp {
     association: Option<Association>,
     /// The peer's INIT by tag and first TSN, and our answer to it: both come again as they were.
     begun: Option<((u32, u32), Bytes)>,
-    window: Window,
+    admission: Admission,
     connected: bool,
-    resets: Resets,
     unacknowledged: Unacknowledged,
     events: VecDeque<SctpEvent>,
     out: VecDeque<Bytes>,
@@ -177,9 +176,8 @@ impl Sctp {
             endpoint: Endpoint::new(here(), TransportProtocol::UDP, Arc::new(config), Some(Arc::new(server))),
             association: None,
             begun: None,
-            window: Window::new(0, limits::DATA_CHUNKS_HELD_MAX),
+            admission: Admission::new(0, limits::DATA_CHUNKS_HELD_MAX),
             connected: false,
-            resets: Resets::default(),
             unacknowledged: Unacknowledged::default(),
             events: VecDeque::new(),
             out: VecDeque::new(),
@@ -239,7 +237,7 @@ impl Sctp {
             return Received::Refused;
         };
         self.association = Some(association);
-        self.window = Window::new(init.1, limits::DATA_CHUNKS_HELD_MAX);
+        self.admission = Admission::new(init.1, limits::DATA_CHUNKS_HELD_MAX);
         self.flush(now);
         match self.out.back() {
             Some(answer) => {
@@ -256,28 +254,11 @@ impl Sctp {
 
     /// Whether the crate may see these chunks; an error ends the association.
     fn admit(&mut self, chunks: &[Chunk]) -> Result<bool, SctpEnd> {
-        for chunk in chunks {
-            match chunk {
-                Chunk::ForwardTsn { to } if !self.window.may_forward(*to) => return Ok(false),
-                // The crate would keep it, and ask again with every chunk. The peer repeats it.
-                Chunk::Reset { last_tsn, .. } if !self.window.has(*last_tsn) => return Ok(false),
-                Chunk::Reset { request, .. } if !self.resets.may(*request) => {
-                    return Err(SctpEnd::TooManyResets);
-                }
-                // Nobody was asked to begin.
-                Chunk::InitAck { .. } | Chunk::CookieAck => return Ok(false),
-                _ => {}
-            }
+        // Nobody was asked to begin.
+        if chunks.iter().any(|chunk| matches!(chunk, Chunk::InitAck { .. } | Chunk::CookieAck)) {
+            return Ok(false);
         }
-        let tsns = chunks.iter().filter_map(|chunk| match chunk {
-            Chunk::Data { tsn, .. } => Some(*tsn),
-            _ => None,
-        });
-        match self.window.admit(tsns) {
-            Admitted::Yes => Ok(true),
-            Admitted::TooFar => Ok(false),
-            Admitted::TooMuch => Err(SctpEnd::TooMuchHeld),
-        }
+        self.admission.admit(chunks)
     }
 
     /// Takes out what the crate has: events, whole messages, packets.
@@ -303,7 +284,7 @@ impl Sctp {
                 Event::Stream(StreamEvent::Readable { id }) => {
                     let Ok(mut stream) = association.stream(id) else { continue };
                     while let Ok(Some(message)) = stream.read_sctp() {
-                        self.window.read(message.chunks.len());
+                        self.admission.window.read(message.chunks.len());
                         let Ok(payload) = message.to_payload(limits::DATA_MESSAGE_BYTES_MAX) else {
                             end = Some(SctpEnd::MessageTooLarge);
                             continue;
@@ -325,7 +306,7 @@ impl Sctp {
             let Payload::RawEncode(packets) = transmit.message else { continue };
             for packet in packets {
                 if let Some((cumulative, credit)) = packet::own_sack(&packet) {
-                    self.window.told(cumulative, credit as usize == limits::DATA_RECEIVE_BYTES_MAX);
+                    self.admission.window.told(cumulative, credit as usize == limits::DATA_RECEIVE_BYTES_MAX);
                 }
                 self.out.push_back(packet);
             }
@@ -438,7 +419,7 @@ impl Sctp {
         const PIECE_BYTES: usize = 320;
         let Unacknowledged { messages, bytes, left } = &self.unacknowledged;
         let sent = bytes + left + messages.len() * PIECE_BYTES;
-        self.window.held() * (limits::RTP_PACKET_BYTES_MAX + PIECE_BYTES) + sent
+        self.admission.window.held() * (limits::RTP_PACKET_BYTES_MAX + PIECE_BYTES) + sent
     }
 }
 

@@ -5,40 +5,21 @@
 
 use base::limits;
 
+use super::admission::Admission;
 use super::packet::{self, Chunk};
-use super::window::{Admitted, Window};
-
-/// The resets of streams that a peer has asked for.
-#[derive(Debug, Default)]
-pub(super) struct Resets {
-    last: Option<u32>,
-    count: u32,
-}
-
-impl Resets {
-    /// Whether the peer may ask for this one; the same again counts for nothing.
-    pub(super) fn may(&mut self, request: u32) -> bool {
-        if self.last != Some(request) {
-            self.last = Some(request);
-            self.count += 1;
-        }
-        self.count <= limits::DATA_RESETS_MAX
-    }
-}
 
 /// How the peer has begun: by tag and first TSN.
 #[derive(Debug)]
 struct Begun {
     by: (u32, u32),
     inits: u32,
-    window: Window,
+    admission: Admission,
 }
 
 /// Stands between a publisher's packets and the SCTP of its connection.
 #[derive(Debug, Default)]
 pub struct SctpGuard {
     begun: Option<Begun>,
-    resets: Resets,
 }
 
 impl SctpGuard {
@@ -48,23 +29,15 @@ impl SctpGuard {
         if let [Chunk::Init { tag, first_tsn } | Chunk::InitAck { tag, first_tsn }] = *chunks.as_slice() {
             return self.begins((tag, first_tsn));
         }
-        let Self { begun: Some(Begun { window, .. }), resets } = self else { return false };
-        let may = chunks.iter().all(|chunk| match chunk {
-            Chunk::ForwardTsn { to } => window.may_forward(*to),
-            Chunk::Reset { request, last_tsn } => window.has(*last_tsn) && resets.may(*request),
-            _ => true,
-        });
-        let tsns = chunks.iter().filter_map(|chunk| match chunk {
-            Chunk::Data { tsn, .. } => Some(*tsn),
-            _ => None,
-        });
-        may && window.admit(tsns) == Admitted::Yes
+        let Some(begun) = &mut self.begun else { return false };
+        // An end is for those whose association we can end.
+        begun.admission.admit(&chunks).unwrap_or(false)
     }
 
     /// The crate makes an association of each INIT; the peer says the same one again when the answer was lost.
     fn begins(&mut self, by: (u32, u32)) -> bool {
-        let window = || Window::new(by.1, limits::DATA_PUBLISHER_CHUNKS_HELD_MAX);
-        let begun = self.begun.get_or_insert_with(|| Begun { by, inits: 0, window: window() });
+        let admission = || Admission::new(by.1, limits::DATA_PUBLISHER_CHUNKS_HELD_MAX);
+        let begun = self.begun.get_or_insert_with(|| Begun { by, inits: 0, admission: admission() });
         begun.inits = begun.inits.saturating_add(1);
         begun.by == by && begun.inits <= limits::DATA_PUBLISHER_INITS_MAX
     }
@@ -72,7 +45,8 @@ impl SctpGuard {
     /// A packet of the crate's goes to the peer.
     pub fn told(&mut self, packet: &[u8]) {
         if let (Some(begun), Some((cumulative, credit))) = (&mut self.begun, packet::own_sack(packet)) {
-            begun.window.told(cumulative, credit as usize == limits::DATA_PUBLISHER_RECEIVE_BYTES_MAX);
+            let holds_nothing = credit as usize == limits::DATA_PUBLISHER_RECEIVE_BYTES_MAX;
+            begun.admission.window.told(cumulative, holds_nothing);
         }
     }
 }

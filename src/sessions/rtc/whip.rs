@@ -22,7 +22,7 @@ use streams::PublisherFacts;
 
 use super::context::SignallingContext;
 use super::guests::Restarts;
-use super::publish::{self, NoAnswer, Publisher, PublisherControl};
+use super::publish::{self, NoAnswer, Publisher};
 use super::refusal::Refusal;
 use super::resource::answers::{self, refused};
 use super::resource::requests::{Credentials, FRAGMENT, SDP, is_of, no_change, no_offer, read_text};
@@ -35,8 +35,6 @@ pub type WhipResources = Resources<WhipControl>;
 
 /// What WHIP asks a publisher by.
 pub struct WhipControl {
-    /// It has had its offer; without this it would be gone.
-    _publisher: PublisherControl,
     restarts: Restarts,
     /// Where it reaches this node: the m-line's mid, and each line.
     candidates: Vec<(String, String)>,
@@ -91,7 +89,7 @@ impl Endpoint for Whip {
             not_answered(&why)
         })?;
         let candidates = answer.candidates.into_iter().map(|(_, mid, line)| (mid, line)).collect();
-        let control = WhipControl { _publisher: control, restarts: answer.restarts, candidates };
+        let control = WhipControl { restarts: answer.restarts, candidates };
         let resource = Resource::new(app, stream, ending, control, answer.ufrags, &*context.randomness);
         let created = answers::created(&resource, Self::PART, answer.sdp, &context);
         let held = Held::new(&context.whip, resource);
