@@ -97,6 +97,37 @@ async fn a_page_without_a_library() -> Result<()> {
     measured.judge(BROWSER, &load).into_result()
 }
 
+/// Whose offer does not say by which names its media comes is known by what it sends.
+async fn publishes_without_names(arguments: &str) -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = start().await?;
+    let page = page(&node, Camera::of(&["H264"])).await?;
+    begin_in(&page, &format!("window.publish('{}', {arguments})", whip(&node))).await?;
+    until_live(&node).await?;
+    let (measured, load) = watch(&node).await?;
+    let camera = page.camera().await?;
+    note(&format!("{measured:#?}\npublisher: {camera:#?}\nmachine: {load}"));
+    // What was lost is asked for by its name, and what came is told.
+    let pictures = camera.sender("video");
+    ensure!(pictures["pliCount"].as_u64().is_some_and(|asked| asked > 0), "{pictures}");
+    ensure!(pictures["targetBitrate"].as_f64().is_some_and(|rate| rate > 500_000.0), "{pictures}");
+    page.run("window.leave()").await?;
+    until_gone(&node).await?;
+    page.close().await?;
+    measured.judge(BROWSER, &load).into_result()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_names_no_source() -> Result<()> {
+    publishes_without_names("(sdp) => sdp.replace(/a=(ssrc|ssrc-group|msid):.*\\r\\n/g, '')").await
+}
+
+/// One layer is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_with_simulcast() -> Result<()> {
+    publishes_without_names("(sdp) => sdp, ['h', 'm', 'l']").await
+}
+
 /// The way is found anew by other names, and the stream goes on meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_restarts_ice() -> Result<()> {

@@ -312,6 +312,14 @@ pub const PUBLISHER_NACKS_PER_PACKET_MAX: u16 = 12;
 /// Between two requests for it. Browsers answer one at most in each round trip; [`RTP_PICTURE_HOLE_WAIT_MAX`] has room for
 /// three answers on a path of 150 ms, since each of them, and each request, may be lost, too.
 pub const PUBLISHER_NACK_INTERVAL: Duration = Duration::from_millis(40);
+/// Requests of other kinds that wait for a publisher's connection. More: not made, and made again by who wants it.
+pub const PUBLISHER_REQUESTS_MAX: usize = 8;
+/// A source of a publisher that did not name its sources, and of which nothing has come for this long, may be followed by
+/// another. Earlier: the other's packets are not taken.
+pub const PUBLISHER_SOURCE_SILENCE_MAX: Duration = Duration::from_secs(1);
+/// Names of sources (SSRCs) that one publisher may use in its life: its connection keeps the state of each. More: their
+/// packets are dropped.
+pub const GUEST_SOURCES_MAX: usize = 64;
 /// Between two requests for a key frame to one publisher.
 pub const KEY_FRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 /// The largest datagram a publisher's connection is given. Larger: dropped.

@@ -38,6 +38,12 @@ pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram.get(1), Some(192..=223))
 }
 
+/// The source (SSRC) of an SRTP or SRTCP datagram, which is not encrypted (RFC 3711 3.1, 3.4).
+pub fn srtp_source(datagram: &[u8]) -> Option<u32> {
+    let at = if is_rtcp(datagram) { 4 } else { 8 };
+    datagram.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
+}
+
 fn stun(datagram: &[u8]) -> Option<Datagram<'_>> {
     let (header, mut rest) = datagram.split_at_checked(STUN_HEADER_BYTES)?;
     let length = usize::from(u16::from_be_bytes([*header.get(2)?, *header.get(3)?]));

@@ -29,7 +29,7 @@ pub mod sdp;
 mod shard;
 mod srtp;
 
-pub use demux::{Datagram, demux, is_rtcp};
+pub use demux::{Datagram, demux, is_rtcp, srtp_source};
 pub use dtls::DtlsError;
 pub use ice::{Check, Checks, IceCredentials};
 pub use sctp::SctpGuard;

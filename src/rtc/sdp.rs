@@ -20,7 +20,7 @@ pub use offer::{
     Candidate, Description, OfferedData, OfferedMedia, PLAYOUT_DELAY_ID, PLAYOUT_DELAY_URI, Session,
     candidate,
 };
-pub use publish::{PublishCodecs, Simplified, TakenCodec, publish_codec};
+pub use publish::{PublishCodecs, Simplified, TRANSPORT_CC_URI, TakenCodec, publish_codec};
 pub use remote_offer::{OfferError, RemoteCodec, RemoteOffer, Transport};
 
 use media::Kind;

@@ -128,7 +128,7 @@ pub const ATTACKS: &[Attack] = &[
         Connected,
         2_000.0,
         |me, n| me.seal_rtp(&rtp(PICTURES, 1, 0, 10_000 + n as u32, &[0x65; 100])),
-        Silently,
+        Most(GUESTS, "sources", 0.5),
     ),
     attack(
         "everything three times",

@@ -47,11 +47,15 @@ window.way = async () => {
   return [transport.iceLocalUsernameFragment, pair?.state ?? null, pair?.packetsSent ?? 0];
 };
 
-// `change` is made to the offer on its way.
-window.publish = async (url, change = (sdp) => sdp) => {
+// `change` is made to the offer on its way; `layers` are names of simulcast's, each half as
+// large as the one before.
+window.publish = async (url, change = (sdp) => sdp, layers = []) => {
   const peer = new RTCPeerConnection();
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
-  for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+  for (const track of stream.getTracks()) {
+    const sendEncodings = track.kind === "video" ? layers.map((rid, half) => ({ rid, scaleResolutionDownBy: 2 ** half })) : [];
+    peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
+  }
   await begin(url, peer, change);
 };
 

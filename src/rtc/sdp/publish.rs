@@ -8,7 +8,7 @@ use super::agreement::{H264Profile, parameter, profile};
 use super::policy::{OPUS_CLOCK_RATE, VIDEO_CLOCK_RATE};
 use super::remote_offer::{RemoteCodec, RemoteOffer};
 
-pub use simplified::Simplified;
+pub use simplified::{Simplified, TRANSPORT_CC_URI};
 
 /// Which codecs an application takes from publishers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

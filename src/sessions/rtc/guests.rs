@@ -20,7 +20,7 @@ use std::time::Instant;
 use base::{Randomness, limits};
 use observe::metric;
 use parking_lot::Mutex;
-use rtc::{Checks, Datagram, IceCredentials, demux};
+use rtc::{Checks, Datagram, IceCredentials, demux, srtp_source};
 
 use super::tcp::{self, TcpPeers};
 pub(super) use runtime::GuestRuntime;
@@ -48,6 +48,9 @@ pub(super) struct Guest {
     nomination: Mutex<Option<Vec<u8>>>,
     /// Its addresses, oldest first.
     addresses: Mutex<VecDeque<SocketAddr>>,
+    /// The sources it has used. Its connection keeps the state of each, and makes it before it knows whether a packet is
+    /// authentic.
+    sources: Mutex<Vec<u32>>,
     /// The newest of its ICE sessions after the first.
     restart: Mutex<Option<(u32, String)>>,
 }
@@ -91,6 +94,20 @@ impl Guest {
                 *route = Some(Route { to: from, from: to, session: session.unwrap_or_default(), heard: now })
             }
         }
+    }
+
+    /// Whether there is room for the source of a packet.
+    fn has_room_for_source(&self, datagram: &[u8]) -> bool {
+        let Some(source) = srtp_source(datagram) else { return false };
+        let mut sources = self.sources.lock();
+        if sources.contains(&source) {
+            return true;
+        }
+        let has_room = sources.len() < limits::GUEST_SOURCES_MAX;
+        if has_room {
+            sources.push(source);
+        }
+        has_room
     }
 
     fn receive(&self, datagram: &[u8]) {
@@ -180,6 +197,7 @@ impl GuestPort {
             route: Mutex::new(None),
             nomination: Mutex::new(None),
             addresses: Mutex::default(),
+            sources: Mutex::default(),
             restart: Mutex::new(None),
         });
         let named = Named { guest: Arc::clone(&guest), credentials, session: 0 };
@@ -193,11 +211,16 @@ impl GuestPort {
         if self.count() == 0 {
             return false;
         }
-        if let Datagram::Stun { local_ufrag: Some(ufrag) } = demux(datagram) {
+        let what = demux(datagram);
+        if let Datagram::Stun { local_ufrag: Some(ufrag) } = what {
             return self.take_check(ufrag, from, to, datagram, now);
         }
         let Some(guest) = self.names.lock().by_address.get(&from).cloned() else { return false };
         guest.heard(from, to, None, false, now);
+        if what == Datagram::SrtpOrSrtcp && !guest.has_room_for_source(datagram) {
+            metric::guest_datagrams_dropped("sources").increment(1);
+            return true;
+        }
         guest.receive(datagram);
         true
     }

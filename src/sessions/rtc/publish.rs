@@ -2,16 +2,17 @@
 //!
 //! A publisher is one task ([`session`]) around one peer connection of the `webrtc` crate ([`peer`]), whichever way it
 //! came: the signalling socket and WHIP both begin it with [`begin`] and give it the offer with
-//! [`PublisherControl::offer`]. Its packets go from the connection's driver through [`feed`] into the stream's tracks, on
-//! the publishers' own thread; nothing is put together that WebRTC players would have taken apart again.
+//! [`PublisherControl::offer`]. Its packets are taken in the connection's driver ([`intake`]) and go through [`feed`] into the
+//! stream's tracks, on the publishers' own thread; nothing is put together that WebRTC players would have taken apart again.
 
 mod channel;
 mod engine;
 mod feed;
 mod guarded;
+mod intake;
 mod peer;
-mod reports;
 mod session;
+mod sources;
 
 use std::sync::Arc;
 

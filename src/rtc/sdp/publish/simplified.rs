@@ -15,10 +15,10 @@ use crate::sdp::remote_offer::RemoteOffer;
 
 /// Header extensions that are taken: what congestion control and bundling need. Not `video-orientation`: turned pictures
 /// would have to be turned back for every output that knows no such thing.
-const EXTENSIONS: [&str; 2] = [
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-    "urn:ietf:params:rtp-hdrext:sdes:mid",
-];
+const EXTENSIONS: [&str; 2] = [TRANSPORT_CC_URI, "urn:ietf:params:rtp-hdrext:sdes:mid"];
+/// The header extension that counts all packets of a path.
+pub const TRANSPORT_CC_URI: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 /// What is said of a transport.
 const TRANSPORT: [&str; 4] = ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:"];
 /// Where tracks are said to belong; nobody reads it.
@@ -57,6 +57,10 @@ pub struct Simplified {
     pub is_server: bool,
     /// The publisher's ICE name and password.
     pub credentials: IceCredentials,
+    /// The sources (SSRCs) that it names.
+    pub sources: Vec<(Kind, u32)>,
+    /// Its number of the header extension [`TRANSPORT_CC_URI`].
+    pub transport_cc: Option<u16>,
     /// The m-lines that are taken, by their places in the offer.
     kept: Vec<usize>,
     /// What the rejection of each m-line says.
@@ -68,7 +72,7 @@ impl Simplified {
     /// data channels if they are wanted.
     pub fn of(text: &str, offer: &RemoteOffer, taken: &[TakenCodec], with_data: bool) -> Self {
         let sections = Sections::of(text);
-        let mut kept = Vec::new();
+        let (mut kept, mut sources) = (Vec::new(), Vec::new());
         let mut out = String::with_capacity(text.len());
         let mut body = String::with_capacity(text.len());
         for (index, (lines, media)) in sections.media.iter().zip(&offer.media).enumerate() {
@@ -82,7 +86,12 @@ impl Simplified {
             let mid = mid_of(&media.mid, index);
             // Writing to a string cannot fail.
             let _ = match codec {
-                Some(codec) => write_media(&mut body, lines, codec, &mid),
+                Some(codec) => {
+                    let kind = codec.codec.kind();
+                    let source = source(lines);
+                    sources.extend(source.map(|source| (kind, source)));
+                    write_media(&mut body, lines, codec, &mid, source)
+                }
                 None => write_data(&mut body, lines, &media.format, &mid),
             };
             body.push_str(&transport(&sections, &kept));
@@ -105,7 +114,14 @@ impl Simplified {
         };
         let credentials =
             IceCredentials { ufrag: said("a=ice-ufrag:"), password: Secret::new(said("a=ice-pwd:")) };
-        Self { offer: out, is_server, credentials, rejections: rejections.collect(), kept }
+        let transport_cc = out.lines().find_map(|line| {
+            let (id, uri) = line.strip_prefix("a=extmap:")?.split_once(' ')?;
+            // A direction may stand behind it (RFC 8285 5).
+            let id = id.split('/').next()?.parse().ok()?;
+            (uri.split_ascii_whitespace().next() == Some(TRANSPORT_CC_URI)).then_some(id)
+        });
+        let rejections = rejections.collect();
+        Self { offer: out, is_server, credentials, sources, transport_cc, rejections, kept }
     }
 
     /// The answer to the publisher's own offer, from the connection's to what it was given: with these candidates, and none
@@ -178,7 +194,18 @@ fn transport(sections: &Sections<'_>, kept: &[usize]) -> String {
     out
 }
 
-fn write_media(out: &mut String, lines: &[&str], codec: &TakenCodec, mid: &str) -> std::fmt::Result {
+/// The source (SSRC) that an m-line names first.
+fn source(lines: &[&str]) -> Option<u32> {
+    lines.iter().find_map(|line| line.strip_prefix("a=ssrc:")?.split(' ').next()?.parse().ok())
+}
+
+fn write_media(
+    out: &mut String,
+    lines: &[&str],
+    codec: &TakenCodec,
+    mid: &str,
+    source: Option<u32>,
+) -> std::fmt::Result {
     let (kind, number) = (codec.codec.kind().label(), codec.payload_type);
     write!(out, "m={kind} 9 UDP/TLS/RTP/SAVPF {number}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n")?;
     for line in lines.iter().filter(|line| line.starts_with("a=extmap:")) {
@@ -199,9 +226,6 @@ fn write_media(out: &mut String, lines: &[&str], codec: &TakenCodec, mid: &str) 
             }
         }
     }
-    // A source that is not named is known by being the only one there is.
-    let source =
-        lines.iter().find_map(|line| line.strip_prefix("a=ssrc:")?.split(' ').next()?.parse::<u32>().ok());
     if let Some(source) = source {
         write!(
             out,

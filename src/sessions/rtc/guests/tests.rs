@@ -131,6 +131,26 @@ async fn what_is_not_taken_in_time_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_a_connection_keeps_of_sources_is_bounded() {
+    let port = port();
+    let anna = port.admit(credentials("anna"), credentials("them"));
+    assert!(port.take(address(1), None, &check("anna", &"p".repeat(32)), now()));
+    let (rtp, rtcp) = (
+        |source: u32| [&[0x80, 96, 0, 1, 0, 0, 0, 0][..], &source.to_be_bytes()].concat(),
+        |source: u32| [&[0x80, 200, 0, 1][..], &source.to_be_bytes()].concat(),
+    );
+    for source in 0..2 * limits::GUEST_SOURCES_MAX as u32 {
+        assert!(port.take(address(1), None, &rtp(source), now()));
+    }
+    assert!(port.take(address(1), None, &rtcp(u32::MAX), now()));
+    assert!(port.take(address(1), None, &[0x80, 96], now()), "without a name");
+    assert_eq!(received(&anna).len(), 1 + limits::GUEST_SOURCES_MAX);
+    // Those that are known go on.
+    assert!(port.take(address(1), None, &rtp(0), now()) && port.take(address(1), None, &rtcp(0), now()));
+    assert_eq!(received(&anna), [rtp(0), rtcp(0)]);
+}
+
+#[tokio::test]
 async fn a_new_ice_session_moves_the_way_at_once_and_its_connection_hears_of_the_first_alone() {
     let port = port();
     let anna = port.admit(credentials("anna"), credentials("them"));

@@ -10,6 +10,7 @@ use media::{
 use rtc::sdp::TakenCodec;
 use streams::PublishGrant;
 
+use super::sources::{Sources, Whose};
 use crate::tracks::{TrackError, Tracks};
 
 /// The fixed RTP header (RFC 3550 5.1), for what is counted as received.
@@ -23,8 +24,7 @@ pub(super) struct Feed {
     unfinished: UnfinishedMessages,
     tracks: Tracks,
     clock: Arc<dyn Clock>,
-    /// The source of each kind, once it was heard.
-    sources: [Option<(u32, Kind)>; 2],
+    sources: Sources,
     expects_both: bool,
     newest: Option<MediaTime>,
     /// When a packet came last.
@@ -37,7 +37,12 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Writes to the stream of `grant` what comes as the codecs that were taken.
-    pub(super) fn new(grant: &PublishGrant, taken: &[TakenCodec], clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        grant: &PublishGrant,
+        taken: &[TakenCodec],
+        sources: Sources,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let mut ingest = grant.resume.map_or_else(RtpIngest::new, RtpIngest::resuming);
         for TakenCodec { codec, clock_rate, channels, .. } in taken {
             let format = RtpFormat { codec: *codec, clock_rate: *clock_rate, channels: *channels };
@@ -51,7 +56,7 @@ impl Feed {
             unfinished,
             tracks: Tracks::in_order(Arc::clone(&grant.media)),
             clock,
-            sources: [None; 2],
+            sources,
             expects_both: taken.len() > 1,
             newest: None,
             heard: None,
@@ -61,19 +66,25 @@ impl Feed {
         }
     }
 
+    /// The time now.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Whose a packet is that comes now.
+    pub(super) fn whose(&mut self, source: u32, payload_type: u8) -> Whose {
+        self.sources.whose(source, payload_type, self.clock.now())
+    }
+
     fn arrival(&self) -> Arrival {
         Arrival { at: self.clock.now(), wall: self.clock.wall() }
     }
 
     /// Takes a packet; an error is the publisher's end.
-    pub(super) fn packet(&mut self, kind: Kind, ssrc: u32, packet: RtpPacket) -> Result<(), ExitReason> {
+    pub(super) fn packet(&mut self, kind: Kind, packet: RtpPacket) -> Result<(), ExitReason> {
         let arrival = self.arrival();
         self.heard = Some(arrival.at);
         self.media.count_received(packet.payload.len() as u64 + RTP_HEADER_BYTES);
-        let of_kind = usize::from(kind == Kind::Audio);
-        if let Some(source) = self.sources.get_mut(of_kind) {
-            *source = Some((ssrc, kind));
-        }
         self.ingest.packet(kind, packet, arrival);
         self.unfinished.hold(self.ingest.held_bytes()).map_err(|_| ExitReason::LimitExceeded)?;
         self.write()
@@ -82,9 +93,8 @@ impl Feed {
     /// Takes a sender report; one of a source that was not heard yet says nothing.
     pub(super) fn report(&mut self, ssrc: u32, ntp: u64, rtp: u32) {
         let arrival = self.arrival();
-        let source = self.sources.iter().flatten().find(|(source, _)| *source == ssrc);
-        if let Some((_, kind)) = source {
-            self.ingest.sender_report(*kind, ntp, rtp, arrival);
+        if let Some(kind) = self.sources.kind_of(ssrc) {
+            self.ingest.sender_report(kind, ntp, rtp, arrival);
         }
     }
 
@@ -154,13 +164,12 @@ impl Feed {
 
     /// The source of pictures.
     pub(super) fn pictures(&self) -> Option<u32> {
-        let is_video = |(ssrc, kind): &(u32, Kind)| (*kind == Kind::Video).then_some(*ssrc);
-        self.sources.iter().flatten().find_map(is_video)
+        self.sources.of_kind(Kind::Video)
     }
 
     /// The sources that were heard.
     pub(super) fn heard_sources(&self) -> Vec<u32> {
-        self.sources.iter().flatten().map(|(source, _)| *source).collect()
+        self.sources.heard().collect()
     }
 
     /// When a packet came last.

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use base::{Clock, limits};
 use parking_lot::Mutex;
 use rtc::sdp::{Simplified, TakenCodec};
+use streams::Ending;
 use tokio::sync::mpsc;
 use webrtc::data_channel::DataChannel;
 use webrtc::error::Result;
-use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
     RTCPeerConnectionState, RTCSessionDescription,
@@ -19,7 +19,7 @@ use webrtc::peer_connection::{
 use super::super::guests::{GuestRuntime, Stay};
 use super::engine;
 use super::feed::Feed;
-use super::reports::Reports;
+use super::intake::{Intake, Requests};
 use rtc::IceCredentials;
 
 /// What a connection tells its session.
@@ -30,8 +30,6 @@ pub(super) enum PeerEvent {
     Closed,
     /// See `Closed`.
     Lost,
-    /// Media comes.
-    Track(Arc<dyn TrackRemote>),
     /// The publisher opened a data channel.
     Channel(Arc<dyn DataChannel>),
 }
@@ -61,16 +59,14 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
         self.tell(PeerEvent::Channel(channel));
     }
-
-    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.tell(PeerEvent::Track(track));
-    }
 }
 
 /// A publisher's connection. Dropped without [`Peer::close`] it ends when its driver notices.
 pub(super) struct Peer {
     connection: Arc<dyn PeerConnection>,
     pub(super) events: mpsc::Receiver<PeerEvent>,
+    /// For the publisher.
+    pub(super) requests: Requests,
     _stay: Stay,
 }
 
@@ -85,11 +81,16 @@ impl Peer {
         credentials: &IceCredentials,
         stay: Stay,
         feed: &Arc<Mutex<Feed>>,
+        ending: Ending,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, String)> {
         let (tell, events) = mpsc::channel(limits::PUBLISHER_EVENTS_MAX);
         let mut media = engine::media_engine(taken)?;
-        let interceptors = engine::interceptors(&mut media, Reports::new(Arc::clone(feed)))?;
+        let requests = Requests::default();
+        let interceptors = engine::interceptors(&mut media, |feedback| {
+            let streams = engine::streams(taken, offer.transport_cc);
+            Intake::new(feedback, streams, Arc::clone(feed), ending, requests.clone())
+        })?;
         let connection = PeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::default().build())
             .with_media_engine(media)
@@ -100,7 +101,7 @@ impl Peer {
             .with_udp_addrs(vec![SOCKET])
             .build()
             .await?;
-        let peer = Self { connection: Arc::new(connection), events, _stay: stay };
+        let peer = Self { connection: Arc::new(connection), events, requests, _stay: stay };
         match peer.answer(offer.offer.clone()).await {
             Ok(answer) => Ok((peer, answer)),
             Err(error) => {

@@ -6,23 +6,20 @@ use std::time::{Duration, Instant};
 
 use base::{ExitReason, PeerAddr, SessionId, limits};
 use config::AppSettings;
-use media::{Kind, RtpPacket};
+use media::Kind;
 use parking_lot::Mutex;
 use rtc::sdp::{self, Simplified, TakenCodec};
 use rtc::{IceCredentials, RemoteOffer};
-use streams::{Ending, PublishGrant};
+use streams::PublishGrant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
-use webrtc_core::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use webrtc_core::rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
-use webrtc_core::rtp_transceiver::rtp_sender::RtpCodecKind;
 
 use super::super::context::SignallingContext;
 use super::super::guests::GuestPort;
 use super::channel::converse;
 use super::feed::Feed;
 use super::peer::{Peer, PeerEvent};
+use super::sources::Sources;
 use super::{Answer, NoAnswer, Offered, Started, allowed};
 use crate::connections::OpenConnection;
 
@@ -113,11 +110,14 @@ impl Session {
         let randomness = &*self.context.randomness;
         let credentials = IceCredentials::random(&self.port.prefix(), randomness);
         let clock = &self.context.clock;
-        let feed = Arc::new(Mutex::new(Feed::new(&self.grant, &taken, Arc::clone(clock))));
         let simplified = Simplified::of(&text, &offer, &taken, self.settings.data_channel_enabled());
+        let sources = Sources::new(&taken, &simplified.sources);
+        let feed = Arc::new(Mutex::new(Feed::new(&self.grant, &taken, sources, Arc::clone(clock))));
         let stay = self.port.admit(credentials.clone(), simplified.credentials.clone());
         let restarts = stay.restarts();
-        let making = Peer::answering(&simplified, &taken, &credentials, stay, &feed, Arc::clone(clock));
+        let ending = self.grant.ending.clone();
+        let making =
+            Peer::answering(&simplified, &taken, &credentials, stay, &feed, ending, Arc::clone(clock));
         let (peer, sdp) = making.await.map_err(|error| NoAnswer::Connection(error.to_string()))?;
         let candidates = self.candidates();
         let (place, mid) = simplified.first(&sdp);
@@ -147,7 +147,6 @@ impl Session {
     ) -> ExitReason {
         let ending = self.grant.ending.clone();
         let mut started = Some(started);
-        let mut pictures: Option<Arc<dyn TrackRemote>> = None;
         let mut asked: Option<Instant> = None;
         let rate_max = self.settings.max_bitrate_accept();
         let mut told: Option<Instant> = None;
@@ -166,14 +165,6 @@ impl Session {
                         // Pages close the connection and then say that they stop.
                         let said = tokio::time::timeout(GOODBYE_MAX, ending.ended()).await;
                         return said.unwrap_or(ExitReason::PeerClosed);
-                    }
-                    Some(PeerEvent::Track(track)) => {
-                        if let Some(kind) = kind_of(&*track).await {
-                            if kind == Kind::Video {
-                                pictures = Some(Arc::clone(&track));
-                            }
-                            tokio::spawn(read(track, kind, Arc::clone(&answered.feed), ending.clone()));
-                        }
                     }
                     Some(PeerEvent::Channel(channel)) => {
                         channels += 1;
@@ -201,17 +192,21 @@ impl Session {
                     if started.is_some() && now >= deadline || self.is_silent(&answered.feed, now) {
                         return ExitReason::TimedOut;
                     }
-                    if let Some(track) = &pictures
+                    let pictures = answered.feed.lock().pictures();
+                    if let Some(source) = pictures
                         && self.wants_key_frame(&answered.feed, asked, now)
                     {
                         asked = Some(now);
-                        ask_for_key_frame(&**track, &answered.feed).await;
+                        answered.peer.requests.key_frame(source);
                     }
-                    if let (Some(track), Some(rate_max)) = (&pictures, rate_max)
+                    // It is told nothing where there is no limit: what arrived when it is told anyway (transport-wide
+                    // congestion control), and it estimates its path better than this node could.
+                    if let (Some(_), Some(rate_max)) = (pictures, rate_max)
                         && told.is_none_or(|told| now.saturating_duration_since(told) >= RATE_TOLD_EVERY)
                     {
                         told = Some(now);
-                        tell_rate(&**track, &answered.feed, rate_max).await;
+                        let sources = answered.feed.lock().heard_sources();
+                        answered.peer.requests.rate_max(sources, rate_max);
                     }
                 }
             }
@@ -250,57 +245,4 @@ fn taken(offer: &RemoteOffer, allowed: sdp::PublishCodecs) -> Result<Vec<TakenCo
     }
     let taken: Vec<_> = video.into_iter().chain(audio).collect();
     if taken.is_empty() { Err(NoAnswer::Codec(Kind::Audio.label())) } else { Ok(taken) }
-}
-
-async fn kind_of(track: &dyn TrackRemote) -> Option<Kind> {
-    match track.kind().await {
-        RtpCodecKind::Video => Some(Kind::Video),
-        RtpCodecKind::Audio => Some(Kind::Audio),
-        _ => None,
-    }
-}
-
-/// Hands a track's packets to the feed until either ends.
-async fn read(track: Arc<dyn TrackRemote>, kind: Kind, feed: Arc<Mutex<Feed>>, ending: Ending) {
-    loop {
-        let event = tokio::select! {
-            event = track.poll() => event,
-            _ = ending.ended() => return,
-        };
-        match event {
-            Some(TrackRemoteEvent::OnRtpPacket(packet)) => {
-                let header = &packet.header;
-                let taken = RtpPacket {
-                    sequence: header.sequence_number,
-                    timestamp: header.timestamp,
-                    marker: header.marker,
-                    payload: packet.payload.clone(),
-                };
-                if let Err(reason) = feed.lock().packet(kind, header.ssrc, taken) {
-                    ending.end(reason);
-                    return;
-                }
-            }
-            Some(_) => {}
-            None => return,
-        }
-    }
-}
-
-async fn ask_for_key_frame(track: &dyn TrackRemote, feed: &Mutex<Feed>) {
-    let Some(media_ssrc) = feed.lock().pictures() else { return };
-    let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
-    if let Err(error) = track.write_rtcp(vec![Box::new(request)]).await {
-        tracing::debug!(%error, "a publisher could not be asked for a key frame");
-    }
-}
-
-/// How much the publisher may send in all. It is told nothing where there is no limit: what arrived when it is told anyway
-/// (transport-wide congestion control), and it estimates its path better than this node could.
-async fn tell_rate(track: &dyn TrackRemote, feed: &Mutex<Feed>, rate_max: u32) {
-    let ssrcs = feed.lock().heard_sources();
-    let told = ReceiverEstimatedMaximumBitrate { sender_ssrc: 0, bitrate: rate_max as f32, ssrcs };
-    if let Err(error) = track.write_rtcp(vec![Box::new(told)]).await {
-        tracing::debug!(%error, "a publisher could not be told how much it may send");
-    }
 }
