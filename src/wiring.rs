@@ -18,8 +18,8 @@ use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
-    ClientFigures, OfferedAddresses, SIGNALLING_PATH, SentFigures, Shards, ShardsConfig, SignallingContext,
-    WhepResources, WhipResources, signalling, whep, whip,
+    ClientFigures, OfferedAddresses, Received, Receptions, SIGNALLING_PATH, SentFigures, Shards,
+    ShardsConfig, SignallingContext, WhepResources, WhipResources, signalling, whep, whip,
 };
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
@@ -50,6 +50,7 @@ struct Control {
     applications: Applications,
     statistics: LiveStatistics,
     shards: Shards,
+    receptions: Receptions,
     clock: Arc<dyn Clock>,
 }
 
@@ -74,6 +75,10 @@ impl StreamControl for Control {
 
     fn webrtc_sent(&self, app: &AppName) -> SentFigures {
         self.shards.clients().sent(app)
+    }
+
+    fn webrtc_received(&self, app: &AppName) -> Received {
+        self.receptions.of(app)
     }
 
     fn players(&self, app: &AppName) -> u64 {
@@ -189,6 +194,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             }
         });
     }
+    let receptions = Receptions::default();
     let signalling_context = Arc::new(SignallingContext {
         draining,
         gate: Arc::clone(&gate),
@@ -209,6 +215,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             config.limits.webrtc_publishers_per_address,
         ),
         publishers: webrtc_publishers.handle(),
+        receptions: receptions.clone(),
         whep: Arc::new(WhepResources::default()),
         whip: Arc::new(WhipResources::default()),
         clock: Arc::clone(&clock),
@@ -238,6 +245,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             applications: applications.clone(),
             statistics,
             shards,
+            receptions,
             clock: Arc::clone(&clock),
         }),
         applications: names,

@@ -59,14 +59,30 @@ async fn and_sends_little_again() -> Result<()> {
     let load = Load::watch();
     let measured = viewer.measure("video", PATIENCE, WATCHED).await?;
     let load = load.report();
+    let received = node.get("/LiveApp/rest/v2/broadcasts/webrtc-receive-low-level-stats").await?.json();
     let counts = relay.report().to_node.since(&before);
     let camera_after = publisher.camera().await?;
     // A browser's H.264 encoder leaves frames out behind a key frame of a picture that is hard to encode.
     let drawn = f64::from(camera_after.frames - camera_before.frames);
     let encoded = (encoded(&camera_after) - encoded(&camera_before)) / drawn;
-    note(&format!("{measured:#?}\nencoded: {encoded:.4} of the frames\nrelay: {counts:?}\nmachine: {load}"));
+    note(&format!(
+        "{measured:#?}\nencoded: {encoded:.4} of the frames\nrelay: {counts:?}\nreceived: {received}\nmachine: {load}"
+    ));
     viewer.close().await?;
     publisher.close().await?;
+    let pictures = &received["videoReceiveStats"];
+    let of_pictures = |key: &str| pictures[key].as_f64().unwrap_or(-1.0);
+    ensure!(of_pictures("videoNackCount") > 10.0, "nothing was asked for again: {received}");
+    ensure!(
+        (3.0..=90.0).contains(&(of_pictures("jitter") * 1_000.0)),
+        "delays differ by 0 to 50 ms: {received}"
+    );
+    let frames = (of_pictures("videoFrameReceived"), self::encoded(&camera_after));
+    // Some are on their way, some came before the first key frame that was whole.
+    ensure!(
+        (frames.1 * 0.95..=frames.1).contains(&frames.0),
+        "{frames:?} frames came and were encoded: {received}"
+    );
     ensure!(counts.packets > 500, "the publisher does not go through the relay: {counts:?}");
     let again = counts.again as f64 / counts.packets as f64;
     let too_much = (again > 2.0 * LOSS, format!("{:.1} % were sent again", again * 100.0));

@@ -32,6 +32,7 @@ mod lists;
 mod management;
 mod messages;
 mod openapi;
+mod publishers;
 mod rest;
 mod statistics;
 

@@ -16,6 +16,7 @@ use utoipa::openapi::{
 use crate::answer::{Outcome, SimpleStat};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
 use crate::management::{Liveness, Version};
+use crate::publishers::{AudioReceived, ReceiveStats, VideoReceived};
 use crate::routes::{Operation, ROUTES, Role, Route, Scope};
 use crate::statistics::{AppBroadcastStatistics, BasicStreamInfo, BroadcastStatistics};
 
@@ -98,6 +99,9 @@ fn describe(operation: Operation) -> Description {
         Operation::GetWebrtcSendStatistics => {
             plain("Shows what the WebRTC players of the application were sent", named::<SendStats>())
         }
+        Operation::GetWebrtcReceiveStatistics => {
+            plain("Shows what comes from the WebRTC publishers of the application", named::<ReceiveStats>())
+        }
         Operation::GetStreamInfo => {
             plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
         }
@@ -152,6 +156,9 @@ fn document() -> OpenApi {
         .schema_from::<VideoSent>()
         .schema_from::<AudioSent>()
         .schema_from::<SendStats>()
+        .schema_from::<VideoReceived>()
+        .schema_from::<AudioReceived>()
+        .schema_from::<ReceiveStats>()
         .schema_from::<Version>()
         .schema_from::<Liveness>();
     let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));

@@ -11,7 +11,9 @@ use sessions::Body;
 use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
-use crate::{ApiState, answer, broadcasts, clients, door, lists, management, messages, statistics};
+use crate::{
+    ApiState, answer, broadcasts, clients, door, lists, management, messages, publishers, statistics,
+};
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
 pub(crate) fn below_prefix<'a>(state: &ApiState, path: &'a Parts) -> Option<(Owner, &'a [String])> {
@@ -122,6 +124,7 @@ async fn of_application(
             clients::of_broadcast(state, app, id, offset, size)
         }
         (Operation::GetWebrtcSendStatistics, []) => clients::of_application(state, app),
+        (Operation::GetWebrtcReceiveStatistics, []) => publishers::of_application(state, app),
         (Operation::GetTotalStatistics, []) => statistics::of_application(state, app).await,
         (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
         (Operation::GetApplicationVersion, []) => management::application_version(),

@@ -45,6 +45,8 @@ pub enum Operation {
     ListWebrtcClients,
     /// Shows what all WebRTC players were sent.
     GetWebrtcSendStatistics,
+    /// Shows what comes from all WebRTC publishers.
+    GetWebrtcReceiveStatistics,
     /// Shows the renditions of a live stream.
     GetStreamInfo,
     /// Says something to the players and the publisher of a live stream.
@@ -113,6 +115,11 @@ pub const ROUTES: &[Route] = &[
     application(Method::GET, "/broadcasts/active-live-stream-count", Operation::CountLiveBroadcasts),
     application(Method::GET, "/broadcasts/total-broadcast-statistics", Operation::GetTotalStatistics),
     application(Method::GET, "/broadcasts/webrtc-send-low-level-stats", Operation::GetWebrtcSendStatistics),
+    application(
+        Method::GET,
+        "/broadcasts/webrtc-receive-low-level-stats",
+        Operation::GetWebrtcReceiveStatistics,
+    ),
     application(Method::GET, "/broadcasts/list/{offset}/{size}", Operation::ListBroadcasts),
     application(Method::DELETE, "/broadcasts", Operation::DeleteBroadcasts),
     application(Method::GET, "/broadcasts/{id}", Operation::GetBroadcast),

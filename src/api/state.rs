@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
 use cluster_model::{Broadcasts, Heartbeat, Settings};
 use observe::{Metrics, Readiness};
-use sessions::rtc::{ClientFigures, SentFigures};
+use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
 pub struct ApiState {
@@ -56,6 +56,9 @@ pub trait StreamControl: Send + Sync {
 
     /// What the WebRTC players of an application that are on this node now were sent together.
     fn webrtc_sent(&self, app: &AppName) -> SentFigures;
+
+    /// What comes from the WebRTC publishers of an application that are on this node now.
+    fn webrtc_received(&self, app: &AppName) -> Received;
 
     /// Players of all live streams of an application on this node.
     fn players(&self, app: &AppName) -> u64;

@@ -26,7 +26,7 @@ use cluster_model::testing::{InMemory, Unsteady};
 use cluster_model::{Broadcasts, Heartbeat, Meta, Settings, StreamStarted};
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
-use sessions::rtc::{ClientFigures, SentFigures};
+use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 use crate::{ApiState, Live, Spoken, StreamControl, configure};
 
@@ -65,6 +65,10 @@ impl StreamControl for OneLive {
 
     fn webrtc_sent(&self, app: &AppName) -> SentFigures {
         if app.as_str() == "LiveApp" { clients::sent() } else { SentFigures::default() }
+    }
+
+    fn webrtc_received(&self, app: &AppName) -> Received {
+        if app.as_str() == "LiveApp" { clients::received() } else { Received::default() }
     }
 
     fn players(&self, app: &AppName) -> u64 {

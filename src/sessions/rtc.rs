@@ -27,6 +27,7 @@ mod whip;
 
 pub use addresses::OfferedAddresses;
 pub use context::SignallingContext;
+pub use publish::{Received, ReceivedFigures, Receptions};
 pub use shards::{Shards, ShardsConfig};
 pub use socket::{BoundPort, SOCKET_BUFFER_BYTES};
 pub use statistics::{

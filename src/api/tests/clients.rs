@@ -1,6 +1,8 @@
 //! What WebRTC players are sent and report.
 
-use sessions::rtc::{KindFigures, PlayProtocol, Rates, ReceivedStats, SentStats, TrackStats};
+use sessions::rtc::{
+    KindFigures, PlayProtocol, Rates, Received, ReceivedFigures, ReceivedStats, SentStats, TrackStats,
+};
 
 use super::*;
 
@@ -46,6 +48,33 @@ pub fn sent() -> SentFigures {
 
 const VIDEO_SENT: &str = r#"{"videoFirCount":1,"videoPliCount":2,"videoNackCount":50,"videoPacketsSent":2100,"videoFramesEncoded":300,"videoBytesSent":2400000,"videoPacketsSentPerSecond":215,"videoBytesSentPerSecond":240000,"videoFramesEncodedPerSecond":30,"timeMs":1700000000123}"#;
 const AUDIO_SENT: &str = r#"{"audioPacketsSent":500,"audioBytesSent":100000,"audioPacketsPerSecond":50,"audioBytesSentPerSecond":10000,"timeMs":1700000000123}"#;
+
+pub fn received() -> Received {
+    let video = ReceivedFigures {
+        packets: 5_000,
+        bytes: 5_500_000,
+        lost: 12,
+        frames: 900,
+        nacks: 40,
+        key_frame_requests: 15,
+        jitter: Duration::from_micros(3_250),
+        rates: Rates { packets: 180.0, bytes: 200_000.0, frames: 29.7 },
+        lost_per_second: 20.0,
+    };
+    Received {
+        video,
+        audio: ReceivedFigures { packets: 1_500, bytes: 120_000, ..ReceivedFigures::default() },
+    }
+}
+
+#[actix_web::test]
+async fn what_comes_from_publishers_is_told_in_amss_words() {
+    let node = Node::new();
+    let (status, text) =
+        text_of(node.get("/LiveApp/rest/v2/broadcasts/webrtc-receive-low-level-stats").await).await;
+    let expected = r#"{"audioReceiveStats":{"audioPacketsReceived":1500,"audioBytesReceived":120000,"audioPacketsLost":0,"audioJitter":0.0,"audioFractionLost":0.0,"audioPacketsReceivedPerSecond":0,"audioBytesReceivedPerSecond":0},"videoReceiveStats":{"videoFirCount":0,"videoPliCount":15,"videoNackCount":40,"videoPacketsReceived":5000,"videoPacketsLost":12,"videoFractionLost":0.1,"videoFrameReceived":900,"videoBytesReceived":5500000,"videoPacketsReceivedPerSecond":180,"videoBytesReceivedPerSecond":200000,"videoFrameReceivedPerSecond":30,"jitter":0.00325}}"#;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, expected));
+}
 
 /// AMS's names in AMS's order, then ours.
 #[actix_web::test]

@@ -12,6 +12,7 @@ use streams::Applications;
 use tokio::sync::watch;
 
 use super::addresses::OfferedAddresses;
+use super::publish::Receptions;
 use super::shards::Shards;
 use super::whep::WhepResources;
 use super::whip::WhipResources;
@@ -45,6 +46,8 @@ pub struct SignallingContext {
     pub publishing: Connections,
     /// Where publishers live.
     pub publishers: ArbiterHandle,
+    /// What comes from them.
+    pub receptions: Receptions,
     /// The plays that began by WHEP.
     pub whep: Arc<WhepResources>,
     /// The publishers that began by WHIP.

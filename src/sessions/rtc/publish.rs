@@ -11,6 +11,7 @@ mod feed;
 mod guarded;
 mod intake;
 mod peer;
+mod reception;
 mod session;
 mod sources;
 
@@ -28,6 +29,7 @@ use super::guests::Restarts;
 use super::refusal::{Refusal, of_denial};
 use crate::connections::OpenConnection;
 use crate::entering::{NotIn, enter};
+pub use reception::{Received, ReceivedFigures, Receptions};
 use session::Session;
 
 /// A publisher that is in.
@@ -133,7 +135,7 @@ pub(super) async fn begin(
     let (offers, asked) = mpsc::channel(limits::PUBLISHER_OFFERS_MAX);
     let (started, starts) = oneshot::channel();
     let ending = grant.ending.clone();
-    let session = Session { context: Arc::clone(context), id, peer, settings, port, grant };
+    let session = Session { context: Arc::clone(context), id, peer, settings, port, grant, app: access.app };
     if !context.publishers.spawn(session.run(asked, started, open)) {
         ending.end(base::ExitReason::Failed);
         return Err(Refusal::new("server_error_check_logs"));

@@ -10,6 +10,7 @@ use media::{
 use rtc::sdp::TakenCodec;
 use streams::PublishGrant;
 
+use super::reception::{ReceivedFigures, Reception};
 use super::sources::{Sources, Whose};
 use crate::tracks::{TrackError, Tracks};
 
@@ -25,13 +26,14 @@ pub(super) struct Feed {
     tracks: Tracks,
     clock: Arc<dyn Clock>,
     sources: Sources,
+    /// Pictures and sound.
+    received: [Reception; 2],
     expects_both: bool,
     newest: Option<MediaTime>,
     /// When a packet came last.
     heard: Option<Instant>,
     /// A key frame is wanted at once.
     key_frame_wanted: bool,
-    lost: u64,
     broken: u64,
 }
 
@@ -57,11 +59,14 @@ impl Feed {
             tracks: Tracks::in_order(Arc::clone(&grant.media)),
             clock,
             sources,
+            received: [Kind::Video, Kind::Audio].map(|kind| {
+                let codec = taken.iter().find(|codec| codec.codec.kind() == kind);
+                Reception::new(codec.map_or(0, |codec| codec.clock_rate))
+            }),
             expects_both: taken.len() > 1,
             newest: None,
             heard: None,
             key_frame_wanted: false,
-            lost: 0,
             broken: 0,
         }
     }
@@ -76,6 +81,29 @@ impl Feed {
         self.sources.whose(source, payload_type, self.clock.now())
     }
 
+    fn received_mut(&mut self, kind: Kind) -> &mut Reception {
+        let [video, audio] = &mut self.received;
+        if kind == Kind::Video { video } else { audio }
+    }
+
+    /// What came of a kind.
+    pub(super) const fn received(&self, kind: Kind) -> &ReceivedFigures {
+        let [video, audio] = &self.received;
+        if matches!(kind, Kind::Video) { &video.figures } else { &audio.figures }
+    }
+
+    /// Packets of a source are asked for again.
+    pub(super) fn asked_again(&mut self, source: u32) {
+        if let Some(kind) = self.sources.kind_of(source) {
+            self.received_mut(kind).figures.nacks += 1;
+        }
+    }
+
+    /// A key frame is asked for.
+    pub(super) fn asked_for_key_frame(&mut self) {
+        self.received_mut(Kind::Video).figures.key_frame_requests += 1;
+    }
+
     fn arrival(&self) -> Arrival {
         Arrival { at: self.clock.now(), wall: self.clock.wall() }
     }
@@ -84,7 +112,9 @@ impl Feed {
     pub(super) fn packet(&mut self, kind: Kind, packet: RtpPacket) -> Result<(), ExitReason> {
         let arrival = self.arrival();
         self.heard = Some(arrival.at);
-        self.media.count_received(packet.payload.len() as u64 + RTP_HEADER_BYTES);
+        let bytes = packet.payload.len() as u64 + RTP_HEADER_BYTES;
+        self.media.count_received(bytes);
+        self.received_mut(kind).packet(bytes, packet.timestamp, arrival.at);
         self.ingest.packet(kind, packet, arrival);
         self.unfinished.hold(self.ingest.held_bytes()).map_err(|_| ExitReason::LimitExceeded)?;
         self.write()
@@ -101,6 +131,7 @@ impl Feed {
     /// Does what is due.
     pub(super) fn tick(&mut self) -> Result<(), ExitReason> {
         let now = self.clock.now();
+        self.received.iter_mut().for_each(|received| received.tick(now));
         if self.ingest.poll_timeout().is_some_and(|due| due <= now) {
             self.ingest.handle_timeout(now);
         }
@@ -113,14 +144,15 @@ impl Feed {
                 RtpEvent::Config(config) => self.tracks.configure(&config),
                 RtpEvent::Run { kind, run } => {
                     self.newest = self.newest.max(Some(run.dts));
+                    self.received_mut(kind).figures.frames += 1;
                     self.tracks.write_run(kind, run)
                 }
                 RtpEvent::KeyFrameWanted => {
                     self.key_frame_wanted = true;
                     Ok(())
                 }
-                RtpEvent::Lost { packets, .. } => {
-                    self.lost += packets;
+                RtpEvent::Lost { kind, packets } => {
+                    self.received_mut(kind).figures.lost += packets;
                     Ok(())
                 }
                 RtpEvent::Clock(event) => {
@@ -178,7 +210,7 @@ impl Feed {
     }
 
     /// Packets that never came, and such that could not be read.
-    pub(super) const fn flaws(&self) -> (u64, u64) {
-        (self.lost, self.broken)
+    pub(super) fn flaws(&self) -> (u64, u64) {
+        (self.received.iter().map(|received| received.figures.lost).sum(), self.broken)
     }
 }

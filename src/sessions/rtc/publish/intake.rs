@@ -16,6 +16,7 @@ use webrtc_core::rtcp;
 use webrtc_core::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use webrtc_core::rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use webrtc_core::rtcp::sender_report::SenderReport;
+use webrtc_core::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use webrtc_core::sansio::Protocol;
 use webrtc_core::shared::error::Error;
 
@@ -68,6 +69,13 @@ impl<I: Interceptor> Intake<I> {
         requests: Requests,
     ) -> Self {
         Self { feedback, streams, feed, ending, requests }
+    }
+
+    fn count(&self, packet: &TaggedPacket) {
+        let Packet::Rtcp(compound) = &packet.message.packet else { return };
+        for nack in compound.iter().filter_map(|part| part.as_any().downcast_ref::<TransportLayerNack>()) {
+            self.feed.lock().asked_again(nack.media_ssrc);
+        }
     }
 
     /// Makes feedback for a source, no more for the one before.
@@ -140,6 +148,7 @@ impl<I: Interceptor> Protocol<TaggedPacket, TaggedPacket, ()> for Intake<I> {
 
     fn poll_write(&mut self) -> Option<TaggedPacket> {
         if let Some(packet) = self.feedback.poll_write() {
+            self.count(&packet);
             return Some(packet);
         }
         let requests = std::mem::take(&mut *self.requests.0.lock());

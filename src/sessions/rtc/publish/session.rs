@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{ExitReason, PeerAddr, SessionId, limits};
+use base::{AppName, ExitReason, PeerAddr, SessionId, limits};
 use config::AppSettings;
 use media::Kind;
 use parking_lot::Mutex;
@@ -40,6 +40,7 @@ pub(super) struct Session {
     pub(super) settings: Arc<AppSettings>,
     pub(super) port: Arc<GuestPort>,
     pub(super) grant: PublishGrant,
+    pub(super) app: AppName,
 }
 
 /// A publisher that was answered.
@@ -77,6 +78,7 @@ impl Session {
             () = sleep_until(deadline.into()) => return ExitReason::TimedOut,
         };
         let Some(mut answered) = answered else { return ExitReason::PeerClosed };
+        let _showing = self.context.receptions.show(self.app.clone(), &answered.feed);
         let reason = self.receive(&mut answered, offers, started, deadline).await;
         answered.peer.close().await;
         let (lost, broken) = answered.feed.lock().flaws();
@@ -198,6 +200,7 @@ impl Session {
                     {
                         asked = Some(now);
                         answered.peer.requests.key_frame(source);
+                        answered.feed.lock().asked_for_key_frame();
                     }
                     // It is told nothing where there is no limit: what arrived when it is told anyway (transport-wide
                     // congestion control), and it estimates its path better than this node could.
