@@ -22,9 +22,9 @@ const PLAYERS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between one player that leaves and the next; somebody joins in its place.
 const STAY: Duration = Duration::from_secs(4);
-/// Each player comes and goes this often before memory counts.
-const WARM_UP: Duration = Duration::from_secs(600);
-const WATCHED: Duration = Duration::from_secs(1_800);
+/// Before memory counts.
+const WARM_UP: Duration = Duration::from_secs(480);
+const WATCHED: Duration = Duration::from_secs(1_320);
 const GLANCE: Duration = Duration::from_secs(30);
 /// Memory is looked at once in this time, and the least of it counts: what is in use for a moment is no growth.
 const BIN: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base::limits;
 use parking_lot::Mutex;
@@ -9,7 +10,8 @@ use tokio::sync::watch;
 
 use crate::{Change, Filter, Revision};
 
-/// The newest [`limits::META_WATCH_LAG_MAX`] commands' changes. Whoever implements [`crate::Meta`]
+/// The newest [`limits::META_WATCH_LAG_MAX`] commands' changes, as far as they are not older than
+/// [`limits::META_WATCH_AGE_MAX`]. Whoever implements [`crate::Meta`]
 /// writes them here once they are durable and readable; watchers read at their own pace.
 #[derive(Debug)]
 pub struct ChangeLog {
@@ -21,7 +23,15 @@ pub struct ChangeLog {
 struct Kept {
     /// Changes after this revision are here.
     floor: Revision,
-    entries: VecDeque<(Revision, Arc<[Change]>)>,
+    entries: VecDeque<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    revision: Revision,
+    changes: Arc<[Change]>,
+    /// When it was put here.
+    at: Instant,
 }
 
 impl ChangeLog {
@@ -31,15 +41,17 @@ impl ChangeLog {
         Arc::new(Self { kept: Mutex::new(kept), newest: watch::Sender::new(revision) })
     }
 
-    /// Adds what the command at `revision` changed and wakes the watchers. Revisions must grow.
-    pub fn push(&self, revision: Revision, changes: Vec<Change>) {
-        let mut kept = self.kept.lock();
-        if kept.entries.len() >= limits::META_WATCH_LAG_MAX
-            && let Some((dropped, _)) = kept.entries.pop_front()
-        {
-            kept.floor = dropped;
+    /// Adds what the command at `revision` changed, `at` now, and wakes the watchers. Revisions must grow.
+    pub fn push(&self, revision: Revision, changes: Vec<Change>, at: Instant) {
+        let kept = &mut *self.kept.lock();
+        let full = kept.entries.len() >= limits::META_WATCH_LAG_MAX;
+        let is_old = |entry: &Entry| at.saturating_duration_since(entry.at) > limits::META_WATCH_AGE_MAX;
+        // Those that are too old go with the first one after them: nobody needs them sooner.
+        let gone = kept.entries.iter().take_while(|entry| is_old(entry)).count().max(usize::from(full));
+        if let Some(dropped) = kept.entries.drain(..gone).next_back() {
+            kept.floor = dropped.revision;
         }
-        kept.entries.push_back((revision, changes.into()));
+        kept.entries.push_back(Entry { revision, changes: changes.into(), at });
         self.newest.send_replace(revision);
     }
 
@@ -101,8 +113,8 @@ impl Watch {
         if self.seen < kept.floor {
             return Some(WatchEvent::Relist);
         }
-        let start = kept.entries.partition_point(|(revision, _)| *revision <= self.seen);
-        for (revision, changes) in kept.entries.range(start..) {
+        let start = kept.entries.partition_point(|entry| entry.revision <= self.seen);
+        for Entry { revision, changes, .. } in kept.entries.range(start..) {
             self.seen = *revision;
             let wanted: Vec<_> =
                 changes.iter().filter(|change| self.filter.matches(change)).cloned().collect();
@@ -111,5 +123,30 @@ impl Watch {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base::{Clock, SystemClock};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_old_is_listed_again() {
+        let log = ChangeLog::new(Revision::ZERO);
+        let now = SystemClock.now();
+        let changes = || vec![Change::Settings { app: base::AppName::new("a").unwrap(), now: None }];
+        log.push(Revision(1), changes(), now);
+        let mut behind = log.watch(Filter::Settings, Revision::ZERO);
+        let mut seen = log.watch(Filter::Settings, Revision(1));
+        log.push(Revision(2), changes(), now + limits::META_WATCH_AGE_MAX);
+        assert_eq!(log.kept.lock().entries.len(), 2);
+        log.push(Revision(3), changes(), now + limits::META_WATCH_AGE_MAX + Duration::from_millis(1));
+        assert_eq!(log.kept.lock().entries.len(), 2);
+        assert_eq!(behind.next().await, WatchEvent::Relist);
+        assert!(matches!(seen.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
     }
 }

@@ -198,7 +198,7 @@ impl Writer {
         }
         drop(published);
         for entry in entries {
-            self.log.push(entry.applied.revision, entry.applied.changes);
+            self.log.push(entry.applied.revision, entry.applied.changes, self.clock.now());
         }
     }
 }

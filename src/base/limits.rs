@@ -418,6 +418,9 @@ pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
 pub const META_FULL_REST: Duration = Duration::from_secs(1);
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
+/// For how long changes are kept for watchers. Older: the watcher is told to re-list. A heartbeat of each live stream is
+/// such a change, every 10 s, as large as its record.
+pub const META_WATCH_AGE_MAX: Duration = Duration::from_secs(60);
 /// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,
 /// retries end within seconds). Older ones are forgotten: such a retry would be applied anew.
 pub const META_REQUESTS_REMEMBERED_MAX: usize = 65_536;

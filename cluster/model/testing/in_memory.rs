@@ -35,7 +35,7 @@ impl Meta for InMemory {
         let mut state = self.state.lock();
         let applied = apply(&mut state, Stamped { request, at: self.clock.wall(), command });
         if !applied.repeated {
-            self.log.push(applied.revision, applied.changes);
+            self.log.push(applied.revision, applied.changes, self.clock.now());
         }
         Proposal::Applied { revision: applied.revision, outcome: applied.outcome }
     }

@@ -16,6 +16,8 @@ use crate::swarm::{Listening, Swarm};
 const STREAM: &str = "messages";
 /// Between two messages: a lively chat.
 const EVERY: Duration = Duration::from_millis(200);
+/// Of the pictures that are played meanwhile, bits per second.
+const BITRATE: u32 = 500_000;
 /// From the moment REST is asked to the arrival at a player, milliseconds.
 const MESSAGE_P99_MS_MAX: f64 = 50.0;
 /// Of what is said to so many, this may come after the end of the measurement.
@@ -40,7 +42,10 @@ pub struct MessagesOptions {
 /// Node or publisher failed, or REST refused.
 pub async fn messages(stage: &Stage, options: MessagesOptions) -> anyhow::Result<Outcome> {
     let MessagesOptions { players, deaf, window } = options;
-    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
+    // Messages are what is asked about: a thousand players of 2 Mbit/s are as much as one core of players takes, and
+    // what stands in their own queues would be taken for the node's.
+    let recording = RecordingOptions { bitrate: BITRATE, ..RecordingOptions::default() };
+    let recording = Arc::new(Recording::make(recording).await?);
     let mut bench = Bench::start(&stage.bench(players, Admission::Off)).await?;
     let mut publisher = bench.publish(&recording, STREAM).await?;
     let mut crowd = Bench::crowd(STREAM, players, stage.joins, stage.profile);
