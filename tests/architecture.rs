@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["base"]),
     ("container", &["media"]),
     ("cluster-model", &["base", "config"]),
+    ("cluster-core", &["cluster-model"]),
     ("cluster-store", &["cluster-model"]),
     ("observe", &["base", "config"]),
     ("security", &["config", "cluster-model", "observe"]),
@@ -25,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates outside the rooms that stand above all of them.
-const ABOVE: &[&str] = &["penstock", "penstock-test-support", "penstock-load-tests", "penstock-fuzz-targets"];
+const ABOVE: &[&str] = &["penstock", "penstock-test-support", "penstock-sim", "penstock-load-tests", "penstock-fuzz-targets"];
 
 /// Modules of `sessions` that are siblings: none names another.
 const SIBLINGS: &[&str] = &["rtmp", "rtc", "http"];

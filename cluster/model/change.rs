@@ -61,7 +61,7 @@ impl Broadcast {
 }
 
 /// One key and its new value; `None`: it is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// A broadcast.
     Broadcast {
@@ -82,7 +82,7 @@ pub enum Change {
 }
 
 /// Which changes a watcher wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Filter {
     /// Settings of every application.
     Settings,

@@ -93,7 +93,7 @@ pub enum NotApplied {
 }
 
 /// What may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// One broadcast: [`Answer::Broadcast`].
     Broadcast {
@@ -140,7 +140,7 @@ pub enum Consistency {
 }
 
 /// An answer and the revision it is true at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     /// The revision.
     pub revision: Revision,
@@ -149,7 +149,7 @@ pub struct Reading {
 }
 
 /// The answers to [`Query`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// One broadcast or none.
     Broadcast(Option<Arc<Broadcast>>),

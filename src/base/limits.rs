@@ -424,6 +424,66 @@ pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
 /// Time for one answer of the metadata plane, retries included. Longer: the outcome is unknown.
 pub const META_ANSWER_MAX: Duration = Duration::from_secs(5);
 
+// -- consensus of the metadata plane
+
+/// What the consensus counts time in.
+pub const RAFT_TICK: Duration = Duration::from_millis(100);
+/// Ticks made up for after a standstill of the node. More: the time is let go, for the others were not heard in it.
+pub const RAFT_TICKS_AT_ONCE_MAX: u32 = 2;
+/// Ticks between two heartbeats of a leader.
+pub const RAFT_HEARTBEAT_TICKS: usize = 3;
+/// Ticks without a leader until a voter stands for election, at least; a leader not heard by a majority for as long
+/// steps down.
+pub const RAFT_ELECTION_TICKS_MIN: usize = 10;
+/// The same at most, exclusively: a new leader is there within 2 s.
+pub const RAFT_ELECTION_TICKS_MAX: usize = 18;
+/// Bytes of entries in one message, and of one command. Larger commands: refused.
+pub const RAFT_MESSAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Messages with entries on their way to one member. More wait in the log.
+pub const RAFT_INFLIGHT_MESSAGES_MAX: usize = 64;
+/// Bytes of entries that are not committed yet. More: proposals wait, and time out.
+pub const RAFT_UNCOMMITTED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Bytes of entries that are applied in one turn. More: in the next one, so that heartbeats go out in between.
+pub const RAFT_APPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Entries kept behind the applied one. Older ones go unless a live member needs them.
+pub const RAFT_LOG_ENTRIES_KEPT: u64 = 10_000;
+/// Entries kept at most, for a live member that lags. More: it gets a snapshot.
+pub const RAFT_LOG_ENTRIES_MAX: u64 = 100_000;
+/// Entries between two comparisons of the members' states.
+pub const RAFT_CHECK_HASH_ENTRIES: u64 = 10_000;
+/// One chunk of a snapshot.
+pub const RAFT_SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// A snapshot as a whole. Larger: not fetched.
+pub const RAFT_SNAPSHOT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// How long a leader waits for the next question for a chunk. Longer: it begins anew with that member.
+pub const RAFT_SNAPSHOT_STALL_MAX: Duration = Duration::from_secs(5);
+/// How long a snapshot is fetched. Longer: given up, a newer one will be announced.
+pub const RAFT_SNAPSHOT_FETCH_MAX: Duration = Duration::from_secs(600);
+/// How long a leader's write may take. Longer: it hands leadership to a member whose disk works.
+pub const RAFT_PERSIST_STALL_MAX: Duration = Duration::from_secs(2);
+/// Entries a learner may lag behind when it becomes a voter.
+pub const RAFT_PROMOTION_LAG_MAX: u64 = 64;
+/// Voters and learners. More: refused.
+pub const RAFT_MEMBERS_MAX: usize = 15;
+/// Time until a proposal, a chunk or a watch is asked for again.
+pub const META_RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Time until a question for the newest commit is asked again.
+pub const META_READ_RETRY_AFTER: Duration = Duration::from_millis(400);
+/// Linearizable reads waiting on one node. More: not answered.
+pub const META_READS_MAX: usize = 16_384;
+/// How often a node makes sure that what it knows is fresh.
+pub const META_FRESHEN_EVERY: Duration = Duration::from_secs(1);
+/// Age up to which what a node knows counts as fresh.
+pub const META_FRESH_AGE_MAX: Duration = Duration::from_secs(2);
+/// Age up to which a node without the plane goes on with what it has (`authority_lease_s`). Longer: it refuses.
+pub const AUTHORITY_LEASE: Duration = Duration::from_secs(300);
+/// How often a node gives a sign of life.
+pub const META_ALIVE_EVERY: Duration = Duration::from_secs(2);
+/// Nodes that watch through one member, or give it signs of life. More are not noted.
+pub const META_WATCHING_NODES_MAX: usize = 1_024;
+/// Commands whose changes go to a watching node in one message. More: in the next one.
+pub const META_WATCH_BATCH_MAX: usize = 256;
+
 // -- the gate
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.
