@@ -31,8 +31,8 @@ impl Replica {
             let held = ready.take_persisted_messages();
             let number = ready.number();
             self.raft.advance_append_async(ready);
-            self.raft.advance_apply_to(self.applied);
             self.persist(persist, number, held);
+            self.tell_applied();
             self.set_election_timeout();
         }
         self.tell_leader();
@@ -87,7 +87,16 @@ impl Replica {
         }
         if self.halted.is_none() && ready != 0 {
             self.raft.on_persist_ready(ready);
+            self.tell_applied();
             self.turn();
+        }
+    }
+
+    /// Tells raft what is applied. A snapshot counts from when it is on disk.
+    fn tell_applied(&mut self) {
+        let log = &self.raft.raft.raft_log;
+        if self.applied > log.applied && self.applied <= log.committed.min(log.persisted) {
+            self.raft.advance_apply_to(self.applied);
         }
     }
 

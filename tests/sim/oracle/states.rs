@@ -1,0 +1,36 @@
+//! Members that applied as much have the same state, request ids and time included.
+
+use std::collections::BTreeMap;
+
+use cluster_core::NodeId;
+use cluster_model::{Revision, State};
+
+use super::{Verdict, broken};
+
+#[derive(Default)]
+pub(super) struct States {
+    hashes: BTreeMap<Revision, (NodeId, u64)>,
+}
+
+/// The whole state is hashed at every so manieth revision only: what changes is compared at every one.
+const EVERY: u64 = 40;
+
+impl States {
+    pub(super) fn has(&mut self, node: NodeId, state: &State) -> Verdict {
+        let revision = state.revision();
+        if !revision.0.is_multiple_of(EVERY) {
+            return Ok(());
+        }
+        let hash = state.hash();
+        let (first, known) = *self.hashes.entry(revision).or_insert((node, hash));
+        if known == hash {
+            Ok(())
+        } else {
+            broken("equal revisions have equal states", format!("nodes {first} and {node} differ at {revision}"))
+        }
+    }
+
+    pub(super) fn restored(&mut self, revision: Revision) {
+        self.hashes.retain(|kept, _| *kept < revision);
+    }
+}

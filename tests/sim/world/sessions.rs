@@ -1,0 +1,172 @@
+//! Sessions and what becomes of their operations.
+
+use cluster_core::{Fnv, NodeId, ReadId};
+use cluster_model::{Proposal, ReadFailed, Reading, RequestId};
+
+use super::{CALM_FROM, Event, World};
+use crate::oracle::{self, Told, Violation};
+use crate::work::{Running, SECOND, Wish, command_name, told};
+
+impl World {
+    pub(super) fn think(&mut self, session: usize) -> Result<(), Violation> {
+        let now = self.now;
+        let Some(node) = self.any_node_up() else {
+            self.at(SECOND, Event::Think(session));
+            return Ok(());
+        };
+        let request = (u128::from(self.rng.number()) << 64) | u128::from(self.rng.number());
+        let read = self.read_id();
+        let told = self.newest_told();
+        let Some(thinking) = self.sessions.get_mut(session).filter(|session| session.running.is_none()) else {
+            return Ok(());
+        };
+        let (key, asked, wish) = thinking.think(&mut self.rng, now);
+        self.operations += 1;
+        if let Wish::Change(command) = &wish {
+            self.counts.add(command_name(command));
+        }
+        let place = self.oracle.histories.begins(&key, asked, now);
+        let retries = self.rng.below(4);
+        let request = RequestId::from_u128(request);
+        let running = Running { on: (node, 0), wish, request, read, key, place, told, retries };
+        self.ask(session, running, node)
+    }
+
+    fn any_node_up(&mut self) -> Option<NodeId> {
+        let up: Vec<_> =
+            self.nodes.values().filter(|process| process.core.is_some()).map(|process| process.node).collect();
+        self.rng.pick(&up).copied()
+    }
+
+    fn ask(&mut self, session: usize, mut running: Running, node: NodeId) -> Result<(), Violation> {
+        let now = self.now;
+        let within = self.rng.between(2 * SECOND, 5 * SECOND);
+        let Some(process) = self.nodes.get_mut(&node) else { return Ok(()) };
+        running.on = (node, process.life);
+        match &running.wish {
+            Wish::Change(command) => {
+                let hash = command.encode().map_or(0, |bytes| Fnv::of(&bytes));
+                self.oracle.proposed(running.request, hash)?;
+                process.propose(running.request, command, within, now);
+            }
+            Wish::Know(query) => process.read(running.read, query.clone(), within, now),
+        }
+        if let Some(asking) = self.sessions.get_mut(session) {
+            asking.running = Some(running);
+        }
+        self.drain(node)
+    }
+
+    fn session_of(&self, wanted: impl Fn(&Running) -> bool) -> Option<usize> {
+        self.sessions.iter().position(|session| session.running.as_ref().is_some_and(&wanted))
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        node: NodeId,
+        request: RequestId,
+        proposal: &Proposal,
+    ) -> Result<(), Violation> {
+        self.oracle.answered(self.now, request, proposal)?;
+        let Some(session) = self.session_of(|running| running.request == request && running.on.0 == node) else {
+            return Ok(());
+        };
+        match proposal {
+            Proposal::Applied { outcome, .. } => {
+                self.counts.add("answer: applied");
+                self.ends(session, Some(Told::Outcome(*outcome)))
+            }
+            Proposal::NotApplied(_) => {
+                self.counts.add("answer: not applied");
+                self.again(session)
+            }
+            Proposal::Unknown => {
+                self.counts.add("answer: unknown");
+                self.again(session)
+            }
+        }
+    }
+
+    pub(super) fn read(
+        &mut self,
+        node: NodeId,
+        id: ReadId,
+        result: Result<Reading, ReadFailed>,
+    ) -> Result<(), Violation> {
+        let wanted = |running: &Running| running.read == id && running.on.0 == node && matches!(running.wish, Wish::Know(_));
+        let Some(session) = self.session_of(wanted) else { return Ok(()) };
+        match result {
+            Ok(reading) => {
+                self.counts.add("answer: read");
+                let running = self.sessions.get(session).and_then(|session| session.running.clone());
+                if let Some(Running { wish: Wish::Know(query), told, .. }) = &running {
+                    self.oracle.reads(query, *told, &reading)?;
+                }
+                self.ends(session, Some(told(&reading.answer)))
+            }
+            Err(_) => {
+                self.counts.add("answer: not read");
+                self.again(session)
+            }
+        }
+    }
+
+    /// Asks once more, on any node, or gives up.
+    fn again(&mut self, session: usize) -> Result<(), Violation> {
+        let retry = match self.sessions.get_mut(session).and_then(|session| session.running.as_mut()) {
+            Some(running) if running.retries > 0 => {
+                running.retries -= 1;
+                Some(running.clone())
+            }
+            _ => None,
+        };
+        if let Some(running) = retry
+            && let Some(node) = self.any_node_up()
+        {
+            self.counts.add("event: operation asked again");
+            return self.ask(session, running, node);
+        }
+        let began_calm = self.now >= CALM_FROM + 8 * SECOND;
+        if began_calm {
+            let running = self.sessions.get(session).and_then(|session| session.running.clone());
+            return oracle::broken("without faults everything is answered", format!("{running:?}"));
+        }
+        self.ends(session, None)
+    }
+
+    fn ends(&mut self, session: usize, told: Option<Told>) -> Result<(), Violation> {
+        let now = self.now;
+        if let Some(ending) = self.sessions.get_mut(session)
+            && let Some(running) = ending.running.take()
+            && let Some(told) = told
+        {
+            ending.learn(&running.key, told);
+            if let Some(place) = running.place {
+                self.oracle.histories.ends(&running.key, place, told, now);
+            }
+        }
+        self.note("ends", &[session as u64]);
+        let next = self.rng.around(2 * SECOND);
+        self.at(next, Event::Think(session));
+        Ok(())
+    }
+
+    /// The node went down: nobody will answer what was asked there.
+    pub(super) fn lose_operations_of(&mut self, node: NodeId) {
+        for session in 0..self.sessions.len() {
+            let lost = self
+                .sessions
+                .get_mut(session)
+                .and_then(|session| session.running.take_if(|running| running.on.0 == node));
+            if let Some(running) = lost {
+                if matches!(running.wish, Wish::Change(_)) {
+                    // Cannot fail: an unknown outcome contradicts nothing.
+                    let _ = self.oracle.answered(self.now, running.request, &Proposal::Unknown);
+                }
+                self.counts.add("answer: node went down");
+                let next = self.rng.around(SECOND);
+                self.at(next, Event::Think(session));
+            }
+        }
+    }
+}
