@@ -287,6 +287,8 @@ impl World {
         // Refusals need nothing: the goal is looked at again soon.
         match goal {
             Goal::Join { node, replaces } if !members.contains(node) => {
+                // Who was removed already, and did not know it, needs no replacement.
+                let replaces = replaces.filter(|old| members.contains(*old));
                 let _ = replica.change_membership(MembershipChange::Add { node, replaces }, told);
             }
             Goal::Leave(node) if node == leader => {

@@ -6,6 +6,16 @@ use std::process::ExitCode;
 
 use penstock_sim::{Counts, Plan, run};
 
+/// The world of `seed`, with the fault that `PENSTOCK_BROKEN` names if this program can have one.
+fn plan(seed: u64) -> Plan {
+    #[cfg(feature = "broken")]
+    if let Ok(wanted) = std::env::var("PENSTOCK_BROKEN") {
+        let broken = penstock_sim::Broken::ALL.into_iter().find(|fault| format!("{fault:?}") == wanted);
+        return Plan { broken, ..Plan::of(seed) };
+    }
+    Plan::of(seed)
+}
+
 fn main() -> ExitCode {
     let wanted = std::env::args().nth(1).unwrap_or_else(|| "1".to_owned());
     let seeds = match wanted.split_once("..") {
@@ -18,7 +28,7 @@ fn main() -> ExitCode {
     };
     let (mut counts, mut failed, many) = (Counts::default(), 0u64, seeds.end - seeds.start > 1);
     for seed in seeds {
-        match run(Plan::of(seed)) {
+        match run(plan(seed)) {
             Ok(report) => {
                 counts.merge(&report.counts);
                 if !many {

@@ -129,7 +129,15 @@ impl World {
         let began_calm = self.now >= CALM_FROM + 8 * SECOND;
         if began_calm {
             let running = self.sessions.get(session).and_then(|session| session.running.clone());
-            return oracle::broken("without faults everything is answered", format!("{running:?}"));
+            let members: Vec<_> = self
+                .nodes
+                .values()
+                .filter_map(|process| Some((process.node, process.life, process.replica()?.status())))
+                .collect();
+            return oracle::broken(
+                "without faults everything is answered",
+                format!("{running:?}, members: {members:#?}"),
+            );
         }
         self.ends(session, None)
     }
@@ -146,7 +154,7 @@ impl World {
             }
         }
         self.note("ends", &[session as u64]);
-        let next = self.rng.around(2 * SECOND);
+        let next = self.rng.around(6 * SECOND);
         self.at(next, Event::Think(session));
         Ok(())
     }
