@@ -51,7 +51,7 @@ pub use halt::Halt;
 pub use hash::Fnv;
 pub use members::{Members, MembershipChange, MembershipError};
 pub use output::{AppliedEntry, Class, Installed, LogEntry, Output, Persist, ReadId, Rows, Vote};
-pub use replica::{Replica, Status};
+pub use replica::{MemberProgress, Replica, Status};
 pub use saved::{Saved, SavedError};
 pub use time::{Moment, Now};
 pub use wire::{Envelope, WireError};

@@ -92,6 +92,19 @@ pub struct Status {
     pub members: Members,
     /// The level of commands that may come.
     pub level: u32,
+    /// While it leads: how far each other member is.
+    pub progress: BTreeMap<NodeId, MemberProgress>,
+}
+
+/// How far a member is, as its leader knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberProgress {
+    /// It has the log up to here.
+    pub matched: u64,
+    /// It was heard within an election timeout.
+    pub active: bool,
+    /// It is being sent a snapshot.
+    pub snapshot: bool,
 }
 
 impl Replica {
@@ -203,7 +216,19 @@ impl Replica {
             compacted: self.raft.store().compacted().0,
             members: self.members.clone(),
             level: self.level,
+            progress: if self.leads() { self.progress() } else { BTreeMap::new() },
         }
+    }
+
+    fn progress(&self) -> BTreeMap<NodeId, MemberProgress> {
+        let others = self.raft.raft.prs().iter().filter(|(id, _)| **id != self.config.node.0);
+        others
+            .map(|(id, progress)| {
+                let snapshot = progress.state == raft::ProgressState::Snapshot;
+                let (matched, active) = (progress.matched, progress.recent_active);
+                (NodeId(*id), MemberProgress { matched, active, snapshot })
+            })
+            .collect()
     }
 
     /// Nodes that gave a sign of life to this one, and how long ago.

@@ -13,12 +13,12 @@ pub struct Disk {
     durable: Saved,
     /// Given to be written and not yet synced, in order.
     pending: VecDeque<Persist>,
-    /// When the newest of them is written.
-    busy_until: u64,
+    /// All up to this one are being written.
+    writing: Option<u64>,
+    /// All up to this one are written, if perhaps not synced.
+    written: u64,
     /// Full: nothing is written until there is room.
     full: bool,
-    /// Those that wait for room.
-    waiting: Vec<u64>,
 }
 
 impl Disk {
@@ -32,44 +32,48 @@ impl Disk {
         &self.durable
     }
 
-    /// Takes a write. Gives when it will be done, unless there is no room.
-    pub fn write(&mut self, persist: Persist, now: u64, fsync: u64) -> Option<u64> {
-        let (n, sync) = (persist.n, persist.sync);
+    /// Takes a write. Gives what [`Disk::begin`] gives.
+    pub fn write(&mut self, persist: Persist, fsync: u64) -> Option<(u64, u64)> {
         self.pending.push_back(persist);
-        if self.full {
-            self.waiting.push(n);
-            return None;
-        }
-        let took = if sync { fsync } else { 0 };
-        self.busy_until = self.busy_until.max(now) + took;
-        Some(self.busy_until)
+        self.begin(fsync)
     }
 
-    /// The `n`th write is done. A sync takes all before it to the platter too.
-    pub fn done(&mut self, n: u64) {
+    /// Begins to write all that waits, with one sync, if nothing is being written and there is room. Gives up to
+    /// which one and how long it takes.
+    fn begin(&mut self, fsync: u64) -> Option<(u64, u64)> {
+        let last = self.pending.back().map(|persist| persist.n).filter(|last| *last > self.written)?;
+        if self.full || self.writing.is_some() {
+            return None;
+        }
+        let mut group = self.pending.iter().filter(|persist| persist.n > self.written);
+        let took = if group.any(|persist| persist.sync) { fsync } else { 0 };
+        self.writing = Some(last);
+        Some((last, took))
+    }
+
+    /// All up to the `n`th are written. A sync takes all before it to the platter too. What came meanwhile is
+    /// begun, as [`Disk::begin`] says.
+    pub fn done(&mut self, n: u64, fsync: u64) -> Option<(u64, u64)> {
         let synced = self.pending.iter().filter(|persist| persist.sync && persist.n <= n).map(|persist| persist.n);
         if let Some(synced) = synced.max() {
             while let Some(persist) = self.pending.pop_front_if(|persist| persist.n <= synced) {
                 self.durable.write(persist);
             }
         }
+        self.written = n;
+        self.writing = None;
+        self.begin(fsync)
     }
 
-    /// There is no room any more.
+    /// There is no room any more; what is being written still comes through.
     pub const fn fill(&mut self) {
         self.full = true;
     }
 
-    /// There is room again. Gives the writes that waited and when each will be done.
-    pub fn free(&mut self, now: u64, fsync: u64) -> Vec<(u64, u64)> {
+    /// There is room again. Gives what [`Disk::begin`] gives.
+    pub fn free(&mut self, fsync: u64) -> Option<(u64, u64)> {
         self.full = false;
-        let waiting = std::mem::take(&mut self.waiting);
-        let mut done = Vec::with_capacity(waiting.len());
-        for n in waiting {
-            self.busy_until = self.busy_until.max(now) + fsync;
-            done.push((n, self.busy_until));
-        }
-        done
+        self.begin(fsync)
     }
 
     /// The power goes. Of what was not synced a part may be there, in the order it was written; a transaction
@@ -81,8 +85,8 @@ impl Disk {
         for persist in pending.into_iter().take(usize::try_from(kept).unwrap_or_default()) {
             self.durable.write(persist);
         }
-        self.busy_until = 0;
-        self.waiting.clear();
+        self.writing = None;
+        self.written = 0;
         lost
     }
 }

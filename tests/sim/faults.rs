@@ -307,7 +307,6 @@ impl World {
 
     /// Mends one thing.
     pub fn heal(&mut self, heal: Heal) -> Result<(), Violation> {
-        let now = self.now;
         match heal {
             Heal::Links => self.net.mend(),
             Heal::Weather => {
@@ -318,11 +317,8 @@ impl World {
             Heal::Start(node) => return self.start(node),
             Heal::Disk(node) => {
                 if let Some(process) = self.nodes.get_mut(&node) {
-                    let life = process.life;
-                    let done = process.disk.free(now, process.fsync);
-                    for (n, at) in done {
-                        self.at(at - now, Event::Written { node, life, n });
-                    }
+                    let begun = process.disk.free(process.fsync);
+                    self.writes(node, begun);
                 }
             }
             Heal::Fsync(node) => {

@@ -323,13 +323,14 @@ impl World {
             Ok(()) => {}
         }
         let now = self.now;
-        if let Some(process) = self.nodes.get_mut(&node) {
-            process.disk.done(n);
-            let told = process.now(now);
-            if let Some(replica) = process.replica_mut() {
-                replica.persisted(n, told);
-            }
+        let Some(process) = self.nodes.get_mut(&node) else { return Ok(()) };
+        let fsync = self.rng.around(process.fsync);
+        let begun = process.disk.done(n, fsync);
+        let told = process.now(now);
+        if let Some(replica) = process.replica_mut() {
+            replica.persisted(n, told);
         }
+        self.writes(node, begun);
         self.drain(node)
     }
 

@@ -83,14 +83,19 @@ impl World {
         }
         let n = persist.n;
         self.note("persist", &[node.0, n]);
-        let now = self.now;
         let Some(process) = self.nodes.get_mut(&node) else { return Ok(()) };
         let fsync = self.rng.around(process.fsync);
-        let life = process.life;
-        if let Some(done) = process.disk.write(persist, now, fsync) {
-            self.at(done - now, Event::Written { node, life, n });
-        }
+        let begun = process.disk.write(persist, fsync);
+        self.writes(node, begun);
         Ok(())
+    }
+
+    /// `node` is writing: up to which one, and how long it takes.
+    pub fn writes(&mut self, node: NodeId, begun: Option<(u64, u64)>) {
+        let life = self.nodes.get(&node).map_or(0, |process| process.life);
+        if let Some((n, after)) = begun {
+            self.at(after, Event::Written { node, life, n });
+        }
     }
 
     /// A client that does not know what it missed lists, and then watches on.

@@ -29,7 +29,7 @@ impl World {
                 }
                 let own = replica.status();
                 if own.applied + 8 < status.applied {
-                    return broken(promise, format!("node {node} is at {}, the leader at {}", own.applied, status.applied));
+                    return broken(promise, format!("node {node} is at {}, the leader: {status:?}, {own:?}", own.applied));
                 }
                 if own.applied == status.applied && Some(replica.state()) != leading {
                     return broken(promise, format!("node {node} differs from the leader"));
