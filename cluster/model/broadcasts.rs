@@ -218,8 +218,12 @@ impl Broadcasts {
             meta_data: known(started.meta_data),
             goes_on: started.goes_on,
         };
-        let command =
-            Command::StreamStarted { app: app.clone(), stream: stream.clone(), facts: Box::new(facts) };
+        let command = Command::StreamStarted {
+            app: app.clone(),
+            stream: stream.clone(),
+            facts: Box::new(facts),
+            epoch: None,
+        };
         match self.proposer.propose(command).await? {
             (_, Outcome::Started { .. }) => Ok(()),
             _ => Err(MetaError::WrongAnswer),
@@ -229,7 +233,7 @@ impl Broadcasts {
     /// The stream is over: a zombi goes, another broadcast is `finished`. Nothing to do when it was
     /// deleted meanwhile.
     pub async fn ended(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
-        let command = Command::StreamEnded { app: app.clone(), stream: stream.clone() };
+        let command = Command::StreamEnded { app: app.clone(), stream: stream.clone(), epoch: None };
         match self.proposer.propose(command).await? {
             (_, Outcome::Ended { .. } | Outcome::Absent) => Ok(()),
             _ => Err(MetaError::WrongAnswer),
@@ -244,7 +248,8 @@ impl Broadcasts {
         stream: &StreamId,
         heartbeat: Heartbeat,
     ) -> Result<bool, MetaError> {
-        let command = Command::StreamHeartbeat { app: app.clone(), stream: stream.clone(), heartbeat };
+        let command =
+            Command::StreamHeartbeat { app: app.clone(), stream: stream.clone(), heartbeat, epoch: None };
         self.done_or_absent(command).await
     }
 

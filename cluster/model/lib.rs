@@ -22,10 +22,20 @@ mod ratio;
 
 mod patch;
 
+mod claim;
+mod facts;
+mod ids;
+mod node;
+mod subscriber;
+mod token;
+mod user;
+mod vod;
+
 mod change;
 mod command;
 mod outcome;
 mod request;
+mod row;
 mod state;
 
 mod change_log;
@@ -45,16 +55,29 @@ pub use broadcast::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayLis
 pub use broadcasts::{Broadcasts, CreateError, StreamStarted};
 pub use change::{Change, Filter, SettingsDocument, SettingsRecord};
 pub use change_log::{ChangeLog, Watch, WatchEvent};
+pub use claim::{Claim, Contention, HeldClaim, Observed};
 pub use command::{Command, Heartbeat, PublishFacts, Stamped};
+pub use facts::{Connection, ConnectionEvent, Fact, FactKind, Figures, History, Session};
+pub use ids::{
+    Direction, Epoch, Incarnation, NameError, NodeId, Owner, SubscriberId, TokenId, UserName, VodId,
+};
 pub use lenient::{Unreadable, read_texts};
-pub use meta::{Answer, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision};
+pub use meta::{
+    Answer, ClaimShown, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision,
+};
 pub use meta_error::MetaError;
+pub use node::{Life, Node, NodeCard};
 pub use outcome::{Outcome, Refusal};
 pub use patch::BroadcastPatch;
 pub use ratio::Ratio;
 pub use request::{FormatError, RequestId};
+pub use row::{Row, RowKind, decode_request, encode_request};
 pub use selection::{Matching, Order, SortKey, Which};
 pub use settings::{PutSettingsError, Settings};
 pub use source_url::is_source_url;
-pub use state::{Applied, State, apply};
+pub use state::{Applied, State, StateHash, apply};
 pub use status::{STREAM_TIMEOUT, Status};
+pub use subscriber::{Block, Hidden, Slot, Subscriber, SubscriberShown, SubscriberTerms};
+pub use token::{Fingerprint, Spent, Token, TokenFault, TokenTerms};
+pub use user::{PutWhen, User};
+pub use vod::Vod;

@@ -3,16 +3,17 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | `format`, `revision`, `now_ms` | a number |
-//! | `broadcasts` | application, stream | [`Broadcast::encode`] |
-//! | `settings` | application | [`SettingsRecord::encode`] |
-//! | `requests` | revision | request id (16 bytes, little endian), then the outcome as JSON |
+//! | `rows` | [`RowKind::number`], [`Row::key`](cluster_model::Row) | [`Row::value`](cluster_model::Row) |
+//! | `requests` | revision | [`encode_request`] |
+//!
+//! Format 1 had tables `broadcasts` (application, stream) and `settings` (application) instead of `rows`, with
+//! the same values. Such a file is brought to format 2 in one transaction when it is opened.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use base::{AppName, IdError, StreamId, WallTime, limits};
+use base::{WallTime, limits};
 use cluster_model::{
-    Applied, Broadcast, Change, FormatError, Outcome, RequestId, Revision, SettingsRecord, State,
+    Applied, Change, FormatError, RequestId, Revision, RowKind, State, decode_request, encode_request,
 };
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -20,12 +21,16 @@ use crate::StoreError;
 use crate::error::is_full;
 
 /// Format of the file as a whole.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The one before, which is read and rewritten.
+const FORMER_FORMAT: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const BROADCASTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("broadcasts");
-const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
+const ROWS: TableDefinition<'_, (u8, &str), &[u8]> = TableDefinition::new("rows");
 const REQUESTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("requests");
+
+const FORMER_BROADCASTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("broadcasts");
+const FORMER_SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 
 /// A command that was applied, with what is remembered of it.
 pub(crate) struct Entry {
@@ -57,29 +62,31 @@ impl WriteError {
     }
 }
 
+/// Why a file cannot be read.
+enum ReadError {
+    Disk(redb::Error),
+    Row(&'static str, FormatError),
+    Format(u64),
+}
+
+impl ReadError {
+    fn of(self, path: &Path) -> StoreError {
+        match self {
+            Self::Disk(source) => StoreError::unusable(path, source),
+            Self::Row(row, source) => StoreError::Row { path: path.to_owned(), row, source },
+            Self::Format(found) => StoreError::UnknownFormat { path: path.to_owned(), found, known: FORMAT },
+        }
+    }
+}
+
+fn disk(error: impl Into<redb::Error>) -> ReadError {
+    ReadError::Disk(error.into())
+}
+
 /// Makes the tables of a new file, or checks the format of an old one and reads it.
 pub(crate) fn load(database: &Database, path: &Path) -> Result<State, StoreError> {
-    let unusable = |source| StoreError::unusable(path, source);
-    prepare(database).map_err(unusable)?;
-    let Rows { meta, broadcasts, settings, requests } = read(database).map_err(unusable)?;
-    if meta.format != FORMAT {
-        return Err(StoreError::UnknownFormat { path: path.to_owned(), found: meta.format, known: FORMAT });
-    }
-    let bad = |row| move |source| StoreError::Row { path: path.to_owned(), row, source };
-    let mut changes = Vec::with_capacity(broadcasts.len() + settings.len());
-    for (app, stream, bytes) in broadcasts {
-        changes.push(broadcast(&app, &stream, &bytes).map_err(bad("broadcast"))?);
-    }
-    for (app, bytes) in settings {
-        changes.push(settings_of(&app, &bytes).map_err(bad("settings"))?);
-    }
-    let mut state = State::default();
-    state.absorb(Revision(meta.revision), WallTime(meta.now_ms), &changes);
-    for (revision, bytes) in requests {
-        let (request, outcome) = decode_request(&bytes).map_err(bad("request"))?;
-        state.remember(request, Revision(revision), outcome);
-    }
-    Ok(state)
+    prepare(database).map_err(|error| StoreError::unusable(path, error))?;
+    import(database).and_then(|()| read(database)).map_err(|error| error.of(path))
 }
 
 /// Writes what was applied, durably, in one transaction.
@@ -87,26 +94,17 @@ pub(crate) fn write(database: &Database, entries: &[Entry], now: WallTime) -> Re
     let transaction = database.begin_write().map_err(before)?;
     {
         let mut meta = transaction.open_table(META).map_err(before)?;
-        let mut broadcasts = transaction.open_table(BROADCASTS).map_err(before)?;
-        let mut settings = transaction.open_table(SETTINGS).map_err(before)?;
+        let mut rows = transaction.open_table(ROWS).map_err(before)?;
         let mut requests = transaction.open_table(REQUESTS).map_err(before)?;
         for Entry { request, applied } in entries {
             for change in &applied.changes {
-                match change {
-                    Change::Broadcast { app, stream, now: Some(now) } => {
-                        let row = now.encode()?;
-                        broadcasts.insert((app.as_str(), stream.as_str()), &*row).map_err(before)?;
-                    }
-                    Change::Broadcast { app, stream, now: None } => {
-                        broadcasts.remove((app.as_str(), stream.as_str())).map_err(before)?;
-                    }
-                    Change::Settings { app, now: Some(now) } => {
-                        settings.insert(app.as_str(), &*now.encode()?).map_err(before)?;
-                    }
-                    Change::Settings { app, now: None } => {
-                        settings.remove(app.as_str()).map_err(before)?;
-                    }
+                let Some(row) = change.row()? else { continue };
+                let key = (row.kind.number(), row.key.as_str());
+                match row.value {
+                    Some(value) => rows.insert(key, &*value).map(drop),
+                    None => rows.remove(key).map(drop),
                 }
+                .map_err(before)?;
             }
             let Revision(revision) = applied.revision;
             let row = encode_request(*request, applied.outcome)?;
@@ -126,19 +124,6 @@ fn before(error: impl Into<redb::Error>) -> WriteError {
     WriteError::Before(error.into())
 }
 
-struct Meta {
-    format: u64,
-    revision: u64,
-    now_ms: u64,
-}
-
-struct Rows {
-    meta: Meta,
-    broadcasts: Vec<(String, String, Vec<u8>)>,
-    settings: Vec<(String, Vec<u8>)>,
-    requests: Vec<(u64, Vec<u8>)>,
-}
-
 /// A file without a format is new: it gets all tables in one transaction, or stays new.
 pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
@@ -149,8 +134,7 @@ pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
             for (key, value) in [("format", FORMAT), ("revision", 0), ("now_ms", 0)] {
                 meta.insert(key, value)?;
             }
-            transaction.open_table(BROADCASTS)?;
-            transaction.open_table(SETTINGS)?;
+            transaction.open_table(ROWS)?;
             transaction.open_table(REQUESTS)?;
         }
         is_new
@@ -163,81 +147,70 @@ pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn read(database: &Database) -> Result<Rows, redb::Error> {
-    let transaction = database.begin_read()?;
-    let meta = transaction.open_table(META)?;
-    let number = |key| Ok::<_, redb::Error>(meta.get(key)?.map_or(0, |value| value.value()));
-    let meta = Meta { format: number("format")?, revision: number("revision")?, now_ms: number("now_ms")? };
-    let mut rows = Rows { meta, broadcasts: Vec::new(), settings: Vec::new(), requests: Vec::new() };
-    if rows.meta.format != FORMAT {
-        // The other tables are that format's business.
-        return Ok(rows);
+/// Brings a file of the former format to the present one, wholly or not at all.
+fn import(database: &Database) -> Result<(), ReadError> {
+    let transaction = database.begin_write().map_err(disk)?;
+    {
+        let mut meta = transaction.open_table(META).map_err(disk)?;
+        let format = meta.get("format").map_err(disk)?.map_or(0, |value| value.value());
+        match format {
+            FORMAT => return Ok(()),
+            FORMER_FORMAT => {}
+            unknown => return Err(ReadError::Format(unknown)),
+        }
+        let mut rows = transaction.open_table(ROWS).map_err(disk)?;
+        let mut take = |kind: RowKind, key: &str, value: &[u8]| {
+            // Read, so that a row which is no good is named before anything is written.
+            Change::of_row(kind, key, value).map_err(|error| ReadError::Row(kind.name(), error))?;
+            rows.insert((kind.number(), key), value).map(drop).map_err(disk)
+        };
+        for row in transaction.open_table(FORMER_BROADCASTS).map_err(disk)?.iter().map_err(disk)? {
+            let (key, value) = row.map_err(disk)?;
+            let (app, stream) = key.value();
+            take(RowKind::Broadcast, &format!("{app}\0{stream}"), value.value())?;
+        }
+        for row in transaction.open_table(FORMER_SETTINGS).map_err(disk)?.iter().map_err(disk)? {
+            let (key, value) = row.map_err(disk)?;
+            take(RowKind::Settings, key.value(), value.value())?;
+        }
+        meta.insert("format", FORMAT).map_err(disk)?;
     }
-    for row in transaction.open_table(BROADCASTS)?.iter()? {
-        let (key, value) = row?;
-        let (app, stream) = key.value();
-        rows.broadcasts.push((app.to_owned(), stream.to_owned(), value.value().to_vec()));
+    transaction.delete_table(FORMER_BROADCASTS).map_err(disk)?;
+    transaction.delete_table(FORMER_SETTINGS).map_err(disk)?;
+    transaction.commit().map_err(disk)
+}
+
+fn read(database: &Database) -> Result<State, ReadError> {
+    let transaction = database.begin_read().map_err(disk)?;
+    let meta = transaction.open_table(META).map_err(disk)?;
+    let number = |key| Ok(meta.get(key).map_err(disk)?.map_or(0, |value| value.value()));
+    let (revision, now) = (Revision(number("revision")?), WallTime(number("now_ms")?));
+    let mut state = State::default();
+    state.absorb(revision, now, &[]);
+    for row in transaction.open_table(ROWS).map_err(disk)?.iter().map_err(disk)? {
+        let (key, value) = row.map_err(disk)?;
+        let (kind, key) = key.value();
+        let kind = RowKind::try_from(kind).map_err(|error| ReadError::Row("row", error))?;
+        let change = Change::of_row(kind, key, value.value());
+        let change = change.map_err(|error| ReadError::Row(kind.name(), error))?;
+        state.absorb(revision, now, &[change]);
     }
-    for row in transaction.open_table(SETTINGS)?.iter()? {
-        let (key, value) = row?;
-        rows.settings.push((key.value().to_owned(), value.value().to_vec()));
+    for row in transaction.open_table(REQUESTS).map_err(disk)?.iter().map_err(disk)? {
+        let (at, value) = row.map_err(disk)?;
+        let request = decode_request(value.value()).map_err(|error| ReadError::Row("request", error))?;
+        state.remember(request.0, Revision(at.value()), request.1);
     }
-    for row in transaction.open_table(REQUESTS)?.iter()? {
-        let (key, value) = row?;
-        rows.requests.push((key.value(), value.value().to_vec()));
-    }
-    Ok(rows)
-}
-
-fn broadcast(app: &str, stream: &str, bytes: &[u8]) -> Result<Change, FormatError> {
-    let now = Some(Arc::new(Broadcast::decode(bytes)?));
-    let (app, stream) = (AppName::new(app).map_err(bad_name)?, StreamId::new(stream).map_err(bad_name)?);
-    Ok(Change::Broadcast { app, stream, now })
-}
-
-fn settings_of(app: &str, bytes: &[u8]) -> Result<Change, FormatError> {
-    let now = Some(Arc::new(SettingsRecord::decode(bytes)?));
-    Ok(Change::Settings { app: AppName::new(app).map_err(bad_name)?, now })
-}
-
-fn bad_name(error: IdError) -> FormatError {
-    FormatError::Malformed(error.to_string())
-}
-
-fn encode_request(request: RequestId, outcome: Outcome) -> Result<Vec<u8>, FormatError> {
-    let mut row = request.as_u128().to_le_bytes().to_vec();
-    serde_json::to_writer(&mut row, &outcome).map_err(|error| FormatError::Malformed(error.to_string()))?;
-    Ok(row)
-}
-
-fn decode_request(row: &[u8]) -> Result<(RequestId, Outcome), FormatError> {
-    let (id, outcome) = row.split_first_chunk::<16>().ok_or(FormatError::Empty)?;
-    let outcome =
-        serde_json::from_slice(outcome).map_err(|error| FormatError::Malformed(error.to_string()))?;
-    Ok((RequestId::from_u128(u128::from_le_bytes(*id)), outcome))
+    Ok(state)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::sync::Arc;
 
-    use cluster_model::Refusal;
+    use base::{AppName, StreamId};
+    use cluster_model::{Broadcast, Outcome, SettingsDocument, SettingsRecord};
 
     use super::*;
-
-    /// `schemas/golden/store_request.bin`: the form of a remembered request must stay readable.
-    #[test]
-    fn a_remembered_request_has_its_golden_form() {
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/golden/store_request.bin");
-        let request = RequestId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
-        let outcome = Outcome::Refused(Refusal::TooLarge);
-        let row = encode_request(request, outcome).unwrap();
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(golden, &row).unwrap();
-        }
-        assert_eq!(fs::read(golden).unwrap(), row);
-        assert_eq!(decode_request(&row).unwrap(), (request, outcome));
-    }
 
     #[test]
     fn rows_of_another_format_are_named() {
@@ -250,7 +223,7 @@ mod tests {
         transaction.commit().unwrap();
         let error = load(&database, &path).unwrap_err();
         assert!(matches!(error, StoreError::UnknownFormat { found: 7, known: FORMAT, .. }), "{error}");
-        assert!(error.to_string().contains("has format 7, this program reads format 1"), "{error}");
+        assert!(error.to_string().contains("has format 7, this program reads format 2"), "{error}");
     }
 
     #[test]
@@ -260,10 +233,69 @@ mod tests {
         let database = Database::create(&path).unwrap();
         prepare(&database).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(BROADCASTS).unwrap().insert(("a", "s"), &b"\x63{}"[..]).unwrap();
+        let key = (RowKind::Broadcast.number(), "a\0s");
+        transaction.open_table(ROWS).unwrap().insert(key, &b"\x63{}"[..]).unwrap();
         transaction.commit().unwrap();
         let error = load(&database, &path).unwrap_err();
         assert!(matches!(error, StoreError::Row { row: "broadcast", .. }), "{error}");
         assert!(error.to_string().contains("format version 99 is unknown"), "{error}");
+    }
+
+    /// A file as the version before wrote it.
+    fn former_file(path: &Path, broadcast: &[u8]) -> Database {
+        let database = Database::create(path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut meta = transaction.open_table(META).unwrap();
+            for (key, value) in [("format", 1), ("revision", 7), ("now_ms", 5)] {
+                meta.insert(key, value).unwrap();
+            }
+            let mut broadcasts = transaction.open_table(FORMER_BROADCASTS).unwrap();
+            broadcasts.insert(("a", "s"), broadcast).unwrap();
+            let mut settings = transaction.open_table(FORMER_SETTINGS).unwrap();
+            settings.insert("a", &*settings_record().encode().unwrap()).unwrap();
+            let request = encode_request(RequestId::from_u128(3), Outcome::Done).unwrap();
+            transaction.open_table(REQUESTS).unwrap().insert(7, &*request).unwrap();
+        }
+        transaction.commit().unwrap();
+        database
+    }
+
+    fn settings_record() -> SettingsRecord {
+        SettingsRecord { version: 4, document: SettingsDocument::default() }
+    }
+
+    #[test]
+    fn a_file_of_the_former_format_is_taken_over_with_everything_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.redb");
+        let broadcast = Broadcast { name: Some("Hall".to_owned()), ..Broadcast::default() };
+        let database = former_file(&path, &broadcast.encode().unwrap());
+        let (app, stream) = (AppName::new("a").unwrap(), StreamId::new("s").unwrap());
+        let mut expected = State::default();
+        let changes = [
+            Change::Broadcast { app: app.clone(), stream, now: Some(Arc::new(broadcast)) },
+            Change::Settings { app, now: Some(Arc::new(settings_record())) },
+        ];
+        expected.absorb(Revision(7), WallTime(5), &changes);
+        expected.remember(RequestId::from_u128(3), Revision(7), Outcome::Done);
+        assert_eq!(load(&database, &path).unwrap(), expected);
+        // From now on it is one of the present format.
+        assert_eq!(load(&database, &path).unwrap(), expected);
+        let transaction = database.begin_read().unwrap();
+        assert_eq!(transaction.open_table(META).unwrap().get("format").unwrap().unwrap().value(), FORMAT);
+        assert!(transaction.open_table(FORMER_BROADCASTS).is_err());
+    }
+
+    #[test]
+    fn a_file_of_the_former_format_that_cannot_be_read_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.redb");
+        let database = former_file(&path, b"\x63{}");
+        let error = load(&database, &path).unwrap_err();
+        assert!(matches!(error, StoreError::Row { row: "broadcast", .. }), "{error}");
+        let transaction = database.begin_read().unwrap();
+        assert_eq!(transaction.open_table(META).unwrap().get("format").unwrap().unwrap().value(), 1);
+        assert!(transaction.open_table(FORMER_BROADCASTS).is_ok());
     }
 }

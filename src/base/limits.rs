@@ -421,6 +421,70 @@ pub const BROADCASTS_PER_LIST_MAX: usize = 250;
 pub const APPLICATIONS_MAX: usize = 1_024;
 /// Stored settings of one application as JSON. Larger: refused.
 pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
+/// One-time tokens stored per application. More: refused.
+pub const TOKENS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// One token's text. Longer: it is nobody's token.
+pub const TOKEN_ID_BYTES_MAX: usize = 256;
+/// How long a spent token is remembered, so that its session may repeat it. Older: swept, and then unknown to everybody.
+pub const TOKEN_SPENT_KEPT: Duration = Duration::from_secs(3_600);
+/// Subscribers stored per application. More: refused.
+pub const SUBSCRIBERS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// One subscriber's id. Longer: refused.
+pub const SUBSCRIBER_ID_BYTES_MAX: usize = 256;
+/// One stored subscriber as JSON. Larger: refused.
+pub const SUBSCRIBER_BYTES_MAX: usize = 4 * 1024;
+/// Connections of one subscriber at a time, whatever its own limit says. More: refused.
+pub const SLOTS_PER_SUBSCRIBER_MAX: usize = 1_000;
+/// Connection slots held in one application. More: refused.
+pub const SLOTS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// Streams of one application that nodes may have claimed at a time. More: refused.
+pub const CLAIMS_PER_APPLICATION_MAX: usize = 100_000;
+/// How long a claim holds from the leader's stamp on, unless it is renewed. Longer: anybody may claim the stream.
+pub const CLAIM_LEASE: Duration = Duration::from_secs(6);
+/// How long its owner relies on it, by its own clock, from before it asked. Longer: it takes itself for isolated.
+pub const CLAIM_LEASE_OF_OWNER: Duration = Duration::from_secs(5);
+/// How long the owner's link must be down before a contender may have its stream. Shorter: the owner keeps it.
+pub const CLAIM_LINK_DOWN_MIN: Duration = Duration::from_millis(750);
+/// How long the owner's publisher must be silent before a contender may have its stream. Shorter: the owner keeps it.
+pub const CLAIM_SILENCE_MIN: Duration = Duration::from_secs(2);
+/// How long a lapsed claim that nobody else took may be renewed. Longer: swept, and its broadcast is over.
+pub const CLAIM_LAPSED_KEPT: Duration = Duration::from_secs(20);
+/// Claims that one command renews. More: refused.
+pub const CLAIMS_PER_RENEWAL_MAX: usize = 1_000;
+/// Nodes known, dead ones included until they are forgotten. More: refused.
+pub const NODES_MAX: usize = 1_024;
+/// One node's stored card as JSON. Larger: refused.
+pub const NODE_BYTES_MAX: usize = 4 * 1024;
+/// How long an expired node is shown as dead. Longer: forgotten.
+pub const NODE_DEAD_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Lives of nodes whose facts are still taken. More: no node may join until some were swept.
+pub const INCARNATIONS_MAX: usize = 16_384;
+/// How long a node may deliver facts of a life that is over. Later: not taken; its sessions are closed with what is known.
+pub const INCARNATION_KEPT: Duration = Duration::from_secs(3_600);
+/// Users of the management pages. More: refused.
+pub const USERS_MAX: usize = 10_000;
+/// One stored user as JSON. Larger: refused.
+pub const USER_BYTES_MAX: usize = 16 * 1024;
+/// One user's name (an e-mail address). Longer: refused.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+/// VoD records per application. More: refused.
+pub const VODS_PER_APPLICATION_MAX: usize = 100_000;
+/// One stored VoD record as JSON. Larger: refused.
+pub const VOD_BYTES_MAX: usize = 16 * 1024;
+/// Facts in one batch. More: refused.
+pub const FACTS_PER_BATCH_MAX: usize = 1_000;
+/// One batch of facts as JSON. Larger: refused.
+pub const FACT_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Newest connection events kept of one subscriber. Older ones are in the archive alone.
+pub const EVENTS_PER_SUBSCRIBER_MAX: usize = 16;
+/// Subscribers of one application whose newest events are kept. More: their events go to the archive alone.
+pub const HISTORIES_PER_APPLICATION_MAX: usize = 100_000;
+/// Sessions of subscribers in one application whose figures are kept while they run. More: not counted, their facts go to the archive alone.
+pub const SESSIONS_PER_APPLICATION_MAX: usize = 100_000;
+/// How long the newest events of a subscriber are kept after the last one. Longer: swept.
+pub const HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Rows of tokens, subscribers, events or VoD in one list. More: cut off.
+pub const META_ROWS_PER_LIST_MAX: usize = 250;
 /// Time for one answer of the metadata plane, retries included. Longer: the outcome is unknown.
 pub const META_ANSWER_MAX: Duration = Duration::from_secs(5);
 

@@ -100,11 +100,11 @@ fn started(stream: &str) -> Command {
         meta_data: None,
         goes_on: false,
     };
-    Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts) }
+    Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts), epoch: None }
 }
 
 fn ended(stream: &str) -> Command {
-    Command::StreamEnded { app: app("a"), stream: id(stream) }
+    Command::StreamEnded { app: app("a"), stream: id(stream), epoch: None }
 }
 
 fn put_settings(app_name: &str, expected: u64, value: u64) -> Command {
@@ -259,7 +259,7 @@ mod cases {
         run(&subject, create("a", "s")).await;
         assert_eq!(outcome(&subject, started("s")).await, Outcome::Started { created: false });
         let beat = Heartbeat { bitrate_bps: 5, webrtc_viewers: 2, ..Heartbeat::default() };
-        let beat = Command::StreamHeartbeat { app: app("a"), stream: id("s"), heartbeat: beat };
+        let beat = Command::StreamHeartbeat { app: app("a"), stream: id("s"), heartbeat: beat, epoch: None };
         assert_eq!(outcome(&subject, beat).await, Outcome::Done);
         assert_eq!(outcome(&subject, ended("s")).await, Outcome::Ended { removed: false });
         let over = broadcast(&subject, "s").await.expect("registered");
@@ -267,8 +267,12 @@ mod cases {
     }
 
     pub async fn a_late_heartbeat_revives_nothing(subject: Subject) {
-        let beat =
-            || Command::StreamHeartbeat { app: app("a"), stream: id("s"), heartbeat: Heartbeat::default() };
+        let beat = || Command::StreamHeartbeat {
+            app: app("a"),
+            stream: id("s"),
+            heartbeat: Heartbeat::default(),
+            epoch: None,
+        };
         assert_eq!(outcome(&subject, beat()).await, Outcome::Absent);
         assert_eq!(broadcast(&subject, "s").await, None);
         run(&subject, create("a", "s")).await;
