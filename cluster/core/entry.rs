@@ -1,7 +1,7 @@
 //! What stands in the log.
 
 use base::WallTime;
-use cluster_model::RequestId;
+use cluster_model::{RequestId, StateHash};
 
 use crate::wire::{Reader, WireError, Writer};
 
@@ -22,7 +22,7 @@ pub(crate) enum Payload {
         /// Where.
         index: u64,
         /// The hash.
-        hash: u64,
+        hash: StateHash,
     },
     /// From here on commands of this level may come: every voter knows them.
     Level(u32),
@@ -40,7 +40,7 @@ impl Payload {
                 writer.u8(COMMAND).u128(request.as_u128()).u64(at.as_millis()).bytes(command);
             }
             Self::CheckHash { index, hash } => {
-                writer.u8(CHECK_HASH).u64(*index).u64(*hash);
+                writer.u8(CHECK_HASH).u64(*index).bytes(&hash.0);
             }
             Self::Level(level) => {
                 writer.u8(LEVEL).u64(u64::from(*level));
@@ -57,7 +57,10 @@ impl Payload {
                 at: WallTime(reader.u64()?),
                 command: reader.bytes()?.to_vec(),
             },
-            CHECK_HASH => Self::CheckHash { index: reader.u64()?, hash: reader.u64()? },
+            CHECK_HASH => Self::CheckHash {
+                index: reader.u64()?,
+                hash: StateHash(reader.bytes()?.try_into().map_err(|_| WireError)?),
+            },
             LEVEL => Self::Level(u32::try_from(reader.u64()?).map_err(|_| WireError)?),
             _ => return Err(WireError),
         };
@@ -74,7 +77,7 @@ mod tests {
     fn a_payload_comes_back_and_what_is_none_is_refused() {
         let all = [
             Payload::Command { request: RequestId::from_u128(7), at: WallTime(9), command: vec![1, 2] },
-            Payload::CheckHash { index: 3, hash: 4 },
+            Payload::CheckHash { index: 3, hash: StateHash([4; 32]) },
             Payload::Level(2),
         ];
         for payload in all {

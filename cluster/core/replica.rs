@@ -53,7 +53,7 @@ pub struct Replica {
     alive: BTreeMap<NodeId, (Moment, u32)>,
     alive_told: Moment,
     /// The state's hash at the last entry where it is compared.
-    hashed: Option<(u64, u64)>,
+    hashed: Option<(u64, cluster_model::StateHash)>,
     /// The last one this node proposed to compare.
     checked: u64,
     /// The level it proposed.

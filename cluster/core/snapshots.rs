@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base::limits;
-use cluster_model::State;
+use cluster_model::{FormatError, State};
 use raft::eraftpb::{Message, Snapshot, SnapshotMetadata};
 use serde::{Deserialize, Serialize};
 
@@ -70,14 +70,14 @@ impl Snapshots {
         members: &Members,
         level: u32,
         chunk_bytes: usize,
-    ) -> Snapshot {
-        let bytes = state.snapshot();
+    ) -> Result<Snapshot, FormatError> {
+        let bytes = state.snapshot()?;
         let chunks = bytes.chunks(chunk_bytes.max(1)).map(Fnv::of).collect();
         let hash = Fnv::of(&bytes);
         let head = Head { bytes: bytes.len() as u64, hash, chunks, members: members.clone(), level };
         self.offer = Some(Offer { index, hash, chunk_bytes: chunk_bytes.max(1), bytes });
         let metadata = SnapshotMetadata { conf_state: Some(members.conf_state()), index, term };
-        Snapshot { data: serde_json::to_vec(&head).unwrap_or_default(), metadata: Some(metadata) }
+        Ok(Snapshot { data: serde_json::to_vec(&head).unwrap_or_default(), metadata: Some(metadata) })
     }
 
     /// Notes that the offer was announced to `to`.

@@ -280,7 +280,7 @@ pub enum Answer {
 }
 
 /// A claim and the node whose it is, which lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimShown {
     /// The claim.
     pub claim: Arc<Claim>,

@@ -31,7 +31,7 @@ use shelf::Shelf;
 pub use snapshot::StateHash;
 
 /// Everything the metadata plane knows. Ordered by application first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     revision: Revision,
     now: WallTime,
@@ -90,21 +90,6 @@ impl State {
     /// The number of commands applied so far.
     pub const fn revision(&self) -> Revision {
         self.revision
-    }
-
-    /// Everything, for a member that lags too far.
-    pub fn snapshot(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-
-    /// Reads a snapshot.
-    pub fn restore(bytes: &[u8]) -> Result<Self, crate::FormatError> {
-        serde_json::from_slice(bytes).map_err(|error| crate::FormatError::Malformed(error.to_string()))
-    }
-
-    /// Equal states have equal hashes.
-    pub fn hash(&self) -> u64 {
-        self.snapshot().iter().fold(0u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
     /// The greatest time a command carried.

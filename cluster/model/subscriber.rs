@@ -114,7 +114,7 @@ pub struct Slot {
 }
 
 /// A subscriber with everything a list of AMS's shows of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriberShown {
     /// Its id.
     pub id: SubscriberId,

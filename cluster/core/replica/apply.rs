@@ -63,7 +63,8 @@ impl Replica {
         }
         self.applied = entry.index;
         if self.applied.is_multiple_of(self.config.tuning.check_hash_every.max(1)) {
-            self.hashed = Some((self.applied, self.state.hash()));
+            let hash = self.state.hash().map_err(|error| unknown(&error))?;
+            self.hashed = Some((self.applied, hash));
         }
         if self.members.removed(self.config.node) {
             return Err(Halt::Removed);
@@ -73,7 +74,7 @@ impl Replica {
 
     fn apply_command(&mut self, entry: &Entry, stamped: Stamped, commands: &mut Vec<AppliedEntry>) {
         let request = stamped.request;
-        let stamped = self.break_command(entry, stamped);
+        let stamped = self.broken_command(entry, stamped);
         let Applied { revision, outcome, changes, repeated } = cluster_model::apply(&mut self.state, stamped);
         let changes: Arc<[_]> = changes.into();
         let applied = AppliedEntry {
@@ -102,8 +103,11 @@ impl Replica {
 
     /// Changes what is applied as the configured fault does.
     #[cfg_attr(not(feature = "broken"), expect(clippy::unused_self, reason = "nothing is broken"))]
-    fn break_command(&self, entry: &Entry, mut stamped: Stamped) -> Stamped {
-        let _ = entry;
+    fn broken_command(&self, entry: &Entry, stamped: Stamped) -> Stamped {
+        let mut stamped = stamped;
+        if broken!(self.config, EpochNotCompared) {
+            self.forget_epochs(&mut stamped.command);
+        }
         if broken!(self.config, RequestNotDeduplicated) {
             let salted = stamped.request.as_u128() ^ (u128::from(entry.index) << 64);
             stamped.request = RequestId::from_u128(salted);
@@ -112,6 +116,25 @@ impl Replica {
             stamped.at = self.now.wall;
         }
         stamped
+    }
+
+    #[cfg(feature = "broken")]
+    fn forget_epochs(&self, command: &mut Command) {
+        let current = |app: &_, stream: &_| self.state.claim(app, stream).map(|claim| claim.epoch);
+        match command {
+            Command::ReleaseStream { app, stream, epoch } => *epoch = current(app, stream).unwrap_or(*epoch),
+            Command::StreamStarted { app, stream, epoch, .. } | Command::StreamEnded { app, stream, epoch } => {
+                *epoch = epoch.and(current(app, stream));
+            }
+            Command::RenewStreams { owner, claims } => {
+                for claim in claims {
+                    if let Some(held) = self.state.claim(&claim.app, &claim.stream) {
+                        (claim.epoch, *owner) = (held.epoch, held.owner);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A change that does not fit, which is the same for all, is passed over.

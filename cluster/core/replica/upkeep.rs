@@ -178,8 +178,10 @@ impl Replica {
         let Ok(term) = self.raft.store().term(self.applied) else { return };
         let at = (self.applied, term);
         let chunk_bytes = self.config.tuning.chunk_bytes;
-        let snapshot = self.snapshots.make(&self.state, at, &self.members, self.level, chunk_bytes);
-        self.raft.mut_store().offer(Some(snapshot));
+        match self.snapshots.make(&self.state, at, &self.members, self.level, chunk_bytes) {
+            Ok(snapshot) => self.raft.mut_store().offer(Some(snapshot)),
+            Err(error) => self.halt(crate::Halt::Snapshot(error.to_string())),
+        }
     }
 
     /// Lets the log's beginning go: what the slowest live member needs stays, up to a cap.

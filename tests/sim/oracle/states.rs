@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use cluster_core::NodeId;
-use cluster_model::{Revision, State};
+use cluster_model::{Revision, State, StateHash};
 
 use super::{Verdict, broken};
 
 #[derive(Default)]
 pub(super) struct States {
-    hashes: BTreeMap<Revision, (NodeId, u64)>,
+    hashes: BTreeMap<Revision, (NodeId, StateHash)>,
     /// What each node was last seen with.
     last: BTreeMap<NodeId, Revision>,
 }
@@ -26,7 +26,7 @@ impl States {
         if self.last.insert(node, revision) == Some(revision) {
             return Ok(());
         }
-        let hash = state.hash();
+        let Ok(hash) = state.hash() else { return broken("a state can be written", format!("node {node}")) };
         let (first, known) = *self.hashes.entry(revision).or_insert((node, hash));
         if known == hash {
             Ok(())
