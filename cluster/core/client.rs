@@ -288,6 +288,7 @@ impl Client {
                 outcome: None,
                 changes: changed.into(),
                 repeated: false,
+                now: base::WallTime(0),
             }));
         }
         self.seen = upto;

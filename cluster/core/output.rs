@@ -85,6 +85,8 @@ pub struct AppliedEntry {
     pub changes: Arc<[Change]>,
     /// Whether it was a retry of something already applied.
     pub repeated: bool,
+    /// The state's time after it; 0 when a client is told by a member.
+    pub now: WallTime,
 }
 
 /// What raft must remember besides its log.

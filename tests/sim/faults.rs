@@ -63,7 +63,7 @@ impl Faults {
 impl World {
     /// Breaks one thing.
     pub fn break_something(&mut self) -> Result<(), Violation> {
-        let kind = self.rng.below(17);
+        let kind = self.rng.below(18);
         self.note("fault", &[kind]);
         match kind {
             0..=1 => self.partition(),
@@ -79,7 +79,8 @@ impl World {
             12 => return self.transfer(),
             13..=14 => return self.wipe(),
             15 => return self.grow(),
-            _ => self.shrink(),
+            16 => self.shrink(),
+            _ => return self.disaster(),
         }
         Ok(())
     }
@@ -264,6 +265,50 @@ impl World {
             self.counts.add("fault: member removed");
             self.faults.goal = Some(Goal::Leave(node));
         }
+    }
+
+    /// Sometimes a copy of the data is made. Later all members are lost for good, and the cluster is restored from it.
+    fn disaster(&mut self) -> Result<(), Violation> {
+        let now = self.now;
+        let leading = self.leader().and_then(|leader| self.nodes.get(&leader)).and_then(Process::replica);
+        let copy = leading.map(|replica| replica.state().clone());
+        let Some(archive) = self.archive.take_if(|_| self.rng.chance(300) && now + 40 * SECOND < FAULTS_END) else {
+            self.archive = copy.or(self.archive.take());
+            return Ok(());
+        };
+        self.counts.add("fault: all members lost and restored");
+        let all: Vec<_> = self.nodes.keys().copied().collect();
+        for node in &all {
+            self.take_down(*node);
+        }
+        self.nodes.retain(|_, process| !process.is_member);
+        self.faults.goal = None;
+        self.shared.generation += 1;
+        let first = self.faults.next_node;
+        self.faults.next_node += self.faults.voters;
+        let voters: Vec<_> = (first..self.faults.next_node).map(NodeId).collect();
+        let config = self.config(NodeId(first));
+        let Ok(saved) = Saved::restored(&config, voters.iter().copied(), archive, self.shared.generation) else {
+            return crate::oracle::broken("a copy restores a cluster", "it does not");
+        };
+        self.oracle.restored(&saved.state)?;
+        for session in &mut self.sessions {
+            session.forget();
+        }
+        for node in voters {
+            let mut process = Process::new(self.config(node), true);
+            process.disk = Disk::with(saved.clone());
+            self.place(process);
+            self.start(node)?;
+        }
+        for node in all {
+            self.start(node)?;
+        }
+        for session in 0..self.sessions.len() {
+            let after = self.rng.around(SECOND);
+            self.at(after, Event::Think(session));
+        }
+        Ok(())
     }
 
     /// The operator tells the leader what is wanted, until it is so.

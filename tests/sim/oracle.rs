@@ -8,6 +8,8 @@ mod histories;
 mod log_matching;
 mod reads;
 mod requests;
+mod rising;
+mod spends;
 mod states;
 mod watches;
 
@@ -49,6 +51,8 @@ pub struct Oracle {
     elections: elections::Elections,
     log: log_matching::LogMatching,
     requests: requests::Requests,
+    rising: rising::Rising,
+    spends: spends::Spends,
     states: states::States,
     watches: watches::Watches,
     /// What clients saw, by object.
@@ -73,7 +77,9 @@ impl Oracle {
 
     /// A member applied `entry`.
     pub fn applies(&mut self, node: NodeId, entry: &AppliedEntry) -> Verdict {
-        self.applied.applies(node, entry)?;
+        if self.applied.applies(node, entry)? {
+            self.rising.applied(entry)?;
+        }
         self.requests.applies(entry)?;
         self.watches.told(node, entry, &self.applied)
     }
@@ -122,20 +128,31 @@ impl Oracle {
         self.states.has(node, state)
     }
 
-    /// The cluster was restored as of `revision`: what came later never happened.
-    pub fn restored(&mut self, revision: Revision) {
-        self.applied.restored(revision);
+    /// A session was told what became of what it asked.
+    pub fn ends(&mut self, key: &Key, asked: Asked, place: Option<usize>, told: Told, now: u64) -> Verdict {
+        if let Some(place) = place {
+            self.histories.ends(key, place, told, now);
+        }
+        self.spends.told(key, asked, told)
+    }
+
+    /// The cluster was restored with `state`: what came later than that never happened.
+    pub fn restored(&mut self, state: &State) -> Verdict {
+        self.histories.close()?;
+        let revision = state.revision();
+        self.applied.restored(state);
         self.acknowledged.restored(revision);
-        self.ages.restored();
+        self.ages = ages::Ages::default();
         self.elections = elections::Elections::default();
         self.log = log_matching::LogMatching::default();
         self.requests.restored(revision);
-        self.states.restored(revision);
+        self.states = states::States::default();
+        Ok(())
     }
 
     /// What can only be said at the end.
-    pub fn at_the_end(&self) -> Verdict {
+    pub fn at_the_end(&mut self) -> Verdict {
         self.requests.at_the_end()?;
-        self.histories.at_the_end()
+        self.histories.close()
     }
 }

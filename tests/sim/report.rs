@@ -5,18 +5,23 @@ use std::fmt;
 
 /// How often each thing happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(pub BTreeMap<&'static str, u64>);
+pub struct Counts(pub BTreeMap<String, u64>);
 
 impl Counts {
     /// It happened once more.
-    pub fn add(&mut self, what: &'static str) {
-        *self.0.entry(what).or_default() += 1;
+    pub fn add(&mut self, what: &str) {
+        match self.0.get_mut(what) {
+            Some(count) => *count += 1,
+            None => {
+                self.0.insert(what.to_owned(), 1);
+            }
+        }
     }
 
     /// Adds those of another world.
     pub fn merge(&mut self, other: &Self) {
         for (what, count) in &other.0 {
-            *self.0.entry(what).or_default() += count;
+            *self.0.entry(what.clone()).or_default() += count;
         }
     }
 

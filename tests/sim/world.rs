@@ -17,7 +17,7 @@ use crate::oracle::{Oracle, Violation};
 use crate::process::{Core, Process};
 use crate::report::{Counts, Report};
 use crate::rng::Rng;
-use crate::work::{SECOND, Session};
+use crate::work::{SECOND, Session, Shared};
 use crate::{Plan, oracle};
 
 /// Until then there are faults.
@@ -81,6 +81,10 @@ pub struct World {
     pub net: Network,
     pub oracle: Oracle,
     pub sessions: Vec<Session>,
+    /// What sessions know of each other.
+    pub shared: Shared,
+    /// A copy of the data, made some time ago.
+    pub archive: Option<State>,
     pub faults: Faults,
     pub counts: Counts,
     trace: Fnv,
@@ -105,6 +109,8 @@ impl World {
             net: Network::good(),
             oracle: Oracle::default(),
             sessions: Vec::new(),
+            shared: Shared::default(),
+            archive: None,
             faults: Faults::new(voters),
             counts: Counts::default(),
             trace: Fnv::default(),
@@ -124,9 +130,9 @@ impl World {
             world.place(process);
         }
         for session in 0..5 {
-            world.sessions.push(Session::default());
+            world.sessions.push(Session::new(session));
             let at = world.rng.between(SECOND, 5 * SECOND);
-            world.at(at, Event::Think(session));
+            world.at(at, Event::Think(world.sessions.len() - 1));
         }
         world.at(3 * SECOND, Event::Operate);
         world.at(8 * SECOND, Event::Fault);

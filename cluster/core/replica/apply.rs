@@ -75,7 +75,7 @@ impl Replica {
     fn apply_command(&mut self, entry: &Entry, stamped: Stamped, commands: &mut Vec<AppliedEntry>) {
         let request = stamped.request;
         let stamped = self.broken_command(entry, stamped);
-        let Applied { revision, outcome, changes, repeated } = cluster_model::apply(&mut self.state, stamped);
+        let Applied { revision, outcome, changes, repeated } = self.apply_to_state(stamped);
         let changes: Arc<[_]> = changes.into();
         let applied = AppliedEntry {
             index: entry.index,
@@ -85,6 +85,7 @@ impl Replica {
             outcome: Some(outcome),
             changes: Arc::clone(&changes),
             repeated,
+            now: self.state.now(),
         };
         if !repeated {
             self.watchers.push(revision, changes);
@@ -99,6 +100,20 @@ impl Replica {
         for node in self.waiters.remove(&request).unwrap_or_default() {
             self.send(node, Class::Meta, &Envelope::Answer { request, revision, outcome });
         }
+    }
+
+    fn apply_to_state(&mut self, stamped: Stamped) -> Applied {
+        #[cfg(feature = "broken")]
+        if broken!(self.config, IncarnationNotRaised)
+            && let Command::NodeJoined { node, .. } = &stamped.command
+            && let Some(incarnation) = self.state.node(*node).map(|known| known.incarnation)
+        {
+            let (revision, outcome) = (self.state.revision().next(), cluster_model::Outcome::Joined { incarnation });
+            self.state.absorb(revision, stamped.at, &[]);
+            self.state.remember(stamped.request, revision, outcome);
+            return Applied { revision, outcome, changes: Vec::new(), repeated: false };
+        }
+        cluster_model::apply(&mut self.state, stamped)
     }
 
     /// Changes what is applied as the configured fault does.

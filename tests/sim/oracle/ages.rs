@@ -29,8 +29,4 @@ impl Ages {
             _ => Ok(()),
         }
     }
-
-    pub(super) fn restored(&mut self) {
-        self.told.clear();
-    }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::WallTime;
 use cluster_core::{AppliedEntry, NodeId};
 use cluster_model::{Change, Outcome, RequestId, Revision, State};
 
-use super::{Verdict, broken};
+use super::{Violation, broken};
 
 /// The one history: what was applied first, by whoever was first.
 #[derive(Default)]
@@ -25,18 +24,19 @@ pub(super) struct Applied {
 const RECENT_MAX: usize = 256;
 
 impl Applied {
-    pub(super) fn applies(&mut self, node: NodeId, entry: &AppliedEntry) -> Verdict {
+    /// Gives whether it is new.
+    pub(super) fn applies(&mut self, node: NodeId, entry: &AppliedEntry) -> Result<bool, Violation> {
         let promise = "members apply the same";
         if let Some(known) = self.by_index.get(&entry.index) {
             return if known == entry {
-                Ok(())
+                Ok(false)
             } else {
                 broken(promise, format!("node {node} applies {entry:?}, others {known:?}"))
             };
         }
         self.by_index.insert(entry.index, entry.clone());
         if entry.repeated {
-            return Ok(());
+            return Ok(true);
         }
         let expected = self.state.revision().next();
         if entry.revision != expected {
@@ -53,8 +53,8 @@ impl Applied {
         if self.recent.len() > RECENT_MAX {
             self.recent.pop_first();
         }
-        self.state.absorb(entry.revision, WallTime(0), &entry.changes);
-        Ok(())
+        self.state.absorb(entry.revision, entry.now, &entry.changes);
+        Ok(true)
     }
 
     pub(super) fn of_request(&self, request: RequestId) -> Option<(Revision, Outcome)> {
@@ -79,13 +79,12 @@ impl Applied {
         if revision == self.state.revision() { Some(&self.state) } else { self.recent.get(&revision) }
     }
 
-    pub(super) fn restored(&mut self, revision: Revision) {
+    pub(super) fn restored(&mut self, state: &State) {
+        let revision = state.revision();
         self.by_index.clear();
         self.by_revision.retain(|kept, _| *kept <= revision);
         self.by_request.retain(|_, (kept, _)| *kept <= revision);
-        if let Some(state) = self.recent.remove(&revision) {
-            self.state = state;
-        }
-        self.recent.retain(|kept, _| *kept < revision);
+        self.state = state.replica();
+        self.recent.clear();
     }
 }

@@ -1,8 +1,10 @@
 //! What clients saw of each object was linearizable.
 
+mod specs;
+
 use std::collections::BTreeMap;
 
-use cluster_model::Outcome;
+use cluster_model::{Epoch, Outcome};
 
 use super::{Verdict, broken};
 use crate::linear::{OPERATIONS_MAX, Operation, Sequential, is_linearizable};
@@ -14,6 +16,18 @@ pub enum Key {
     Settings(String),
     /// A broadcast.
     Broadcast(String),
+    /// A token, and the generation it was made in.
+    Token(u64, String),
+    /// A stream that nodes claim.
+    Claim(String),
+    /// A subscriber with one connection to give.
+    Slot(String),
+    /// A subscriber that is blocked or not.
+    Block(String),
+    /// Facts of a life of a node.
+    Facts(u64, u64),
+    /// Nothing that a history is kept of.
+    Nothing,
 }
 
 /// What was asked of it.
@@ -25,6 +39,24 @@ pub enum Asked {
     Create,
     /// To delete it.
     Delete,
+    /// To open this session with it.
+    Spend(u64),
+    /// To have it, as this life of a node.
+    Claim(u64, u64),
+    /// To keep it.
+    Renew(Epoch),
+    /// To give it up.
+    Release(Epoch),
+    /// To have a connection for this session.
+    Acquire(u64),
+    /// To give it back.
+    GiveBack(u64),
+    /// To be blocked, or no longer.
+    Block(bool),
+    /// To take this batch.
+    Record(u64),
+    /// To live.
+    Join,
     /// What it is.
     Read,
 }
@@ -36,46 +68,8 @@ pub enum Told {
     Outcome(Outcome),
     /// The version of settings, or 1 for what is there and 0 for what is not.
     Value(u64),
-}
-
-/// Settings: a version that goes up when the right one is named.
-pub struct SettingsSpec;
-
-impl Sequential for SettingsSpec {
-    type State = u64;
-    type Call = Asked;
-    type Answer = Told;
-
-    fn step(version: &u64, call: &Asked, answer: Option<&Told>) -> Option<u64> {
-        let (next, right) = match *call {
-            Asked::Put(expected) if expected == *version => {
-                (version + 1, Told::Outcome(Outcome::Stored { version: version + 1 }))
-            }
-            Asked::Put(_) => (*version, Told::Outcome(Outcome::Conflict { version: *version })),
-            Asked::Read => (*version, Told::Value(*version)),
-            _ => return None,
-        };
-        answer.is_none_or(|answer| *answer == right).then_some(next)
-    }
-}
-
-/// A broadcast: there or not.
-pub struct BroadcastSpec;
-
-impl Sequential for BroadcastSpec {
-    type State = bool;
-    type Call = Asked;
-    type Answer = Told;
-
-    fn step(there: &bool, call: &Asked, answer: Option<&Told>) -> Option<bool> {
-        let (next, right) = match call {
-            Asked::Create => (true, Told::Outcome(if *there { Outcome::Exists } else { Outcome::Done })),
-            Asked::Delete => (false, Told::Outcome(if *there { Outcome::Done } else { Outcome::Absent })),
-            Asked::Read => (*there, Told::Value(u64::from(*there))),
-            Asked::Put(_) => return None,
-        };
-        answer.is_none_or(|answer| *answer == right).then_some(next)
-    }
+    /// The newest claim.
+    Claim(Option<Epoch>),
 }
 
 /// Histories of all objects.
@@ -87,6 +81,9 @@ pub struct Histories {
 impl Histories {
     /// An operation begins. Gives its place in the history of its object, or nothing when that is full.
     pub fn begins(&mut self, key: &Key, call: Asked, now: u64) -> Option<usize> {
+        if *key == Key::Nothing {
+            return None;
+        }
         let history = self.by_key.entry(key.clone()).or_default();
         if history.len() >= OPERATIONS_MAX {
             return None;
@@ -102,11 +99,18 @@ impl Histories {
         }
     }
 
-    pub(super) fn at_the_end(&self) -> Verdict {
-        for (key, history) in &self.by_key {
-            let verdict = match key {
-                Key::Settings(_) => is_linearizable::<SettingsSpec>(history),
-                Key::Broadcast(_) => is_linearizable::<BroadcastSpec>(history),
+    /// Looks at all that was seen until now, and forgets it: what comes is another history.
+    pub fn close(&mut self) -> Verdict {
+        for (key, history) in std::mem::take(&mut self.by_key) {
+            let verdict = match &key {
+                Key::Settings(_) => is_linearizable::<specs::Settings>(&history),
+                Key::Broadcast(_) => is_linearizable::<specs::Broadcast>(&history),
+                Key::Token(..) => is_linearizable::<specs::Token>(&history),
+                Key::Claim(_) => is_linearizable::<specs::Claim>(&history),
+                Key::Slot(_) => is_linearizable::<specs::Slot>(&history),
+                Key::Block(_) => is_linearizable::<specs::Block>(&history),
+                Key::Facts(..) => is_linearizable::<specs::Facts>(&history),
+                Key::Nothing => Some(true),
             };
             match verdict {
                 Some(true) => {}

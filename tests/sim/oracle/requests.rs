@@ -53,6 +53,7 @@ impl Requests {
 
     pub(super) fn restored(&mut self, revision: Revision) {
         self.applied.retain(|_, kept| *kept <= revision);
+        self.refused.clear();
     }
 
     pub(super) fn at_the_end(&self) -> Verdict {

@@ -34,8 +34,4 @@ impl States {
             broken("equal revisions have equal states", format!("nodes {first} and {node} differ at {revision}"))
         }
     }
-
-    pub(super) fn restored(&mut self, revision: Revision) {
-        self.hashes.retain(|kept, _| *kept < revision);
-    }
 }

@@ -4,8 +4,8 @@ use cluster_core::{Fnv, NodeId, ReadId};
 use cluster_model::{Proposal, ReadFailed, Reading, RequestId};
 
 use super::{CALM_FROM, Event, World};
-use crate::oracle::{self, Told, Violation};
-use crate::work::{Running, SECOND, Wish, command_name, told};
+use crate::oracle::{self, Key, Told, Violation};
+use crate::work::{Running, SECOND, Wish, command_name, is_void, told};
 
 impl World {
     pub(super) fn think(&mut self, session: usize) -> Result<(), Violation> {
@@ -20,15 +20,18 @@ impl World {
         let Some(thinking) = self.sessions.get_mut(session).filter(|session| session.running.is_none()) else {
             return Ok(());
         };
-        let (key, asked, wish) = thinking.think(&mut self.rng, now);
+        let wall = self.nodes.get(&node).map(|process| process.now(now).wall).unwrap_or_default();
+        let (key, asked, wish) = thinking.think(&mut self.rng, &mut self.shared, now, wall);
         self.operations += 1;
         if let Wish::Change(command) = &wish {
-            self.counts.add(command_name(command));
+            self.counts.add(&command_name(command));
         }
-        let place = self.oracle.histories.begins(&key, asked, now);
+        // What was made before a restore has a history that no order explains.
+        let old = matches!(&key, Key::Token(generation, _) if *generation != self.shared.generation);
+        let place = if old { None } else { self.oracle.histories.begins(&key, asked, now) };
         let retries = self.rng.below(4);
         let request = RequestId::from_u128(request);
-        let running = Running { on: (node, 0), wish, request, read, key, place, told, retries };
+        let running = Running { on: (node, 0), wish, request, read, key, asked, place, told, retries };
         self.ask(session, running, node)
     }
 
@@ -148,10 +151,11 @@ impl World {
             && let Some(running) = ending.running.take()
             && let Some(told) = told
         {
-            ending.learn(&running.key, told);
-            if let Some(place) = running.place {
-                self.oracle.histories.ends(&running.key, place, told, now);
+            ending.learn(&running, told);
+            if is_void(&told) {
+                self.counts.add("answer: token of before a restore");
             }
+            self.oracle.ends(&running.key, running.asked, running.place, told, now)?;
         }
         self.note("ends", &[session as u64]);
         let next = self.rng.around(6 * SECOND);

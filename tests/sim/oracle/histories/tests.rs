@@ -1,3 +1,5 @@
+use cluster_model::TokenFault;
+
 use super::*;
 
 fn operation(began: u64, ended: u64, call: Asked, told: Told) -> Operation<Asked, Told> {
@@ -43,7 +45,7 @@ fn bad_histories_of_settings_are_rejected() {
         &[operation(0, 1, Asked::Read, Told::Value(1)), lost(2, put(0))],
     ];
     for history in bad {
-        assert_eq!(is_linearizable::<SettingsSpec>(history), Some(false), "{history:?}");
+        assert_eq!(is_linearizable::<specs::Settings>(history), Some(false), "{history:?}");
     }
 }
 
@@ -61,7 +63,7 @@ fn good_histories_of_settings_are_accepted() {
         &[operation(0, 10, put(0), stored(1)), operation(4, 6, Asked::Read, Told::Value(0))],
     ];
     for history in good {
-        assert_eq!(is_linearizable::<SettingsSpec>(history), Some(true), "{history:?}");
+        assert_eq!(is_linearizable::<specs::Settings>(history), Some(true), "{history:?}");
     }
 }
 
@@ -75,6 +77,113 @@ fn bad_histories_of_broadcasts_are_rejected() {
         &[operation(0, 1, Asked::Create, done), operation(2, 3, Asked::Delete, done), operation(4, 5, Asked::Delete, done)],
     ];
     for history in bad {
-        assert_eq!(is_linearizable::<BroadcastSpec>(history), Some(false), "{history:?}");
+        assert_eq!(is_linearizable::<specs::Broadcast>(history), Some(false), "{history:?}");
     }
+}
+
+#[test]
+fn bad_histories_of_tokens_are_rejected() {
+    let (done, spent) = (Told::Outcome(Outcome::Done), Told::Outcome(Outcome::Spent));
+    let refused = |fault| Told::Outcome(Outcome::TokenRefused(fault));
+    let made = || operation(0, 1, Asked::Create, done);
+    let bad: &[&[Operation<Asked, Told>]] = &[
+        // Two sessions were let in.
+        &[made(), operation(2, 9, Asked::Spend(1), spent), operation(3, 8, Asked::Spend(2), spent)],
+        // Let in, forgotten, let in again.
+        &[
+            made(),
+            operation(2, 3, Asked::Spend(1), spent),
+            operation(4, 5, Asked::Spend(2), refused(TokenFault::Unknown)),
+            operation(6, 7, Asked::Spend(3), spent),
+        ],
+        // Refused as spent, and nobody had spent it.
+        &[made(), operation(2, 3, Asked::Spend(1), refused(TokenFault::Spent))],
+        // Refused as unknown though it was made.
+        &[made(), operation(2, 3, Asked::Spend(1), refused(TokenFault::Unknown))],
+        // Spent before anybody made it.
+        &[operation(2, 3, Asked::Spend(1), spent), operation(5, 6, Asked::Create, done)],
+        // Said to be good after it was spent.
+        &[made(), operation(2, 3, Asked::Spend(1), spent), operation(4, 5, Asked::Read, done)],
+    ];
+    for history in bad {
+        assert_eq!(is_linearizable::<specs::Token>(history), Some(false), "{history:?}");
+    }
+    let good: &[&[Operation<Asked, Told>]] = &[
+        &[made(), operation(2, 3, Asked::Spend(1), spent), operation(4, 5, Asked::Spend(1), spent)],
+        &[made(), lost(2, Asked::Spend(1)), operation(3, 4, Asked::Spend(2), refused(TokenFault::Spent))],
+        &[lost(0, Asked::Create), operation(3, 4, Asked::Spend(2), spent)],
+    ];
+    for history in good {
+        assert_eq!(is_linearizable::<specs::Token>(history), Some(true), "{history:?}");
+    }
+}
+
+const fn epoch(n: u64) -> Epoch {
+    Epoch { generation: 0, n }
+}
+
+#[test]
+fn bad_histories_of_claims_are_rejected() {
+    let claimed = |n| Told::Outcome(Outcome::Claimed { epoch: epoch(n) });
+    let held = |n| Told::Outcome(Outcome::Held { by: cluster_model::NodeId(1), epoch: epoch(n) });
+    let renewed = |superseded| Told::Outcome(Outcome::Renewed { superseded });
+    let done = Told::Outcome(Outcome::Done);
+    let bad: &[&[Operation<Asked, Told>]] = &[
+        // Two nodes have it under one epoch.
+        &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Claim(2, 2), claimed(5))],
+        // A later claim has a smaller epoch.
+        &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Claim(2, 2), claimed(4))],
+        // Renewed though somebody else has it.
+        &[
+            operation(0, 1, Asked::Claim(1, 1), claimed(5)),
+            operation(2, 3, Asked::Claim(2, 2), claimed(6)),
+            operation(4, 5, Asked::Renew(epoch(5)), renewed(0)),
+        ],
+        // Given up though somebody else has it.
+        &[
+            operation(0, 1, Asked::Claim(1, 1), claimed(5)),
+            operation(2, 3, Asked::Claim(2, 2), claimed(6)),
+            operation(4, 5, Asked::Release(epoch(5)), done),
+        ],
+        // Refused in the name of one that was superseded.
+        &[
+            operation(0, 1, Asked::Claim(1, 1), claimed(5)),
+            operation(2, 3, Asked::Claim(2, 2), claimed(6)),
+            operation(4, 5, Asked::Claim(3, 3), held(5)),
+        ],
+        // Shown after it was given up.
+        &[
+            operation(0, 1, Asked::Claim(1, 1), claimed(5)),
+            operation(2, 3, Asked::Release(epoch(5)), done),
+            operation(4, 5, Asked::Read, Told::Claim(Some(epoch(5)))),
+        ],
+    ];
+    for history in bad {
+        assert_eq!(is_linearizable::<specs::Claim>(history), Some(false), "{history:?}");
+    }
+    let good: &[&[Operation<Asked, Told>]] = &[
+        &[lost(0, Asked::Claim(1, 1)), operation(2, 3, Asked::Claim(2, 2), held(5))],
+        &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Claim(1, 1), claimed(5))],
+        &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Renew(epoch(5)), renewed(1))],
+    ];
+    for history in good {
+        assert_eq!(is_linearizable::<specs::Claim>(history), Some(true), "{history:?}");
+    }
+}
+
+#[test]
+fn bad_histories_of_slots_blocks_and_facts_are_rejected() {
+    let done = Told::Outcome(Outcome::Done);
+    let slots: &[&[Operation<Asked, Told>]] = &[
+        &[operation(0, 1, Asked::Acquire(1), done), operation(2, 3, Asked::Acquire(2), done)],
+        &[operation(0, 1, Asked::Acquire(1), Told::Outcome(Outcome::SlotsTaken { limit: 1 }))],
+        &[operation(0, 1, Asked::GiveBack(1), done)],
+    ];
+    for history in slots {
+        assert_eq!(is_linearizable::<specs::Slot>(history), Some(false), "{history:?}");
+    }
+    let blocked = [operation(0, 1, Asked::Block(true), done), operation(2, 3, Asked::Read, Told::Value(0))];
+    assert_eq!(is_linearizable::<specs::Block>(&blocked), Some(false));
+    let facts = [operation(0, 1, Asked::Record(1), done), operation(2, 3, Asked::Record(3), done)];
+    assert_eq!(is_linearizable::<specs::Facts>(&facts), Some(false));
 }
