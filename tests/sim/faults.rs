@@ -306,7 +306,7 @@ impl World {
         }
         for session in 0..self.sessions.len() {
             let after = self.rng.around(SECOND);
-            self.at(after, Event::Think(session));
+            self.think_after(session, after);
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ mod watches;
 
 use std::fmt;
 
-use cluster_core::{AppliedEntry, LogEntry, NodeId};
+use cluster_core::{AppliedEntry, LogEntry, NodeId, ReadId};
 use cluster_model::{Proposal, Query, Reading, RequestId, Revision, State};
 
 pub use histories::{Asked, Histories, Key, Told};
@@ -117,10 +117,15 @@ impl Oracle {
         self.acknowledged.newest()
     }
 
-    /// A linearizable read that began when `told` was the newest revision anybody was told of was answered.
-    pub fn reads(&mut self, query: &Query, told: Revision, reading: &Reading) -> Verdict {
+    /// A linearizable read begins.
+    pub fn asks(&mut self, id: ReadId, query: &Query) {
+        self.applied.asks(id, query);
+    }
+
+    /// It is answered. It began when `told` was the newest revision anybody was told of.
+    pub fn reads(&mut self, id: ReadId, told: Revision, reading: &Reading) -> Verdict {
         self.acknowledged.seen(reading.revision);
-        reads::check(query, told, reading, &self.applied)
+        reads::check(id, told, reading, &mut self.applied)
     }
 
     /// `node` has `state`.

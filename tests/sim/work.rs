@@ -66,6 +66,8 @@ pub struct Shared {
 pub struct Session {
     /// What it waits for.
     pub running: Option<Running>,
+    /// It is idle until then.
+    pub think_at: u64,
     number: u64,
     joins: u64,
     owner: Option<Owner>,

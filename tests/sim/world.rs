@@ -173,7 +173,7 @@ impl World {
         let mut config = Config::new(node, self.plan.seed);
         config.tuning.log_entries_kept = 24;
         config.tuning.log_entries_max = 60;
-        config.tuning.check_hash_every = 50;
+        config.tuning.check_hash_every = 150;
         config.tuning.chunk_bytes = 8 * 1024;
         config.tuning.watch_lag_max = 40;
         #[cfg(feature = "broken")]
@@ -245,7 +245,7 @@ impl World {
             Event::Think(session) => self.think(session),
             Event::Race => {
                 for session in 0..self.sessions.len() {
-                    self.at(0, Event::Think(session));
+                    self.think_after(session, 0);
                 }
                 let next = self.rng.around(8 * SECOND);
                 self.at(next, Event::Race);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cluster_core::{AppliedEntry, NodeId};
-use cluster_model::{Change, Outcome, RequestId, Revision, State};
+use cluster_core::{AppliedEntry, NodeId, ReadId};
+use cluster_model::{Answer, Change, Outcome, Query, Reading, RequestId, Revision, State};
 
 use super::{Violation, broken};
 
@@ -16,12 +16,9 @@ pub(super) struct Applied {
     by_request: BTreeMap<RequestId, (Revision, Outcome)>,
     /// What the changes so far come to.
     state: State,
-    /// States of before, so that a read can be compared with its own revision.
-    recent: BTreeMap<Revision, State>,
+    /// Reads under way, and what was the right answer from which revision on.
+    reads: BTreeMap<ReadId, (Query, Vec<(Revision, Answer)>)>,
 }
-
-/// States of so many revisions are kept for reads that are answered late.
-const RECENT_MAX: usize = 256;
 
 impl Applied {
     /// Gives whether it is new.
@@ -49,11 +46,13 @@ impl Applied {
         if let (Some(request), Some(outcome)) = (entry.request, entry.outcome) {
             self.by_request.insert(request, (entry.revision, outcome));
         }
-        self.recent.insert(self.state.revision(), self.state.replica());
-        if self.recent.len() > RECENT_MAX {
-            self.recent.pop_first();
-        }
         self.state.absorb(entry.revision, entry.now, &entry.changes);
+        for (query, right) in self.reads.values_mut() {
+            let Reading { revision, answer } = self.state.answer(query);
+            if right.last().is_none_or(|(_, last)| *last != answer) {
+                right.push((revision, answer));
+            }
+        }
         Ok(true)
     }
 
@@ -74,9 +73,16 @@ impl Applied {
         between.find(|(_, changes)| !changes.is_empty()).map(|(revision, _)| *revision)
     }
 
-    /// The state at `revision`, if it is not too long ago.
-    pub(super) fn state_at(&self, revision: Revision) -> Option<&State> {
-        if revision == self.state.revision() { Some(&self.state) } else { self.recent.get(&revision) }
+    /// A read begins.
+    pub(super) fn asks(&mut self, id: ReadId, query: &Query) {
+        let Reading { revision, answer } = self.state.answer(query);
+        self.reads.entry(id).or_insert_with(|| (query.clone(), vec![(revision, answer)]));
+    }
+
+    /// It ends. Gives what was right at `revision`, unless that was before it began.
+    pub(super) fn right(&mut self, id: ReadId, revision: Revision) -> Option<Answer> {
+        let (_, right) = self.reads.remove(&id)?;
+        right.into_iter().take_while(|(from, _)| *from <= revision).last().map(|(_, answer)| answer)
     }
 
     pub(super) fn restored(&mut self, state: &State) {
@@ -85,6 +91,6 @@ impl Applied {
         self.by_revision.retain(|kept, _| *kept <= revision);
         self.by_request.retain(|_, (kept, _)| *kept <= revision);
         self.state = state.replica();
-        self.recent.clear();
+        self.reads.clear();
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct States {
 }
 
 /// The whole state is hashed at every so manieth revision only: what changes is compared at every one.
-const EVERY: u64 = 40;
+const EVERY: u64 = 100;
 
 impl States {
     pub(super) fn has(&mut self, node: NodeId, state: &State) -> Verdict {

@@ -10,16 +10,17 @@ use crate::work::{Running, SECOND, Wish, command_name, is_void, told};
 impl World {
     pub(super) fn think(&mut self, session: usize) -> Result<(), Violation> {
         let now = self.now;
+        if self.sessions.get(session).is_none_or(|session| session.running.is_some() || now < session.think_at) {
+            return Ok(());
+        }
         let Some(node) = self.any_node_up() else {
-            self.at(SECOND, Event::Think(session));
+            self.think_after(session, SECOND);
             return Ok(());
         };
         let request = (u128::from(self.rng.number()) << 64) | u128::from(self.rng.number());
         let read = self.read_id();
         let told = self.newest_told();
-        let Some(thinking) = self.sessions.get_mut(session).filter(|session| session.running.is_none()) else {
-            return Ok(());
-        };
+        let Some(thinking) = self.sessions.get_mut(session) else { return Ok(()) };
         let wall = self.nodes.get(&node).map(|process| process.now(now).wall).unwrap_or_default();
         let (key, asked, wish) = thinking.think(&mut self.rng, &mut self.shared, now, wall);
         self.operations += 1;
@@ -52,7 +53,10 @@ impl World {
                 self.oracle.proposed(running.request, hash)?;
                 process.propose(running.request, command, within, now);
             }
-            Wish::Know(query) => process.read(running.read, query.clone(), within, now),
+            Wish::Know(query) => {
+                self.oracle.asks(running.read, query);
+                process.read(running.read, query.clone(), within, now);
+            }
         }
         if let Some(asking) = self.sessions.get_mut(session) {
             asking.running = Some(running);
@@ -102,8 +106,8 @@ impl World {
             Ok(reading) => {
                 self.counts.add("answer: read");
                 let running = self.sessions.get(session).and_then(|session| session.running.clone());
-                if let Some(Running { wish: Wish::Know(query), told, .. }) = &running {
-                    self.oracle.reads(query, *told, &reading)?;
+                if let Some(running) = running {
+                    self.oracle.reads(id, running.told, &reading)?;
                 }
                 self.ends(session, Some(told(&reading.answer)))
             }
@@ -158,9 +162,17 @@ impl World {
             self.oracle.ends(&running.key, running.asked, running.place, told, now)?;
         }
         self.note("ends", &[session as u64]);
-        let next = self.rng.around(6 * SECOND);
-        self.at(next, Event::Think(session));
+        let next = self.rng.around(4 * SECOND);
+        self.think_after(session, next);
         Ok(())
+    }
+
+    /// `session` thinks of something after so many microseconds, and not before unless there is a race.
+    pub fn think_after(&mut self, session: usize, after: u64) {
+        if let Some(idle) = self.sessions.get_mut(session) {
+            idle.think_at = self.now + after;
+            self.at(after, Event::Think(session));
+        }
     }
 
     /// The node went down: nobody will answer what was asked there.
@@ -177,7 +189,7 @@ impl World {
                 }
                 self.counts.add("answer: node went down");
                 let next = self.rng.around(SECOND);
-                self.at(next, Event::Think(session));
+                self.think_after(session, next);
             }
         }
     }
