@@ -154,8 +154,15 @@ impl Storage for Log {
         Ok(self.compacted.0 + self.entries.len() as u64)
     }
 
-    fn snapshot(&self, request_index: u64, _: u64) -> Result<Snapshot> {
-        let fits = |offer: &&Snapshot| offer.get_metadata().index >= request_index.max(self.compacted.0);
+    fn snapshot(&self, request_index: u64, to: u64) -> Result<Snapshot> {
+        // One from before `to` became a member is refused by it, again and again.
+        let fits = |offer: &&Snapshot| {
+            let metadata = offer.get_metadata();
+            let conf = metadata.get_conf_state();
+            let mut members =
+                conf.voters.iter().chain(&conf.learners).chain(&conf.voters_outgoing).chain(&conf.learners_next);
+            metadata.index >= request_index.max(self.compacted.0) && members.any(|member| *member == to)
+        };
         match self.offer.as_ref().filter(fits) {
             Some(offer) => Ok(offer.clone()),
             None => {

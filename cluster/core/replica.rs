@@ -59,6 +59,8 @@ pub struct Replica {
     /// The level it proposed.
     level_proposed: u32,
     told_leader: (Option<NodeId>, u64),
+    /// The election timeout of a term.
+    drawn: Option<(u64, usize)>,
     halted: Option<Halt>,
 }
 
@@ -160,6 +162,7 @@ impl Replica {
             checked: 0,
             level_proposed: 0,
             told_leader: (None, 0),
+            drawn: None,
             halted: None,
         };
         replica.set_election_timeout();
@@ -251,12 +254,20 @@ impl Replica {
 
     /// A timeout drawn from seed, node and term instead of the crate's own randomness.
     fn set_election_timeout(&mut self) {
+        if let Some((term, drawn)) = self.drawn
+            && term == self.raft.raft.term
+        {
+            // Raft draws anew whenever it begins to wait, not only in a new term.
+            self.raft.raft.set_randomized_election_timeout(drawn);
+            return;
+        }
         let mut hash = crate::hash::Fnv::default();
         hash.add_u64(self.config.seed);
         hash.add_u64(self.config.node.0);
         hash.add_u64(self.raft.raft.term);
         let (min, max) = (limits::RAFT_ELECTION_TICKS_MIN, limits::RAFT_ELECTION_TICKS_MAX);
         let drawn = min + usize::try_from(hash.finish() % (max - min) as u64).unwrap_or_default();
+        self.drawn = Some((self.raft.raft.term, drawn));
         self.raft.raft.set_randomized_election_timeout(drawn);
     }
 

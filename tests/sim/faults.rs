@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cluster_core::{MembershipChange, NodeId, Saved};
+use cluster_core::{Members, MembershipChange, NodeId, Saved};
 
 use crate::disk::Disk;
 use crate::oracle::Violation;
@@ -93,6 +93,12 @@ impl World {
             .map(|process| process.node)
             .collect();
         self.rng.pick(&all).copied()
+    }
+
+    /// The members as the leader of the newest term knows them; nobody without one.
+    fn members(&self) -> Members {
+        let leading = self.leader().and_then(|leader| self.nodes.get(&leader)).and_then(Process::replica);
+        leading.map(|replica| replica.status().members).unwrap_or_default()
     }
 
     fn partition(&mut self) {
@@ -230,7 +236,11 @@ impl World {
         if self.faults.goal.is_some() || self.now + 20 * SECOND > FAULTS_END {
             return Ok(());
         }
-        let Some(old) = self.any_node(true) else { return Ok(()) };
+        // Only while a majority is left without it: what a majority loses is lost.
+        let members = self.members();
+        let Some(old) = self.any_node(true).filter(|old| members.contains(*old) && members.voters.len() > 2) else {
+            return Ok(());
+        };
         self.counts.add("fault: wipe");
         self.take_down(old);
         self.nodes.remove(&old);
@@ -238,8 +248,8 @@ impl World {
     }
 
     fn grow(&mut self) -> Result<(), Violation> {
-        let members = self.nodes.values().filter(|process| process.is_member).count() as u64;
-        if self.faults.goal.is_some() || members >= self.faults.voters + 1 || self.now + 20 * SECOND > FAULTS_END {
+        let members = self.members().voters.len() as u64;
+        if self.faults.goal.is_some() || members > self.faults.voters || self.now + 20 * SECOND > FAULTS_END {
             return Ok(());
         }
         self.counts.add("fault: member added");
@@ -257,11 +267,11 @@ impl World {
     }
 
     fn shrink(&mut self) {
-        let members = self.nodes.values().filter(|process| process.is_member).count() as u64;
-        if self.faults.goal.is_some() || members <= self.faults.voters {
+        let members = self.members();
+        if self.faults.goal.is_some() || members.voters.len() as u64 <= self.faults.voters {
             return;
         }
-        if let Some(node) = self.any_node(true) {
+        if let Some(node) = self.any_node(true).filter(|node| members.contains(*node)) {
             self.counts.add("fault: member removed");
             self.faults.goal = Some(Goal::Leave(node));
         }
@@ -327,6 +337,16 @@ impl World {
         };
         if reached && !members.is_joint() {
             self.faults.goal = None;
+            // One that went before it was ever told anything has nobody to ask.
+            let untold = |process: &&Process| {
+                process.replica().is_some_and(|replica| replica.status().members.newest == NodeId(0))
+            };
+            if let Goal::Leave(node) = goal
+                && self.nodes.get(&node).filter(untold).is_some()
+            {
+                self.take_down(node);
+                self.nodes.remove(&node);
+            }
             return Ok(());
         }
         // Refusals need nothing: the goal is looked at again soon.

@@ -106,7 +106,9 @@ impl Replica {
         let commit = self.raft.raft.raft_log.committed;
         let caught_up = self.members.learners.iter().copied().find(|node| {
             self.raft.raft.prs().get(node.0).is_some_and(|progress| {
-                progress.recent_active && progress.matched + limits::RAFT_PROMOTION_LAG_MAX >= commit
+                // One that was sent nothing yet is not near the end, however short the log is.
+                let follows = progress.state == ProgressState::Replicate && progress.matched > 0;
+                progress.recent_active && follows && progress.matched + limits::RAFT_PROMOTION_LAG_MAX >= commit
             })
         });
         if let Some(node) = caught_up {

@@ -15,7 +15,8 @@ impl World {
         };
         let members = &status.members;
         if members.is_joint() || !members.learners.is_empty() {
-            return broken(promise, format!("the membership is {members:?}"));
+            let leads = self.nodes.keys().copied().collect::<Vec<_>>();
+            return broken(promise, format!("the membership is {members:?}, of {leads:?}; {status:?}"));
         }
         if let Some(goal) = self.faults.goal() {
             return broken(promise, format!("{goal:?} was not reached, the members are {members:?}"));
