@@ -410,6 +410,8 @@ pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
 pub const META_FULL_REST: Duration = Duration::from_secs(1);
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
+/// Changes of those commands together. More: the oldest commands go, and who was not told of them lists again.
+pub const META_WATCH_CHANGES_MAX: usize = 65_536;
 /// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,
 /// retries end within seconds). Older ones are forgotten: such a retry would be applied anew.
 pub const META_REQUESTS_REMEMBERED_MAX: usize = 65_536;
