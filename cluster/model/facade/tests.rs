@@ -13,9 +13,12 @@ use crate::{
     TokenTerms, User, UserName, WatchEvent,
 };
 
+/// An unsteady plane on a machine that has no time for it may need many tries.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 macro_rules! over {
     ($facade:ident, $meta:expr) => {
-        $facade::new(Arc::clone($meta), Arc::new(SystemClock), Arc::new(SystemRandomness))
+        $facade::new(Arc::clone($meta), Arc::new(SystemClock), Arc::new(SystemRandomness)).within(PATIENCE)
     };
 }
 
@@ -112,7 +115,8 @@ async fn who_loses_a_stream_is_told_which() {
         assert_eq!((owner.claim.owner, owner.claim.epoch), (two, taken.epoch));
         // What the former owner still says of its stream is not believed.
         let broadcasts =
-            Broadcasts::new(Arc::clone(&plane), Arc::new(SystemClock), Arc::new(SystemRandomness), "node1");
+            Broadcasts::new(Arc::clone(&plane), Arc::new(SystemClock), Arc::new(SystemRandomness), "node1")
+                .within(PATIENCE);
         let start = StreamStarted::default;
         let superseded = Err(MetaError::Refused(Refusal::Superseded));
         broadcasts.under(taken.epoch).started(&app(), &id("lost"), start()).await.unwrap();
