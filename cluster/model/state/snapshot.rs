@@ -43,7 +43,11 @@ impl State {
         if Sha256::digest(body)[..] != hash[..] {
             return Err(FormatError::Malformed("the snapshot was cut or changed".to_owned()));
         }
-        let mut rest = body.get(1..).ok_or_else(cut)?;
+        Self::read(body.get(1..).ok_or_else(cut)?)
+    }
+
+    /// Reads what stands between version and hash.
+    pub(crate) fn read(mut rest: &[u8]) -> Result<Self, FormatError> {
         let (revision, now) = (number(&mut rest)?, number(&mut rest)?);
         let mut state = Self::default();
         state.absorb(Revision(revision), WallTime(now), &[]);
