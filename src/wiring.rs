@@ -10,7 +10,7 @@ use anyhow::Context;
 use api::{ApiState, Live, Spoken, StreamControl};
 use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
 use cluster_model::{Broadcasts, Meta, Settings};
-use cluster_store::LocalStore;
+use cluster_node::Node;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
 use media::{DataMessage, MediaBudget, MessageSource};
 use observe::{Component, Metrics, Readiness, metric};
@@ -125,7 +125,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let folder = &config.data.folder;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
-    let store = Arc::new(LocalStore::open(folder.join("metadata.redb"), Arc::clone(&clock))?);
+    let store = Arc::new(Node::alone(folder.join("metadata.redb"), Arc::clone(&clock))?);
     actix_rt::spawn(watch_store(Arc::clone(&store), readiness.component("store")));
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
     let host = host_name();
@@ -327,7 +327,7 @@ fn show_media_budget(metrics: &Metrics, media: &Arc<MediaBudget>) {
 }
 
 /// A node whose store has failed takes no work.
-async fn watch_store(store: Arc<LocalStore>, component: Component) {
+async fn watch_store(store: Arc<Node>, component: Component) {
     component.ready();
     store.failure().await;
     component.not_ready("a write failed: the log says why, and a restart is needed");

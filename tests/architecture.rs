@@ -13,7 +13,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["base"]),
     ("container", &["media"]),
     ("cluster-model", &["base", "config"]),
-    ("cluster-store", &["cluster-model"]),
+    ("cluster-core", &["cluster-model"]),
+    ("cluster-store", &["cluster-core"]),
+    ("cluster-node", &["cluster-store"]),
     ("observe", &["base", "config"]),
     ("security", &["config", "cluster-model", "observe"]),
     ("rtmp", &["media", "container", "config"]),
@@ -25,7 +27,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates outside the rooms that stand above all of them.
-const ABOVE: &[&str] = &["penstock", "penstock-test-support", "penstock-load-tests", "penstock-fuzz-targets"];
+const ABOVE: &[&str] =
+    &["penstock", "penstock-test-support", "penstock-sim", "penstock-load-tests", "penstock-fuzz-targets"];
 
 /// Modules of `sessions` that are siblings: none names another.
 const SIBLINGS: &[&str] = &["rtmp", "rtc", "http"];

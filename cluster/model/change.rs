@@ -3,15 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base::{AppName, StreamId};
+use base::{AppName, SessionId, StreamId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::request::{decode, encode};
-use crate::{Broadcast, FormatError};
-
-/// Version byte of a stored row.
-const ROW_FORMAT: u8 = 1;
+use crate::{
+    Broadcast, Claim, Fact, History, Life, Node, NodeId, Owner, Revision, Session, Slot, Subscriber,
+    SubscriberId, Token, TokenId, User, UserName, Vod, VodId,
+};
 
 /// The settings of an application as one JSON object. The plane stores it and does not read it; its
 /// schema is [`config::AppSettings`].
@@ -36,32 +35,8 @@ pub struct SettingsRecord {
     pub document: SettingsDocument,
 }
 
-impl SettingsRecord {
-    /// The stored form.
-    pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
-        encode(ROW_FORMAT, self)
-    }
-
-    /// Reads the stored form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        decode(ROW_FORMAT, bytes)
-    }
-}
-
-impl Broadcast {
-    /// The stored form.
-    pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
-        encode(ROW_FORMAT, self)
-    }
-
-    /// Reads the stored form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        decode(ROW_FORMAT, bytes)
-    }
-}
-
 /// One key and its new value; `None`: it is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// A broadcast.
     Broadcast {
@@ -79,29 +54,183 @@ pub enum Change {
         /// What they are now.
         now: Option<Arc<SettingsRecord>>,
     },
+    /// A token.
+    Token {
+        /// Its application.
+        app: AppName,
+        /// Its stream.
+        stream: StreamId,
+        /// Its text.
+        token: TokenId,
+        /// What it is now.
+        now: Option<Arc<Token>>,
+    },
+    /// All tokens of a stream that are older than a revision are void.
+    TokensRevoked {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The revision; `None`: no such token is left.
+        before: Option<Revision>,
+    },
+    /// A subscriber.
+    Subscriber {
+        /// Its application.
+        app: AppName,
+        /// Its stream.
+        stream: StreamId,
+        /// Its id.
+        subscriber: SubscriberId,
+        /// What it is now.
+        now: Option<Arc<Subscriber>>,
+    },
+    /// A connection slot.
+    Slot {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+        /// The session that holds it.
+        session: SessionId,
+        /// What it is now.
+        now: Option<Arc<Slot>>,
+    },
+    /// A claim of a stream.
+    Claim {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// What it is now.
+        now: Option<Arc<Claim>>,
+    },
+    /// A node.
+    Node {
+        /// Its id.
+        node: NodeId,
+        /// What it is now.
+        now: Option<Arc<Node>>,
+    },
+    /// A life of a node.
+    Life {
+        /// Which one.
+        owner: Owner,
+        /// How far it has come.
+        now: Option<Arc<Life>>,
+    },
+    /// A user.
+    User {
+        /// Its name.
+        name: UserName,
+        /// What it is now.
+        now: Option<Arc<User>>,
+    },
+    /// A recording.
+    Vod {
+        /// Its application.
+        app: AppName,
+        /// Its id.
+        vod: VodId,
+        /// What it is now.
+        now: Option<Arc<Vod>>,
+    },
+    /// A session of a subscriber.
+    Session {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+        /// The session.
+        session: SessionId,
+        /// The node that serves it; a session that moves to another node is two of them.
+        owner: Owner,
+        /// What it is now.
+        now: Option<Arc<Session>>,
+    },
+    /// What is kept of a subscriber's sessions.
+    History {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+        /// What it is now.
+        now: Option<Arc<History>>,
+    },
+    /// The generation of the cluster's data.
+    Generation(u64),
+    /// A fact was taken. It is not part of the state: the archive has it from here.
+    Fact {
+        /// Who reported it.
+        owner: Owner,
+        /// In which batch.
+        sequence: u64,
+        /// At which place in that.
+        index: u32,
+        /// The fact.
+        fact: Arc<Fact>,
+    },
 }
 
 /// Which changes a watcher wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Filter {
+    /// Everything, facts included: for archives and copies.
+    All,
     /// Settings of every application.
     Settings,
     /// Broadcasts of one application.
     Broadcasts(AppName),
     /// One broadcast.
     Broadcast(AppName, StreamId),
+    /// Tokens of one application, and revocations.
+    Tokens(AppName),
+    /// Subscribers of one application: their blocks and secrets.
+    Subscribers(AppName),
+    /// One subscriber.
+    Subscriber(AppName, StreamId, SubscriberId),
+    /// Claims of every application: who publishes what.
+    Claims,
+    /// The claim of one stream.
+    Claim(AppName, StreamId),
+    /// Nodes.
+    Nodes,
+    /// Users.
+    Users,
 }
 
 impl Filter {
     /// Whether `change` is wanted.
     pub fn matches(&self, change: &Change) -> bool {
         match (self, change) {
-            (Self::Settings, Change::Settings { .. }) => true,
-            (Self::Broadcasts(app), Change::Broadcast { app: changed, .. }) => app == changed,
+            (Self::All, _)
+            | (Self::Settings, Change::Settings { .. })
+            | (Self::Claims, Change::Claim { .. })
+            | (Self::Nodes, Change::Node { .. })
+            | (Self::Users, Change::User { .. }) => true,
+            (Self::Broadcasts(app), Change::Broadcast { app: changed, .. })
+            | (
+                Self::Tokens(app),
+                Change::Token { app: changed, .. } | Change::TokensRevoked { app: changed, .. },
+            )
+            | (Self::Subscribers(app), Change::Subscriber { app: changed, .. }) => app == changed,
             (
                 Self::Broadcast(app, stream),
                 Change::Broadcast { app: changed, stream: changed_stream, .. },
-            ) => app == changed && stream == changed_stream,
+            )
+            | (Self::Claim(app, stream), Change::Claim { app: changed, stream: changed_stream, .. }) => {
+                app == changed && stream == changed_stream
+            }
+            (
+                Self::Subscriber(app, stream, subscriber),
+                Change::Subscriber { app: of_app, stream: of_stream, subscriber: changed, .. },
+            ) => app == of_app && stream == of_stream && subscriber == changed,
             _ => false,
         }
     }

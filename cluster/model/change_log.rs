@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::{Change, Filter, Revision};
 
-/// The newest [`limits::META_WATCH_LAG_MAX`] commands' changes, as far as they are not older than
-/// [`limits::META_WATCH_AGE_MAX`]. Whoever implements [`crate::Meta`]
+/// The changes of the newest [`limits::META_WATCH_LAG_MAX`] commands, or of fewer when those are more than
+/// [`limits::META_WATCH_CHANGES_MAX`] or older than [`limits::META_WATCH_AGE_MAX`]. Whoever implements [`crate::Meta`]
 /// writes them here once they are durable and readable; watchers read at their own pace.
 #[derive(Debug)]
 pub struct ChangeLog {
@@ -24,6 +24,8 @@ struct Kept {
     /// Changes after this revision are here.
     floor: Revision,
     entries: VecDeque<Entry>,
+    /// Changes of all entries together.
+    changes_len: usize,
 }
 
 #[derive(Debug)]
@@ -37,21 +39,35 @@ struct Entry {
 impl ChangeLog {
     /// An empty log of a state that is at `revision`.
     pub fn new(revision: Revision) -> Arc<Self> {
-        let kept = Kept { floor: revision, entries: VecDeque::new() };
+        let kept = Kept { floor: revision, entries: VecDeque::new(), changes_len: 0 };
         Arc::new(Self { kept: Mutex::new(kept), newest: watch::Sender::new(revision) })
     }
 
     /// Adds what the command at `revision` changed, `at` now, and wakes the watchers. Revisions must grow.
     pub fn push(&self, revision: Revision, changes: Vec<Change>, at: Instant) {
         let kept = &mut *self.kept.lock();
-        let full = kept.entries.len() >= limits::META_WATCH_LAG_MAX;
-        let is_old = |entry: &Entry| at.saturating_duration_since(entry.at) > limits::META_WATCH_AGE_MAX;
-        // Those that are too old go with the first one after them: nobody needs them sooner.
-        let gone = kept.entries.iter().take_while(|entry| is_old(entry)).count().max(usize::from(full));
-        if let Some(dropped) = kept.entries.drain(..gone).next_back() {
-            kept.floor = dropped.revision;
-        }
+        kept.changes_len += changes.len();
         kept.entries.push_back(Entry { revision, changes: changes.into(), at });
+        // The newest entry stays, however large: a watcher that is up to date never lists again.
+        while kept.entries.len() > 1
+            && (kept.entries.len() > limits::META_WATCH_LAG_MAX
+                || kept.changes_len > limits::META_WATCH_CHANGES_MAX
+                || kept.entries.front().is_some_and(|oldest| {
+                    at.saturating_duration_since(oldest.at) > limits::META_WATCH_AGE_MAX
+                }))
+            && let Some(dropped) = kept.entries.pop_front()
+        {
+            kept.floor = dropped.revision;
+            kept.changes_len -= dropped.changes.len();
+        }
+        self.newest.send_replace(revision);
+    }
+
+    /// The state is another one, at `revision`: whoever has not seen that lists again.
+    pub fn begin_anew(&self, revision: Revision) {
+        let kept = &mut *self.kept.lock();
+        kept.entries.clear();
+        (kept.floor, kept.changes_len) = (revision, 0);
         self.newest.send_replace(revision);
     }
 
@@ -148,5 +164,24 @@ mod tests {
         assert_eq!(log.kept.lock().entries.len(), 2);
         assert_eq!(behind.next().await, WatchEvent::Relist);
         assert!(matches!(seen.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
+    }
+
+    #[tokio::test]
+    async fn a_watcher_lags_behind_by_so_many_changes_and_no_more() {
+        let log = ChangeLog::new(Revision::ZERO);
+        let mut watch = log.watch(Filter::All, Revision::ZERO);
+        let half = vec![Change::Generation(1); limits::META_WATCH_CHANGES_MAX / 2];
+        let now = SystemClock.now();
+        log.push(Revision(1), half.clone(), now);
+        log.push(Revision(2), half.clone(), now);
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(1), .. }));
+        log.push(Revision(3), half, now);
+        let mut late = log.watch(Filter::All, Revision::ZERO);
+        assert_eq!(late.next().await, WatchEvent::Relist);
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
+        // One that is more than all may be is told all the same.
+        log.push(Revision(4), vec![Change::Generation(1); 2 * limits::META_WATCH_CHANGES_MAX], now);
+        watch.resume(Revision(3));
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(4), .. }));
     }
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use base::{AppName, StreamId, WallTime};
+use base::{AppName, SessionId, StreamId, WallTime};
 use serde::{Deserialize, Serialize};
 
 use crate::request::{decode, encode};
-use crate::{Broadcast, BroadcastPatch, FormatError, Ratio, RequestId, SettingsDocument};
+use crate::{
+    Broadcast, BroadcastPatch, Contention, Direction, Epoch, Fact, Fingerprint, FormatError, HeldClaim,
+    Incarnation, NodeCard, NodeId, Owner, PutWhen, Ratio, RequestId, SettingsDocument, SubscriberId,
+    SubscriberTerms, TokenId, TokenTerms, User, UserName, Vod, VodId,
+};
 
 /// Version byte of a command.
 const COMMAND_FORMAT: u8 = 1;
@@ -48,6 +52,10 @@ pub enum Command {
         stream: StreamId,
         /// What is known of the publisher.
         facts: Box<PublishFacts>,
+        /// The claim it is published under. Another one than the current: refused, somebody else has the
+        /// stream. `None`: nobody claimed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
     },
     /// The stream is over: a zombi goes, another one is `finished`.
     StreamEnded {
@@ -55,6 +63,9 @@ pub enum Command {
         app: AppName,
         /// The stream.
         stream: StreamId,
+        /// As in [`Command::StreamStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
     },
     /// A live stream reports. Never brings a stream that is over back to life.
     StreamHeartbeat {
@@ -64,6 +75,9 @@ pub enum Command {
         stream: StreamId,
         /// The figures.
         heartbeat: Heartbeat,
+        /// As in [`Command::StreamStarted`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
     },
     /// The node starts and nobody publishes: zombis go, live broadcasts are `finished`, viewer counts
     /// are 0. Does at most [`base::limits::META_SWEEP_ROWS_MAX`] rows; say it again while
@@ -77,6 +91,218 @@ pub enum Command {
         expected: u64,
         /// The settings.
         document: SettingsDocument,
+    },
+    /// Stores a new token; [`crate::Outcome::Exists`] when the stream has one of this text.
+    CreateToken {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its text.
+        token: TokenId,
+        /// What it is for.
+        terms: TokenTerms,
+    },
+    /// Opens one session with a token. The same session may say it again; for any other it is spent.
+    SpendToken {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its text.
+        token: TokenId,
+        /// What the session wants.
+        direction: Direction,
+        /// The session.
+        session: SessionId,
+        /// What the gate knows the presenter by.
+        fingerprint: Fingerprint,
+    },
+    /// Removes one token.
+    RevokeToken {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its text.
+        token: TokenId,
+    },
+    /// Voids every token a stream has now, however many. They are swept later.
+    RevokeTokens {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Stores a subscriber, or replaces what is said of one. Its block and its registration stay.
+    PutSubscriber {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its id.
+        subscriber: SubscriberId,
+        /// What is said of it.
+        terms: SubscriberTerms,
+    },
+    /// Removes a subscriber. Slots of its sessions stay until those end.
+    DeleteSubscriber {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its id.
+        subscriber: SubscriberId,
+    },
+    /// Removes the subscribers of a stream and their history, at most [`base::limits::META_SWEEP_ROWS_MAX`]
+    /// rows; say it again while [`crate::Outcome::Swept`] has more.
+    DeleteSubscribers {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Blocks a subscriber, which is made if there is none.
+    BlockSubscriber {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its id.
+        subscriber: SubscriberId,
+        /// `play`, `publish`, `publish_play`; other texts block nothing, as in AMS.
+        kind: String,
+        /// For so long from the stamp on; 0: no longer.
+        seconds: u64,
+    },
+    /// Takes one of a subscriber's connections, of which it has as many as its limit says, or one when it is
+    /// not registered. The same session may say it again, also on another node.
+    AcquireSlot {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+        /// The session that connects.
+        session: SessionId,
+        /// The node that serves it.
+        owner: Owner,
+    },
+    /// Gives it back. Only who has it may.
+    ReleaseSlot {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+        /// The session that held it.
+        session: SessionId,
+        /// The node that served it.
+        owner: Owner,
+    },
+    /// A publisher is to be let in: its node claims the stream.
+    ClaimStream {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Who claims.
+        owner: Owner,
+        /// What the leader knows against the present owner, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        against: Option<Contention>,
+    },
+    /// Prolongs claims of one node, at most [`base::limits::CLAIMS_PER_RENEWAL_MAX`]; those that are no longer
+    /// current are counted and left.
+    RenewStreams {
+        /// Whose they are.
+        owner: Owner,
+        /// Which ones.
+        claims: Vec<HeldClaim>,
+    },
+    /// The publisher is gone: anybody may claim the stream.
+    ReleaseStream {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Under which claim it was published.
+        epoch: Epoch,
+    },
+    /// A node begins a life: what its former one owned is void.
+    NodeJoined {
+        /// The node.
+        node: NodeId,
+        /// What it says of itself.
+        card: NodeCard,
+    },
+    /// A node has not been heard of for too long: that life of it is over. Whoever says so has waited for longer
+    /// than [`base::limits::CLAIM_LEASE`], since what the node owns is free at once.
+    NodeExpired {
+        /// The node.
+        node: NodeId,
+        /// The life that is over; another one is not concerned.
+        incarnation: Incarnation,
+    },
+    /// Removes a node that is dead from the list.
+    ForgetNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// Stores a user on a condition; [`crate::Outcome::Exists`] or [`crate::Outcome::Absent`] when it does
+    /// not hold.
+    PutUser {
+        /// Its name.
+        name: UserName,
+        /// The condition.
+        when: PutWhen,
+        /// The user.
+        user: Box<User>,
+    },
+    /// Removes a user.
+    DeleteUser {
+        /// Its name.
+        name: UserName,
+    },
+    /// Stores a VoD record, or replaces it.
+    PutVod {
+        /// The application.
+        app: AppName,
+        /// Its id, also put into the record.
+        vod: VodId,
+        /// The record.
+        record: Box<Vod>,
+    },
+    /// Removes a VoD record.
+    DeleteVod {
+        /// The application.
+        app: AppName,
+        /// Its id.
+        vod: VodId,
+    },
+    /// Facts of a life of a node, in its order: the next batch is taken, an earlier one was, a later one must
+    /// wait.
+    RecordFacts {
+        /// Who reports.
+        owner: Owner,
+        /// The number of the batch; the first is 1.
+        sequence: u64,
+        /// The facts, at most [`base::limits::FACTS_PER_BATCH_MAX`].
+        facts: Vec<Fact>,
+    },
+    /// Removes what is over at a time, which is at most the greatest that any command carried. At most
+    /// [`base::limits::META_SWEEP_ROWS_MAX`] rows; say it again while [`crate::Outcome::Swept`] has more.
+    Expire {
+        /// The time.
+        up_to: WallTime,
+    },
+    /// The data was restored from a copy, and what happened after the copy is lost: every claim and every
+    /// unspent one-time token of before is void.
+    RaiseGeneration {
+        /// The new generation, greater than all before.
+        to: u64,
     },
 }
 

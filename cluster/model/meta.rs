@@ -8,7 +8,11 @@ use async_trait::async_trait;
 use base::{AppName, StreamId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Broadcast, Change, Command, Filter, Outcome, RequestId, SettingsRecord, Watch, Which};
+use crate::{
+    Broadcast, Change, Claim, Command, ConnectionEvent, Direction, Filter, HeldClaim, Node, NodeId, Outcome,
+    Owner, RequestId, SettingsRecord, SubscriberId, SubscriberShown, Token, TokenFault, TokenId, User,
+    UserName, Vod, VodId, Watch, Which,
+};
 
 /// How many commands were applied. Grows by one per applied command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,7 +97,7 @@ pub enum NotApplied {
 }
 
 /// What may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// One broadcast: [`Answer::Broadcast`].
     Broadcast {
@@ -125,6 +129,94 @@ pub enum Query {
         /// The application.
         app: AppName,
     },
+    /// What a token would be refused for, if it were spent now by a new session: [`Answer::TokenFault`].
+    TokenFault {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its text.
+        token: TokenId,
+        /// What it is to be spent for.
+        direction: Direction,
+    },
+    /// A page of a stream's tokens that are neither spent nor void: [`Answer::Tokens`].
+    Tokens {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// How many of them to pass over.
+        offset: usize,
+        /// How many to return at most.
+        size: usize,
+    },
+    /// One subscriber: [`Answer::Subscriber`].
+    Subscriber {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its id.
+        subscriber: SubscriberId,
+    },
+    /// A page of a stream's subscribers in byte order of their ids: [`Answer::Subscribers`].
+    Subscribers {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// How many of them to pass over.
+        offset: usize,
+        /// How many to return at most.
+        size: usize,
+    },
+    /// A page of a stream's newest connection events, by subscriber, oldest first: [`Answer::Events`].
+    Events {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Of this one alone.
+        subscriber: Option<SubscriberId>,
+        /// How many of them to pass over.
+        offset: usize,
+        /// How many to return at most.
+        size: usize,
+    },
+    /// Which node publishes a stream: [`Answer::Claim`].
+    Claim {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// What a node has claimed in one of its lives: [`Answer::Claims`].
+    ClaimsOf(Owner),
+    /// All nodes in the order of their ids: [`Answer::Nodes`].
+    Nodes,
+    /// One user: [`Answer::User`].
+    User(UserName),
+    /// All users in byte order of their names: [`Answer::Users`].
+    Users,
+    /// One VoD record: [`Answer::Vod`].
+    Vod {
+        /// The application.
+        app: AppName,
+        /// Its id.
+        vod: VodId,
+    },
+    /// A page of VoD records in byte order of their ids: [`Answer::Vods`].
+    Vods {
+        /// The application.
+        app: AppName,
+        /// Made of this stream alone.
+        stream: Option<StreamId>,
+        /// How many of them to pass over.
+        offset: usize,
+        /// How many to return at most.
+        size: usize,
+    },
     /// Everything a watcher of this filter needs to begin again: [`Answer::Listed`].
     List(Filter),
 }
@@ -140,7 +232,7 @@ pub enum Consistency {
 }
 
 /// An answer and the revision it is true at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
     /// The revision.
     pub revision: Revision,
@@ -149,7 +241,7 @@ pub struct Reading {
 }
 
 /// The answers to [`Query`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// One broadcast or none.
     Broadcast(Option<Arc<Broadcast>>),
@@ -159,8 +251,43 @@ pub enum Answer {
     Count(u64),
     /// Settings or none.
     Settings(Option<Arc<SettingsRecord>>),
+    /// What a token is refused for; `None`: it is good.
+    TokenFault(Option<TokenFault>),
+    /// A page of tokens.
+    Tokens(Vec<(TokenId, Arc<Token>)>),
+    /// One subscriber or none.
+    Subscriber(Option<SubscriberShown>),
+    /// A page of subscribers.
+    Subscribers(Vec<SubscriberShown>),
+    /// A page of events.
+    Events(Vec<(SubscriberId, ConnectionEvent)>),
+    /// Who has a stream, if anybody.
+    Claim(Option<ClaimShown>),
+    /// Claims of one node.
+    Claims(Vec<HeldClaim>),
+    /// All nodes.
+    Nodes(Vec<(NodeId, Arc<Node>)>),
+    /// One user or none.
+    User(Option<Arc<User>>),
+    /// All users.
+    Users(Vec<(UserName, Arc<User>)>),
+    /// One VoD record or none.
+    Vod(Option<Arc<Vod>>),
+    /// A page of VoD records.
+    Vods(Vec<(VodId, Arc<Vod>)>),
     /// Everything of a filter, in the form of changes.
     Listed(Vec<Change>),
+}
+
+/// A claim and the node whose it is, which lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimShown {
+    /// The claim.
+    pub claim: Arc<Claim>,
+    /// The node.
+    pub node: Arc<Node>,
+    /// Whether its lease runs. A lapsed claim is still the newest: its owner may be cut off and go on.
+    pub held: bool,
 }
 
 /// Why there is no answer.
@@ -195,6 +322,44 @@ impl crate::State {
                 Answer::Count(count as u64)
             }
             Query::Settings { app } => Answer::Settings(self.settings(app).cloned()),
+            Query::TokenFault { app, stream, token, direction } => {
+                Answer::TokenFault(self.token_fault(app, stream, token, *direction, None))
+            }
+            Query::Tokens { app, stream, offset, size } => {
+                let page = self.tokens(app, stream).skip(*offset).take(*size);
+                Answer::Tokens(page.map(|(id, token)| (id.clone(), Arc::clone(token))).collect())
+            }
+            Query::Subscriber { app, stream, subscriber } => {
+                let known = self.subscriber(app, stream, subscriber);
+                Answer::Subscriber(known.map(|known| self.shown(app, stream, subscriber, known)))
+            }
+            Query::Subscribers { app, stream, offset, size } => {
+                let page = self.subscribers(app, stream).skip(*offset).take(*size);
+                Answer::Subscribers(page.map(|(id, known)| self.shown(app, stream, id, known)).collect())
+            }
+            Query::Events { app, stream, subscriber, offset, size } => {
+                Answer::Events(self.events(app, stream, subscriber.as_ref(), *offset, *size))
+            }
+            Query::Claim { app, stream } => Answer::Claim(self.claim(app, stream).and_then(|claim| {
+                self.may_be_renewed(claim).then_some(())?;
+                let node = Arc::clone(self.node(claim.owner.node)?);
+                let held = self.is_held_at(claim, self.now());
+                Some(ClaimShown { claim: Arc::clone(claim), node, held })
+            })),
+            Query::ClaimsOf(owner) => Answer::Claims(self.claims_of(*owner).collect()),
+            Query::Nodes => Answer::Nodes(self.nodes().map(|(id, node)| (id, Arc::clone(node))).collect()),
+            Query::User(name) => Answer::User(self.user(name).cloned()),
+            Query::Users => {
+                Answer::Users(self.users().map(|(name, user)| (name.clone(), Arc::clone(user))).collect())
+            }
+            Query::Vod { app, vod } => Answer::Vod(self.vod(app, vod).cloned()),
+            Query::Vods { app, stream, offset, size } => {
+                let of = |vod: &Vod| {
+                    stream.as_ref().is_none_or(|of| vod.stream_id.as_deref() == Some(of.as_str()))
+                };
+                let page = self.vods(app).filter(|(_, vod)| of(vod)).skip(*offset).take(*size);
+                Answer::Vods(page.map(|(id, vod)| (id.clone(), Arc::clone(vod))).collect())
+            }
             Query::List(filter) => Answer::Listed(self.list(filter)),
         };
         Reading { revision: self.revision(), answer }

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use base::{StreamId, WallTime};
+use serde::{Deserialize, Serialize};
 
 use crate::Broadcast;
 
 /// Which broadcasts of an application.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Which {
     /// All of them.
     All,
@@ -35,7 +36,7 @@ impl Which {
 }
 
 /// What a list is narrowed down to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matching {
     kind: Option<String>,
     /// In lower case.

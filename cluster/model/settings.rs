@@ -146,7 +146,7 @@ impl Settings {
                 Change::Settings { app, now: None } => {
                     self.snapshots.write().remove(app);
                 }
-                Change::Broadcast { .. } => {}
+                _ => {}
             }
         }
     }

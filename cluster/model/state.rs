@@ -1,26 +1,64 @@
-//! The state of the metadata plane and how a command changes it.
+//! The state of the metadata plane and how a command changes it. Each kind of row has its own file.
+
+mod broadcasts;
+mod claims;
+mod digest;
+mod facts;
+mod index;
+mod nodes;
+mod settings;
+mod shelf;
+mod slots;
+mod snapshot;
+mod subscribers;
+mod sweep;
+mod tokens;
+mod users;
+mod vods;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use base::{AppName, StreamId, WallTime, limits};
+use base::{AppName, SessionId, StreamId, WallTime, limits};
 
-use crate::broadcast::millis;
 use crate::{
-    Broadcast, BroadcastPatch, Change, Command, Filter, Heartbeat, Outcome, PublishFacts, Refusal, RequestId,
-    Revision, SettingsDocument, SettingsRecord, Stamped, Status,
+    Broadcast, Change, Claim, Command, Filter, History, Life, Node, NodeId, Outcome, Owner, RequestId,
+    Revision, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token, TokenId, User,
+    UserName, Vod, VodId,
 };
+use digest::Digest;
+use index::{Due, Index, Owned};
+use shelf::Shelf;
+
+pub use digest::StateHash;
 
 /// Everything the metadata plane knows. Ordered by application first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     revision: Revision,
     now: WallTime,
-    broadcasts: BTreeMap<AppName, BTreeMap<StreamId, Arc<Broadcast>>>,
+    generation: u64,
     settings: BTreeMap<AppName, Arc<SettingsRecord>>,
+    broadcasts: Shelf<StreamId, Broadcast>,
+    tokens: Shelf<(StreamId, TokenId), Token>,
+    revocations: BTreeMap<(AppName, StreamId), Revision>,
+    subscribers: Shelf<(StreamId, SubscriberId), Subscriber>,
+    slots: Shelf<(StreamId, SubscriberId, SessionId), Slot>,
+    claims: Shelf<StreamId, Claim>,
+    nodes: BTreeMap<NodeId, Arc<Node>>,
+    lives: BTreeMap<Owner, Arc<Life>>,
+    users: BTreeMap<UserName, Arc<User>>,
+    vods: Shelf<VodId, Vod>,
+    sessions: Shelf<(StreamId, SubscriberId, SessionId, Owner), Session>,
+    histories: Shelf<(StreamId, SubscriberId), History>,
+    index: Index,
+    digest: Digest,
     remembered: BTreeMap<RequestId, (Revision, Outcome)>,
     remembered_order: VecDeque<RequestId>,
 }
+
+/// What a command changes is written here as it happens.
+type Changes<'a> = &'a mut Vec<Change>;
 
 /// What came of a command: its revision, its outcome and what it changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,61 +100,52 @@ impl State {
         self.now
     }
 
-    /// One broadcast.
-    pub fn broadcast(&self, app: &AppName, stream: &StreamId) -> Option<&Arc<Broadcast>> {
-        self.broadcasts.get(app)?.get(stream)
-    }
-
-    /// The broadcasts of an application in byte order of their ids, which is AMS's order.
-    pub fn broadcasts(&self, app: &AppName) -> impl Iterator<Item = &Arc<Broadcast>> {
-        self.broadcasts.get(app).into_iter().flat_map(BTreeMap::values)
-    }
-
-    /// The number of broadcasts of an application.
-    pub fn broadcasts_len(&self, app: &AppName) -> usize {
-        self.broadcasts.get(app).map_or(0, BTreeMap::len)
-    }
-
-    /// The settings of an application.
-    pub fn settings(&self, app: &AppName) -> Option<&Arc<SettingsRecord>> {
-        self.settings.get(app)
+    /// What replicas that agree have in common. Costs nothing: it is kept up with every change.
+    pub fn hash(&self) -> StateHash {
+        self.digest.with(self.revision, self.now)
     }
 
     /// Everything `filter` wants, in the form of changes.
     pub fn list(&self, filter: &Filter) -> Vec<Change> {
-        let broadcast = |app: &AppName, stream: &StreamId, now: &Arc<Broadcast>| Change::Broadcast {
-            app: app.clone(),
-            stream: stream.clone(),
-            now: Some(Arc::clone(now)),
-        };
         match filter {
-            Filter::Settings => self
-                .settings
-                .iter()
-                .map(|(app, now)| Change::Settings { app: app.clone(), now: Some(Arc::clone(now)) })
-                .collect(),
-            Filter::Broadcasts(app) => self
-                .broadcasts
-                .get(app)
-                .into_iter()
-                .flatten()
-                .map(|(stream, now)| broadcast(app, stream, now))
-                .collect(),
             Filter::Broadcast(app, stream) => {
-                self.broadcast(app, stream).map(|now| broadcast(app, stream, now)).into_iter().collect()
+                let now = self.broadcast(app, stream).cloned();
+                let (app, stream) = (app.clone(), stream.clone());
+                now.map(|now| Change::Broadcast { app, stream, now: Some(now) }).into_iter().collect()
             }
+            Filter::Claim(app, stream) => {
+                let now = self.claim(app, stream).cloned();
+                let (app, stream) = (app.clone(), stream.clone());
+                now.map(|now| Change::Claim { app, stream, now: Some(now) }).into_iter().collect()
+            }
+            Filter::Subscriber(app, stream, subscriber) => {
+                let now = self.subscriber(app, stream, subscriber).cloned();
+                let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+                now.map(|now| Change::Subscriber { app, stream, subscriber, now: Some(now) })
+                    .into_iter()
+                    .collect()
+            }
+            Filter::Broadcasts(app) => self.broadcast_rows(Some(app)).collect(),
+            Filter::Tokens(app) => {
+                self.token_rows(Some(app)).chain(self.revocation_rows(Some(app))).collect()
+            }
+            Filter::Subscribers(app) => self.subscriber_rows(Some(app)).collect(),
+            Filter::Settings => self.settings_rows().collect(),
+            Filter::Claims => self.claim_rows().collect(),
+            Filter::Nodes => self.node_rows().collect(),
+            Filter::Users => self.user_rows().collect(),
+            Filter::All => self.rows().collect(),
         }
     }
 
     /// A replica for reading: the same rows, which are shared, and no remembered requests.
     pub fn replica(&self) -> Self {
-        Self {
-            revision: self.revision,
-            now: self.now,
-            broadcasts: self.broadcasts.clone(),
-            settings: self.settings.clone(),
-            ..Self::default()
+        let mut replica = self.clone();
+        for (request, known) in std::mem::take(&mut replica.remembered) {
+            replica.digest.replace_request(request, Some(known), None);
         }
+        replica.remembered_order.clear();
+        replica
     }
 
     /// Takes over what a command changed elsewhere: a replica for reading, or rows read from disk.
@@ -124,284 +153,301 @@ impl State {
         self.revision = self.revision.max(revision);
         self.now = self.now.max(now);
         for change in changes {
-            match change.clone() {
-                Change::Broadcast { app, stream, now } => self.set_broadcast(app, stream, now),
-                Change::Settings { app, now: Some(now) } => {
-                    self.settings.insert(app, now);
-                }
-                Change::Settings { app, now: None } => {
-                    self.settings.remove(&app);
-                }
-            }
+            self.set(change);
         }
+    }
+
+    /// The remembered requests, in the order of their revisions.
+    pub fn requests(&self) -> impl Iterator<Item = (RequestId, Revision, Outcome)> {
+        self.remembered_order.iter().filter_map(|request| {
+            let (revision, outcome) = self.remembered.get(request)?;
+            Some((*request, *revision, *outcome))
+        })
     }
 
     /// Takes over a remembered request. To be called in the order of the revisions.
     pub fn remember(&mut self, request: RequestId, revision: Revision, outcome: Outcome) {
-        if self.remembered.insert(request, (revision, outcome)).is_none() {
+        let before = self.remembered.insert(request, (revision, outcome));
+        self.digest.replace_request(request, before, Some((revision, outcome)));
+        if before.is_none() {
             self.remembered_order.push_back(request);
         }
         while self.remembered_order.len() > limits::META_REQUESTS_REMEMBERED_MAX {
             if let Some(oldest) = self.remembered_order.pop_front() {
-                self.remembered.remove(&oldest);
+                let forgotten = self.remembered.remove(&oldest);
+                self.digest.replace_request(oldest, forgotten, None);
             }
         }
     }
 
-    fn run(&mut self, command: Command, changes: &mut Vec<Change>) -> Outcome {
+    fn run(&mut self, command: Command, changes: Changes<'_>) -> Outcome {
         match command {
             Command::CreateBroadcast { app, stream, broadcast } => {
                 self.create(app, stream, *broadcast, changes)
             }
             Command::PatchBroadcast { app, stream, patch } => self.patch(app, stream, &patch, changes),
-            Command::DeleteBroadcast { app, stream } => {
-                if self.broadcast(&app, &stream).is_none() {
-                    return Outcome::Absent;
-                }
-                self.change_broadcast(app, stream, None, changes);
-                Outcome::Done
+            Command::DeleteBroadcast { app, stream } => self.delete(app, stream, changes),
+            Command::StreamStarted { app, stream, facts, epoch } => {
+                self.started(app, stream, *facts, epoch, changes)
             }
-            Command::StreamStarted { app, stream, facts } => self.started(app, stream, *facts, changes),
-            Command::StreamEnded { app, stream } => self.ended(app, stream, changes),
-            Command::StreamHeartbeat { app, stream, heartbeat } => {
-                self.heartbeat(app, stream, &heartbeat, changes)
+            Command::StreamEnded { app, stream, epoch } => self.ended(app, stream, epoch, changes),
+            Command::StreamHeartbeat { app, stream, heartbeat, epoch } => {
+                self.heartbeat(app, stream, &heartbeat, epoch, changes)
             }
             Command::ResetAfterRestart => self.reset(changes),
             Command::PutSettings { app, expected, document } => {
                 self.put_settings(app, expected, document, changes)
             }
-        }
-    }
-
-    fn create(
-        &mut self,
-        app: AppName,
-        stream: StreamId,
-        broadcast: Broadcast,
-        changes: &mut Vec<Change>,
-    ) -> Outcome {
-        if self.broadcast(&app, &stream).is_some() {
-            return Outcome::Exists;
-        }
-        if let Err(refusal) = self.room_for_one_more(&app) {
-            return Outcome::Refused(refusal);
-        }
-        let broadcast = Broadcast { stream_id: Some(stream.as_str().to_owned()), ..broadcast };
-        self.change_if_small(app, stream, broadcast, changes, Outcome::Done)
-    }
-
-    fn patch(
-        &mut self,
-        app: AppName,
-        stream: StreamId,
-        patch: &BroadcastPatch,
-        changes: &mut Vec<Change>,
-    ) -> Outcome {
-        let Some(before) = self.broadcast(&app, &stream) else {
-            return Outcome::Absent;
-        };
-        match patch.applied_to(before) {
-            Ok(after) => self.change_if_small(app, stream, after, changes, Outcome::Done),
-            Err(_) => Outcome::Refused(Refusal::Malformed),
-        }
-    }
-
-    fn started(
-        &mut self,
-        app: AppName,
-        stream: StreamId,
-        facts: PublishFacts,
-        changes: &mut Vec<Change>,
-    ) -> Outcome {
-        let now_ms = millis(self.now);
-        let known = self.broadcast(&app, &stream).map(|broadcast| Broadcast::clone(broadcast));
-        let created = known.is_none();
-        if created && let Err(refusal) = self.room_for_one_more(&app) {
-            return Outcome::Refused(refusal);
-        }
-        let before = known.unwrap_or_else(|| Broadcast {
-            stream_id: Some(stream.as_str().to_owned()),
-            kind: Some("liveStream".to_owned()),
-            zombi: true,
-            date: now_ms,
-            rtmp_url: Some(facts.rtmp_url),
-            ..Broadcast::default()
-        });
-        let goes_on = facts.goes_on && before.status == Status::Broadcasting;
-        let before = Broadcast {
-            status: Status::Broadcasting,
-            publish_type: Some(facts.publish_type),
-            origin_adress: Some(facts.origin),
-            remote_ip: facts.remote_ip,
-            user_agent: facts.user_agent.or_else(|| Broadcast::default().user_agent),
-            name: facts.name.or_else(|| before.name.clone()),
-            meta_data: facts.meta_data.or_else(|| before.meta_data.clone()),
-            update_time: now_ms,
-            ..before
-        };
-        let after = if goes_on {
-            before
-        } else {
-            Broadcast {
-                start_time: now_ms,
-                width: 0,
-                height: 0,
-                duration: 0,
-                received_bytes: 0,
-                bitrate: 0,
-                speed: crate::Ratio::default(),
-                hls_viewer_count: 0,
-                dash_viewer_count: 0,
-                web_rtc_viewer_count: 0,
-                rtmp_viewer_count: 0,
-                ..before
+            Command::CreateToken { app, stream, token, terms } => {
+                self.create_token(app, stream, token, terms, changes)
             }
-        };
-        self.change_if_small(app, stream, after, changes, Outcome::Started { created })
-    }
-
-    fn ended(&mut self, app: AppName, stream: StreamId, changes: &mut Vec<Change>) -> Outcome {
-        let Some(before) = self.broadcast(&app, &stream) else {
-            return Outcome::Absent;
-        };
-        let removed = before.zombi;
-        let after = (!removed).then(|| over(before, millis(self.now)));
-        self.change_broadcast(app, stream, after, changes);
-        Outcome::Ended { removed }
-    }
-
-    fn heartbeat(
-        &mut self,
-        app: AppName,
-        stream: StreamId,
-        heartbeat: &Heartbeat,
-        changes: &mut Vec<Change>,
-    ) -> Outcome {
-        let before = self.broadcast(&app, &stream);
-        let Some(after) = before.and_then(|before| before.reported(heartbeat, self.now)) else {
-            return Outcome::Absent;
-        };
-        self.change_broadcast(app, stream, Some(after), changes);
-        Outcome::Done
-    }
-
-    fn reset(&mut self, changes: &mut Vec<Change>) -> Outcome {
-        let now_ms = millis(self.now);
-        let mut left = self.broadcasts.iter().flat_map(|(app, streams)| {
-            streams.iter().filter(|(_, broadcast)| needs_reset(broadcast)).map(move |(stream, broadcast)| {
-                let after = (!broadcast.zombi).then(|| over(broadcast, now_ms));
-                (app.clone(), stream.clone(), after)
-            })
-        });
-        let rows: Vec<_> = left.by_ref().take(limits::META_SWEEP_ROWS_MAX).collect();
-        let more = left.next().is_some();
-        for (app, stream, after) in rows {
-            self.change_broadcast(app, stream, after, changes);
-        }
-        Outcome::Swept { more }
-    }
-
-    fn put_settings(
-        &mut self,
-        app: AppName,
-        expected: u64,
-        document: SettingsDocument,
-        changes: &mut Vec<Change>,
-    ) -> Outcome {
-        let version = self.settings.get(&app).map_or(0, |record| record.version);
-        if version != expected {
-            return Outcome::Conflict { version };
-        }
-        if version == 0 && self.settings.len() >= limits::APPLICATIONS_MAX {
-            return Outcome::Refused(Refusal::TooManyApplications);
-        }
-        if json_len(&document).is_none_or(|len| len > limits::SETTINGS_BYTES_MAX) {
-            return Outcome::Refused(Refusal::TooLarge);
-        }
-        let version = version.saturating_add(1);
-        let record = Arc::new(SettingsRecord { version, document });
-        self.settings.insert(app.clone(), Arc::clone(&record));
-        changes.push(Change::Settings { app, now: Some(record) });
-        Outcome::Stored { version }
-    }
-
-    fn room_for_one_more(&self, app: &AppName) -> Result<(), Refusal> {
-        if self.broadcasts_len(app) >= limits::BROADCASTS_PER_APPLICATION_MAX {
-            return Err(Refusal::TooManyBroadcasts);
-        }
-        if !self.broadcasts.contains_key(app) && self.broadcasts.len() >= limits::APPLICATIONS_MAX {
-            return Err(Refusal::TooManyApplications);
-        }
-        Ok(())
-    }
-
-    fn change_if_small(
-        &mut self,
-        app: AppName,
-        stream: StreamId,
-        after: Broadcast,
-        changes: &mut Vec<Change>,
-        outcome: Outcome,
-    ) -> Outcome {
-        if json_len(&after).is_none_or(|len| len > limits::BROADCAST_BYTES_MAX) {
-            return Outcome::Refused(Refusal::TooLarge);
-        }
-        self.change_broadcast(app, stream, Some(after), changes);
-        outcome
-    }
-
-    fn change_broadcast(
-        &mut self,
-        app: AppName,
-        stream: StreamId,
-        after: Option<Broadcast>,
-        changes: &mut Vec<Change>,
-    ) {
-        let now = after.map(Arc::new);
-        self.set_broadcast(app.clone(), stream.clone(), now.clone());
-        changes.push(Change::Broadcast { app, stream, now });
-    }
-
-    fn set_broadcast(&mut self, app: AppName, stream: StreamId, now: Option<Arc<Broadcast>>) {
-        match now {
-            Some(broadcast) => {
-                self.broadcasts.entry(app).or_default().insert(stream, broadcast);
+            Command::SpendToken { app, stream, token, direction, session, fingerprint } => {
+                self.spend((app, stream, token), direction, session, fingerprint, changes)
             }
-            None => {
-                // An application without broadcasts leaves no empty map: equal states compare equal.
-                if let Some(streams) = self.broadcasts.get_mut(&app) {
-                    streams.remove(&stream);
-                    if streams.is_empty() {
-                        self.broadcasts.remove(&app);
-                    }
+            Command::RevokeToken { app, stream, token } => self.revoke_token(app, stream, token, changes),
+            Command::RevokeTokens { app, stream } => self.revoke_tokens(app, stream, changes),
+            Command::PutSubscriber { app, stream, subscriber, terms } => {
+                self.put_subscriber(app, stream, subscriber, terms, changes)
+            }
+            Command::DeleteSubscriber { app, stream, subscriber } => {
+                self.delete_subscriber(app, stream, subscriber, changes)
+            }
+            Command::DeleteSubscribers { app, stream } => self.delete_subscribers(&app, &stream, changes),
+            Command::BlockSubscriber { app, stream, subscriber, kind, seconds } => {
+                self.block((app, stream, subscriber), kind, seconds, changes)
+            }
+            Command::AcquireSlot { app, stream, subscriber, session, owner } => {
+                self.acquire((app, stream, subscriber), session, owner, changes)
+            }
+            Command::ReleaseSlot { app, stream, subscriber, session, owner } => {
+                self.give_back((app, stream, subscriber), session, owner, changes)
+            }
+            Command::ClaimStream { app, stream, owner, against } => {
+                self.claim_stream(app, stream, owner, against, changes)
+            }
+            Command::RenewStreams { owner, claims } => self.renew(owner, claims, changes),
+            Command::ReleaseStream { app, stream, epoch } => self.release(app, stream, epoch, changes),
+            Command::NodeJoined { node, card } => self.join(node, card, changes),
+            Command::NodeExpired { node, incarnation } => self.expire_node(node, incarnation, changes),
+            Command::ForgetNode { node } => self.forget_node(node, changes),
+            Command::PutUser { name, when, user } => self.put_user(name, when, *user, changes),
+            Command::DeleteUser { name } => self.delete_user(name, changes),
+            Command::PutVod { app, vod, record } => self.put_vod(app, vod, *record, changes),
+            Command::DeleteVod { app, vod } => self.delete_vod(app, vod, changes),
+            Command::RecordFacts { owner, sequence, facts } => {
+                self.record_facts(owner, sequence, facts, changes)
+            }
+            Command::Expire { up_to } => self.expire(up_to, changes),
+            Command::RaiseGeneration { to } => self.raise_generation(to, changes),
+        }
+    }
+
+    /// Makes a change and writes it down: what a command does is what replicas are told.
+    fn change(&mut self, change: Change, changes: Changes<'_>) {
+        self.set(&change);
+        changes.push(change);
+    }
+
+    /// Makes a change. The only place that touches rows, so that index and digest always fit them.
+    fn set(&mut self, change: &Change) {
+        let Some((kind, key)) = change.key() else { return };
+        let (index, digest) = (&mut self.index, &mut self.digest);
+        match change {
+            Change::Generation(generation) => {
+                let before = std::mem::replace(&mut self.generation, *generation);
+                // Before the first restore there is no row.
+                let row = |generation: u64| (generation != 0).then_some(generation);
+                digest.replace(kind, &key, row(before).as_ref(), row(*generation).as_ref());
+            }
+            Change::Settings { app, now } => {
+                let before = put(&mut self.settings, app.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+            }
+            Change::Broadcast { app, stream, now } => {
+                let before = self.broadcasts.set(app, stream.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+            }
+            Change::Token { app, stream, token, now } => {
+                let before = self.tokens.set(app, (stream.clone(), token.clone()), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Token>>| row.as_ref().map(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Token(app.clone(), stream.clone(), token.clone()));
+            }
+            Change::TokensRevoked { app, stream, before: now } => {
+                let before = put(&mut self.revocations, (app.clone(), stream.clone()), *now);
+                digest.replace(kind, &key, before.as_ref(), now.as_ref());
+            }
+            Change::Subscriber { app, stream, subscriber, now } => {
+                let before = self.subscribers.set(app, (stream.clone(), subscriber.clone()), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+            }
+            Change::Slot { app, stream, subscriber, session, now } => {
+                let place = (stream.clone(), subscriber.clone(), *session);
+                let before = self.slots.set(app, place, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let owner = |row: &Option<Arc<Slot>>| row.as_ref().map(|row| row.owner);
+                index.owned(owner(&before), owner(now), || {
+                    Owned::Slot(app.clone(), stream.clone(), subscriber.clone(), *session)
+                });
+            }
+            Change::Claim { app, stream, now } => {
+                let before = self.claims.set(app, stream.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Claim>>| row.as_ref().map(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Claim(app.clone(), stream.clone()));
+                let owner = |row: &Option<Arc<Claim>>| row.as_ref().map(|row| row.owner);
+                index.owned(owner(&before), owner(now), || Owned::Claim(app.clone(), stream.clone()));
+            }
+            Change::Node { node, now } => {
+                let before = put(&mut self.nodes, *node, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Node>>| row.as_ref().and_then(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Node(*node));
+            }
+            Change::Life { owner, now } => {
+                let before = put(&mut self.lives, *owner, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Life>>| row.as_ref().and_then(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Life(*owner));
+            }
+            Change::User { name, now } => {
+                let before = put(&mut self.users, name.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+            }
+            Change::Vod { app, vod, now } => {
+                let before = self.vods.set(app, vod.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+            }
+            Change::Session { app, stream, subscriber, session, owner, now } => {
+                let place = (stream.clone(), subscriber.clone(), *session, *owner);
+                let before = self.sessions.set(app, place, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let owned = |row: &Option<Arc<Session>>| row.is_some().then_some(*owner);
+                index.owned(owned(&before), owned(now), || {
+                    Owned::Session(app.clone(), stream.clone(), subscriber.clone(), *session)
+                });
+            }
+            Change::History { app, stream, subscriber, now } => {
+                let before = self.histories.set(app, (stream.clone(), subscriber.clone()), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<History>>| row.as_ref().map(|row| row.swept_from());
+                index.due(due(&before), due(now), || {
+                    Due::History(app.clone(), stream.clone(), subscriber.clone())
+                });
+            }
+            Change::Fact { .. } => {}
+        }
+    }
+
+    /// Every row, in the order of their kinds and keys.
+    pub fn rows(&self) -> impl Iterator<Item = Change> {
+        std::iter::once(Change::Generation(self.generation))
+            .chain(self.settings_rows())
+            .chain(self.broadcast_rows(None))
+            .chain(self.token_rows(None))
+            .chain(self.revocation_rows(None))
+            .chain(self.subscriber_rows(None))
+            .chain(self.slots.all().map(|(app, (stream, subscriber, session), now)| Change::Slot {
+                app: app.clone(),
+                stream: stream.clone(),
+                subscriber: subscriber.clone(),
+                session: *session,
+                now: Some(Arc::clone(now)),
+            }))
+            .chain(self.claim_rows())
+            .chain(self.node_rows())
+            .chain(
+                self.lives
+                    .iter()
+                    .map(|(owner, now)| Change::Life { owner: *owner, now: Some(Arc::clone(now)) }),
+            )
+            .chain(self.user_rows())
+            .chain(self.vods.all().map(|(app, vod, now)| Change::Vod {
+                app: app.clone(),
+                vod: vod.clone(),
+                now: Some(Arc::clone(now)),
+            }))
+            .chain(self.sessions.all().map(|(app, (stream, subscriber, session, owner), now)| {
+                Change::Session {
+                    app: app.clone(),
+                    stream: stream.clone(),
+                    subscriber: subscriber.clone(),
+                    session: *session,
+                    owner: *owner,
+                    now: Some(Arc::clone(now)),
                 }
-            }
-        }
+            }))
+            .chain(self.histories.all().map(|(app, (stream, subscriber), now)| Change::History {
+                app: app.clone(),
+                stream: stream.clone(),
+                subscriber: subscriber.clone(),
+                now: Some(Arc::clone(now)),
+            }))
+    }
+
+    fn settings_rows(&self) -> impl Iterator<Item = Change> {
+        self.settings
+            .iter()
+            .map(|(app, now)| Change::Settings { app: app.clone(), now: Some(Arc::clone(now)) })
+    }
+
+    fn broadcast_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
+        self.broadcasts.all_of(of).map(|(app, stream, now)| Change::Broadcast {
+            app: app.clone(),
+            stream: stream.clone(),
+            now: Some(Arc::clone(now)),
+        })
+    }
+
+    fn token_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
+        self.tokens.all_of(of).map(|(app, (stream, token), now)| Change::Token {
+            app: app.clone(),
+            stream: stream.clone(),
+            token: token.clone(),
+            now: Some(Arc::clone(now)),
+        })
+    }
+
+    fn revocation_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
+        let wanted = self.revocations.iter().filter(move |((app, _), _)| of.is_none_or(|of| of == app));
+        wanted.map(|((app, stream), before)| Change::TokensRevoked {
+            app: app.clone(),
+            stream: stream.clone(),
+            before: Some(*before),
+        })
+    }
+
+    fn subscriber_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
+        self.subscribers.all_of(of).map(|(app, (stream, subscriber), now)| Change::Subscriber {
+            app: app.clone(),
+            stream: stream.clone(),
+            subscriber: subscriber.clone(),
+            now: Some(Arc::clone(now)),
+        })
+    }
+
+    fn claim_rows(&self) -> impl Iterator<Item = Change> {
+        self.claims.all().map(|(app, stream, now)| Change::Claim {
+            app: app.clone(),
+            stream: stream.clone(),
+            now: Some(Arc::clone(now)),
+        })
+    }
+
+    fn node_rows(&self) -> impl Iterator<Item = Change> {
+        self.nodes.iter().map(|(node, now)| Change::Node { node: *node, now: Some(Arc::clone(now)) })
+    }
+
+    fn user_rows(&self) -> impl Iterator<Item = Change> {
+        self.users.iter().map(|(name, now)| Change::User { name: name.clone(), now: Some(Arc::clone(now)) })
     }
 }
 
-/// A broadcast whose publisher is gone. Figures of the ingest stay, viewers do not (AMS, observed).
-fn over(before: &Broadcast, now_ms: i64) -> Broadcast {
-    let was_live = before.status.is_live();
-    Broadcast {
-        status: if was_live { Status::Finished } else { before.status.clone() },
-        update_time: if was_live { now_ms } else { before.update_time },
-        hls_viewer_count: 0,
-        dash_viewer_count: 0,
-        web_rtc_viewer_count: 0,
-        rtmp_viewer_count: 0,
-        ..before.clone()
+fn put<K: Ord, V>(rows: &mut BTreeMap<K, V>, key: K, now: Option<V>) -> Option<V> {
+    match now {
+        Some(now) => rows.insert(key, now),
+        None => rows.remove(&key),
     }
-}
-
-fn needs_reset(broadcast: &Broadcast) -> bool {
-    let counts = [
-        broadcast.hls_viewer_count,
-        broadcast.dash_viewer_count,
-        broadcast.web_rtc_viewer_count,
-        broadcast.rtmp_viewer_count,
-    ];
-    broadcast.zombi || broadcast.status.is_live() || counts.into_iter().any(|count| count != 0)
 }
 
 fn json_len(value: &impl serde::Serialize) -> Option<usize> {

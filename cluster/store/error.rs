@@ -1,4 +1,4 @@
-//! Why the store cannot be opened.
+//! Why the store cannot be opened, or written.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -67,14 +67,42 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The writer thread cannot be started.
-    #[error("cannot start the thread of the metadata store: {0}")]
-    Thread(std::io::Error),
+}
+
+/// A write that did not come through.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A row cannot be written as what it is stored as. Nothing is on disk.
+    #[error("before the commit: {0}")]
+    Row(#[from] FormatError),
+    /// Nothing of it is on disk.
+    #[error("before the commit: {0}")]
+    Before(redb::Error),
+    /// Perhaps it is on disk.
+    #[error("in the commit: {0}")]
+    During(redb::Error),
+    /// The file could not be opened anew.
+    #[error(transparent)]
+    Open(StoreError),
+    /// A write before it failed.
+    #[error("the file is closed since a write failed")]
+    Closed,
+}
+
+impl WriteError {
+    /// Whether there was no room for it: it may be tried again when there is.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Before(error) | Self::During(error) => is_full(error),
+            Self::Open(error) => matches!(error, StoreError::NoSpace { .. }),
+            Self::Row(_) | Self::Closed => false,
+        }
+    }
 }
 
 impl StoreError {
     /// What a failure to read or make the file `path` is.
-    pub(crate) fn unusable(path: &Path, source: redb::Error) -> Self {
+    pub fn unusable(path: &Path, source: redb::Error) -> Self {
         if is_full(&source) {
             Self::NoSpace { path: path.to_owned() }
         } else {
@@ -99,4 +127,16 @@ pub(crate) fn is_full(error: &redb::Error) -> bool {
 
 fn is_full_kind(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named_with_what_helps() {
+        let path = Path::new("/data/metadata.redb");
+        let error = StoreError::open(path, ErrorKind::StorageFull.into());
+        assert!(error.to_string().contains("/data/metadata.redb; free some on its file system"), "{error}");
+    }
 }

@@ -1,19 +1,20 @@
-//! The durable home of the metadata plane on one node: a [`cluster_model::State`] in one crash-safe file.
+//! What a member of the cluster has on disk: its log, its vote and the [`cluster_model::State`] that came of the
+//! log, in one crash-safe file.
 //!
-//! One writer thread takes what waits in a bounded queue, applies it and commits it with one fsync;
-//! then it is shown to readers, told to watchers and answered, in this order. Readers read memory.
+//! A store does what [`cluster_core::Persist`]s say, as many in one transaction as there are, and gives them
+//! back as a [`cluster_core::Saved`] when it is opened. It decides nothing and has no thread.
 //!
 //! Invariants
-//! - What was answered as applied is on disk: rows, revision and request ids in one transaction.
-//! - Readers and watchers never see what is not on disk.
-//! - After a failed write nothing more is written before the file was read again: by itself once a full disk
-//!   has room, by the next start of the process after any other failure.
-//! - Nothing here blocks an async thread, except dropping a store that was not closed.
+//! - Log, vote, applied entry and rows of one transaction are on disk together or not at all.
+//! - What was written with `sync` is there after any crash, and with it all that was written before.
+//! - After a failed write nothing more is written before the file was opened anew, and found to hold all that
+//!   was on disk.
 
 mod error;
-mod local;
+mod file;
+mod member;
 mod tables;
-mod writer;
 
-pub use error::StoreError;
-pub use local::LocalStore;
+pub use error::{StoreError, WriteError};
+pub use file::{Opener, of_file};
+pub use member::MemberStore;

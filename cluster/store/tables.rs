@@ -1,269 +1,396 @@
-//! How the state lies in the file.
+//! How a member lies in its file.
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `format`, `revision`, `now_ms` | a number |
-//! | `broadcasts` | application, stream | [`Broadcast::encode`] |
-//! | `settings` | application | [`SettingsRecord::encode`] |
-//! | `requests` | revision | request id (16 bytes, little endian), then the outcome as JSON |
+//! | `meta` | a name, see [`read`] | a number |
+//! | `texts` | `members` | [`cluster_core::Members`] as JSON |
+//! | `log` | index | term, the entry |
+//! | `rows` | [`RowKind::number`], [`Row::key`](cluster_model::Row) | [`Row::value`](cluster_model::Row) |
+//! | `requests` | revision | [`encode_request`] |
+//!
+//! Format 2 had no log, no texts and fewer names in `meta`; format 1 had tables `broadcasts` (application, stream)
+//! and `settings` (application) instead of `rows`, with the same values. Such a file becomes that of a cluster of
+//! one in one transaction when it is opened.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use base::{AppName, IdError, StreamId, WallTime, limits};
+use base::{WallTime, limits};
+use cluster_core::{Installed, LogEntry, Members, Persist, Rows, Saved, Vote};
 use cluster_model::{
-    Applied, Broadcast, Change, FormatError, Outcome, RequestId, Revision, SettingsRecord, State,
+    Change, FormatError, RequestId, Revision, RowKind, State, decode_request, encode_request,
 };
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use crate::StoreError;
-use crate::error::is_full;
+use crate::{StoreError, WriteError};
 
 /// Format of the file as a whole.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 3;
+/// Those before, which are read and rewritten.
+const WITHOUT_A_LOG: u64 = 2;
+const WITHOUT_ROWS: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const BROADCASTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("broadcasts");
-const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
+const TEXTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("texts");
+const LOG: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("log");
+const ROWS: TableDefinition<'_, (u8, &str), &[u8]> = TableDefinition::new("rows");
 const REQUESTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("requests");
 
-/// A command that was applied, with what is remembered of it.
-pub(crate) struct Entry {
-    pub request: RequestId,
-    pub applied: Applied,
+const FORMER_BROADCASTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("broadcasts");
+const FORMER_SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
+
+const MEMBERS: &str = "members";
+
+/// Why a file cannot be read.
+enum ReadError {
+    Disk(redb::Error),
+    Row(&'static str, FormatError),
+    Format(u64),
 }
 
-/// A write that did not come through.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteError {
-    /// A row cannot be written as what it is stored as. Nothing is on disk.
-    #[error("before the commit: {0}")]
-    Row(#[from] FormatError),
-    /// Nothing of it is on disk.
-    #[error("before the commit: {0}")]
-    Before(redb::Error),
-    /// Perhaps it is on disk.
-    #[error("in the commit: {0}")]
-    During(redb::Error),
-}
-
-impl WriteError {
-    /// Whether there was no room for it.
-    pub(crate) fn is_full(&self) -> bool {
+impl ReadError {
+    fn of(self, path: &Path) -> StoreError {
         match self {
-            Self::Row(_) => false,
-            Self::Before(error) | Self::During(error) => is_full(error),
+            Self::Disk(source) => StoreError::unusable(path, source),
+            Self::Row(row, source) => StoreError::Row { path: path.to_owned(), row, source },
+            Self::Format(found) => StoreError::UnknownFormat { path: path.to_owned(), found, known: FORMAT },
         }
     }
 }
 
-/// Makes the tables of a new file, or checks the format of an old one and reads it.
-pub(crate) fn load(database: &Database, path: &Path) -> Result<State, StoreError> {
-    let unusable = |source| StoreError::unusable(path, source);
-    prepare(database).map_err(unusable)?;
-    let Rows { meta, broadcasts, settings, requests } = read(database).map_err(unusable)?;
-    if meta.format != FORMAT {
-        return Err(StoreError::UnknownFormat { path: path.to_owned(), found: meta.format, known: FORMAT });
-    }
-    let bad = |row| move |source| StoreError::Row { path: path.to_owned(), row, source };
-    let mut changes = Vec::with_capacity(broadcasts.len() + settings.len());
-    for (app, stream, bytes) in broadcasts {
-        changes.push(broadcast(&app, &stream, &bytes).map_err(bad("broadcast"))?);
-    }
-    for (app, bytes) in settings {
-        changes.push(settings_of(&app, &bytes).map_err(bad("settings"))?);
-    }
-    let mut state = State::default();
-    state.absorb(Revision(meta.revision), WallTime(meta.now_ms), &changes);
-    for (revision, bytes) in requests {
-        let (request, outcome) = decode_request(&bytes).map_err(bad("request"))?;
-        state.remember(request, Revision(revision), outcome);
-    }
-    Ok(state)
-}
-
-/// Writes what was applied, durably, in one transaction.
-pub(crate) fn write(database: &Database, entries: &[Entry], now: WallTime) -> Result<(), WriteError> {
-    let transaction = database.begin_write().map_err(before)?;
-    {
-        let mut meta = transaction.open_table(META).map_err(before)?;
-        let mut broadcasts = transaction.open_table(BROADCASTS).map_err(before)?;
-        let mut settings = transaction.open_table(SETTINGS).map_err(before)?;
-        let mut requests = transaction.open_table(REQUESTS).map_err(before)?;
-        for Entry { request, applied } in entries {
-            for change in &applied.changes {
-                match change {
-                    Change::Broadcast { app, stream, now: Some(now) } => {
-                        let row = now.encode()?;
-                        broadcasts.insert((app.as_str(), stream.as_str()), &*row).map_err(before)?;
-                    }
-                    Change::Broadcast { app, stream, now: None } => {
-                        broadcasts.remove((app.as_str(), stream.as_str())).map_err(before)?;
-                    }
-                    Change::Settings { app, now: Some(now) } => {
-                        settings.insert(app.as_str(), &*now.encode()?).map_err(before)?;
-                    }
-                    Change::Settings { app, now: None } => {
-                        settings.remove(app.as_str()).map_err(before)?;
-                    }
-                }
-            }
-            let Revision(revision) = applied.revision;
-            let row = encode_request(*request, applied.outcome)?;
-            requests.insert(revision, &*row).map_err(before)?;
-            // One revision, one request: the window moves by one.
-            requests
-                .remove(revision.saturating_sub(limits::META_REQUESTS_REMEMBERED_MAX as u64))
-                .map_err(before)?;
-            meta.insert("revision", revision).map_err(before)?;
-        }
-        meta.insert("now_ms", now.as_millis()).map_err(before)?;
-    }
-    transaction.commit().map_err(|error| WriteError::During(error.into()))
+fn disk(error: impl Into<redb::Error>) -> ReadError {
+    ReadError::Disk(error.into())
 }
 
 fn before(error: impl Into<redb::Error>) -> WriteError {
     WriteError::Before(error.into())
 }
 
-struct Meta {
-    format: u64,
-    revision: u64,
-    now_ms: u64,
+/// The tables of a transaction that writes.
+struct Tables<'a> {
+    meta: Table<'a, &'static str, u64>,
+    texts: Table<'a, &'static str, &'static [u8]>,
+    log: Table<'a, u64, (u64, &'static [u8])>,
+    rows: Table<'a, (u8, &'static str), &'static [u8]>,
+    requests: Table<'a, u64, &'static [u8]>,
 }
 
-struct Rows {
-    meta: Meta,
-    broadcasts: Vec<(String, String, Vec<u8>)>,
-    settings: Vec<(String, Vec<u8>)>,
-    requests: Vec<(u64, Vec<u8>)>,
+impl<'a> Tables<'a> {
+    fn open(transaction: &'a WriteTransaction) -> Result<Self, redb::TableError> {
+        Ok(Self {
+            meta: transaction.open_table(META)?,
+            texts: transaction.open_table(TEXTS)?,
+            log: transaction.open_table(LOG)?,
+            rows: transaction.open_table(ROWS)?,
+            requests: transaction.open_table(REQUESTS)?,
+        })
+    }
+
+    fn number(&mut self, name: &'static str, number: u64) -> Result<(), WriteError> {
+        self.meta.insert(name, number).map(drop).map_err(before)
+    }
+
+    fn vote(&mut self, vote: Vote) -> Result<(), WriteError> {
+        self.number("term", vote.term)?;
+        self.number("voted_for", vote.voted_for)?;
+        self.number("commit", vote.commit)
+    }
+
+    fn compacted(&mut self, (index, term): (u64, u64)) -> Result<(), WriteError> {
+        self.log.retain_in(..=index, |_, _| false).map_err(before)?;
+        self.number("compacted", index)?;
+        self.number("compacted_term", term)
+    }
+
+    fn members(&mut self, members: &Members) -> Result<(), WriteError> {
+        let text = serde_json::to_vec(members).map_err(|error| FormatError::Malformed(error.to_string()))?;
+        self.texts.insert(MEMBERS, &*text).map(drop).map_err(before)
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), WriteError> {
+        let Some(row) = change.row()? else { return Ok(()) };
+        let key = (row.kind.number(), row.key.as_str());
+        match row.value {
+            Some(value) => self.rows.insert(key, &*value).map(drop),
+            None => self.rows.remove(key).map(drop),
+        }
+        .map_err(before)
+    }
+
+    fn request(
+        &mut self,
+        request: RequestId,
+        revision: Revision,
+        outcome: cluster_model::Outcome,
+    ) -> Result<(), WriteError> {
+        let row = encode_request(request, outcome)?;
+        self.requests.insert(revision.0, &*row).map_err(before)?;
+        // One revision, one request: the window moves by one.
+        let oldest = revision.0.saturating_sub(limits::META_REQUESTS_REMEMBERED_MAX as u64);
+        self.requests.remove(oldest).map(drop).map_err(before)
+    }
+
+    /// Replaces the state, and all that is said of where it stands.
+    fn state(
+        &mut self,
+        state: &State,
+        members: &Members,
+        level: u32,
+        applied: u64,
+    ) -> Result<(), WriteError> {
+        self.rows.retain(|_, _| false).map_err(before)?;
+        self.requests.retain(|_, _| false).map_err(before)?;
+        for change in state.rows() {
+            self.change(&change)?;
+        }
+        for (request, revision, outcome) in state.requests() {
+            self.request(request, revision, outcome)?;
+        }
+        self.members(members)?;
+        self.number("revision", state.revision().0)?;
+        self.number("now_ms", state.now().as_millis())?;
+        self.number("level", level.into())?;
+        self.number("applied", applied)
+    }
+
+    fn applied(&mut self, applied: &Rows) -> Result<(), WriteError> {
+        for command in &applied.commands {
+            for change in &*command.changes {
+                self.change(change)?;
+            }
+            if let (Some(request), Some(outcome)) = (command.request, command.outcome) {
+                self.request(request, command.revision, outcome)?;
+            }
+        }
+        if let Some(newest) = applied.commands.last() {
+            self.number("revision", newest.revision.0)?;
+        }
+        if let Some(members) = &applied.members {
+            self.members(members)?;
+        }
+        self.number("now_ms", applied.now.as_millis())?;
+        self.number("level", applied.level.into())?;
+        self.number("applied", applied.index)
+    }
+
+    fn append(&mut self, entries: &[LogEntry]) -> Result<(), WriteError> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        self.log.retain_in(first.index.., |_, _| false).map_err(before)?;
+        for LogEntry { index, term, bytes } in entries {
+            self.log.insert(index, (*term, &**bytes)).map_err(before)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Saved::write`].
+    fn persist(&mut self, persist: &Persist) -> Result<(), WriteError> {
+        let Persist { n: _, sync: _, boot, snapshot, entries, vote, rows, compacted } = persist;
+        if let Some(boot) = boot {
+            self.number("boot", *boot)?;
+        }
+        if let Some(snapshot) = snapshot {
+            let Installed { index, term, members, level, state } = &**snapshot;
+            self.log.retain(|_, _| false).map_err(before)?;
+            self.compacted((*index, *term))?;
+            self.state(state, members, *level, *index)?;
+        }
+        self.append(entries)?;
+        if let Some(vote) = vote {
+            self.vote(*vote)?;
+        }
+        if let Some(rows) = rows {
+            self.applied(rows)?;
+        }
+        if let Some(compacted) = compacted {
+            self.compacted(*compacted)?;
+        }
+        Ok(())
+    }
+
+    /// As it is in memory.
+    fn whole(&mut self, saved: &Saved) -> Result<(), WriteError> {
+        self.number("boot", saved.boot)?;
+        self.vote(saved.vote)?;
+        self.compacted(saved.compacted)?;
+        self.append(&saved.entries)?;
+        self.state(&saved.state, &saved.members, saved.level, saved.applied)
+    }
 }
 
-/// A file without a format is new: it gets all tables in one transaction, or stays new.
+/// Makes the tables of a new file, or checks the format of an old one; gives what is in it, and how many
+/// transactions wrote that. A file that is no member's begins as `first` says.
+pub(crate) fn load(
+    database: &Database,
+    path: &Path,
+    first: impl FnOnce(State) -> Saved,
+) -> Result<(Saved, u64), StoreError> {
+    prepare(database).map_err(|error| StoreError::unusable(path, error))?;
+    begin(database, first).and_then(|()| read(database)).map_err(|error| error.of(path))
+}
+
+/// Writes `batch` in one transaction, the `count`th of the file.
+pub(crate) fn write(
+    database: &Database,
+    batch: &[Persist],
+    count: u64,
+    sync: bool,
+) -> Result<(), WriteError> {
+    let mut transaction = database.begin_write().map_err(before)?;
+    let durability = if sync { Durability::Immediate } else { Durability::None };
+    transaction.set_durability(durability).map_err(before)?;
+    {
+        let mut tables = Tables::open(&transaction).map_err(before)?;
+        for persist in batch {
+            tables.persist(persist)?;
+        }
+        tables.number("count", count)?;
+    }
+    transaction.commit().map_err(|error| WriteError::During(error.into()))
+}
+
+/// How many transactions wrote what is in the file.
+pub(crate) fn count(database: &Database) -> Result<u64, redb::Error> {
+    let transaction = database.begin_read()?;
+    Ok(transaction.open_table(META)?.get("count")?.map_or(0, |value| value.value()))
+}
+
+/// A file without a format is new: it gets a table in one transaction, or stays new.
 pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    let is_new = {
-        let mut meta = transaction.open_table(META)?;
-        let is_new = meta.get("format")?.is_none();
-        if is_new {
-            for (key, value) in [("format", FORMAT), ("revision", 0), ("now_ms", 0)] {
-                meta.insert(key, value)?;
-            }
-            transaction.open_table(BROADCASTS)?;
-            transaction.open_table(SETTINGS)?;
-            transaction.open_table(REQUESTS)?;
-        }
-        is_new
-    };
-    if is_new {
-        transaction.commit()?
-    } else {
-        transaction.abort()?
-    }
+    transaction.open_table(META)?;
+    transaction.commit()?;
     Ok(())
 }
 
-fn read(database: &Database) -> Result<Rows, redb::Error> {
-    let transaction = database.begin_read()?;
-    let meta = transaction.open_table(META)?;
-    let number = |key| Ok::<_, redb::Error>(meta.get(key)?.map_or(0, |value| value.value()));
-    let meta = Meta { format: number("format")?, revision: number("revision")?, now_ms: number("now_ms")? };
-    let mut rows = Rows { meta, broadcasts: Vec::new(), settings: Vec::new(), requests: Vec::new() };
-    if rows.meta.format != FORMAT {
-        // The other tables are that format's business.
-        return Ok(rows);
+/// Makes a member's file of one that is none yet, wholly or not at all.
+fn begin(database: &Database, first: impl FnOnce(State) -> Saved) -> Result<(), ReadError> {
+    let transaction = database.begin_write().map_err(disk)?;
+    let format = {
+        let meta = transaction.open_table(META).map_err(disk)?;
+        meta.get("format").map_err(disk)?.map(|value| value.value())
+    };
+    let state = match format {
+        Some(FORMAT) => return Ok(()),
+        None => State::default(),
+        Some(WITHOUT_A_LOG) => state_of(&transaction, rows_of(&transaction)?)?,
+        Some(WITHOUT_ROWS) => state_of(&transaction, former_rows_of(&transaction)?)?,
+        Some(unknown) => return Err(ReadError::Format(unknown)),
+    };
+    {
+        let mut tables = Tables::open(&transaction).map_err(disk)?;
+        tables.whole(&first(state)).map_err(unwritten)?;
+        tables.number("format", FORMAT).map_err(unwritten)?;
     }
-    for row in transaction.open_table(BROADCASTS)?.iter()? {
-        let (key, value) = row?;
+    if format == Some(WITHOUT_ROWS) {
+        transaction.delete_table(FORMER_BROADCASTS).map_err(disk)?;
+        transaction.delete_table(FORMER_SETTINGS).map_err(disk)?;
+    }
+    transaction.commit().map_err(disk)
+}
+
+/// What kept a member's first content from being written.
+fn unwritten(error: WriteError) -> ReadError {
+    match error {
+        WriteError::Row(error) => ReadError::Row("row", error),
+        WriteError::Before(error) | WriteError::During(error) => ReadError::Disk(error),
+        WriteError::Open(_) | WriteError::Closed => ReadError::Disk(redb::Error::DatabaseClosed),
+    }
+}
+
+/// A row that cannot be read is named.
+fn change_of(kind: RowKind, key: &str, value: &[u8]) -> Result<Change, ReadError> {
+    Change::of_row(kind, key, value).map_err(|error| ReadError::Row(kind.name(), error))
+}
+
+fn changes_of(
+    rows: &impl ReadableTable<(u8, &'static str), &'static [u8]>,
+) -> Result<Vec<Change>, ReadError> {
+    let mut changes = Vec::new();
+    for row in rows.iter().map_err(disk)? {
+        let (key, value) = row.map_err(disk)?;
+        let (kind, key) = key.value();
+        let kind = RowKind::try_from(kind).map_err(|error| ReadError::Row("row", error))?;
+        changes.push(change_of(kind, key, value.value())?);
+    }
+    Ok(changes)
+}
+
+fn rows_of(transaction: &WriteTransaction) -> Result<Vec<Change>, ReadError> {
+    changes_of(&transaction.open_table(ROWS).map_err(disk)?)
+}
+
+fn former_rows_of(transaction: &WriteTransaction) -> Result<Vec<Change>, ReadError> {
+    let mut changes = Vec::new();
+    for row in transaction.open_table(FORMER_BROADCASTS).map_err(disk)?.iter().map_err(disk)? {
+        let (key, value) = row.map_err(disk)?;
         let (app, stream) = key.value();
-        rows.broadcasts.push((app.to_owned(), stream.to_owned(), value.value().to_vec()));
+        changes.push(change_of(RowKind::Broadcast, &format!("{app}\0{stream}"), value.value())?);
     }
-    for row in transaction.open_table(SETTINGS)?.iter()? {
-        let (key, value) = row?;
-        rows.settings.push((key.value().to_owned(), value.value().to_vec()));
+    for row in transaction.open_table(FORMER_SETTINGS).map_err(disk)?.iter().map_err(disk)? {
+        let (key, value) = row.map_err(disk)?;
+        changes.push(change_of(RowKind::Settings, key.value(), value.value())?);
     }
-    for row in transaction.open_table(REQUESTS)?.iter()? {
-        let (key, value) = row?;
-        rows.requests.push((key.value(), value.value().to_vec()));
+    Ok(changes)
+}
+
+fn state_of(transaction: &WriteTransaction, changes: Vec<Change>) -> Result<State, ReadError> {
+    let meta = transaction.open_table(META).map_err(disk)?;
+    let requests = transaction.open_table(REQUESTS).map_err(disk)?;
+    state_from(&meta, &requests, changes)
+}
+
+fn number_of(meta: &impl ReadableTable<&'static str, u64>, name: &'static str) -> Result<u64, ReadError> {
+    Ok(meta.get(name).map_err(disk)?.map_or(0, |value| value.value()))
+}
+
+fn state_from(
+    meta: &impl ReadableTable<&'static str, u64>,
+    requests: &impl ReadableTable<u64, &'static [u8]>,
+    changes: Vec<Change>,
+) -> Result<State, ReadError> {
+    let (revision, now) = (Revision(number_of(meta, "revision")?), WallTime(number_of(meta, "now_ms")?));
+    let mut state = State::default();
+    state.absorb(revision, now, &changes);
+    for row in requests.iter().map_err(disk)? {
+        let (at, value) = row.map_err(disk)?;
+        let request = decode_request(value.value()).map_err(|error| ReadError::Row("request", error))?;
+        state.remember(request.0, Revision(at.value()), request.1);
     }
-    Ok(rows)
+    Ok(state)
 }
 
-fn broadcast(app: &str, stream: &str, bytes: &[u8]) -> Result<Change, FormatError> {
-    let now = Some(Arc::new(Broadcast::decode(bytes)?));
-    let (app, stream) = (AppName::new(app).map_err(bad_name)?, StreamId::new(stream).map_err(bad_name)?);
-    Ok(Change::Broadcast { app, stream, now })
-}
-
-fn settings_of(app: &str, bytes: &[u8]) -> Result<Change, FormatError> {
-    let now = Some(Arc::new(SettingsRecord::decode(bytes)?));
-    Ok(Change::Settings { app: AppName::new(app).map_err(bad_name)?, now })
-}
-
-fn bad_name(error: IdError) -> FormatError {
-    FormatError::Malformed(error.to_string())
-}
-
-fn encode_request(request: RequestId, outcome: Outcome) -> Result<Vec<u8>, FormatError> {
-    let mut row = request.as_u128().to_le_bytes().to_vec();
-    serde_json::to_writer(&mut row, &outcome).map_err(|error| FormatError::Malformed(error.to_string()))?;
-    Ok(row)
-}
-
-fn decode_request(row: &[u8]) -> Result<(RequestId, Outcome), FormatError> {
-    let (id, outcome) = row.split_first_chunk::<16>().ok_or(FormatError::Empty)?;
-    let outcome =
-        serde_json::from_slice(outcome).map_err(|error| FormatError::Malformed(error.to_string()))?;
-    Ok((RequestId::from_u128(u128::from_le_bytes(*id)), outcome))
+fn read(database: &Database) -> Result<(Saved, u64), ReadError> {
+    let transaction = database.begin_read().map_err(disk)?;
+    let meta = transaction.open_table(META).map_err(disk)?;
+    let texts = transaction.open_table(TEXTS).map_err(disk)?;
+    let number = |name| number_of(&meta, name);
+    let malformed =
+        |error: serde_json::Error| ReadError::Row(MEMBERS, FormatError::Malformed(error.to_string()));
+    let members = match texts.get(MEMBERS).map_err(disk)? {
+        Some(text) => serde_json::from_slice(text.value()).map_err(malformed)?,
+        None => return Err(ReadError::Row(MEMBERS, FormatError::Empty)),
+    };
+    let mut entries = Vec::new();
+    for row in transaction.open_table(LOG).map_err(disk)?.iter().map_err(disk)? {
+        let (index, value) = row.map_err(disk)?;
+        let (term, bytes) = value.value();
+        entries.push(LogEntry { index: index.value(), term, bytes: bytes.to_vec() });
+    }
+    let requests = transaction.open_table(REQUESTS).map_err(disk)?;
+    let changes = changes_of(&transaction.open_table(ROWS).map_err(disk)?)?;
+    let level = number("level")?;
+    let saved = Saved {
+        boot: number("boot")?,
+        vote: Vote { term: number("term")?, voted_for: number("voted_for")?, commit: number("commit")? },
+        compacted: (number("compacted")?, number("compacted_term")?),
+        entries,
+        members,
+        level: u32::try_from(level)
+            .map_err(|_| ReadError::Row("level", FormatError::Malformed(format!("{level} is none"))))?,
+        applied: number("applied")?,
+        state: state_from(&meta, &requests, changes)?,
+    };
+    Ok((saved, number("count")?))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use cluster_model::Refusal;
-
-    use super::*;
-
-    /// `schemas/golden/store_request.bin`: the form of a remembered request must stay readable.
-    #[test]
-    fn a_remembered_request_has_its_golden_form() {
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/golden/store_request.bin");
-        let request = RequestId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
-        let outcome = Outcome::Refused(Refusal::TooLarge);
-        let row = encode_request(request, outcome).unwrap();
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(golden, &row).unwrap();
-        }
-        assert_eq!(fs::read(golden).unwrap(), row);
-        assert_eq!(decode_request(&row).unwrap(), (request, outcome));
-    }
-
-    #[test]
-    fn rows_of_another_format_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metadata.redb");
-        let database = Database::create(&path).unwrap();
-        prepare(&database).unwrap();
-        let transaction = database.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert("format", 7).unwrap();
-        transaction.commit().unwrap();
-        let error = load(&database, &path).unwrap_err();
-        assert!(matches!(error, StoreError::UnknownFormat { found: 7, known: FORMAT, .. }), "{error}");
-        assert!(error.to_string().contains("has format 7, this program reads format 1"), "{error}");
-    }
-
-    #[test]
-    fn a_row_that_cannot_be_read_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metadata.redb");
-        let database = Database::create(&path).unwrap();
-        prepare(&database).unwrap();
-        let transaction = database.begin_write().unwrap();
-        transaction.open_table(BROADCASTS).unwrap().insert(("a", "s"), &b"\x63{}"[..]).unwrap();
-        transaction.commit().unwrap();
-        let error = load(&database, &path).unwrap_err();
-        assert!(matches!(error, StoreError::Row { row: "broadcast", .. }), "{error}");
-        assert!(error.to_string().contains("format version 99 is unknown"), "{error}");
-    }
-}
+mod tests;

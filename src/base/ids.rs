@@ -102,7 +102,8 @@ name! {
 }
 
 /// One session of one peer, whatever its protocol: 32 hexadecimal digits, unguessable.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionId(u128);
 
 impl SessionId {
@@ -111,6 +112,29 @@ impl SessionId {
         let mut bytes = [0; 16];
         randomness.fill(&mut bytes);
         Self(u128::from_le_bytes(bytes))
+    }
+
+    /// From a number, for tests and for formats that store it.
+    pub const fn from_u128(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// As a number.
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for SessionId {
+    type Error = std::num::ParseIntError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
+    }
+}
+
+impl From<SessionId> for String {
+    fn from(id: SessionId) -> Self {
+        id.to_string()
     }
 }
 

@@ -416,11 +416,17 @@ pub const META_COMMANDS_MAX: usize = 4_096;
 pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
 /// Rest between two tries to write to a metadata store whose disk was full. Commands meanwhile: NotApplied.
 pub const META_FULL_REST: Duration = Duration::from_secs(1);
+/// What other nodes said and was not taken up yet. More: lost, and said again.
+pub const META_INBOX_MAX: usize = 4_096;
+/// Writes of what the log already has that are left to the next sync. More: they are synced by themselves.
+pub const META_UNSYNCED_WRITES_MAX: usize = 256;
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
 /// For how long changes are kept for watchers. Older: the watcher is told to re-list. A heartbeat of each live stream is
 /// such a change, every 10 s, as large as its record.
 pub const META_WATCH_AGE_MAX: Duration = Duration::from_secs(60);
+/// Changes of those commands together. More: the oldest commands go, and who was not told of them lists again.
+pub const META_WATCH_CHANGES_MAX: usize = 65_536;
 /// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,
 /// retries end within seconds). Older ones are forgotten: such a retry would be applied anew.
 pub const META_REQUESTS_REMEMBERED_MAX: usize = 65_536;
@@ -432,8 +438,132 @@ pub const BROADCASTS_PER_LIST_MAX: usize = 250;
 pub const APPLICATIONS_MAX: usize = 1_024;
 /// Stored settings of one application as JSON. Larger: refused.
 pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
+/// One-time tokens stored per application. More: refused.
+pub const TOKENS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// One token's text. Longer: it is nobody's token.
+pub const TOKEN_ID_BYTES_MAX: usize = 256;
+/// How long a spent token is remembered, so that its session may repeat it. Older: swept, and then unknown to everybody.
+pub const TOKEN_SPENT_KEPT: Duration = Duration::from_secs(3_600);
+/// Subscribers stored per application. More: refused.
+pub const SUBSCRIBERS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// One subscriber's id. Longer: refused.
+pub const SUBSCRIBER_ID_BYTES_MAX: usize = 256;
+/// One stored subscriber as JSON. Larger: refused.
+pub const SUBSCRIBER_BYTES_MAX: usize = 4 * 1024;
+/// Connections of one subscriber at a time, whatever its own limit says. More: refused.
+pub const SLOTS_PER_SUBSCRIBER_MAX: usize = 1_000;
+/// Connection slots held in one application. More: refused.
+pub const SLOTS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// Streams of one application that nodes may have claimed at a time. More: refused.
+pub const CLAIMS_PER_APPLICATION_MAX: usize = 100_000;
+/// How long a claim holds from the leader's stamp on, unless it is renewed. Longer: anybody may claim the stream.
+pub const CLAIM_LEASE: Duration = Duration::from_secs(6);
+/// How long its owner relies on it, by its own clock, from before it asked. Longer: it takes itself for isolated.
+pub const CLAIM_LEASE_OF_OWNER: Duration = Duration::from_secs(5);
+/// How long the owner's link must be down before a contender may have its stream. Shorter: the owner keeps it.
+pub const CLAIM_LINK_DOWN_MIN: Duration = Duration::from_millis(750);
+/// How long the owner's publisher must be silent before a contender may have its stream. Shorter: the owner keeps it.
+pub const CLAIM_SILENCE_MIN: Duration = Duration::from_secs(2);
+/// How long a lapsed claim that nobody else took may be renewed. Longer: swept, and its broadcast is over.
+pub const CLAIM_LAPSED_KEPT: Duration = Duration::from_secs(20);
+/// Claims that one command renews. More: refused.
+pub const CLAIMS_PER_RENEWAL_MAX: usize = 1_000;
+/// Nodes known, dead ones included until they are forgotten. More: refused.
+pub const NODES_MAX: usize = 1_024;
+/// One node's stored card as JSON. Larger: refused.
+pub const NODE_BYTES_MAX: usize = 4 * 1024;
+/// How long an expired node is shown as dead. Longer: forgotten.
+pub const NODE_DEAD_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Lives of nodes whose facts are still taken. More: no node may join until some were swept.
+pub const INCARNATIONS_MAX: usize = 16_384;
+/// How long a node may deliver facts of a life that is over. Later: not taken; its sessions are closed with what is known.
+pub const INCARNATION_KEPT: Duration = Duration::from_secs(3_600);
+/// Users of the management pages. More: refused.
+pub const USERS_MAX: usize = 10_000;
+/// One stored user as JSON. Larger: refused.
+pub const USER_BYTES_MAX: usize = 16 * 1024;
+/// One user's name (an e-mail address). Longer: refused.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+/// VoD records per application. More: refused.
+pub const VODS_PER_APPLICATION_MAX: usize = 100_000;
+/// One stored VoD record as JSON. Larger: refused.
+pub const VOD_BYTES_MAX: usize = 16 * 1024;
+/// Facts in one batch. More: refused.
+pub const FACTS_PER_BATCH_MAX: usize = 1_000;
+/// One batch of facts as JSON. Larger: refused.
+pub const FACT_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Newest connection events kept of one subscriber. Older ones are in the archive alone.
+pub const EVENTS_PER_SUBSCRIBER_MAX: usize = 16;
+/// Subscribers of one application whose newest events are kept. More: their events go to the archive alone.
+pub const HISTORIES_PER_APPLICATION_MAX: usize = 100_000;
+/// Sessions of subscribers in one application whose figures are kept while they run. More: not counted, their facts go to the archive alone.
+pub const SESSIONS_PER_APPLICATION_MAX: usize = 100_000;
+/// How long the newest events of a subscriber are kept after the last one. Longer: swept.
+pub const HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Rows of tokens, subscribers, events or VoD in one list. More: cut off.
+pub const META_ROWS_PER_LIST_MAX: usize = 250;
 /// Time for one answer of the metadata plane, retries included. Longer: the outcome is unknown.
 pub const META_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+// -- consensus of the metadata plane
+
+/// What the consensus counts time in.
+pub const RAFT_TICK: Duration = Duration::from_millis(100);
+/// Ticks made up for after a standstill of the node. More: the time is let go, for the others were not heard in it.
+pub const RAFT_TICKS_AT_ONCE_MAX: u32 = 2;
+/// Ticks between two heartbeats of a leader.
+pub const RAFT_HEARTBEAT_TICKS: usize = 3;
+/// Ticks without a leader until a voter stands for election, at least; a leader not heard by a majority for as long
+/// steps down.
+pub const RAFT_ELECTION_TICKS_MIN: usize = 10;
+/// The same at most, exclusively: a new leader is there within 2 s.
+pub const RAFT_ELECTION_TICKS_MAX: usize = 18;
+/// Bytes of entries in one message, and of one command. Larger commands: refused.
+pub const RAFT_MESSAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Messages with entries on their way to one member. More wait in the log.
+pub const RAFT_INFLIGHT_MESSAGES_MAX: usize = 64;
+/// Bytes of entries that are not committed yet. More: proposals wait, and time out.
+pub const RAFT_UNCOMMITTED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Bytes of entries that are applied in one turn. More: in the next one, so that heartbeats go out in between.
+pub const RAFT_APPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Entries kept behind the applied one. Older ones go unless a live member needs them.
+pub const RAFT_LOG_ENTRIES_KEPT: u64 = 10_000;
+/// Entries kept at most, for a live member that lags. More: it gets a snapshot.
+pub const RAFT_LOG_ENTRIES_MAX: u64 = 100_000;
+/// Entries between two comparisons of the members' states.
+pub const RAFT_CHECK_HASH_ENTRIES: u64 = 10_000;
+/// One chunk of a snapshot.
+pub const RAFT_SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// A snapshot as a whole. Larger: not fetched.
+pub const RAFT_SNAPSHOT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// How long a leader waits for the next question for a chunk. Longer: it begins anew with that member.
+pub const RAFT_SNAPSHOT_STALL_MAX: Duration = Duration::from_secs(5);
+/// How long a snapshot is fetched. Longer: given up, a newer one will be announced.
+pub const RAFT_SNAPSHOT_FETCH_MAX: Duration = Duration::from_secs(600);
+/// How long a leader's write may take. Longer: it hands leadership to a member whose disk works.
+pub const RAFT_PERSIST_STALL_MAX: Duration = Duration::from_secs(2);
+/// Entries a learner may lag behind when it becomes a voter.
+pub const RAFT_PROMOTION_LAG_MAX: u64 = 64;
+/// Voters and learners. More: refused.
+pub const RAFT_MEMBERS_MAX: usize = 15;
+/// Time until a proposal, a chunk or a watch is asked for again.
+pub const META_RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Time until a question for the newest commit is asked again.
+pub const META_READ_RETRY_AFTER: Duration = Duration::from_millis(400);
+/// Linearizable reads waiting on one node. More: not answered.
+pub const META_READS_MAX: usize = 16_384;
+/// How often a node makes sure that what it knows is fresh.
+pub const META_FRESHEN_EVERY: Duration = Duration::from_secs(1);
+/// Age up to which what a node knows counts as fresh.
+pub const META_FRESH_AGE_MAX: Duration = Duration::from_secs(2);
+/// Age up to which a node without the plane goes on with what it has (`authority_lease_s`). Longer: it refuses.
+pub const AUTHORITY_LEASE: Duration = Duration::from_secs(300);
+/// How often a node gives a sign of life.
+pub const META_ALIVE_EVERY: Duration = Duration::from_secs(2);
+/// Nodes that watch through one member, or give it signs of life. More are not noted.
+pub const META_WATCHING_NODES_MAX: usize = 1_024;
+/// Commands whose changes go to a watching node in one message. More: in the next one.
+pub const META_WATCH_BATCH_MAX: usize = 256;
 
 // -- the gate
 

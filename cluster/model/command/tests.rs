@@ -1,10 +1,16 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::*;
-use crate::{EncoderSettings, Endpoint, SettingsRecord, Status};
+use crate::{
+    Block, Change, Claim, Connection, ConnectionEvent, EncoderSettings, Endpoint, FactKind, Figures, Hidden,
+    History, Life, Node, Outcome, Refusal, Revision, RowKind, Session, SettingsRecord, Slot, Spent, State,
+    Status, Subscriber, Token, decode_request, encode_request,
+};
 
 /// The golden files live in `schemas/golden`. `UPDATE_GOLDEN=1 cargo test` writes them anew: for a new
 /// form only, since a file that changes is a stored form that older nodes can no longer read.
@@ -54,6 +60,175 @@ fn document() -> SettingsDocument {
     SettingsDocument(fields.as_object().unwrap().clone())
 }
 
+fn token() -> TokenId {
+    TokenId::new("47114711").unwrap()
+}
+
+fn terms() -> TokenTerms {
+    TokenTerms { direction: Direction::Publish, expire_s: 1_893_456_000, room: Some(stream()) }
+}
+
+fn session() -> SessionId {
+    SessionId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10)
+}
+
+fn subscriber() -> SubscriberId {
+    SubscriberId::new("Jürgen 1").unwrap()
+}
+
+fn full_terms() -> SubscriberTerms {
+    SubscriberTerms {
+        name: Some("Jürgen".to_owned()),
+        b32_secret: Some(Hidden::new("mysecret".to_owned())),
+        direction: Some(Direction::Play),
+        concurrent_connections_limit: 2,
+        totp_period_s: Some(60),
+    }
+}
+
+fn owner() -> Owner {
+    Owner { node: NodeId(3), incarnation: Incarnation(17) }
+}
+
+fn epoch() -> Epoch {
+    Epoch { generation: 1, n: 42 }
+}
+
+fn card() -> NodeCard {
+    NodeCard { address: "node3".to_owned(), relay: "node3:4300".to_owned(), version: "0.1.0".to_owned() }
+}
+
+fn user_name() -> UserName {
+    UserName::new("jane@example.org").unwrap()
+}
+
+fn full_user() -> User {
+    User {
+        password: Hidden::new("$argon2id$v=19$canary".to_owned()),
+        user_type: "ADMIN".to_owned(),
+        scope: "system".to_owned(),
+        app_name_user_type: BTreeMap::from([("LiveApp".to_owned(), "READ_ONLY".to_owned())]),
+        first_name: Some("Jane".to_owned()),
+        last_name: None,
+        picture: None,
+    }
+}
+
+fn vod_id() -> VodId {
+    VodId::new("vod1").unwrap()
+}
+
+fn full_vod() -> Vod {
+    Vod {
+        vod_id: Some("vod1".to_owned()),
+        stream_id: Some("stream1".to_owned()),
+        file_path: Some("streams/stream1.mp4".to_owned()),
+        file_size: 1 << 40,
+        kind: Some("streamVod".to_owned()),
+        ..Vod::default()
+    }
+}
+
+fn connection() -> Connection {
+    Connection {
+        direction: Direction::Play,
+        protocol: "webrtc".to_owned(),
+        peer: Some("192.0.2.7".to_owned()),
+        proof: Some("totp".to_owned()),
+    }
+}
+
+fn figures() -> Figures {
+    Figures { duration_ms: 30_000, bytes: 1 << 20, video_bytes: 1_000_000, audio_bytes: 48_576 }
+}
+
+fn every_fact() -> Vec<Fact> {
+    let fact = |what| Fact {
+        app: app(),
+        stream: stream(),
+        subscriber: Some(subscriber()),
+        session: session(),
+        at: WallTime(1_700_000_000_000),
+        what,
+    };
+    vec![
+        fact(FactKind::Connected(connection())),
+        fact(FactKind::Summary(figures())),
+        fact(FactKind::Disconnected { reason: "finished".to_owned(), figures: figures() }),
+        Fact { subscriber: None, ..fact(FactKind::Summary(figures())) },
+    ]
+}
+
+fn every_row() -> Vec<(&'static str, Change)> {
+    let (a, s) = (app, stream);
+    let claim = Claim { epoch: epoch(), owner: owner(), lease_until_ms: 1_700_000_006_000 };
+    let spent = Spent { session: session(), fingerprint: Fingerprint(0xfe), at_ms: 1_700_000_000_000 };
+    let token_row = Token { terms: terms(), made_at: Revision(7), generation: 1, spent: Some(spent) };
+    let block = Some(Block { kind: "play".to_owned(), until_ms: 1_700_000_060_000 });
+    let subscriber_row = Subscriber { terms: full_terms(), registered_ms: 1_700_000_000_000, block };
+    let node = Node { card: card(), incarnation: Incarnation(17), joined_ms: 1, expired_ms: Some(2) };
+    let session_row = Session { connection: connection(), since_ms: 1_700_000_000_000, figures: figures() };
+    let event = |ended: Option<&str>| ConnectionEvent {
+        at_ms: 1_700_000_000_000,
+        node: NodeId(3),
+        session: session(),
+        connection: Some(connection()),
+        ended: ended.map(str::to_owned),
+    };
+    let events = [event(None), event(Some("finished"))].into();
+    let history = History { ended: 1, figures: figures(), events, touched_ms: 1_700_000_000_000 };
+    let record = SettingsRecord { version: 4, document: document() };
+    vec![
+        ("generation", Change::Generation(2)),
+        ("settings", Change::Settings { app: a(), now: Some(Arc::new(record)) }),
+        ("broadcast", Change::Broadcast { app: a(), stream: s(), now: Some(Arc::new(full_broadcast())) }),
+        ("token", Change::Token { app: a(), stream: s(), token: token(), now: Some(Arc::new(token_row)) }),
+        ("tokens_revoked", Change::TokensRevoked { app: a(), stream: s(), before: Some(Revision(9)) }),
+        (
+            "subscriber",
+            Change::Subscriber {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                now: Some(Arc::new(subscriber_row)),
+            },
+        ),
+        (
+            "slot",
+            Change::Slot {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                session: session(),
+                now: Some(Arc::new(Slot { owner: owner(), since_ms: 1_700_000_000_000 })),
+            },
+        ),
+        ("claim", Change::Claim { app: a(), stream: s(), now: Some(Arc::new(claim)) }),
+        ("node", Change::Node { node: NodeId(3), now: Some(Arc::new(node)) }),
+        (
+            "life",
+            Change::Life { owner: owner(), now: Some(Arc::new(Life { sequence: 5, ended_ms: Some(2) })) },
+        ),
+        ("user", Change::User { name: user_name(), now: Some(Arc::new(full_user())) }),
+        ("vod", Change::Vod { app: a(), vod: vod_id(), now: Some(Arc::new(full_vod())) }),
+        (
+            "session",
+            Change::Session {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                session: session(),
+                owner: owner(),
+                now: Some(Arc::new(session_row)),
+            },
+        ),
+        (
+            "history",
+            Change::History { app: a(), stream: s(), subscriber: subscriber(), now: Some(Arc::new(history)) },
+        ),
+    ]
+}
+
 fn every_command() -> Vec<(&'static str, Command)> {
     let facts = PublishFacts {
         publish_type: "RTMP".to_owned(),
@@ -85,11 +260,97 @@ fn every_command() -> Vec<(&'static str, Command)> {
         ),
         ("patch_broadcast", Command::PatchBroadcast { app: a(), stream: s(), patch }),
         ("delete_broadcast", Command::DeleteBroadcast { app: a(), stream: s() }),
-        ("stream_started", Command::StreamStarted { app: a(), stream: s(), facts: Box::new(facts) }),
-        ("stream_ended", Command::StreamEnded { app: a(), stream: s() }),
-        ("stream_heartbeat", Command::StreamHeartbeat { app: a(), stream: s(), heartbeat }),
+        (
+            "stream_started",
+            Command::StreamStarted { app: a(), stream: s(), facts: Box::new(facts), epoch: None },
+        ),
+        ("stream_ended", Command::StreamEnded { app: a(), stream: s(), epoch: None }),
+        ("stream_heartbeat", Command::StreamHeartbeat { app: a(), stream: s(), heartbeat, epoch: None }),
         ("reset_after_restart", Command::ResetAfterRestart),
         ("put_settings", Command::PutSettings { app: a(), expected: 3, document: document() }),
+        ("create_token", Command::CreateToken { app: a(), stream: s(), token: token(), terms: terms() }),
+        (
+            "spend_token",
+            Command::SpendToken {
+                app: a(),
+                stream: s(),
+                token: token(),
+                direction: Direction::Play,
+                session: session(),
+                fingerprint: Fingerprint(0xfe),
+            },
+        ),
+        ("revoke_token", Command::RevokeToken { app: a(), stream: s(), token: token() }),
+        ("revoke_tokens", Command::RevokeTokens { app: a(), stream: s() }),
+        (
+            "put_subscriber",
+            Command::PutSubscriber { app: a(), stream: s(), subscriber: subscriber(), terms: full_terms() },
+        ),
+        ("delete_subscriber", Command::DeleteSubscriber { app: a(), stream: s(), subscriber: subscriber() }),
+        ("delete_subscribers", Command::DeleteSubscribers { app: a(), stream: s() }),
+        (
+            "block_subscriber",
+            Command::BlockSubscriber {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                kind: "publish_play".to_owned(),
+                seconds: 60,
+            },
+        ),
+        (
+            "acquire_slot",
+            Command::AcquireSlot {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                session: session(),
+                owner: owner(),
+            },
+        ),
+        (
+            "release_slot",
+            Command::ReleaseSlot {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                session: session(),
+                owner: owner(),
+            },
+        ),
+        (
+            "claim_stream",
+            Command::ClaimStream {
+                app: a(),
+                stream: s(),
+                owner: owner(),
+                against: Some(Contention {
+                    epoch: epoch(),
+                    observed: crate::Observed::LinkDown { for_ms: 800 },
+                }),
+            },
+        ),
+        (
+            "renew_streams",
+            Command::RenewStreams {
+                owner: owner(),
+                claims: vec![HeldClaim { app: a(), stream: s(), epoch: epoch() }],
+            },
+        ),
+        ("release_stream", Command::ReleaseStream { app: a(), stream: s(), epoch: epoch() }),
+        ("node_joined", Command::NodeJoined { node: NodeId(3), card: card() }),
+        ("node_expired", Command::NodeExpired { node: NodeId(3), incarnation: Incarnation(17) }),
+        ("forget_node", Command::ForgetNode { node: NodeId(3) }),
+        (
+            "put_user",
+            Command::PutUser { name: user_name(), when: PutWhen::NoUsers, user: Box::new(full_user()) },
+        ),
+        ("delete_user", Command::DeleteUser { name: user_name() }),
+        ("put_vod", Command::PutVod { app: a(), vod: vod_id(), record: Box::new(full_vod()) }),
+        ("delete_vod", Command::DeleteVod { app: a(), vod: vod_id() }),
+        ("record_facts", Command::RecordFacts { owner: owner(), sequence: 5, facts: every_fact() }),
+        ("expire", Command::Expire { up_to: WallTime(1_700_000_000_000) }),
+        ("raise_generation", Command::RaiseGeneration { to: 2 }),
     ]
 }
 
@@ -104,6 +365,29 @@ fn name(command: &Command) -> &'static str {
         Command::StreamHeartbeat { .. } => "stream_heartbeat",
         Command::ResetAfterRestart => "reset_after_restart",
         Command::PutSettings { .. } => "put_settings",
+        Command::CreateToken { .. } => "create_token",
+        Command::SpendToken { .. } => "spend_token",
+        Command::RevokeToken { .. } => "revoke_token",
+        Command::RevokeTokens { .. } => "revoke_tokens",
+        Command::PutSubscriber { .. } => "put_subscriber",
+        Command::DeleteSubscriber { .. } => "delete_subscriber",
+        Command::DeleteSubscribers { .. } => "delete_subscribers",
+        Command::BlockSubscriber { .. } => "block_subscriber",
+        Command::AcquireSlot { .. } => "acquire_slot",
+        Command::ReleaseSlot { .. } => "release_slot",
+        Command::ClaimStream { .. } => "claim_stream",
+        Command::RenewStreams { .. } => "renew_streams",
+        Command::ReleaseStream { .. } => "release_stream",
+        Command::NodeJoined { .. } => "node_joined",
+        Command::NodeExpired { .. } => "node_expired",
+        Command::ForgetNode { .. } => "forget_node",
+        Command::PutUser { .. } => "put_user",
+        Command::DeleteUser { .. } => "delete_user",
+        Command::PutVod { .. } => "put_vod",
+        Command::DeleteVod { .. } => "delete_vod",
+        Command::RecordFacts { .. } => "record_facts",
+        Command::Expire { .. } => "expire",
+        Command::RaiseGeneration { .. } => "raise_generation",
     }
 }
 
@@ -117,28 +401,64 @@ fn every_command_has_its_golden_form_and_comes_back_from_it() {
     }
 }
 
-/// The golden form of a start is that of a publisher which says nothing of its stream: older nodes read it.
+/// The golden form of a start is that of a publisher which says nothing of its stream and claimed nothing: older
+/// nodes read it.
 #[test]
-fn what_a_publisher_says_of_its_stream_comes_back() {
+fn what_a_publisher_says_of_its_stream_and_its_claim_comes_back() {
     for (_, command) in every_command() {
-        let Command::StreamStarted { app, stream, mut facts } = command else { continue };
+        let Command::StreamStarted { app, stream, mut facts, .. } = command else { continue };
         (facts.name, facts.meta_data) = (Some("n".to_owned()), Some("{}".to_owned()));
-        let command = Command::StreamStarted { app, stream, facts };
+        let command = Command::StreamStarted { app, stream, facts, epoch: Some(epoch()) };
         assert_eq!(Command::decode(&command.encode().unwrap()).unwrap(), command);
     }
 }
 
 #[test]
 fn stored_rows_have_their_golden_form_and_come_back_from_it() {
-    let broadcast = full_broadcast();
-    let bytes = broadcast.encode().unwrap();
-    compare("row_broadcast.bin", &bytes);
-    assert_eq!(Broadcast::decode(&bytes).unwrap(), broadcast);
+    let mut kinds = Vec::new();
+    for (file, change) in every_row() {
+        let row = change.row().unwrap().unwrap();
+        let value = row.value.unwrap();
+        compare(&format!("row_{file}.bin"), &value);
+        assert_eq!(Change::of_row(row.kind, &row.key, &value), Ok(change), "{file}");
+        assert_eq!(RowKind::try_from(row.kind.number()), Ok(row.kind));
+        kinds.push(row.kind);
+    }
+    assert_eq!(kinds, RowKind::ALL);
+}
 
-    let record = SettingsRecord { version: 4, document: document() };
-    let bytes = record.encode().unwrap();
-    compare("row_settings.bin", &bytes);
-    assert_eq!(SettingsRecord::decode(&bytes).unwrap(), record);
+/// The golden file holds a row of each kind, keys included.
+#[test]
+fn a_snapshot_has_its_golden_form_and_comes_back_from_it() {
+    let mut state = State::default();
+    let rows: Vec<_> = every_row().into_iter().map(|(_, change)| change).collect();
+    state.absorb(Revision(50), WallTime(1_700_000_000_000), &rows);
+    state.remember(RequestId::from_u128(1), Revision(49), Outcome::Claimed { epoch: epoch() });
+    state.remember(RequestId::from_u128(2), Revision(50), Outcome::Refused(Refusal::Superseded));
+    let bytes = state.snapshot().unwrap();
+    compare("snapshot.bin", &bytes);
+    assert_eq!(State::restore(&bytes).unwrap(), state);
+}
+
+#[test]
+fn a_remembered_request_has_its_golden_form_and_comes_back_from_it() {
+    let request = RequestId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
+    let outcome = Outcome::Refused(Refusal::TooLarge);
+    let row = encode_request(request, outcome).unwrap();
+    compare("store_request.bin", &row);
+    assert_eq!(decode_request(&row), Ok((request, outcome)));
+}
+
+#[test]
+fn a_row_whose_key_does_not_fit_is_malformed() {
+    let claim = Claim { epoch: epoch(), owner: owner(), lease_until_ms: 1 };
+    let change = Change::Claim { app: app(), stream: stream(), now: Some(Arc::new(claim)) };
+    let value = change.row().unwrap().unwrap().value.unwrap();
+    for key in ["", "a", "a\0s\0more", "a b\0s"] {
+        let read = Change::of_row(RowKind::Claim, key, &value);
+        assert!(matches!(read, Err(FormatError::Malformed(_))), "{key:?} {read:?}");
+    }
+    assert!(RowKind::try_from(0).is_err() && RowKind::try_from(15).is_err());
 }
 
 #[test]
@@ -169,8 +489,15 @@ fn what_is_no_command_is_malformed() {
 fn no_command_shows_credentials_or_addresses() {
     for (_, command) in every_command() {
         let shown = format!("{command:?}");
-        for hidden in ["192.0.2.7", "rtmp://host/app/key", "listenerHookURL"] {
-            assert!(!shown.contains(hidden), "{shown}");
-        }
+        assert_nothing_hidden_in(&shown);
+    }
+    for (_, change) in every_row() {
+        assert_nothing_hidden_in(&format!("{change:?} {:?}", change.row()));
+    }
+}
+
+fn assert_nothing_hidden_in(shown: &str) {
+    for hidden in ["192.0.2.7", "rtmp://host/app/key", "listenerHookURL", "47114711", "mysecret", "canary"] {
+        assert!(!shown.contains(hidden), "{shown}");
     }
 }

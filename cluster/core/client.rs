@@ -1,0 +1,348 @@
+//! A node that is no member: it asks members, and keeps what it watches.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use base::limits;
+use cluster_model::{Change, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision};
+
+use crate::freshness::{Authority, Freshness};
+use crate::output::{AppliedEntry, Output};
+use crate::proposals::Proposals;
+use crate::{Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, WireError};
+
+/// A node of the cluster that is no member. Fed and drained as a [`crate::Replica`] is; it has no disk.
+pub struct Client {
+    config: Config,
+    /// Tells this life's questions from those of any other.
+    life: u64,
+    now: Now,
+    outputs: VecDeque<Output>,
+    /// Members, as last heard of.
+    members: Vec<NodeId>,
+    /// Whom questions go to, as a place in `members`.
+    turn: usize,
+    leader: Option<NodeId>,
+    proposals: Proposals,
+    reads: BTreeMap<ReadId, Question>,
+    asked: u64,
+    /// All changes up to here were given out.
+    seen: Revision,
+    watching: bool,
+    watch_again: Moment,
+    freshness: Freshness,
+    freshen_again: Moment,
+    freshening: Option<Freshening>,
+    alive_again: Moment,
+}
+
+struct Question {
+    query: Vec<u8>,
+    deadline: Moment,
+    again: Moment,
+    /// The number it was last sent under.
+    number: u64,
+}
+
+struct Freshening {
+    number: u64,
+    stamp: Moment,
+    /// What the member had; fresh once the watch has it too.
+    revision: Option<Revision>,
+}
+
+impl Client {
+    /// Knows `members` to begin with. `life` was given to no other life of this node.
+    pub fn start(config: Config, members: Vec<NodeId>, life: u64, now: Now) -> Self {
+        let life = if broken!(config, IncarnationNotRaised) { 0 } else { life };
+        Self {
+            turn: usize::try_from(config.seed ^ config.node.0).unwrap_or_default(),
+            config,
+            life,
+            now,
+            outputs: VecDeque::new(),
+            members,
+            leader: None,
+            proposals: Proposals::default(),
+            reads: BTreeMap::new(),
+            asked: 0,
+            seen: Revision::ZERO,
+            watching: false,
+            watch_again: Moment::ZERO,
+            freshness: Freshness::default(),
+            freshen_again: Moment::ZERO,
+            freshening: None,
+            alive_again: Moment::ZERO,
+        }
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// How old what this node knows is at most: of what it watches, if it watches.
+    pub fn age(&self, now: Now) -> Option<Duration> {
+        self.freshness.age(now.monotonic)
+    }
+
+    /// What this node may decide by itself.
+    pub fn authority(&self, now: Now) -> Authority {
+        self.freshness.authority(now.monotonic, self.config.tuning.authority_lease)
+    }
+
+    /// Wants `command` applied. Answered with [`Output::Answer`], at the deadline at the latest.
+    pub fn propose(&mut self, request: RequestId, command: &Command, deadline: Moment, now: Now) {
+        self.tell_time(now);
+        let taken = match command.encode() {
+            Ok(bytes) if bytes.len() as u64 <= limits::RAFT_MESSAGE_BYTES_MAX => {
+                self.proposals.add(request, bytes, now.monotonic, deadline)
+            }
+            _ => Err(NotApplied::Failed),
+        };
+        match taken {
+            Ok(()) => self.propose_due(),
+            Err(why) => {
+                let proposal = Proposal::NotApplied(why);
+                self.outputs.push_back(Output::Answer { request, proposal });
+            }
+        }
+    }
+
+    /// Reads by `deadline`, always linearizable: what is here without asking is the watch. Answered with
+    /// [`Output::Read`] under `id`.
+    pub fn read(&mut self, id: ReadId, query: &Query, deadline: Moment, now: Now) {
+        self.tell_time(now);
+        let Some(query) =
+            serde_json::to_vec(query).ok().filter(|_| self.reads.len() < limits::META_READS_MAX)
+        else {
+            self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
+            return;
+        };
+        self.reads.insert(id, Question { query, deadline, again: Moment::ZERO, number: 0 });
+        self.ask_due();
+    }
+
+    /// Watches all changes after `from`: they come as [`Output::Applied`], in order and without a gap, or as
+    /// [`Output::Relist`], after which this is called again with the revision of the list.
+    pub fn watch(&mut self, from: Revision, now: Now) {
+        self.tell_time(now);
+        self.seen = from;
+        self.watching = true;
+        self.ask_to_watch();
+    }
+
+    /// Tells the time. To be called every [`limits::RAFT_TICK`].
+    pub fn tick(&mut self, now: Now) {
+        self.tell_time(now);
+        for (request, proposal) in self.proposals.expired(self.now.monotonic) {
+            self.outputs.push_back(Output::Answer { request, proposal });
+        }
+        let late = self.reads.extract_if(.., |_, question| question.deadline <= self.now.monotonic);
+        for (id, _) in late {
+            self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
+        }
+        if self.proposals.any_overdue(self.now.monotonic) {
+            // Who does not answer in time leads no more.
+            self.leader = None;
+        }
+        self.propose_due();
+        self.ask_due();
+        if self.watching && self.now.monotonic >= self.watch_again {
+            // No answer may be nothing new, or nobody there: another one is asked.
+            self.turn = self.turn.wrapping_add(1);
+            self.ask_to_watch();
+        }
+        self.freshen();
+        if self.now.monotonic >= self.alive_again
+            && let Some(leader) = self.leader
+        {
+            self.alive_again = self.now.monotonic + limits::META_ALIVE_EVERY;
+            self.send(leader, &Envelope::Alive { level: self.config.level });
+        }
+    }
+
+    /// Takes what `from` sent.
+    pub fn receive(&mut self, from: NodeId, bytes: &[u8], now: Now) -> Result<(), WireError> {
+        self.tell_time(now);
+        match Envelope::decode(bytes)? {
+            Envelope::Answer { request, revision, outcome } => {
+                self.leader = Some(from);
+                if self.proposals.answered(request) {
+                    let proposal = Proposal::Applied { revision, outcome };
+                    self.outputs.push_back(Output::Answer { request, proposal });
+                }
+            }
+            Envelope::Elsewhere { leader } => {
+                let better = leader.filter(|leader| *leader != from);
+                if better.is_some() && better != self.leader {
+                    self.proposals.hurry(self.now.monotonic);
+                }
+                self.leader = better;
+                self.propose_due();
+            }
+            Envelope::Reading { id, revision, reading, members } => {
+                self.take_members(&members);
+                self.take_reading(id, revision, &reading)?;
+            }
+            Envelope::Changes { after, upto, changes } => self.take_changes(after, upto, &changes)?,
+            Envelope::Behind { from: asked } if self.watching && asked == self.seen => {
+                self.watching = false;
+                self.outputs.push_back(Output::Relist { revision: asked });
+            }
+            // Said to members.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tell_time(&mut self, now: Now) {
+        let monotonic = self.now.monotonic.max(now.monotonic);
+        self.now = Now { monotonic, wall: now.wall };
+    }
+
+    fn send(&mut self, to: NodeId, envelope: &Envelope) {
+        self.outputs.push_back(Output::Send { to, class: Class::Meta, bytes: envelope.encode() });
+    }
+
+    fn member(&self) -> Option<NodeId> {
+        let place = self.turn.checked_rem(self.members.len())?;
+        self.members.get(place).copied()
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.asked = self.asked.wrapping_add(1);
+        // Mixed, so that numbers of two lives meet as seldom as two random ones.
+        let mut hash = crate::Fnv::default();
+        hash.add_u64(self.life);
+        hash.add_u64(self.asked);
+        hash.finish()
+    }
+
+    fn propose_due(&mut self) {
+        let now = self.now.monotonic;
+        for (request, command) in self.proposals.due(now) {
+            let to = self.leader.or_else(|| {
+                self.turn = self.turn.wrapping_add(1);
+                self.member()
+            });
+            if let Some(to) = to {
+                self.send(to, &Envelope::Propose { request, command });
+                self.proposals.sent(request, now);
+            }
+        }
+    }
+
+    fn ask_due(&mut self) {
+        let now = self.now.monotonic;
+        let due: Vec<_> =
+            self.reads.iter().filter(|(_, question)| question.again <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            let number = self.next_number();
+            let Some(member) = self.member() else { return };
+            let Some(question) = self.reads.get_mut(&id) else { continue };
+            if question.number != 0 {
+                self.turn = self.turn.wrapping_add(1);
+            }
+            question.number = number;
+            question.again = now + 2 * limits::META_RETRY_AFTER;
+            let query = question.query.clone();
+            self.send(member, &Envelope::Read { id: number, query });
+        }
+    }
+
+    fn ask_to_watch(&mut self) {
+        self.watch_again = self.now.monotonic + 4 * limits::META_RETRY_AFTER;
+        let from = if broken!(self.config, WatchResumedLate) && self.seen > Revision::ZERO {
+            self.seen.next()
+        } else {
+            self.seen
+        };
+        if let Some(member) = self.member() {
+            self.send(member, &Envelope::Watch { from });
+        }
+    }
+
+    fn take_changes(
+        &mut self,
+        after: Revision,
+        upto: Revision,
+        changes: &[(Revision, Vec<u8>)],
+    ) -> Result<(), WireError> {
+        let follows =
+            after == self.seen || broken!(self.config, WatchResumedLate) && after == self.seen.next();
+        if !self.watching || !follows || upto <= after {
+            return Ok(());
+        }
+        let mut read = Vec::with_capacity(changes.len());
+        for (revision, json) in changes {
+            let changed: Vec<Change> = serde_json::from_slice(json).map_err(|_| WireError)?;
+            read.push((*revision, changed));
+        }
+        for (revision, changed) in read {
+            self.outputs.push_back(Output::Applied(AppliedEntry {
+                index: 0,
+                term: 0,
+                revision,
+                request: None,
+                outcome: None,
+                changes: changed.into(),
+                repeated: false,
+                now: base::WallTime(0),
+            }));
+        }
+        self.seen = upto;
+        self.freshened();
+        self.ask_to_watch();
+        Ok(())
+    }
+
+    fn take_members(&mut self, json: &[u8]) {
+        if let Ok(members) = serde_json::from_slice::<Members>(json) {
+            let now: Vec<_> = members.voters.iter().copied().collect();
+            if !now.is_empty() {
+                self.members = now;
+            }
+        }
+    }
+
+    fn take_reading(&mut self, number: u64, revision: Revision, reading: &[u8]) -> Result<(), WireError> {
+        if let Some(freshening) = self.freshening.as_mut().filter(|freshening| freshening.number == number) {
+            freshening.revision = Some(revision);
+            self.freshened();
+            return Ok(());
+        }
+        let Some(id) = self.reads.iter().find(|(_, question)| question.number == number).map(|(id, _)| *id)
+        else {
+            return Ok(());
+        };
+        let reading: Reading = serde_json::from_slice(reading).map_err(|_| WireError)?;
+        self.reads.remove(&id);
+        self.outputs.push_back(Output::Read { id, result: Ok(reading) });
+        Ok(())
+    }
+
+    fn freshen(&mut self) {
+        if self.now.monotonic < self.freshen_again {
+            return;
+        }
+        if self.freshening.as_ref().is_some_and(|freshening| freshening.revision.is_none()) {
+            self.turn = self.turn.wrapping_add(1);
+        }
+        let (number, stamp) = (self.next_number(), self.now.monotonic);
+        if let Some(member) = self.member() {
+            self.freshen_again = stamp + limits::META_FRESHEN_EVERY;
+            self.freshening = Some(Freshening { number, stamp, revision: None });
+            self.send(member, &Envelope::Read { id: number, query: Vec::new() });
+        }
+    }
+
+    /// What is watched is as fresh as the question once the watch has all that the member had.
+    fn freshened(&mut self) {
+        if let Some(Freshening { stamp, revision: Some(revision), .. }) = self.freshening
+            && (!self.watching || self.seen >= revision)
+        {
+            self.freshness.answered(stamp);
+        }
+    }
+}

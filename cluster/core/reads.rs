@@ -1,0 +1,157 @@
+//! Reads that wait until this replica is known to have applied all that was committed when they were asked.
+//!
+//! All that wait share one question to the leader, a round. Later ones wait for the next round, since the one
+//! under way may have begun before a write they must see.
+
+use std::collections::VecDeque;
+
+use base::limits;
+use cluster_model::Query;
+
+use crate::{Moment, NodeId, ReadId};
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// This node.
+    Here(ReadId),
+    /// Another one, by its number for it.
+    There(NodeId, u64),
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) asker: Asker,
+    /// Without one, it is asked only how fresh this replica is.
+    pub(crate) query: Option<Query>,
+    pub(crate) deadline: Moment,
+}
+
+struct Round {
+    context: Vec<u8>,
+    /// When it began: what it finds is at least this fresh.
+    stamp: Moment,
+    /// The commit it found; to be applied before the reads are answered.
+    index: Option<u64>,
+    reads: Vec<Read>,
+}
+
+/// Questions and rounds.
+#[derive(Default)]
+pub(crate) struct Reads {
+    waiting: Vec<Read>,
+    rounds: VecDeque<Round>,
+    count: usize,
+    last: u64,
+    began: Option<Moment>,
+}
+
+impl Reads {
+    /// Takes a question, unless there are too many.
+    pub(crate) fn add(&mut self, read: Read) -> bool {
+        if self.count >= limits::META_READS_MAX {
+            return false;
+        }
+        self.count += 1;
+        self.waiting.push(read);
+        true
+    }
+
+    /// The context of a round that is to begin now, if any. `prefix` tells this life of this node from all
+    /// others: an answer to a question of an earlier life must fit none of this one.
+    pub(crate) fn begin(&mut self, now: Moment, prefix: [u64; 2]) -> Option<Vec<u8>> {
+        if let Some(newest) = self.rounds.back()
+            && newest.index.is_none()
+        {
+            if now < newest.stamp + limits::META_READ_RETRY_AFTER {
+                return None;
+            }
+            // Lost, or there was no leader: its reads go into the next one.
+            let lost = self.rounds.pop_back()?;
+            self.waiting.splice(0..0, lost.reads);
+        }
+        let fresh_due = self.began.is_none_or(|began| now >= began + limits::META_FRESHEN_EVERY);
+        if self.waiting.is_empty() && !fresh_due {
+            return None;
+        }
+        self.began = Some(now);
+        self.last += 1;
+        let context: Vec<u8> = prefix.into_iter().chain([self.last]).flat_map(u64::to_le_bytes).collect();
+        let reads = std::mem::take(&mut self.waiting);
+        self.rounds.push_back(Round { context: context.clone(), stamp: now, index: None, reads });
+        Some(context)
+    }
+
+    /// The leader answered the round `context` with the commit `index`.
+    pub(crate) fn found(&mut self, context: &[u8], index: u64) {
+        if let Some(round) = self.rounds.iter_mut().find(|round| round.context == context) {
+            round.index = Some(index);
+        }
+    }
+
+    /// Rounds that are complete once `applied` is applied: their stamp, and the reads to be answered.
+    pub(crate) fn complete(&mut self, applied: u64) -> Option<(Moment, Vec<Read>)> {
+        let at = self.rounds.iter().position(|round| round.index.is_some_and(|index| index <= applied))?;
+        let round = self.rounds.remove(at)?;
+        self.count = self.count.saturating_sub(round.reads.len());
+        Some((round.stamp, round.reads))
+    }
+
+    /// Those whose deadline passed.
+    pub(crate) fn expired(&mut self, now: Moment) -> Vec<Read> {
+        let mut late = Vec::new();
+        let all = self.rounds.iter_mut().map(|round| &mut round.reads).chain([&mut self.waiting]);
+        for reads in all {
+            late.extend(reads.extract_if(.., |read| read.deadline <= now));
+        }
+        self.count = self.count.saturating_sub(late.len());
+        late
+    }
+
+    /// All of them, for a core that stops.
+    pub(crate) fn closed(&mut self) -> Vec<Read> {
+        self.expired(Moment::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Moment = Duration::from_secs(1);
+
+    fn read(n: u64) -> Read {
+        Read { asker: Asker::Here(ReadId(n)), query: None, deadline: 100 * SECOND }
+    }
+
+    #[test]
+    fn a_read_that_comes_during_a_round_waits_for_the_next_one() {
+        let mut reads = Reads::default();
+        reads.add(read(1));
+        let first = reads.begin(SECOND, [1, 1]).unwrap();
+        reads.add(read(2));
+        assert_eq!(reads.begin(SECOND, [1, 1]), None);
+        reads.found(&first, 7);
+        let second = reads.begin(SECOND, [1, 1]).unwrap();
+        reads.found(&second, 8);
+        assert!(reads.complete(6).is_none());
+        assert_eq!(reads.complete(7).unwrap().1[0].asker, Asker::Here(ReadId(1)));
+        assert!(reads.complete(7).is_none());
+        assert_eq!(reads.complete(8).unwrap().1[0].asker, Asker::Here(ReadId(2)));
+    }
+
+    #[test]
+    fn a_lost_round_is_asked_anew_and_its_late_answer_fits_nothing() {
+        let mut reads = Reads::default();
+        reads.add(read(1));
+        let lost = reads.begin(SECOND, [1, 1]).unwrap();
+        let again = reads.begin(SECOND + limits::META_READ_RETRY_AFTER, [1, 1]).unwrap();
+        reads.found(&lost, 1);
+        assert!(reads.complete(10).is_none());
+        reads.found(&again, 1);
+        assert_eq!(reads.complete(10).unwrap().1.len(), 1);
+    }
+}

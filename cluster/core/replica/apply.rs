@@ -1,0 +1,165 @@
+//! What is committed is applied, in order, the same on every member.
+
+use std::sync::Arc;
+
+use cluster_model::{Applied, Command, Proposal, RequestId, Stamped};
+use prost_011::Message as _;
+use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
+
+use super::Replica;
+use crate::entry::Payload;
+use crate::output::{AppliedEntry, Output, Rows};
+use crate::{Class, Envelope, Halt, MembershipChange};
+
+impl Replica {
+    /// Applies `entries`; gives what is to be written of it.
+    pub(super) fn apply(&mut self, entries: Vec<Entry>) -> Option<Rows> {
+        if entries.is_empty() {
+            return None;
+        }
+        let before = self.members.clone();
+        let mut commands = Vec::new();
+        for entry in entries {
+            if let Err(why) = self.apply_one(&entry, &mut commands) {
+                self.halt(why);
+                break;
+            }
+        }
+        let members = (self.members != before).then(|| self.members.clone());
+        Some(Rows { index: self.applied, now: self.state.now(), level: self.level, members, commands })
+    }
+
+    fn apply_one(&mut self, entry: &Entry, commands: &mut Vec<AppliedEntry>) -> Result<(), Halt> {
+        if entry.index != self.applied + 1 {
+            return Err(Halt::Order { expected: self.applied + 1, found: entry.index });
+        }
+        let unknown = |why: &dyn ToString| Halt::UnknownEntry { index: entry.index, why: why.to_string() };
+        match entry.get_entry_type() {
+            // Its kind is looked at before its data: the one that leaves a joint configuration has none.
+            EntryType::EntryConfChangeV2 => {
+                if !(broken!(self.config, EmptyConfChangeSkipped) && entry.data.is_empty()) {
+                    let change = ConfChangeV2::decode(&*entry.data).map_err(|error| unknown(&error))?;
+                    self.apply_membership(&change, &entry.context);
+                }
+            }
+            EntryType::EntryConfChange => return Err(unknown(&"an old form of membership change")),
+            // Empty ones begin a term, or stand where a membership change was refused.
+            EntryType::EntryNormal if entry.data.is_empty() => {}
+            EntryType::EntryNormal => match Payload::decode(&entry.data).map_err(|error| unknown(&error))? {
+                Payload::Command { request, at, command } => {
+                    let command = Command::decode(&command).map_err(|error| unknown(&error))?;
+                    self.apply_command(entry, Stamped { request, at, command }, commands);
+                }
+                Payload::CheckHash { index, hash } => {
+                    if self.hashed.is_some_and(|(at, own)| at == index && own != hash) {
+                        return Err(Halt::Diverged { index });
+                    }
+                }
+                Payload::Level(level) if level > self.config.level => {
+                    return Err(unknown(&format!("level {level}, this program knows {}", self.config.level)));
+                }
+                Payload::Level(level) => self.level = self.level.max(level),
+            },
+        }
+        self.applied = entry.index;
+        if self.applied.is_multiple_of(self.config.tuning.check_hash_every.max(1)) {
+            self.hashed = Some((self.applied, self.state.hash()));
+        }
+        if self.members.removed(self.config.node) {
+            return Err(Halt::Removed);
+        }
+        Ok(())
+    }
+
+    fn apply_command(&mut self, entry: &Entry, stamped: Stamped, commands: &mut Vec<AppliedEntry>) {
+        let request = stamped.request;
+        let stamped = self.broken_command(entry, stamped);
+        let Applied { revision, outcome, changes, repeated } = self.apply_to_state(stamped);
+        let changes: Arc<[_]> = changes.into();
+        let applied = AppliedEntry {
+            index: entry.index,
+            term: entry.term,
+            revision,
+            request: Some(request),
+            outcome: Some(outcome),
+            changes: Arc::clone(&changes),
+            repeated,
+            now: self.state.now(),
+        };
+        if !repeated {
+            self.watchers.push(revision, changes);
+            commands.push(applied.clone());
+        }
+        self.outputs.push_back(Output::Applied(applied));
+        self.in_log.remove(&request);
+        let proposal = Proposal::Applied { revision, outcome };
+        if self.proposals.answered(request) {
+            self.outputs.push_back(Output::Answer { request, proposal });
+        }
+        for node in self.waiters.remove(&request).unwrap_or_default() {
+            self.send(node, Class::Meta, &Envelope::Answer { request, revision, outcome });
+        }
+    }
+
+    fn apply_to_state(&mut self, stamped: Stamped) -> Applied {
+        #[cfg(feature = "broken")]
+        if broken!(self.config, IncarnationNotRaised)
+            && let Command::NodeJoined { node, .. } = &stamped.command
+            && let Some(incarnation) = self.state.node(*node).map(|known| known.incarnation)
+        {
+            let (revision, outcome) =
+                (self.state.revision().next(), cluster_model::Outcome::Joined { incarnation });
+            self.state.absorb(revision, stamped.at, &[]);
+            self.state.remember(stamped.request, revision, outcome);
+            return Applied { revision, outcome, changes: Vec::new(), repeated: false };
+        }
+        cluster_model::apply(&mut self.state, stamped)
+    }
+
+    /// Changes what is applied as the configured fault does.
+    #[cfg_attr(not(feature = "broken"), expect(clippy::unused_self, reason = "nothing is broken"))]
+    fn broken_command(&self, entry: &Entry, stamped: Stamped) -> Stamped {
+        let mut stamped = stamped;
+        if broken!(self.config, EpochNotCompared) {
+            self.forget_epochs(&mut stamped.command);
+        }
+        if broken!(self.config, RequestNotDeduplicated) {
+            let salted = stamped.request.as_u128() ^ (u128::from(entry.index) << 64);
+            stamped.request = RequestId::from_u128(salted);
+        }
+        if broken!(self.config, ExpiryByLocalClock) {
+            stamped.at = self.now.wall;
+        }
+        stamped
+    }
+
+    fn forget_epochs(&self, command: &mut Command) {
+        let current = |app: &_, stream: &_| self.state.claim(app, stream).map(|claim| claim.epoch);
+        match command {
+            Command::ReleaseStream { app, stream, epoch } => *epoch = current(app, stream).unwrap_or(*epoch),
+            Command::StreamStarted { app, stream, epoch, .. }
+            | Command::StreamEnded { app, stream, epoch } => {
+                *epoch = epoch.and(current(app, stream));
+            }
+            Command::RenewStreams { owner, claims } => {
+                for claim in claims {
+                    if let Some(held) = self.state.claim(&claim.app, &claim.stream) {
+                        (claim.epoch, *owner) = (held.epoch, held.owner);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A change that does not fit, which is the same for all, is passed over.
+    fn apply_membership(&mut self, change: &ConfChangeV2, context: &[u8]) {
+        let intent: Option<MembershipChange> = serde_json::from_slice(context).ok();
+        if intent.is_some_and(|intent| self.members.check(intent).is_err()) {
+            return;
+        }
+        if let Ok(conf) = self.raft.apply_conf_change(change) {
+            self.members.set(&conf, intent);
+        }
+    }
+}

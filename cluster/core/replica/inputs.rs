@@ -1,0 +1,287 @@
+//! What the node around it wants, and what other nodes say.
+
+use cluster_model::{Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId, Revision};
+use prost_011::Message as _;
+use raft::eraftpb::{Message, MessageType};
+
+use super::Replica;
+use crate::entry::Payload;
+use crate::output::Output;
+use crate::reads::{Asker, Read};
+use crate::snapshots::Fetched;
+use crate::wire::members_to_json;
+use crate::{Class, Envelope, Halt, Members, MembershipChange, MembershipError, Moment, NodeId, Now, ReadId};
+
+impl Replica {
+    /// Wants `command` applied. Answered with [`Output::Answer`], at the deadline at the latest.
+    pub fn propose(&mut self, request: RequestId, command: &Command, deadline: Moment, now: Now) {
+        self.tell_time(now);
+        let taken = match command.encode() {
+            _ if self.halted.is_some() => Err(NotApplied::Closed),
+            Ok(bytes) if bytes.len() as u64 <= base::limits::RAFT_MESSAGE_BYTES_MAX => {
+                self.proposals.add(request, bytes, now.monotonic, deadline)
+            }
+            _ => Err(NotApplied::Failed),
+        };
+        if let Err(why) = taken {
+            let proposal = Proposal::NotApplied(why);
+            self.outputs.push_back(Output::Answer { request, proposal });
+            return;
+        }
+        self.propose_due();
+        if broken!(self.config, SpendWithoutCheck) && matches!(command, Command::SpendToken { .. }) {
+            let stamped = cluster_model::Stamped { request, at: now.wall, command: command.clone() };
+            let applied = cluster_model::apply(&mut self.state.clone(), stamped);
+            let proposal = Proposal::Applied { revision: applied.revision, outcome: applied.outcome };
+            self.proposals.answered(request);
+            self.outputs.push_back(Output::Answer { request, proposal });
+        }
+        self.turn();
+    }
+
+    /// Hands on what is due: into the log, or to the leader.
+    pub(super) fn propose_due(&mut self) {
+        if !self.started {
+            return;
+        }
+        let now = self.now.monotonic;
+        for (request, command) in self.proposals.due(now) {
+            if self.leads() {
+                if self.append(request, command) {
+                    self.proposals.sent(request, now);
+                }
+            } else if let Some(leader) = self.leader() {
+                self.send(leader, Class::Meta, &Envelope::Propose { request, command });
+                self.proposals.sent(request, now);
+            }
+        }
+    }
+
+    /// Puts a command into the log, stamped with this leader's time. One that is in it already, and not
+    /// applied, is not put there twice; one that was applied is, and is answered by that.
+    fn append(&mut self, request: RequestId, command: Vec<u8>) -> bool {
+        if self.in_log.contains(&request) {
+            return true;
+        }
+        if self.in_log.len() >= base::limits::META_COMMANDS_MAX {
+            return false;
+        }
+        let payload = Payload::Command { request, at: self.now.wall, command };
+        let taken = self.raft.propose(Vec::new(), payload.encode()).is_ok();
+        if taken {
+            self.in_log.insert(request);
+        }
+        taken
+    }
+
+    /// Reads by `deadline`. Answered with [`Output::Read`] under `id`.
+    pub fn read(&mut self, id: ReadId, query: Query, consistency: Consistency, deadline: Moment, now: Now) {
+        self.tell_time(now);
+        if self.halted.is_some() {
+            self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::Closed) });
+            return;
+        }
+        let at_once = consistency == Consistency::Local
+            || broken!(self.config, StaleReadOnFollower) && !self.leads()
+            || broken!(self.config, OldLeaderServes) && self.leads();
+        if at_once {
+            let result = Ok(self.state.answer(&query));
+            self.outputs.push_back(Output::Read { id, result });
+            return;
+        }
+        let read = Read { asker: Asker::Here(id), query: Some(query), deadline };
+        if !self.reads.add(read) {
+            self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
+        }
+        self.begin_reads();
+        self.turn();
+    }
+
+    pub(super) fn begin_reads(&mut self) {
+        // Raft drops a question that nobody can answer, and it would be asked again only after a while.
+        let answers =
+            if self.leads() { self.raft.raft.commit_to_current_term() } else { self.leader().is_some() };
+        if !self.started || !answers {
+            return;
+        }
+        if let Some(context) = self.reads.begin(self.now.monotonic, [self.config.node.0, self.boot]) {
+            self.raft.read_index(context);
+        }
+    }
+
+    pub(super) fn answer_reads(&mut self) {
+        while let Some((stamp, reads)) = self.reads.complete(self.applied) {
+            self.freshness.answered(stamp);
+            for read in reads {
+                let reading = read.query.as_ref().map(|query| self.state.answer(query));
+                match (read.asker, reading) {
+                    (Asker::Here(id), Some(reading)) => {
+                        self.outputs.push_back(Output::Read { id, result: Ok(reading) });
+                    }
+                    (Asker::Here(_), None) => {}
+                    (Asker::There(node, id), reading) => {
+                        let reading = reading.and_then(|reading| serde_json::to_vec(&reading).ok());
+                        let envelope = Envelope::Reading {
+                            id,
+                            revision: self.state.revision(),
+                            reading: reading.unwrap_or_default(),
+                            members: members_to_json(&self.members),
+                        };
+                        self.send(node, Class::Meta, &envelope);
+                    }
+                }
+            }
+        }
+        // More may have come meanwhile.
+        self.begin_reads();
+    }
+
+    pub(super) fn refuse_read(&mut self, read: &Read, why: ReadFailed) {
+        // Who asked from elsewhere has a deadline of its own.
+        if let Asker::Here(id) = read.asker {
+            self.outputs.push_back(Output::Read { id, result: Err(why) });
+        }
+    }
+
+    /// Hands leadership to `to`; a no-op on any other node than the leader.
+    pub fn transfer(&mut self, to: NodeId, now: Now) {
+        self.tell_time(now);
+        if self.halted.is_none() && self.leads() {
+            self.raft.transfer_leader(to.0);
+            self.turn();
+        }
+    }
+
+    /// Wants the membership changed. `Ok` says that it was proposed; [`Replica::status`] shows when it is done.
+    pub fn change_membership(&mut self, change: MembershipChange, now: Now) -> Result<(), MembershipError> {
+        self.tell_time(now);
+        if self.halted.is_some() || !self.leads() {
+            return Err(MembershipError::NotLeader);
+        }
+        if self.raft.raft.has_pending_conf() {
+            return Err(MembershipError::UnderWay);
+        }
+        self.members.check(change)?;
+        let (entry, context) = Members::entry(change);
+        self.raft.propose_conf_change(context, entry).map_err(|_| MembershipError::Busy)?;
+        self.turn();
+        Ok(())
+    }
+
+    /// Takes what `from` sent. What cannot be read is dropped: the link knows its peers, and counts them.
+    pub fn receive(&mut self, from: NodeId, bytes: &[u8], now: Now) -> Result<(), crate::WireError> {
+        self.tell_time(now);
+        if self.halted.is_some() || !self.started {
+            return Ok(());
+        }
+        match Envelope::decode(bytes)? {
+            Envelope::Raft(bytes) => {
+                let message = Message::decode(&*bytes).map_err(|_| crate::WireError)?;
+                self.receive_raft(from, message);
+            }
+            Envelope::Propose { request, command } => self.propose_for(from, request, command),
+            Envelope::Answer { request, revision, outcome } => {
+                if self.proposals.answered(request) {
+                    let proposal = Proposal::Applied { revision, outcome };
+                    self.outputs.push_back(Output::Answer { request, proposal });
+                }
+            }
+            Envelope::Read { id, query } => self.read_for(from, id, &query)?,
+            Envelope::Watch { from: seen } => self.watchers.wait(from, seen),
+            Envelope::Fetch { index, hash, chunk } => {
+                let envelope = self.snapshots.chunk(from, index, hash, chunk, self.now.monotonic);
+                self.send(from, Class::Snapshot, &envelope);
+            }
+            Envelope::Chunk { index, hash, chunk, bytes } => {
+                self.take_chunk(from, index, hash, chunk, &bytes);
+            }
+            Envelope::Alive { level } => self.note_alive(from, level),
+            Envelope::Removed if self.members.contains(from) => self.halt(Halt::Removed),
+            // Said to clients.
+            Envelope::Removed
+            | Envelope::Elsewhere { .. }
+            | Envelope::Reading { .. }
+            | Envelope::Changes { .. }
+            | Envelope::Behind { .. } => {}
+        }
+        self.turn();
+        Ok(())
+    }
+
+    fn receive_raft(&mut self, from: NodeId, message: Message) {
+        if message.from != from.0 || message.to != self.config.node.0 {
+            return;
+        }
+        if self.members.removed(from) {
+            self.send(from, Class::Meta, &Envelope::Removed);
+            return;
+        }
+        match message.get_msg_type() {
+            // Proposals and transfers go by their own envelopes; raft's would go past what is checked here.
+            MessageType::MsgPropose | MessageType::MsgTransferLeader => return,
+            MessageType::MsgReadIndex | MessageType::MsgReadIndexResp if message.entries.len() != 1 => return,
+            // To stand for election with something unwritten would be to promise it.
+            MessageType::MsgTimeoutNow if !self.outstanding.is_empty() => return,
+            MessageType::MsgSnapshot if message.get_snapshot().get_metadata().index > self.applied => {
+                if let Some(envelope) = self.snapshots.announced_here(from, message, self.now.monotonic) {
+                    self.send(from, Class::Snapshot, &envelope);
+                }
+                return;
+            }
+            _ => {}
+        }
+        // What raft refuses (an answer of one that is no member, say) needs no answer.
+        let _ = self.raft.step(message);
+    }
+
+    fn take_chunk(&mut self, from: NodeId, index: u64, hash: u64, chunk: u32, bytes: &[u8]) {
+        match self.snapshots.take(from, index, hash, chunk, bytes) {
+            Fetched::Going => self.fetch_more(),
+            Fetched::Complete(message) => {
+                let _ = self.raft.step(*message);
+                if self.raft.snap().is_none() {
+                    self.snapshots.passed_over();
+                }
+            }
+            Fetched::Unreadable(why) => self.halt(Halt::Snapshot(why)),
+        }
+    }
+
+    fn propose_for(&mut self, node: NodeId, request: RequestId, command: Vec<u8>) {
+        if !self.leads() {
+            let leader = self.leader();
+            self.send(node, Class::Meta, &Envelope::Elsewhere { leader });
+            return;
+        }
+        if self.append(request, command) {
+            self.waiters.entry(request).or_default().insert(node);
+        }
+    }
+
+    fn read_for(&mut self, node: NodeId, id: u64, query: &[u8]) -> Result<(), crate::WireError> {
+        let query = if query.is_empty() {
+            None
+        } else {
+            Some(serde_json::from_slice(query).map_err(|_| crate::WireError)?)
+        };
+        if broken!(self.config, StaleReadOnFollower) && !self.leads()
+            || broken!(self.config, OldLeaderServes) && self.leads()
+        {
+            let reading = query.map(|query: Query| self.state.answer(&query));
+            let reading = reading.and_then(|reading| serde_json::to_vec(&reading).ok()).unwrap_or_default();
+            let (revision, members) = (self.state.revision(), members_to_json(&self.members));
+            self.send(node, Class::Meta, &Envelope::Reading { id, revision, reading, members });
+            return Ok(());
+        }
+        let deadline = self.now.monotonic + base::limits::META_ANSWER_MAX;
+        // Too many: the asker tries another member.
+        self.reads.add(Read { asker: Asker::There(node, id), query, deadline });
+        self.begin_reads();
+        Ok(())
+    }
+
+    /// What changed after `revision` is given as [`Output::Applied`]; this says whether all of it still will be.
+    pub fn may_watch_from(&self, revision: Revision) -> bool {
+        revision == self.state.revision()
+    }
+}

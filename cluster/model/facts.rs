@@ -1,0 +1,179 @@
+//! What nodes report of sessions, and what is kept of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use base::{AppName, SessionId, StreamId, WallTime, limits};
+use serde::{Deserialize, Serialize};
+
+use crate::{Direction, NodeId, SubscriberId};
+
+/// Something that happened to a session, as its node saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// The application.
+    pub app: AppName,
+    /// The stream.
+    pub stream: StreamId,
+    /// Whose session it is. Facts of nobody go to the archive alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscriber: Option<SubscriberId>,
+    /// The session.
+    pub session: SessionId,
+    /// When, by the node's clock: for showing.
+    pub at: WallTime,
+    /// What.
+    pub what: FactKind,
+}
+
+/// What happened to a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FactKind {
+    /// It began.
+    Connected(Connection),
+    /// It goes on.
+    Summary(Figures),
+    /// It is over.
+    Disconnected {
+        /// The reason, as log and REST say it.
+        reason: String,
+        /// What it came to in all.
+        figures: Figures,
+    },
+}
+
+/// How somebody is connected.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// AMS's `type`.
+    pub direction: Direction,
+    /// AMS's `eventProtocol`.
+    pub protocol: String,
+    /// The peer's address, as REST shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// What let it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
+}
+
+impl fmt::Debug for Connection {
+    /// Without the address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({} {})", self.protocol, self.direction.as_str())
+    }
+}
+
+/// What a session came to so far. Absolute, so that one told twice counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Figures {
+    /// Milliseconds since it began.
+    pub duration_ms: u64,
+    /// Bytes of everything.
+    pub bytes: u64,
+    /// Bytes of pictures.
+    pub video_bytes: u64,
+    /// Bytes of sound.
+    pub audio_bytes: u64,
+}
+
+impl Figures {
+    /// The sum of two sessions'.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            duration_ms: self.duration_ms.saturating_add(other.duration_ms),
+            bytes: self.bytes.saturating_add(other.bytes),
+            video_bytes: self.video_bytes.saturating_add(other.video_bytes),
+            audio_bytes: self.audio_bytes.saturating_add(other.audio_bytes),
+        }
+    }
+
+    /// The greater of each: figures of one session only grow.
+    #[must_use]
+    pub fn at_least(self, other: Self) -> Self {
+        Self {
+            duration_ms: self.duration_ms.max(other.duration_ms),
+            bytes: self.bytes.max(other.bytes),
+            video_bytes: self.video_bytes.max(other.video_bytes),
+            audio_bytes: self.audio_bytes.max(other.audio_bytes),
+        }
+    }
+
+    /// AMS's `avgVideoBitrate`, in bits per second.
+    pub fn video_bitrate(&self) -> u64 {
+        bitrate(self.video_bytes, self.duration_ms)
+    }
+
+    /// AMS's `avgAudioBitrate`, in bits per second.
+    pub fn audio_bitrate(&self) -> u64 {
+        bitrate(self.audio_bytes, self.duration_ms)
+    }
+}
+
+fn bitrate(bytes: u64, duration_ms: u64) -> u64 {
+    let bits_per_second = u128::from(bytes) * 8_000 / u128::from(duration_ms.max(1));
+    u64::try_from(bits_per_second).unwrap_or(u64::MAX)
+}
+
+/// A session that has begun on a node and is not known to be over there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// How it is connected.
+    pub connection: Connection,
+    /// When it began, by its node's clock.
+    pub since_ms: u64,
+    /// What it came to so far.
+    pub figures: Figures,
+}
+
+/// What is kept of a subscriber's sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Sessions that are over.
+    pub ended: u64,
+    /// What those came to.
+    pub figures: Figures,
+    /// The newest events, oldest first.
+    pub events: VecDeque<ConnectionEvent>,
+    /// When the last of them was applied.
+    pub touched_ms: u64,
+}
+
+impl History {
+    /// Adds an event; the oldest goes beyond [`limits::EVENTS_PER_SUBSCRIBER_MAX`].
+    pub(crate) fn push(&mut self, event: ConnectionEvent) {
+        self.events.push_back(event);
+        while self.events.len() > limits::EVENTS_PER_SUBSCRIBER_MAX {
+            self.events.pop_front();
+        }
+    }
+
+    pub(crate) fn swept_from(&self) -> WallTime {
+        WallTime(self.touched_ms).plus(limits::HISTORY_KEPT)
+    }
+}
+
+/// AMS's `ConnectionEvent`, and what we know beyond it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionEvent {
+    /// AMS's `timestamp`.
+    pub at_ms: u64,
+    /// The node; its address is AMS's `instanceIP`.
+    pub node: NodeId,
+    /// The session.
+    pub session: SessionId,
+    /// How it is connected; `None`: its beginning is not known here any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
+    /// AMS's `eventType`: `None` is `connected`, a reason is `disconnected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+}

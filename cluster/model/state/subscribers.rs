@@ -1,0 +1,156 @@
+//! Subscribers and their blocks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{AppName, StreamId, limits};
+
+use super::{Changes, State, json_len};
+use crate::{
+    Block, Change, Figures, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown, SubscriberTerms,
+};
+
+impl State {
+    /// One subscriber.
+    pub fn subscriber(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+    ) -> Option<&Arc<Subscriber>> {
+        self.subscribers.get(app, &(stream.clone(), subscriber.clone()))
+    }
+
+    /// The subscribers of a stream in byte order of their ids.
+    pub fn subscribers(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+    ) -> impl Iterator<Item = (&SubscriberId, &Arc<Subscriber>)> {
+        let wanted = stream.clone();
+        self.subscribers
+            .of_from(app, (stream.clone(), SubscriberId::lowest())..)
+            .take_while(move |((of, _), _)| *of == wanted)
+            .map(|((_, id), row)| (id, row))
+    }
+
+    /// A subscriber with what is known of its connections.
+    pub fn shown(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        id: &SubscriberId,
+        subscriber: &Arc<Subscriber>,
+    ) -> SubscriberShown {
+        let history = self.history(app, stream, id).cloned();
+        let ended = history.as_ref().map(|history| history.figures).unwrap_or_default();
+        let running = self.sessions(app, stream, id);
+        let (figures, connections) =
+            running.fold((ended, 0_u32), |(figures, connections), (_, owner, session)| {
+                let alive = u32::from(self.is_alive(owner));
+                (Figures::plus(figures, session.figures), connections.saturating_add(alive))
+            });
+        let slots = self.slots(app, stream, id).filter(|(_, slot)| self.is_alive(slot.owner)).count();
+        SubscriberShown {
+            id: id.clone(),
+            subscriber: Arc::clone(subscriber),
+            connections,
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            figures,
+            history,
+        }
+    }
+
+    pub(super) fn put_subscriber(
+        &mut self,
+        app: AppName,
+        stream: StreamId,
+        subscriber: SubscriberId,
+        terms: SubscriberTerms,
+        changes: Changes<'_>,
+    ) -> Outcome {
+        // A block is lifted by who may block, not by who registers.
+        let known = self.subscriber(&app, &stream, &subscriber).map(|known| Subscriber::clone(known));
+        let after = match known {
+            Some(known) => Subscriber { terms, ..known },
+            None => Subscriber { terms, registered_ms: self.now.as_millis(), block: None },
+        };
+        self.store_subscriber(app, stream, subscriber, after, changes)
+    }
+
+    pub(super) fn delete_subscriber(
+        &mut self,
+        app: AppName,
+        stream: StreamId,
+        subscriber: SubscriberId,
+        changes: Changes<'_>,
+    ) -> Outcome {
+        if self.subscriber(&app, &stream, &subscriber).is_none() {
+            return Outcome::Absent;
+        }
+        self.change(Change::Subscriber { app, stream, subscriber, now: None }, changes);
+        Outcome::Done
+    }
+
+    pub(super) fn delete_subscribers(
+        &mut self,
+        app: &AppName,
+        stream: &StreamId,
+        changes: Changes<'_>,
+    ) -> Outcome {
+        let rows_max = limits::META_SWEEP_ROWS_MAX;
+        let mut ids = self.subscribers(app, stream).map(|(id, _)| id.clone());
+        let subscribers: Vec<_> = ids.by_ref().take(rows_max).collect();
+        let more_subscribers = ids.next().is_some();
+        drop(ids);
+        let mut ids = self.histories(app, stream).map(|(id, _)| id.clone());
+        let histories: Vec<_> = ids.by_ref().take(rows_max - subscribers.len()).collect();
+        let more_histories = ids.next().is_some();
+        drop(ids);
+        for subscriber in subscribers {
+            let (app, stream) = (app.clone(), stream.clone());
+            self.change(Change::Subscriber { app, stream, subscriber, now: None }, changes);
+        }
+        for subscriber in histories {
+            let (app, stream) = (app.clone(), stream.clone());
+            self.change(Change::History { app, stream, subscriber, now: None }, changes);
+        }
+        Outcome::Swept { more: more_subscribers || more_histories }
+    }
+
+    pub(super) fn block(
+        &mut self,
+        (app, stream, subscriber): (AppName, StreamId, SubscriberId),
+        kind: String,
+        seconds: u64,
+        changes: Changes<'_>,
+    ) -> Outcome {
+        let known = self.subscriber(&app, &stream, &subscriber).map(|known| Subscriber::clone(known));
+        let before = known
+            .unwrap_or_else(|| Subscriber { registered_ms: self.now.as_millis(), ..Subscriber::default() });
+        let until_ms = self.now.plus(Duration::from_secs(seconds)).as_millis();
+        let block = (seconds > 0).then_some(Block { kind, until_ms });
+        self.store_subscriber(app, stream, subscriber, Subscriber { block, ..before }, changes)
+    }
+
+    fn store_subscriber(
+        &mut self,
+        app: AppName,
+        stream: StreamId,
+        subscriber: SubscriberId,
+        after: Subscriber,
+        changes: Changes<'_>,
+    ) -> Outcome {
+        let max = limits::SUBSCRIBERS_PER_APPLICATION_MAX;
+        if self.subscriber(&app, &stream, &subscriber).is_none()
+            && let Err(full) = self.subscribers.room(&app, max, Refusal::TooManySubscribers)
+        {
+            return Outcome::Refused(full);
+        }
+        if json_len(&after).is_none_or(|len| len > limits::SUBSCRIBER_BYTES_MAX) {
+            return Outcome::Refused(Refusal::TooLarge);
+        }
+        self.change(Change::Subscriber { app, stream, subscriber, now: Some(Arc::new(after)) }, changes);
+        Outcome::Done
+    }
+}

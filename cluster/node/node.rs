@@ -1,0 +1,247 @@
+//! The plane as the rest of the node sees it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use base::{Clock, limits};
+use cluster_core::{Config, NodeId, Replica, Saved, SavedError, Status, Tuning};
+use cluster_model::{
+    ChangeLog, Command, Consistency, Filter, Meta, NotApplied, Proposal, Query, ReadFailed, Reading,
+    RequestId, Revision, State, Watch,
+};
+use cluster_store::{MemberStore, StoreError};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout_at;
+
+use crate::link::{Link, Nobody};
+use crate::runtime::{Disk, Job, Runtime};
+
+/// A member of the metadata plane, with its disk.
+pub struct Node {
+    /// `None` once closed.
+    queue: Mutex<Option<SyncSender<Job>>>,
+    /// Callers' jobs in the queue.
+    waiting: Arc<AtomicUsize>,
+    status: Arc<RwLock<Status>>,
+    published: Arc<RwLock<State>>,
+    /// Lives as long as the thread does.
+    log: Weak<ChangeLog>,
+    /// Whether a write failed for good. Ends with the thread.
+    failed: watch::Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why a node cannot take part.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in it.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
+    /// The system gives it no thread.
+    #[error("cannot start the thread of the metadata store: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A member that is to take part.
+pub struct Member {
+    /// Its number, never given twice.
+    pub id: NodeId,
+    /// What its election timeouts are drawn from.
+    pub seed: u64,
+    /// Its disk.
+    pub store: MemberStore,
+    /// What is on it.
+    pub saved: Saved,
+}
+
+/// The one voter of a standalone node.
+const ALONE: NodeId = NodeId(1);
+
+/// One voter waits for nobody, so nothing has to be drawn; nobody lags, so no entry is kept, and nobody watches
+/// from elsewhere.
+fn alone() -> Config {
+    let tuning = Tuning { log_entries_kept: 0, watch_lag_max: 0, ..Tuning::default() };
+    Config { tuning, ..Config::new(ALONE, 0) }
+}
+
+impl Node {
+    /// A cluster of one voter in the file `path`, which is made if it is not there; one of a version before is
+    /// taken over. `clock` stamps the commands and is what deadlines are measured by. Blocks: to be called
+    /// before the runtime starts.
+    pub fn alone(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let stored = MemberStore::open(path, |state| Saved::first([ALONE], state))?;
+        Self::start(alone(), stored, clock, Arc::new(Nobody))
+    }
+
+    /// A member of a cluster: `id` with what is in its store, reached by and reaching others by `link`. `seed` is what
+    /// its election timeouts are drawn from.
+    pub fn member(member: Member, clock: Arc<dyn Clock>, link: Arc<dyn Link>) -> Result<Self, StartError> {
+        let Member { id, seed, store, saved } = member;
+        Self::start(Config::new(id, seed), (store, saved), clock, link)
+    }
+
+    pub(crate) fn start(
+        config: Config,
+        (store, saved): (MemberStore, Saved),
+        clock: Arc<dyn Clock>,
+        link: Arc<dyn Link>,
+    ) -> Result<Self, StartError> {
+        let published = Arc::new(RwLock::new(saved.state.replica()));
+        let log = ChangeLog::new(saved.state.revision());
+        let origin = clock.now();
+        let now = cluster_core::Now { monotonic: std::time::Duration::ZERO, wall: clock.wall() };
+        let replica = Replica::start(config, saved, now)?;
+        let (queue, jobs) = mpsc::sync_channel(limits::META_COMMANDS_MAX + limits::META_INBOX_MAX);
+        let (alive, failed) = watch::channel(false);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let status = Arc::new(RwLock::new(replica.status()));
+        let runtime = Runtime {
+            replica,
+            store,
+            disk: Disk::Ready,
+            link,
+            published: Arc::clone(&published),
+            log: Arc::clone(&log),
+            clock,
+            origin,
+            ticked: origin,
+            waiting: Arc::clone(&waiting),
+            status: Arc::clone(&status),
+            proposers: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            reads: 0,
+            failed: alive.clone(),
+            told: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("metadata".to_owned())
+            .spawn(move || {
+                runtime.run(&jobs);
+                // The file is closed by now, also after a panic, when this drop is all that runs.
+                drop(alive);
+            })
+            .map_err(StartError::Thread)?;
+        let (queue, log, thread) = (Mutex::new(Some(queue)), Arc::downgrade(&log), Some(thread));
+        Ok(Self { queue, waiting, status, published, log, failed, thread })
+    }
+
+    /// Takes what another node sent; `false`: it is lost, because there is no room or the node is closed.
+    pub fn receive(&self, from: NodeId, bytes: Vec<u8>) -> bool {
+        self.put(Job::Receive { from, bytes }).is_ok()
+    }
+
+    /// Has another member lead, if this one does.
+    pub fn transfer(&self, to: NodeId) -> bool {
+        self.put(Job::Transfer { to }).is_ok()
+    }
+
+    /// What the member last said of itself.
+    pub fn status(&self) -> Status {
+        self.status.read().clone()
+    }
+
+    /// Waits until a write fails for another reason than a full disk: from then on every command is refused,
+    /// and the node must be restarted. A node that was closed does not fail.
+    pub async fn failure(&self) {
+        let panicked = self.failed.clone().wait_for(|failed| *failed).await.is_err();
+        if panicked && self.queue.lock().is_none() {
+            std::future::pending().await
+        }
+    }
+
+    /// Takes no more commands, writes those that wait, closes the file and ends all watches.
+    pub async fn close(&self) {
+        drop(self.queue.lock().take());
+        let mut failed = self.failed.clone();
+        // Until it ends.
+        while failed.changed().await.is_ok() {}
+    }
+
+    /// Puts a caller's job into the queue. There are so many of them at most, so that what other nodes say finds room.
+    fn hand(&self, job: Job) -> Result<(), NotApplied> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::META_COMMANDS_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(NotApplied::Busy);
+        }
+        self.put(job).inspect_err(|_| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    fn put(&self, job: Job) -> Result<(), NotApplied> {
+        let sent = match &*self.queue.lock() {
+            Some(queue) => queue.try_send(job),
+            None => return Err(NotApplied::Closed),
+        };
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => NotApplied::Busy,
+            TrySendError::Disconnected(_) => NotApplied::Failed,
+        })
+    }
+}
+
+#[async_trait]
+impl Meta for Node {
+    async fn propose(&self, request: RequestId, command: Command, deadline: Instant) -> Proposal {
+        let (answer, answered) = oneshot::channel();
+        if let Err(why) = self.hand(Job::Propose { request, command, deadline, answer }) {
+            return Proposal::NotApplied(why);
+        }
+        match timeout_at(deadline.into(), answered).await {
+            Ok(Ok(proposal)) => proposal,
+            // The thread died with the command in its hands, or is not done with it.
+            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+        }
+    }
+
+    async fn read(
+        &self,
+        query: Query,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Reading, ReadFailed> {
+        if consistency == Consistency::Local {
+            return Ok(self.published.read().answer(&query));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.hand(Job::Read { query, deadline, answer }).map_err(|why| match why {
+            NotApplied::Closed | NotApplied::Failed => ReadFailed::Closed,
+            _ => ReadFailed::TooLate,
+        })?;
+        match timeout_at(deadline.into(), answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(ReadFailed::Closed),
+            Err(_) => Err(ReadFailed::TooLate),
+        }
+    }
+
+    fn watch(&self, filter: Filter, from: Revision) -> Watch {
+        // Without a thread there is a watch that ends at once.
+        self.log.upgrade().unwrap_or_else(|| ChangeLog::new(Revision::ZERO)).watch(filter, from)
+    }
+}
+
+impl Drop for Node {
+    /// Waits for the thread as [`Node::close`] does, but blocks.
+    fn drop(&mut self) {
+        drop(self.queue.lock().take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the metadata store panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The store of one member.
+
+use std::path::{Path, PathBuf};
+
+use base::limits;
+use cluster_core::{Persist, Saved};
+use cluster_model::State;
+use redb::Database;
+
+use crate::file::{Opener, of_file};
+use crate::{StoreError, WriteError, tables};
+
+/// A member's file. Blocks: whoever writes has a thread for it.
+pub struct MemberStore {
+    path: PathBuf,
+    open: Opener,
+    /// `None` after a failed write, until [`MemberStore::write_again`].
+    database: Option<Database>,
+    /// Transactions that were written, of all lives.
+    count: u64,
+    /// Of them, those that are on disk whatever happens.
+    synced: u64,
+    /// What the others wrote: closed without a sync, the file may have lost it.
+    unsynced: Vec<Persist>,
+}
+
+impl MemberStore {
+    /// Opens the store in the file `path`, or makes it, and gives what is in it. `first` makes the beginning of
+    /// a cluster around the state of a file that was no member's: a new one, or one of a version before.
+    pub fn open(
+        path: impl AsRef<Path>,
+        first: impl FnOnce(State) -> Saved,
+    ) -> Result<(Self, Saved), StoreError> {
+        let path = path.as_ref();
+        Self::open_by(of_file(path), path, first)
+    }
+
+    /// The same by an opener of its own; `path` is what errors name.
+    pub fn open_by(
+        open: Opener,
+        path: &Path,
+        first: impl FnOnce(State) -> Saved,
+    ) -> Result<(Self, Saved), StoreError> {
+        let database = open()?;
+        let (saved, count) = tables::load(&database, path, first)?;
+        let (path, database) = (path.to_owned(), Some(database));
+        let store = Self { path, open, database, count, synced: count, unsynced: Vec::new() };
+        Ok((store, saved))
+    }
+
+    /// Writes all of `batch`, in order, in one transaction; durably if one of it must be.
+    ///
+    /// # Errors
+    /// The write failed; nothing more is taken before [`MemberStore::write_again`].
+    pub fn write(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
+        let Some(database) = &self.database else { return Err(WriteError::Closed) };
+        let sync = batch.iter().any(|persist| persist.sync)
+            || self.unsynced.len() + batch.len() > limits::META_UNSYNCED_WRITES_MAX;
+        match tables::write(database, batch, self.count + 1, sync) {
+            Ok(()) => {
+                self.count += 1;
+                if sync {
+                    self.synced = self.count;
+                    self.unsynced.clear();
+                } else {
+                    self.unsynced.extend_from_slice(batch);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // What redb has in memory now may not be what is on disk.
+                self.database = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// After a failed write of `batch`: opens the file anew, makes sure that it has what was on disk, and writes
+    /// what it may lack. To write twice is to write once.
+    ///
+    /// # Errors
+    /// It failed again, or the file is not what it was.
+    pub fn write_again(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
+        self.database = None;
+        let database = (self.open)().map_err(WriteError::Open)?;
+        let found = tables::count(&database).map_err(WriteError::Before)?;
+        if !(self.synced..=self.count + 1).contains(&found) {
+            return Err(WriteError::Open(StoreError::Lost { path: self.path.clone() }));
+        }
+        let all: Vec<_> = self.unsynced.iter().chain(batch).cloned().collect();
+        tables::write(&database, &all, self.count + 1, true)?;
+        self.database = Some(database);
+        self.count += 1;
+        self.synced = self.count;
+        self.unsynced.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

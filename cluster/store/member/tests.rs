@@ -1,0 +1,201 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base::{AppName, StreamId, WallTime};
+use cluster_core::{AppliedEntry, Installed, LogEntry, Members, NodeId, Rows, Vote};
+use cluster_model::{Command, Outcome, RequestId, Revision, Stamped, apply};
+use redb::StorageBackend;
+use redb::backends::InMemoryBackend;
+
+use super::*;
+use crate::file::database_in;
+
+/// A disk in memory that can be full.
+#[derive(Clone, Debug)]
+struct Disk {
+    memory: Arc<InMemoryBackend>,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self { memory: Arc::new(InMemoryBackend::new()), full: Arc::default() }
+    }
+
+    fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn open(&self) -> (MemberStore, Saved) {
+        let disk = self.clone();
+        let opener = Box::new(move || database_in(disk.clone(), Path::new("metadata.redb")));
+        let first = |state| Saved::first([NodeId(1)], state);
+        MemberStore::open_by(opener, Path::new("metadata.redb"), first).unwrap()
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.memory.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.memory.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
+        self.memory.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check()?;
+        self.memory.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
+        self.memory.write(offset, data)
+    }
+}
+
+fn entry(index: u64, term: u64) -> LogEntry {
+    LogEntry { index, term, bytes: format!("{index} of {term}").into_bytes() }
+}
+
+/// A command that was applied at `index`, as rows.
+fn applied(state: &mut State, index: u64, stream: &str) -> Rows {
+    let request = RequestId::from_u128(index.into());
+    let command = Command::CreateBroadcast {
+        app: AppName::new("a").unwrap(),
+        stream: StreamId::new(stream).unwrap(),
+        broadcast: Box::default(),
+    };
+    let done = apply(state, Stamped { request, at: WallTime(index), command });
+    let command = AppliedEntry {
+        index,
+        term: 1,
+        revision: done.revision,
+        request: Some(request),
+        outcome: Some(done.outcome),
+        now: state.now(),
+        changes: done.changes.into(),
+        repeated: false,
+    };
+    Rows { index, now: state.now(), level: 1, members: None, commands: vec![command] }
+}
+
+fn writes() -> Vec<Persist> {
+    let mut state = State::default();
+    let vote = |commit| Some(Vote { term: 2, voted_for: 1, commit });
+    vec![
+        Persist { n: 1, sync: true, boot: Some(1), ..Persist::default() },
+        Persist {
+            n: 2,
+            sync: true,
+            entries: vec![entry(2, 1), entry(3, 1), entry(4, 1)],
+            ..Persist::default()
+        },
+        Persist { n: 3, rows: Some(applied(&mut state, 2, "s")), vote: vote(2), ..Persist::default() },
+        // Another leader has other entries.
+        Persist { n: 4, sync: true, entries: vec![entry(3, 2)], vote: vote(3), ..Persist::default() },
+        Persist { n: 5, rows: Some(applied(&mut state, 3, "t")), ..Persist::default() },
+        Persist { n: 6, compacted: Some((2, 1)), ..Persist::default() },
+    ]
+}
+
+fn text(saved: &Saved) -> String {
+    format!("{saved:?}")
+}
+
+/// The file says the same as [`Saved::write`].
+#[test]
+fn what_was_written_is_there_again() {
+    let disk = Disk::new();
+    let (mut store, mut expected) = disk.open();
+    for persist in writes() {
+        store.write(std::slice::from_ref(&persist)).unwrap();
+        expected.write(persist);
+    }
+    // The last two were not synced: a store that is closed in order has them all the same, or neither.
+    store.write(&[Persist { n: 7, sync: true, ..Persist::default() }]).unwrap();
+    drop(store);
+    let (_, saved) = disk.open();
+    assert_eq!(text(&saved), text(&expected));
+    assert_eq!(saved.entries, [entry(3, 2)]);
+    assert_eq!(saved.state.revision(), Revision(2));
+    assert_eq!(saved.state.requests().last(), Some((RequestId::from_u128(3), Revision(2), Outcome::Done)));
+}
+
+#[test]
+fn many_in_one_transaction_are_as_many_in_their_own() {
+    let disk = Disk::new();
+    let (mut store, mut expected) = disk.open();
+    store.write(&writes()).unwrap();
+    writes().into_iter().for_each(|persist| expected.write(persist));
+    drop(store);
+    assert_eq!(text(&disk.open().1), text(&expected));
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_all_that_was() {
+    let disk = Disk::new();
+    let (mut store, mut expected) = disk.open();
+    store.write(&writes()).unwrap();
+    writes().into_iter().for_each(|persist| expected.write(persist));
+    let mut state = State::default();
+    applied(&mut state, 90, "elsewhere");
+    let members = Members::first([1, 2, 3].map(NodeId));
+    let installed = Installed { index: 90, term: 7, members, level: 2, state };
+    let persist = Persist { n: 7, sync: true, snapshot: Some(Box::new(installed)), ..Persist::default() };
+    store.write(std::slice::from_ref(&persist)).unwrap();
+    expected.write(persist);
+    drop(store);
+    let (_, saved) = disk.open();
+    assert_eq!(text(&saved), text(&expected));
+    assert_eq!((saved.applied, saved.compacted, saved.entries.len()), (90, (90, 7), 0));
+}
+
+#[test]
+fn what_found_no_room_is_written_when_there_is_some() {
+    let disk = Disk::new();
+    let (mut store, mut expected) = disk.open();
+    let mut all = writes();
+    let failing = all.split_off(3);
+    store.write(&all).unwrap();
+    disk.fill(true);
+    let error = store.write(&failing).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert!(matches!(store.write(&failing), Err(WriteError::Closed)));
+    let error = store.write_again(&failing).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    disk.fill(false);
+    store.write_again(&failing).unwrap();
+    store.write(&[Persist { n: 7, sync: true, boot: Some(9), ..Persist::default() }]).unwrap();
+    drop(store);
+    writes().into_iter().for_each(|persist| expected.write(persist));
+    expected.boot = 9;
+    assert_eq!(text(&disk.open().1), text(&expected));
+}
+
+/// Written without a sync and lost: it is written with the next attempt.
+#[test]
+fn what_was_not_synced_is_written_again_too() {
+    let disk = Disk::new();
+    let (mut store, mut expected) = disk.open();
+    for persist in &writes()[..3] {
+        store.write(std::slice::from_ref(persist)).unwrap();
+    }
+    disk.fill(true);
+    store.write(&writes()[3..4]).unwrap_err();
+    disk.fill(false);
+    store.write_again(&writes()[3..4]).unwrap();
+    drop(store);
+    writes().into_iter().take(4).for_each(|persist| expected.write(persist));
+    assert_eq!(text(&disk.open().1), text(&expected));
+}
