@@ -22,9 +22,9 @@ use std::sync::Arc;
 use base::{AppName, SessionId, StreamId, WallTime, limits};
 
 use crate::{
-    Broadcast, Change, Claim, Command, Filter, History, Life, Node, NodeId, Outcome, Owner, RequestId,
-    Revision, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token, TokenId, User,
-    UserName, Vod, VodId,
+    Broadcast, Change, Claim, Command, ConnectionEvent, Filter, History, Life, Node, NodeId, Outcome, Owner,
+    RequestId, Revision, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token, TokenId,
+    User, UserName, Vod, VodId,
 };
 use digest::Digest;
 use index::{Due, Index, Owned};
@@ -51,6 +51,7 @@ pub struct State {
     vods: Shelf<VodId, Vod>,
     sessions: Shelf<(StreamId, SubscriberId, SessionId, Owner), Session>,
     histories: Shelf<(StreamId, SubscriberId), History>,
+    events: Shelf<(StreamId, SubscriberId, u64), ConnectionEvent>,
     index: Index,
     digest: Digest,
     remembered: BTreeMap<RequestId, (Revision, Outcome)>,
@@ -335,6 +336,11 @@ impl State {
                     Due::History(app.clone(), stream.clone(), subscriber.clone())
                 });
             }
+            Change::Event { app, stream, subscriber, number, now } => {
+                let place = (stream.clone(), subscriber.clone(), *number);
+                let before = self.events.set(app, place, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+            }
             Change::Fact { .. } => {}
         }
     }
@@ -381,6 +387,13 @@ impl State {
                 app: app.clone(),
                 stream: stream.clone(),
                 subscriber: subscriber.clone(),
+                now: Some(Arc::clone(now)),
+            }))
+            .chain(self.events.all().map(|(app, (stream, subscriber, number), now)| Change::Event {
+                app: app.clone(),
+                stream: stream.clone(),
+                subscriber: subscriber.clone(),
+                number: *number,
                 now: Some(Arc::clone(now)),
             }))
     }

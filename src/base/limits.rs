@@ -489,12 +489,14 @@ pub const VODS_PER_APPLICATION_MAX: usize = 100_000;
 /// One stored VoD record as JSON. Larger: refused.
 pub const VOD_BYTES_MAX: usize = 16 * 1024;
 /// Facts in one batch. More: refused.
-pub const FACTS_PER_BATCH_MAX: usize = 1_000;
+pub const FACTS_PER_BATCH_MAX: usize = 500;
 /// One batch of facts as JSON. Larger: refused.
 pub const FACT_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Newest connection events kept of one subscriber. Older ones are in the archive alone.
-pub const EVENTS_PER_SUBSCRIBER_MAX: usize = 16;
-/// Subscribers of one application whose newest events are kept. More: their events go to the archive alone.
+pub const EVENTS_PER_SUBSCRIBER_MAX: u64 = 100;
+/// Connection events kept in one application. More: a new one takes the place of its subscriber's oldest, or is in the archive alone.
+pub const EVENTS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// Subscribers of one application whose sums and newest events are kept. More: those are in the archive alone.
 pub const HISTORIES_PER_APPLICATION_MAX: usize = 100_000;
 /// Sessions of subscribers in one application whose figures are kept while they run. More: not counted, their facts go to the archive alone.
 pub const SESSIONS_PER_APPLICATION_MAX: usize = 100_000;
