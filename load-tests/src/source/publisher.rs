@@ -150,7 +150,8 @@ async fn publish(
         bail!("the node closed the connection")
     };
     let headers = [(VIDEO, &recording.video_header), (AUDIO, &recording.audio_header)];
-    for (kind, header) in headers {
+    // What a recording has not has no header either.
+    for (kind, header) in headers.into_iter().filter(|(_, header)| !header.is_empty()) {
         outgoing.write_all(&media_message(kind, (manner.stamp)(0), header)).await?;
     }
     tokio::select! {

@@ -159,6 +159,11 @@ impl Recording {
         Ok(())
     }
 
+    /// The pictures alone.
+    pub fn without_sound(self) -> Self {
+        Self { audio_header: Bytes::new(), sounds: Vec::new(), ..self }
+    }
+
     /// The parameter sets.
     ///
     /// # Errors
