@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use base::limits;
-use cluster_model::{
-    Change, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision,
-};
+use cluster_model::{Change, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision};
 
 use crate::freshness::{Authority, Freshness};
 use crate::output::{AppliedEntry, Output};
@@ -115,7 +113,8 @@ impl Client {
     /// [`Output::Read`] under `id`.
     pub fn read(&mut self, id: ReadId, query: &Query, deadline: Moment, now: Now) {
         self.tell_time(now);
-        let Some(query) = serde_json::to_vec(query).ok().filter(|_| self.reads.len() < limits::META_READS_MAX)
+        let Some(query) =
+            serde_json::to_vec(query).ok().filter(|_| self.reads.len() < limits::META_READS_MAX)
         else {
             self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
             return;
@@ -270,7 +269,8 @@ impl Client {
         upto: Revision,
         changes: &[(Revision, Vec<u8>)],
     ) -> Result<(), WireError> {
-        let follows = after == self.seen || broken!(self.config, WatchResumedLate) && after == self.seen.next();
+        let follows =
+            after == self.seen || broken!(self.config, WatchResumedLate) && after == self.seen.next();
         if !self.watching || !follows || upto <= after {
             return Ok(());
         }

@@ -12,7 +12,9 @@ pub enum Halt {
         why: String,
     },
     /// Its state is not that of the others.
-    #[error("the state at entry {index} differs from that of the other members: wipe this member and let it join anew")]
+    #[error(
+        "the state at entry {index} differs from that of the other members: wipe this member and let it join anew"
+    )]
     Diverged {
         /// Where it was compared.
         index: u64,

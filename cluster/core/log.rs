@@ -56,7 +56,8 @@ impl Log {
             self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
             self.entries.extend(entries.iter().cloned());
         }
-        let stored = |entry: &Entry| LogEntry { index: entry.index, term: entry.term, bytes: entry.encode_to_vec() };
+        let stored =
+            |entry: &Entry| LogEntry { index: entry.index, term: entry.term, bytes: entry.encode_to_vec() };
         entries.iter().map(stored).collect()
     }
 
@@ -159,8 +160,12 @@ impl Storage for Log {
         let fits = |offer: &&Snapshot| {
             let metadata = offer.get_metadata();
             let conf = metadata.get_conf_state();
-            let mut members =
-                conf.voters.iter().chain(&conf.learners).chain(&conf.voters_outgoing).chain(&conf.learners_next);
+            let mut members = conf
+                .voters
+                .iter()
+                .chain(&conf.learners)
+                .chain(&conf.voters_outgoing)
+                .chain(&conf.learners_next);
             metadata.index >= request_index.max(self.compacted.0) && members.any(|member| *member == to)
         };
         match self.offer.as_ref().filter(fits) {

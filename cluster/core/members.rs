@@ -66,7 +66,7 @@ pub enum MembershipError {
     /// More than there may be.
     #[error("there are too many members")]
     TooMany,
-    /// A member far behind or silent is needed for the quorum that would be left.
+    /// Leadership is being handed over, or too much is uncommitted.
     #[error("the leader takes no proposals just now")]
     Busy,
 }
@@ -189,7 +189,10 @@ mod tests {
         let add = |n| MembershipChange::Add { node: NodeId(n), replaces: None };
         assert_eq!(members.check(add(3)), Err(MembershipError::UsedBefore));
         assert_eq!(members.check(add(4)), Ok(()));
-        members.set(&ConfState { voters: vec![1, 2, 3], learners: vec![4], ..ConfState::default() }, Some(add(4)));
+        members.set(
+            &ConfState { voters: vec![1, 2, 3], learners: vec![4], ..ConfState::default() },
+            Some(add(4)),
+        );
         members.set(&ConfState { voters: vec![1, 2, 3], ..ConfState::default() }, None);
         assert_eq!(members.check(add(4)), Err(MembershipError::UsedBefore));
         assert!(members.removed(NodeId(4)) && !members.removed(NodeId(5)));
@@ -207,7 +210,8 @@ mod tests {
     fn the_replaced_one_goes_in_the_change_that_promotes() {
         let mut members = three();
         let add = MembershipChange::Add { node: NodeId(4), replaces: Some(NodeId(2)) };
-        members.set(&ConfState { voters: vec![1, 2, 3], learners: vec![4], ..ConfState::default() }, Some(add));
+        members
+            .set(&ConfState { voters: vec![1, 2, 3], learners: vec![4], ..ConfState::default() }, Some(add));
         assert_eq!(members.promotion(NodeId(4)).changes.len(), 2);
     }
 }

@@ -77,8 +77,7 @@ impl Reads {
         }
         self.began = Some(now);
         self.last += 1;
-        let context: Vec<u8> =
-            prefix.into_iter().chain([self.last]).flat_map(u64::to_le_bytes).collect();
+        let context: Vec<u8> = prefix.into_iter().chain([self.last]).flat_map(u64::to_le_bytes).collect();
         let reads = std::mem::take(&mut self.waiting);
         self.rounds.push_back(Round { context: context.clone(), stamp: now, index: None, reads });
         Some(context)

@@ -1,6 +1,8 @@
 //! A member: it has the log, a state, and a vote unless it is still a learner.
 
 mod apply;
+#[cfg(feature = "broken")]
+mod faults;
 mod inputs;
 mod turn;
 mod upkeep;
@@ -132,7 +134,11 @@ impl Replica {
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raft = RawNode::new(&raft_config, log, &logger).map_err(|error| SavedError(error.to_string()))?;
-        let boot = if broken!(config, IncarnationNotRaised) { saved.boot.max(1) } else { saved.boot.saturating_add(1) };
+        let boot = if broken!(config, IncarnationNotRaised) {
+            saved.boot.max(1)
+        } else {
+            saved.boot.saturating_add(1)
+        };
         let revision = saved.state.revision();
         let watch_lag_max = config.tuning.watch_lag_max;
         let mut replica = Self {
@@ -288,3 +294,6 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,8 @@ impl Saved {
         let _ = config;
         if !broken!(config, RestoreWithoutGeneration) {
             // The same on every voter: request and time come from the copy.
-            let request = RequestId::from_u128((u128::from(generation) << 64) | u128::from(state.revision().0));
+            let request =
+                RequestId::from_u128((u128::from(generation) << 64) | u128::from(state.revision().0));
             let command = Command::RaiseGeneration { to: generation };
             let at = state.now();
             let applied = cluster_model::apply(&mut state, Stamped { request, at, command });

@@ -167,12 +167,9 @@ impl Envelope {
             }
             9 => Self::Behind { from: Revision(r.u64()?) },
             10 => Self::Fetch { index: r.u64()?, hash: r.u64()?, chunk: r.u32()? },
-            11 => Self::Chunk {
-                index: r.u64()?,
-                hash: r.u64()?,
-                chunk: r.u32()?,
-                bytes: r.bytes()?.to_vec(),
-            },
+            11 => {
+                Self::Chunk { index: r.u64()?, hash: r.u64()?, chunk: r.u32()?, bytes: r.bytes()?.to_vec() }
+            }
             12 => Self::Alive { level: r.u32()? },
             13 => Self::Removed,
             _ => return Err(WireError),

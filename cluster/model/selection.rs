@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use base::{StreamId, WallTime};
+use serde::{Deserialize, Serialize};
 
 use crate::Broadcast;
 

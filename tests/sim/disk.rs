@@ -54,7 +54,8 @@ impl Disk {
     /// All up to the `n`th are written. A sync takes all before it to the platter too. What came meanwhile is
     /// begun, as [`Disk::begin`] says.
     pub fn done(&mut self, n: u64, fsync: u64) -> Option<(u64, u64)> {
-        let synced = self.pending.iter().filter(|persist| persist.sync && persist.n <= n).map(|persist| persist.n);
+        let synced =
+            self.pending.iter().filter(|persist| persist.sync && persist.n <= n).map(|persist| persist.n);
         if let Some(synced) = synced.max() {
             while let Some(persist) = self.pending.pop_front_if(|persist| persist.n <= synced) {
                 self.durable.write(persist);

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use cluster_core::{Members, MembershipChange, NodeId, Saved};
 
 use crate::disk::Disk;
+use crate::net::Network;
 use crate::oracle::Violation;
 use crate::process::Process;
 use crate::work::SECOND;
-use crate::net::Network;
 use crate::world::{Event, FAULTS_END, World};
 
 /// What is mended later.
@@ -238,7 +238,8 @@ impl World {
         }
         // Only while a majority is left without it: what a majority loses is lost.
         let members = self.members();
-        let Some(old) = self.any_node(true).filter(|old| members.contains(*old) && members.voters.len() > 2) else {
+        let Some(old) = self.any_node(true).filter(|old| members.contains(*old) && members.voters.len() > 2)
+        else {
             return Ok(());
         };
         self.counts.add("fault: wipe");
@@ -282,7 +283,8 @@ impl World {
         let now = self.now;
         let leading = self.leader().and_then(|leader| self.nodes.get(&leader)).and_then(Process::replica);
         let copy = leading.map(|replica| replica.state().clone());
-        let Some(archive) = self.archive.take_if(|_| self.rng.chance(300) && now + 40 * SECOND < FAULTS_END) else {
+        let Some(archive) = self.archive.take_if(|_| self.rng.chance(300) && now + 40 * SECOND < FAULTS_END)
+        else {
             self.archive = copy.or(self.archive.take());
             return Ok(());
         };
@@ -298,7 +300,8 @@ impl World {
         self.faults.next_node += self.faults.voters;
         let voters: Vec<_> = (first..self.faults.next_node).map(NodeId).collect();
         let config = self.config(NodeId(first));
-        let Ok(saved) = Saved::restored(&config, voters.iter().copied(), archive, self.shared.generation) else {
+        let Ok(saved) = Saved::restored(&config, voters.iter().copied(), archive, self.shared.generation)
+        else {
             return crate::oracle::broken("a copy restores a cluster", "it does not");
         };
         self.oracle.restored(&saved.state)?;

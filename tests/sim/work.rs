@@ -86,7 +86,13 @@ impl Session {
     }
 
     /// Thinks of something to ask at `now`; `wall` is what its node takes for the time.
-    pub fn think(&mut self, rng: &mut Rng, shared: &mut Shared, now: u64, wall: WallTime) -> (Key, Asked, Wish) {
+    pub fn think(
+        &mut self,
+        rng: &mut Rng,
+        shared: &mut Shared,
+        now: u64,
+        wall: WallTime,
+    ) -> (Key, Asked, Wish) {
         // Objects change with the time, so that no history grows beyond what can be searched.
         let time = format!("{}.{}", shared.generation, now / (60 * SECOND));
         let kind = rng.below(24);
@@ -213,7 +219,8 @@ impl Session {
             (
                 Key::Settings(name),
                 _,
-                Told::Outcome(Outcome::Stored { version } | Outcome::Conflict { version }) | Told::Value(version),
+                Told::Outcome(Outcome::Stored { version } | Outcome::Conflict { version })
+                | Told::Value(version),
             ) => {
                 self.versions.insert(name.clone(), version);
             }
@@ -251,9 +258,7 @@ fn broadcast(rng: &mut Rng, time: &str) -> (Key, Asked, Wish) {
     let name = format!("b{}.{time}", rng.below(2));
     let (app, stream) = (app("a"), stream(&name));
     let (asked, wish) = match rng.below(5) {
-        0..=1 => {
-            (Asked::Create, change(Command::CreateBroadcast { app, stream, broadcast: Box::default() }))
-        }
+        0..=1 => (Asked::Create, change(Command::CreateBroadcast { app, stream, broadcast: Box::default() })),
         2 => (Asked::Delete, change(Command::DeleteBroadcast { app, stream })),
         _ => (Asked::Read, Wish::Know(Query::Broadcast { app, stream })),
     };

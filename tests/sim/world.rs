@@ -230,10 +230,11 @@ impl World {
         if process.is_member {
             let saved = process.disk.durable().clone();
             let revision = saved.state.revision();
-            let replica = Replica::start(process.config.clone(), saved, began).map_err(|error| Violation {
-                promise: "a member starts from what it wrote",
-                what: format!("node {node}: {error}"),
-            })?;
+            let replica =
+                Replica::start(process.config.clone(), saved, began).map_err(|error| Violation {
+                    promise: "a member starts from what it wrote",
+                    what: format!("node {node}: {error}"),
+                })?;
             process.core = Some(Core::Replica(Box::new(replica)));
             self.oracle.begins(node, revision);
         } else {
@@ -280,7 +281,11 @@ impl World {
     fn awake(&mut self, node: NodeId, life: Option<u64>) -> Result<(), Option<u64>> {
         match self.nodes.get(&node) {
             Some(process) if process.core.is_some() && life.is_none_or(|life| life == process.life) => {
-                if process.stopped_until > self.now { Err(Some(process.stopped_until - self.now)) } else { Ok(()) }
+                if process.stopped_until > self.now {
+                    Err(Some(process.stopped_until - self.now))
+                } else {
+                    Ok(())
+                }
             }
             _ => Err(None),
         }
@@ -325,7 +330,10 @@ impl World {
         let now = self.now;
         let read = self.nodes.get_mut(&to).is_none_or(|process| process.receive(from, &bytes, now));
         if !read {
-            return oracle::broken("nodes understand each other", format!("node {to} cannot read node {from}"));
+            return oracle::broken(
+                "nodes understand each other",
+                format!("node {to} cannot read node {from}"),
+            );
         }
         self.drain(to)
     }
@@ -353,7 +361,9 @@ impl World {
 
     /// Takes `node` down, whatever it is doing.
     pub fn take_down(&mut self, node: NodeId) {
-        let Some(process) = self.nodes.get_mut(&node).filter(|process| process.core.is_some()) else { return };
+        let Some(process) = self.nodes.get_mut(&node).filter(|process| process.core.is_some()) else {
+            return;
+        };
         process.core = None;
         process.stopped_until = 0;
         let lost = process.disk.crash(&mut self.rng);

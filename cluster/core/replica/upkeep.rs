@@ -108,7 +108,9 @@ impl Replica {
             self.raft.raft.prs().get(node.0).is_some_and(|progress| {
                 // One that was sent nothing yet is not near the end, however short the log is.
                 let follows = progress.state == ProgressState::Replicate && progress.matched > 0;
-                progress.recent_active && follows && progress.matched + limits::RAFT_PROMOTION_LAG_MAX >= commit
+                progress.recent_active
+                    && follows
+                    && progress.matched + limits::RAFT_PROMOTION_LAG_MAX >= commit
             })
         });
         if let Some(node) = caught_up {
@@ -197,7 +199,8 @@ impl Replica {
         let mut upto = self.applied.saturating_sub(tuning.log_entries_kept);
         if self.leads() {
             let own = self.config.node.0;
-            let needed = self.raft.raft.prs().iter().filter(|(id, progress)| **id != own && progress.recent_active);
+            let needed =
+                self.raft.raft.prs().iter().filter(|(id, progress)| **id != own && progress.recent_active);
             upto = needed.map(|(_, progress)| progress.matched).fold(upto, u64::min);
         }
         if self.snapshots.is_sending()

@@ -24,7 +24,9 @@ impl Ages {
         match known {
             Some((at, told)) if *told > revision => broken(
                 "a node is as fresh as it says",
-                format!("node {node} has {revision}, and says it is of {since} us; {told} was told at {at} us"),
+                format!(
+                    "node {node} has {revision}, and says it is of {since} us; {told} was told at {at} us"
+                ),
             ),
             _ => Ok(()),
         }

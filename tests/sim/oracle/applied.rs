@@ -39,7 +39,10 @@ impl Applied {
         if entry.revision != expected {
             return broken(
                 promise,
-                format!("node {node} gives entry {} revision {}, {expected} is next", entry.index, entry.revision),
+                format!(
+                    "node {node} gives entry {} revision {}, {expected} is next",
+                    entry.index, entry.revision
+                ),
             );
         }
         self.by_revision.insert(entry.revision, Arc::clone(&entry.changes));

@@ -21,7 +21,10 @@ impl LogMatching {
             let before_differs = known.1.is_some() && before.is_some() && known.1 != before;
             if known.0 != seen.0 || before_differs {
                 let (index, term) = (entry.index, entry.term);
-                return broken("logs match", format!("node {node} writes another entry {index} of term {term}"));
+                return broken(
+                    "logs match",
+                    format!("node {node} writes another entry {index} of term {term}"),
+                );
             }
             known.1 = known.1.or(before);
             before = Some(entry.term);

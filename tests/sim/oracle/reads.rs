@@ -12,9 +12,10 @@ pub(super) fn check(id: ReadId, told: Revision, reading: &Reading, applied: &mut
         return broken(promise, format!("asked after {told} was told, answered at {}", reading.revision));
     }
     match applied.right(id, reading.revision) {
-        Some(right) if right != reading.answer => {
-            broken(promise, format!("at {} {:?} was answered, {right:?} is right", reading.revision, reading.answer))
-        }
+        Some(right) if right != reading.answer => broken(
+            promise,
+            format!("at {} {:?} was answered, {right:?} is right", reading.revision, reading.answer),
+        ),
         _ => Ok(()),
     }
 }

@@ -32,7 +32,9 @@ impl Rising {
                 Change::Claim { app, stream, now: Some(claim) } => {
                     let now = (claim.epoch, claim.owner);
                     let before = self.epochs.insert((app.clone(), stream.clone()), now);
-                    if before.is_some_and(|before| before.0 > now.0 || (before.0 == now.0 && before.1 != now.1)) {
+                    if before
+                        .is_some_and(|before| before.0 > now.0 || (before.0 == now.0 && before.1 != now.1))
+                    {
                         return broken(
                             "a later claim has a greater epoch",
                             format!("{stream}: {now:?} after {before:?}"),

@@ -31,7 +31,10 @@ impl States {
         if known == hash {
             Ok(())
         } else {
-            broken("equal revisions have equal states", format!("nodes {first} and {node} differ at {revision}"))
+            broken(
+                "equal revisions have equal states",
+                format!("nodes {first} and {node} differ at {revision}"),
+            )
         }
     }
 }

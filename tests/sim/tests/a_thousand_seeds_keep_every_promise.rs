@@ -35,7 +35,10 @@ fn a_thousand_seeds_keep_every_promise() {
                     match result {
                         Ok(report) => {
                             total.0.merge(&report.counts);
-                            assert!(report.seconds >= 600 && report.operations >= 500, "seed {seed}: {report:?}");
+                            assert!(
+                                report.seconds >= 600 && report.operations >= 500,
+                                "seed {seed}: {report:?}"
+                            );
                             total.2 += report.operations;
                         }
                         Err(violation) => total.1.push((seed, violation)),

@@ -55,7 +55,9 @@ impl World {
                     self.nodes.remove(&node);
                     return Ok(());
                 }
-                Output::Halted(why) => return oracle::broken("no member halts", format!("node {node}: {why}")),
+                Output::Halted(why) => {
+                    return oracle::broken("no member halts", format!("node {node}: {why}"));
+                }
             }
         }
         if let Some(replica) = self.nodes.get(&node).and_then(crate::process::Process::replica) {

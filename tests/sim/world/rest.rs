@@ -9,7 +9,8 @@ impl World {
     pub(super) fn check_rest(&self) -> Result<(), Violation> {
         let promise = "without faults everything comes to rest";
         let Some(leader) = self.leader() else { return broken(promise, "nobody leads") };
-        let Some(status) = self.nodes.get(&leader).and_then(Process::replica).map(cluster_core::Replica::status)
+        let Some(status) =
+            self.nodes.get(&leader).and_then(Process::replica).map(cluster_core::Replica::status)
         else {
             return broken(promise, "nobody leads");
         };
@@ -30,7 +31,10 @@ impl World {
                 }
                 let own = replica.status();
                 if own.applied + 8 < status.applied {
-                    return broken(promise, format!("node {node} is at {}, the leader: {status:?}, {own:?}", own.applied));
+                    return broken(
+                        promise,
+                        format!("node {node} is at {}, the leader: {status:?}, {own:?}", own.applied),
+                    );
                 }
                 if own.applied == status.applied && Some(replica.state()) != leading {
                     return broken(promise, format!("node {node} differs from the leader"));

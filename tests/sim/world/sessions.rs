@@ -10,7 +10,11 @@ use crate::work::{Running, SECOND, Wish, command_name, is_void, told};
 impl World {
     pub(super) fn think(&mut self, session: usize) -> Result<(), Violation> {
         let now = self.now;
-        if self.sessions.get(session).is_none_or(|session| session.running.is_some() || now < session.think_at) {
+        if self
+            .sessions
+            .get(session)
+            .is_none_or(|session| session.running.is_some() || now < session.think_at)
+        {
             return Ok(());
         }
         let Some(node) = self.any_node_up() else {
@@ -37,8 +41,12 @@ impl World {
     }
 
     fn any_node_up(&mut self) -> Option<NodeId> {
-        let up: Vec<_> =
-            self.nodes.values().filter(|process| process.core.is_some()).map(|process| process.node).collect();
+        let up: Vec<_> = self
+            .nodes
+            .values()
+            .filter(|process| process.core.is_some())
+            .map(|process| process.node)
+            .collect();
         self.rng.pick(&up).copied()
     }
 
@@ -75,7 +83,8 @@ impl World {
         proposal: &Proposal,
     ) -> Result<(), Violation> {
         self.oracle.answered(self.now, request, proposal)?;
-        let Some(session) = self.session_of(|running| running.request == request && running.on.0 == node) else {
+        let Some(session) = self.session_of(|running| running.request == request && running.on.0 == node)
+        else {
             return Ok(());
         };
         match proposal {
@@ -100,7 +109,9 @@ impl World {
         id: ReadId,
         result: Result<Reading, ReadFailed>,
     ) -> Result<(), Violation> {
-        let wanted = |running: &Running| running.read == id && running.on.0 == node && matches!(running.wish, Wish::Know(_));
+        let wanted = |running: &Running| {
+            running.read == id && running.on.0 == node && matches!(running.wish, Wish::Know(_))
+        };
         let Some(session) = self.session_of(wanted) else { return Ok(()) };
         match result {
             Ok(reading) => {

@@ -140,14 +140,18 @@ impl Sequential for Claim {
                 Newest::Known(_, owner) if owner == (node, life) => Some(state),
                 _ => Some(ClaimState { newest: Newest::Unknown((node, life)), ..state }),
             },
-            (Asked::Renew(epoch), Some(Told::Outcome(Outcome::Renewed { superseded: 0 }))) => state.with(epoch),
+            (Asked::Renew(epoch), Some(Told::Outcome(Outcome::Renewed { superseded: 0 }))) => {
+                state.with(epoch)
+            }
             // It may have been swept.
             (Asked::Renew(_), Some(Told::Outcome(Outcome::Renewed { superseded: 1 })) | None) => Some(state),
             (Asked::Release(epoch), Some(Told::Outcome(Outcome::Done))) => {
                 state.with(epoch).map(|state| ClaimState { newest: Newest::None, ..state })
             }
             (Asked::Release(epoch), None) => match state.newest {
-                Newest::Known(known, _) if known == epoch => Some(ClaimState { newest: Newest::None, ..state }),
+                Newest::Known(known, _) if known == epoch => {
+                    Some(ClaimState { newest: Newest::None, ..state })
+                }
                 _ => Some(state),
             },
             (Asked::Read, Some(Told::Claim(Some(epoch)))) => state.with(*epoch),
@@ -172,7 +176,9 @@ impl Sequential for Slot {
         }
         let done = Told::Outcome(Outcome::Done);
         match *call {
-            Asked::Acquire(session) if held.is_none_or(|by| by == session) => if_right(Some(session), done, answer),
+            Asked::Acquire(session) if held.is_none_or(|by| by == session) => {
+                if_right(Some(session), done, answer)
+            }
             Asked::Acquire(_) => if_right(*held, Told::Outcome(Outcome::SlotsTaken { limit: 1 }), answer),
             Asked::GiveBack(session) if *held == Some(session) => if_right(None, done, answer),
             Asked::GiveBack(_) => if_right(*held, Told::Outcome(Outcome::Absent), answer),

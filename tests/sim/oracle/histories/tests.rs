@@ -57,7 +57,11 @@ fn good_histories_of_settings_are_accepted() {
         // Of two at a time one wins, whichever was asked first.
         &[operation(0, 10, put(0), conflict(1)), operation(5, 15, put(0), stored(1))],
         // Without an answer: happened late, early or never.
-        &[lost(0, put(0)), operation(1, 2, Asked::Read, Told::Value(0)), operation(3, 4, Asked::Read, Told::Value(1))],
+        &[
+            lost(0, put(0)),
+            operation(1, 2, Asked::Read, Told::Value(0)),
+            operation(3, 4, Asked::Read, Told::Value(1)),
+        ],
         &[lost(0, put(0)), operation(100, 102, put(0), stored(1))],
         // A read at the time of a write may see either.
         &[operation(0, 10, put(0), stored(1)), operation(4, 6, Asked::Read, Told::Value(0))],
@@ -74,7 +78,11 @@ fn bad_histories_of_broadcasts_are_rejected() {
         &[operation(0, 10, Asked::Create, done), operation(2, 11, Asked::Create, done)],
         &[operation(0, 10, Asked::Create, exists)],
         &[operation(0, 1, Asked::Create, done), operation(2, 3, Asked::Read, Told::Value(0))],
-        &[operation(0, 1, Asked::Create, done), operation(2, 3, Asked::Delete, done), operation(4, 5, Asked::Delete, done)],
+        &[
+            operation(0, 1, Asked::Create, done),
+            operation(2, 3, Asked::Delete, done),
+            operation(4, 5, Asked::Delete, done),
+        ],
     ];
     for history in bad {
         assert_eq!(is_linearizable::<specs::Broadcast>(history), Some(false), "{history:?}");
@@ -164,7 +172,10 @@ fn bad_histories_of_claims_are_rejected() {
     let good: &[&[Operation<Asked, Told>]] = &[
         &[lost(0, Asked::Claim(1, 1)), operation(2, 3, Asked::Claim(2, 2), held(5))],
         &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Claim(1, 1), claimed(5))],
-        &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Renew(epoch(5)), renewed(1))],
+        &[
+            operation(0, 1, Asked::Claim(1, 1), claimed(5)),
+            operation(2, 3, Asked::Renew(epoch(5)), renewed(1)),
+        ],
     ];
     for history in good {
         assert_eq!(is_linearizable::<specs::Claim>(history), Some(true), "{history:?}");
