@@ -18,7 +18,9 @@ pub struct Client {
     life: u64,
     now: Now,
     outputs: VecDeque<Output>,
-    /// Members, as last heard of.
+    /// Members as configured. They stay in the round: those last heard of may all be gone.
+    configured: Vec<NodeId>,
+    /// Members, as last heard of, and those configured.
     members: Vec<NodeId>,
     /// Whom questions go to, as a place in `members`.
     turn: usize,
@@ -61,6 +63,7 @@ impl Client {
             life,
             now,
             outputs: VecDeque::new(),
+            configured: members.clone(),
             members,
             leader: None,
             proposals: Proposals::default(),
@@ -182,8 +185,9 @@ impl Client {
                 self.propose_due();
             }
             Envelope::Reading { id, revision, reading, members } => {
-                self.take_members(&members);
-                self.take_reading(id, revision, &reading)?;
+                if self.take_reading(id, revision, &reading)? {
+                    self.take_members(&members);
+                }
             }
             Envelope::Changes { after, upto, changes } => self.take_changes(after, upto, &changes)?,
             Envelope::Behind { from: asked } if self.watching && asked == self.seen => {
@@ -299,27 +303,26 @@ impl Client {
 
     fn take_members(&mut self, json: &[u8]) {
         if let Ok(members) = serde_json::from_slice::<Members>(json) {
-            let now: Vec<_> = members.voters.iter().copied().collect();
-            if !now.is_empty() {
-                self.members = now;
-            }
+            let configured = self.configured.iter().filter(|node| !members.voters.contains(node));
+            self.members = members.voters.iter().chain(configured).copied().collect();
         }
     }
 
-    fn take_reading(&mut self, number: u64, revision: Revision, reading: &[u8]) -> Result<(), WireError> {
+    /// Gives whether it answers a question of this life that still stands.
+    fn take_reading(&mut self, number: u64, revision: Revision, reading: &[u8]) -> Result<bool, WireError> {
         if let Some(freshening) = self.freshening.as_mut().filter(|freshening| freshening.number == number) {
             freshening.revision = Some(revision);
             self.freshened();
-            return Ok(());
+            return Ok(true);
         }
         let Some(id) = self.reads.iter().find(|(_, question)| question.number == number).map(|(id, _)| *id)
         else {
-            return Ok(());
+            return Ok(false);
         };
         let reading: Reading = serde_json::from_slice(reading).map_err(|_| WireError)?;
         self.reads.remove(&id);
         self.outputs.push_back(Output::Read { id, result: Ok(reading) });
-        Ok(())
+        Ok(true)
     }
 
     fn freshen(&mut self) {

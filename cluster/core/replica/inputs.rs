@@ -1,6 +1,6 @@
 //! What the node around it wants, and what other nodes say.
 
-use cluster_model::{Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId, Revision};
+use cluster_model::{Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId};
 use prost_011::Message as _;
 use raft::eraftpb::{Message, MessageType};
 
