@@ -185,7 +185,8 @@ impl Client {
                 self.propose_due();
             }
             Envelope::Reading { id, revision, reading, members } => {
-                if self.take_reading(id, revision, &reading)? {
+                let is_ours = self.take_reading(id, revision, &reading)?;
+                if is_ours {
                     self.take_members(&members);
                 }
             }
