@@ -9,8 +9,8 @@ use crate::broadcast::millis;
 use crate::proposer::Proposer;
 use crate::source_url::{is_camera_address, is_source_url};
 use crate::{
-    Answer, Broadcast, BroadcastPatch, Command, Consistency, Heartbeat, Meta, MetaError, Order, Outcome,
-    PublishFacts, Query, Status, Which,
+    Answer, Broadcast, BroadcastPatch, Command, Consistency, Epoch, Heartbeat, Meta, MetaError, Order,
+    Outcome, PublishFacts, Query, Status, Which,
 };
 
 /// Letters and digits of a generated stream id before its time stamp (AMS).
@@ -22,6 +22,7 @@ const GENERATED_LETTERS: usize = 16;
 pub struct Broadcasts {
     proposer: Proposer,
     host: Arc<str>,
+    epoch: Option<Epoch>,
 }
 
 /// What is known of a publisher when its stream starts.
@@ -70,12 +71,19 @@ impl Broadcasts {
         randomness: Arc<dyn Randomness>,
         host: &str,
     ) -> Self {
-        Self { proposer: Proposer::new(meta, clock, randomness), host: host.into() }
+        Self { proposer: Proposer::new(meta, clock, randomness), host: host.into(), epoch: None }
     }
 
     /// The same with another time for each answer.
     pub fn within(&self, patience: Duration) -> Self {
-        Self { proposer: self.proposer.within(patience), host: Arc::clone(&self.host) }
+        Self { proposer: self.proposer.within(patience), ..self.clone() }
+    }
+
+    /// The same for a publisher whose node has claimed the stream: [`Broadcasts::started`],
+    /// [`Broadcasts::heartbeat`] and [`Broadcasts::ended`] are refused as [`crate::Refusal::Superseded`] once
+    /// somebody else has it.
+    pub fn under(&self, epoch: Epoch) -> Self {
+        Self { epoch: Some(epoch), ..self.clone() }
     }
 
     /// One broadcast, as of now. For decisions.
@@ -135,13 +143,13 @@ impl Broadcasts {
         patch: BroadcastPatch,
     ) -> Result<bool, MetaError> {
         let command = Command::PatchBroadcast { app: app.clone(), stream: stream.clone(), patch };
-        self.done_or_absent(command).await
+        self.proposer.done_or_absent(command).await
     }
 
     /// Removes it; `false` when there was none.
     pub async fn delete(&self, app: &AppName, stream: &StreamId) -> Result<bool, MetaError> {
         let command = Command::DeleteBroadcast { app: app.clone(), stream: stream.clone() };
-        self.done_or_absent(command).await
+        self.proposer.done_or_absent(command).await
     }
 
     /// A page in byte order of the ids, at most [`limits::BROADCASTS_PER_LIST_MAX`] of them.
@@ -222,7 +230,7 @@ impl Broadcasts {
             app: app.clone(),
             stream: stream.clone(),
             facts: Box::new(facts),
-            epoch: None,
+            epoch: self.epoch,
         };
         match self.proposer.propose(command).await? {
             (_, Outcome::Started { .. }) => Ok(()),
@@ -233,7 +241,7 @@ impl Broadcasts {
     /// The stream is over: a zombi goes, another broadcast is `finished`. Nothing to do when it was
     /// deleted meanwhile.
     pub async fn ended(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
-        let command = Command::StreamEnded { app: app.clone(), stream: stream.clone(), epoch: None };
+        let command = Command::StreamEnded { app: app.clone(), stream: stream.clone(), epoch: self.epoch };
         match self.proposer.propose(command).await? {
             (_, Outcome::Ended { .. } | Outcome::Absent) => Ok(()),
             _ => Err(MetaError::WrongAnswer),
@@ -248,21 +256,19 @@ impl Broadcasts {
         stream: &StreamId,
         heartbeat: Heartbeat,
     ) -> Result<bool, MetaError> {
-        let command =
-            Command::StreamHeartbeat { app: app.clone(), stream: stream.clone(), heartbeat, epoch: None };
-        self.done_or_absent(command).await
+        let command = Command::StreamHeartbeat {
+            app: app.clone(),
+            stream: stream.clone(),
+            heartbeat,
+            epoch: self.epoch,
+        };
+        self.proposer.done_or_absent(command).await
     }
 
     /// To be called once at the start of a node, before anybody may publish: zombis go, live broadcasts
     /// are `finished`, viewer counts 0.
     pub async fn reset_after_restart(&self) -> Result<(), MetaError> {
-        loop {
-            match self.proposer.propose(Command::ResetAfterRestart).await? {
-                (_, Outcome::Swept { more: true }) => {}
-                (_, Outcome::Swept { more: false }) => return Ok(()),
-                _ => return Err(MetaError::WrongAnswer),
-            }
-        }
+        self.proposer.sweep(Command::ResetAfterRestart).await
     }
 
     async fn one(
@@ -274,14 +280,6 @@ impl Broadcasts {
         let query = Query::Broadcast { app: app.clone(), stream: stream.clone() };
         match self.proposer.read(query, consistency).await? {
             (_, Answer::Broadcast(broadcast)) => Ok(broadcast),
-            _ => Err(MetaError::WrongAnswer),
-        }
-    }
-
-    async fn done_or_absent(&self, command: Command) -> Result<bool, MetaError> {
-        match self.proposer.propose(command).await? {
-            (_, Outcome::Done) => Ok(true),
-            (_, Outcome::Absent) => Ok(false),
             _ => Err(MetaError::WrongAnswer),
         }
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Broadcast, Claim, Fact, History, Life, Node, NodeId, Owner, Revision, Session, Slot, Subscriber,
-    SubscriberId, Token, TokenId, User, UserName, Vod, VodId,
+    Broadcast, Claim, ConnectionEvent, Fact, History, Life, Node, NodeId, Owner, Revision, Session, Slot,
+    Subscriber, SubscriberId, Token, TokenId, User, UserName, Vod, VodId,
 };
 
 /// The settings of an application as one JSON object. The plane stores it and does not read it; its
@@ -152,7 +152,7 @@ pub enum Change {
         /// What it is now.
         now: Option<Arc<Session>>,
     },
-    /// What is kept of a subscriber's sessions.
+    /// What a subscriber's sessions came to.
     History {
         /// The application.
         app: AppName,
@@ -162,6 +162,19 @@ pub enum Change {
         subscriber: SubscriberId,
         /// What it is now.
         now: Option<Arc<History>>,
+    },
+    /// A connection event of a subscriber.
+    Event {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+        /// Its number, see [`History`].
+        number: u64,
+        /// What it is now.
+        now: Option<Arc<ConnectionEvent>>,
     },
     /// The generation of the cluster's data.
     Generation(u64),

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use crate::{Change, Filter, Revision};
 
-/// The newest [`limits::META_WATCH_LAG_MAX`] commands' changes. Whoever implements [`crate::Meta`]
+/// The changes of the newest [`limits::META_WATCH_LAG_MAX`] commands, or of fewer when those are more than
+/// [`limits::META_WATCH_CHANGES_MAX`]. Whoever implements [`crate::Meta`]
 /// writes them here once they are durable and readable; watchers read at their own pace.
 #[derive(Debug)]
 pub struct ChangeLog {
@@ -22,24 +23,31 @@ struct Kept {
     /// Changes after this revision are here.
     floor: Revision,
     entries: VecDeque<(Revision, Arc<[Change]>)>,
+    /// Of all entries together.
+    changes_len: usize,
 }
 
 impl ChangeLog {
     /// An empty log of a state that is at `revision`.
     pub fn new(revision: Revision) -> Arc<Self> {
-        let kept = Kept { floor: revision, entries: VecDeque::new() };
+        let kept = Kept { floor: revision, entries: VecDeque::new(), changes_len: 0 };
         Arc::new(Self { kept: Mutex::new(kept), newest: watch::Sender::new(revision) })
     }
 
     /// Adds what the command at `revision` changed and wakes the watchers. Revisions must grow.
     pub fn push(&self, revision: Revision, changes: Vec<Change>) {
         let mut kept = self.kept.lock();
-        if kept.entries.len() >= limits::META_WATCH_LAG_MAX
-            && let Some((dropped, _)) = kept.entries.pop_front()
+        kept.changes_len += changes.len();
+        kept.entries.push_back((revision, changes.into()));
+        // The newest entry stays, however large: a watcher that is up to date never lists again.
+        while kept.entries.len() > 1
+            && (kept.entries.len() > limits::META_WATCH_LAG_MAX
+                || kept.changes_len > limits::META_WATCH_CHANGES_MAX)
+            && let Some((dropped, changes)) = kept.entries.pop_front()
         {
             kept.floor = dropped;
+            kept.changes_len -= changes.len();
         }
-        kept.entries.push_back((revision, changes.into()));
         self.newest.send_replace(revision);
     }
 
@@ -111,5 +119,28 @@ impl Watch {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watcher_lags_behind_by_so_many_changes_and_no_more() {
+        let log = ChangeLog::new(Revision::ZERO);
+        let mut watch = log.watch(Filter::All, Revision::ZERO);
+        let half = vec![Change::Generation(1); limits::META_WATCH_CHANGES_MAX / 2];
+        log.push(Revision(1), half.clone());
+        log.push(Revision(2), half.clone());
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(1), .. }));
+        log.push(Revision(3), half);
+        let mut late = log.watch(Filter::All, Revision::ZERO);
+        assert_eq!(late.next().await, WatchEvent::Relist);
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
+        // One that is more than all may be is told all the same.
+        log.push(Revision(4), vec![Change::Generation(1); 2 * limits::META_WATCH_CHANGES_MAX]);
+        watch.resume(Revision(3));
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(4), .. }));
     }
 }

@@ -238,7 +238,8 @@ pub enum Command {
         /// What it says of itself.
         card: NodeCard,
     },
-    /// A node has not been heard of for too long: that life of it is over.
+    /// A node has not been heard of for too long: that life of it is over. Whoever says so has waited for longer
+    /// than [`base::limits::CLAIM_LEASE`], since what the node owns is free at once.
     NodeExpired {
         /// The node.
         node: NodeId,

@@ -1,6 +1,5 @@
 //! What nodes report of sessions, and what is kept of it.
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use base::{AppName, SessionId, StreamId, WallTime, limits};
@@ -132,7 +131,7 @@ pub struct Session {
     pub figures: Figures,
 }
 
-/// What is kept of a subscriber's sessions.
+/// What a subscriber's sessions came to. Their newest events are rows of their own, numbered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct History {
@@ -140,21 +139,15 @@ pub struct History {
     pub ended: u64,
     /// What those came to.
     pub figures: Figures,
-    /// The newest events, oldest first.
-    pub events: VecDeque<ConnectionEvent>,
-    /// When the last of them was applied.
+    /// Number of the oldest event that is kept.
+    pub first: u64,
+    /// Number of the next one.
+    pub next: u64,
+    /// When the last fact was applied.
     pub touched_ms: u64,
 }
 
 impl History {
-    /// Adds an event; the oldest goes beyond [`limits::EVENTS_PER_SUBSCRIBER_MAX`].
-    pub(crate) fn push(&mut self, event: ConnectionEvent) {
-        self.events.push_back(event);
-        while self.events.len() > limits::EVENTS_PER_SUBSCRIBER_MAX {
-            self.events.pop_front();
-        }
-    }
-
     pub(crate) fn swept_from(&self) -> WallTime {
         WallTime(self.touched_ms).plus(limits::HISTORY_KEPT)
     }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`Broadcast`] is AMS's stream record; [`Command`]s change a [`State`] by the pure
 //! [`apply`]; [`Meta`] is the port behind which a store or a cluster keeps one such state; the
-//! façades [`Broadcasts`] and [`Settings`] are what the rest of the node calls.
+//! façades ([`Broadcasts`], [`Settings`], [`Tokens`], [`Subscribers`], [`Streams`] and so on) are what the rest of
+//! the node calls.
 //!
 //! Not here: files, sockets, clocks. A command carries the time of the node that accepted it.
 //!
@@ -12,6 +13,9 @@
 //!   [`base::limits::META_REQUESTS_REMEMBERED_MAX`] commands is answered as before and applied no second time.
 //! - What a watcher is told are absolute values in the order of their revisions; one that fell behind
 //!   is told so and lists again at one revision.
+//! - A row has one form, [`Row`], in every store, in snapshots and in the hash that replicas compare.
+//! - Time is the greatest stamp any command carried: whoever stamps must not let it run ahead, since leases and
+//!   tokens expire by it.
 //! - Stored and sent forms carry a format version; golden files are in `schemas/golden`.
 
 mod broadcast;
@@ -43,6 +47,7 @@ mod meta;
 mod selection;
 
 mod broadcasts;
+mod facade;
 mod meta_error;
 mod proposer;
 mod settings;
@@ -57,6 +62,10 @@ pub use change::{Change, Filter, SettingsDocument, SettingsRecord};
 pub use change_log::{ChangeLog, Watch, WatchEvent};
 pub use claim::{Claim, Contention, HeldClaim, Observed};
 pub use command::{Command, Heartbeat, PublishFacts, Stamped};
+pub use facade::{
+    AcquireError, ClaimError, Facts, Lease, Nodes, Recorded, Renewed, SpendError, Streams, Subscribers,
+    Tokens, Upkeep, Users,
+};
 pub use facts::{Connection, ConnectionEvent, Fact, FactKind, Figures, History, Session};
 pub use ids::{
     Direction, Epoch, Incarnation, NameError, NodeId, Owner, SubscriberId, TokenId, UserName, VodId,

@@ -7,8 +7,8 @@ use base::{Clock, Randomness, limits};
 use tokio::time::{sleep, timeout_at};
 
 use crate::{
-    Answer, Command, Consistency, Meta, MetaError, NotApplied, Outcome, Proposal, Query, ReadFailed,
-    RequestId, Revision,
+    Answer, Change, Command, Consistency, Filter, Meta, MetaError, NotApplied, Outcome, Proposal, Query,
+    ReadFailed, RequestId, Revision, Watch,
 };
 
 /// Pause before the first retry; doubled up to [`PAUSE_MAX`].
@@ -60,6 +60,37 @@ impl Proposer {
             }
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Proposes what is either done or has nothing to be done to; says which.
+    pub(crate) async fn done_or_absent(&self, command: Command) -> Result<bool, MetaError> {
+        match self.propose(command).await? {
+            (_, Outcome::Done) => Ok(true),
+            (_, Outcome::Absent) => Ok(false),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// Proposes a sweep until it has no more to do.
+    pub(crate) async fn sweep(&self, command: Command) -> Result<(), MetaError> {
+        loop {
+            match self.propose(command.clone()).await? {
+                (_, Outcome::Swept { more: true }) => {}
+                (_, Outcome::Swept { more: false }) => return Ok(()),
+                _ => return Err(MetaError::WrongAnswer),
+            }
+        }
+    }
+
+    /// What a watcher that fell behind needs to begin again; the watch goes on behind it.
+    pub(crate) async fn relist(&self, filter: Filter, watch: &mut Watch) -> Result<Vec<Change>, MetaError> {
+        match self.read(Query::List(filter), Consistency::Linearizable).await? {
+            (revision, Answer::Listed(changes)) => {
+                watch.resume(revision);
+                Ok(changes)
+            }
+            _ => Err(MetaError::WrongAnswer),
         }
     }
 

@@ -40,11 +40,12 @@ pub enum RowKind {
     Vod = 12,
     Session = 13,
     History = 14,
+    Event = 15,
 }
 
 impl RowKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Generation,
         Self::Settings,
         Self::Broadcast,
@@ -59,6 +60,7 @@ impl RowKind {
         Self::Vod,
         Self::Session,
         Self::History,
+        Self::Event,
     ];
 
     /// The stored number.
@@ -83,6 +85,7 @@ impl RowKind {
             Self::Vod => "VoD record",
             Self::Session => "session",
             Self::History => "history",
+            Self::Event => "connection event",
         }
     }
 }
@@ -174,6 +177,9 @@ impl Change {
             Self::History { app, stream, subscriber, .. } => {
                 (RowKind::History, key(&[app.as_str(), stream.as_str(), subscriber.as_str()]))
             }
+            Self::Event { app, stream, subscriber, number: n, .. } => {
+                (RowKind::Event, key(&[app.as_str(), stream.as_str(), subscriber.as_str(), &number(*n)]))
+            }
             Self::Fact { .. } => return None,
         };
         Some(key)
@@ -197,6 +203,7 @@ impl Change {
             Self::Vod { now, .. } => value(now.as_ref()),
             Self::Session { now, .. } => value(now.as_ref()),
             Self::History { now, .. } => value(now.as_ref()),
+            Self::Event { now, .. } => value(now.as_ref()),
             Self::Fact { .. } => Ok(None),
         }?;
         Ok(Some(Row { kind, key, value }))
@@ -257,6 +264,13 @@ impl Change {
                 subscriber: subscriber(part()?)?,
                 session: session(part()?)?,
                 owner: owner(part()?, part()?)?,
+                now: some(value)?,
+            },
+            RowKind::Event => Self::Event {
+                app: app(part()?)?,
+                stream: stream(part()?)?,
+                subscriber: subscriber(part()?)?,
+                number: of_number(part()?)?,
                 now: some(value)?,
             },
             RowKind::History => Self::History {

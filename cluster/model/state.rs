@@ -2,6 +2,7 @@
 
 mod broadcasts;
 mod claims;
+mod digest;
 mod facts;
 mod index;
 mod nodes;
@@ -21,14 +22,15 @@ use std::sync::Arc;
 use base::{AppName, SessionId, StreamId, WallTime, limits};
 
 use crate::{
-    Broadcast, Change, Claim, Command, Filter, History, Life, Node, NodeId, Outcome, Owner, RequestId,
-    Revision, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token, TokenId, User,
-    UserName, Vod, VodId,
+    Broadcast, Change, Claim, Command, ConnectionEvent, Filter, History, Life, Node, NodeId, Outcome, Owner,
+    RequestId, Revision, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token, TokenId,
+    User, UserName, Vod, VodId,
 };
+use digest::Digest;
 use index::{Due, Index, Owned};
 use shelf::Shelf;
 
-pub use snapshot::StateHash;
+pub use digest::StateHash;
 
 /// Everything the metadata plane knows. Ordered by application first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +51,9 @@ pub struct State {
     vods: Shelf<VodId, Vod>,
     sessions: Shelf<(StreamId, SubscriberId, SessionId, Owner), Session>,
     histories: Shelf<(StreamId, SubscriberId), History>,
+    events: Shelf<(StreamId, SubscriberId, u64), ConnectionEvent>,
     index: Index,
+    digest: Digest,
     remembered: BTreeMap<RequestId, (Revision, Outcome)>,
     remembered_order: VecDeque<RequestId>,
 }
@@ -97,6 +101,11 @@ impl State {
         self.now
     }
 
+    /// What replicas that agree have in common. Costs nothing: it is kept up with every change.
+    pub fn hash(&self) -> StateHash {
+        self.digest.with(self.revision, self.now)
+    }
+
     /// Everything `filter` wants, in the form of changes.
     pub fn list(&self, filter: &Filter) -> Vec<Change> {
         match filter {
@@ -132,7 +141,12 @@ impl State {
 
     /// A replica for reading: the same rows, which are shared, and no remembered requests.
     pub fn replica(&self) -> Self {
-        Self { remembered: BTreeMap::new(), remembered_order: VecDeque::new(), ..self.clone() }
+        let mut replica = self.clone();
+        for (request, known) in std::mem::take(&mut replica.remembered) {
+            replica.digest.replace_request(request, Some(known), None);
+        }
+        replica.remembered_order.clear();
+        replica
     }
 
     /// Takes over what a command changed elsewhere: a replica for reading, or rows read from disk.
@@ -146,12 +160,15 @@ impl State {
 
     /// Takes over a remembered request. To be called in the order of the revisions.
     pub fn remember(&mut self, request: RequestId, revision: Revision, outcome: Outcome) {
-        if self.remembered.insert(request, (revision, outcome)).is_none() {
+        let before = self.remembered.insert(request, (revision, outcome));
+        self.digest.replace_request(request, before, Some((revision, outcome)));
+        if before.is_none() {
             self.remembered_order.push_back(request);
         }
         while self.remembered_order.len() > limits::META_REQUESTS_REMEMBERED_MAX {
             if let Some(oldest) = self.remembered_order.pop_front() {
-                self.remembered.remove(&oldest);
+                let forgotten = self.remembered.remove(&oldest);
+                self.digest.replace_request(oldest, forgotten, None);
             }
         }
     }
@@ -224,73 +241,97 @@ impl State {
         changes.push(change);
     }
 
-    /// Makes a change. The only place that touches rows, so that the index always fits them.
+    /// Makes a change. The only place that touches rows, so that index and digest always fit them.
     fn set(&mut self, change: &Change) {
-        match change.clone() {
-            Change::Generation(generation) => self.generation = generation,
+        let Some((kind, key)) = change.key() else { return };
+        let (index, digest) = (&mut self.index, &mut self.digest);
+        match change {
+            Change::Generation(generation) => {
+                let before = std::mem::replace(&mut self.generation, *generation);
+                // Before the first restore there is no row.
+                let row = |generation: u64| (generation != 0).then_some(generation);
+                digest.replace(kind, &key, row(before).as_ref(), row(*generation).as_ref());
+            }
             Change::Settings { app, now } => {
-                put(&mut self.settings, app, now);
+                let before = put(&mut self.settings, app.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
             Change::Broadcast { app, stream, now } => {
-                self.broadcasts.set(&app, stream, now);
+                let before = self.broadcasts.set(app, stream.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
             Change::Token { app, stream, token, now } => {
-                let due = now.as_ref().map(|now| now.swept_from());
-                let before = self.tokens.set(&app, (stream.clone(), token.clone()), now);
-                let before = before.map(|before| before.swept_from());
-                self.index.due(before, due, || Due::Token(app.clone(), stream.clone(), token.clone()));
+                let before = self.tokens.set(app, (stream.clone(), token.clone()), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Token>>| row.as_ref().map(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Token(app.clone(), stream.clone(), token.clone()));
             }
-            Change::TokensRevoked { app, stream, before } => {
-                put(&mut self.revocations, (app, stream), before);
+            Change::TokensRevoked { app, stream, before: now } => {
+                let before = put(&mut self.revocations, (app.clone(), stream.clone()), *now);
+                digest.replace(kind, &key, before.as_ref(), now.as_ref());
             }
             Change::Subscriber { app, stream, subscriber, now } => {
-                self.subscribers.set(&app, (stream, subscriber), now);
+                let before = self.subscribers.set(app, (stream.clone(), subscriber.clone()), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
             Change::Slot { app, stream, subscriber, session, now } => {
-                let owner = now.as_ref().map(|now| now.owner);
-                let before = self.slots.set(&app, (stream.clone(), subscriber.clone(), session), now);
-                self.index.owned(before.map(|before| before.owner), owner, || {
-                    Owned::Slot(app.clone(), stream.clone(), subscriber.clone(), session)
+                let place = (stream.clone(), subscriber.clone(), *session);
+                let before = self.slots.set(app, place, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let owner = |row: &Option<Arc<Slot>>| row.as_ref().map(|row| row.owner);
+                index.owned(owner(&before), owner(now), || {
+                    Owned::Slot(app.clone(), stream.clone(), subscriber.clone(), *session)
                 });
             }
             Change::Claim { app, stream, now } => {
-                let (owner, due) =
-                    (now.as_ref().map(|now| now.owner), now.as_ref().map(|now| now.swept_from()));
-                let before = self.claims.set(&app, stream.clone(), now);
-                let due_before = before.as_ref().map(|before| before.swept_from());
-                self.index.due(due_before, due, || Due::Claim(app.clone(), stream.clone()));
-                let owned = || Owned::Claim(app.clone(), stream.clone());
-                self.index.owned(before.map(|before| before.owner), owner, owned);
+                let before = self.claims.set(app, stream.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Claim>>| row.as_ref().map(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Claim(app.clone(), stream.clone()));
+                let owner = |row: &Option<Arc<Claim>>| row.as_ref().map(|row| row.owner);
+                index.owned(owner(&before), owner(now), || Owned::Claim(app.clone(), stream.clone()));
             }
             Change::Node { node, now } => {
-                let due = now.as_ref().and_then(|now| now.swept_from());
-                let before = put(&mut self.nodes, node, now).and_then(|before| before.swept_from());
-                self.index.due(before, due, || Due::Node(node));
+                let before = put(&mut self.nodes, *node, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Node>>| row.as_ref().and_then(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Node(*node));
             }
             Change::Life { owner, now } => {
-                let due = now.as_ref().and_then(|now| now.swept_from());
-                let before = put(&mut self.lives, owner, now).and_then(|before| before.swept_from());
-                self.index.due(before, due, || Due::Life(owner));
+                let before = put(&mut self.lives, *owner, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<Life>>| row.as_ref().and_then(|row| row.swept_from());
+                index.due(due(&before), due(now), || Due::Life(*owner));
             }
             Change::User { name, now } => {
-                put(&mut self.users, name, now);
+                let before = put(&mut self.users, name.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
             Change::Vod { app, vod, now } => {
-                self.vods.set(&app, vod, now);
+                let before = self.vods.set(app, vod.clone(), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
             Change::Session { app, stream, subscriber, session, owner, now } => {
-                let is_there = now.is_some().then_some(owner);
-                let key = (stream.clone(), subscriber.clone(), session, owner);
-                let before = self.sessions.set(&app, key, now).is_some().then_some(owner);
-                self.index.owned(before, is_there, || {
-                    Owned::Session(app.clone(), stream.clone(), subscriber.clone(), session)
+                let place = (stream.clone(), subscriber.clone(), *session, *owner);
+                let before = self.sessions.set(app, place, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let owned = |row: &Option<Arc<Session>>| row.is_some().then_some(*owner);
+                index.owned(owned(&before), owned(now), || {
+                    Owned::Session(app.clone(), stream.clone(), subscriber.clone(), *session)
                 });
             }
             Change::History { app, stream, subscriber, now } => {
-                let due = now.as_ref().map(|now| now.swept_from());
-                let before = self.histories.set(&app, (stream.clone(), subscriber.clone()), now);
-                let before = before.map(|before| before.swept_from());
-                self.index.due(before, due, || Due::History(app.clone(), stream.clone(), subscriber.clone()));
+                let before = self.histories.set(app, (stream.clone(), subscriber.clone()), now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
+                let due = |row: &Option<Arc<History>>| row.as_ref().map(|row| row.swept_from());
+                index.due(due(&before), due(now), || {
+                    Due::History(app.clone(), stream.clone(), subscriber.clone())
+                });
+            }
+            Change::Event { app, stream, subscriber, number, now } => {
+                let place = (stream.clone(), subscriber.clone(), *number);
+                let before = self.events.set(app, place, now.clone());
+                digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
             Change::Fact { .. } => {}
         }
@@ -338,6 +379,13 @@ impl State {
                 app: app.clone(),
                 stream: stream.clone(),
                 subscriber: subscriber.clone(),
+                now: Some(Arc::clone(now)),
+            }))
+            .chain(self.events.all().map(|(app, (stream, subscriber, number), now)| Change::Event {
+                app: app.clone(),
+                stream: stream.clone(),
+                subscriber: subscriber.clone(),
+                number: *number,
                 now: Some(Arc::clone(now)),
             }))
     }

@@ -126,6 +126,6 @@ pub struct SubscriberShown {
     pub slots: u32,
     /// What its sessions came to so far, running ones included.
     pub figures: Figures,
-    /// Its newest events.
+    /// The sums of those that are over.
     pub history: Option<Arc<History>>,
 }

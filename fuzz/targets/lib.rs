@@ -4,11 +4,13 @@
 //! A target panics when something is wrong: by the code under test, or by an assertion of its own.
 
 mod media_readers;
+mod metadata;
 mod newer_codecs;
 mod rtmp_readers;
 mod rtp_source;
 
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
+pub use metadata::metadata;
 pub use newer_codecs::{av1, hevc, opus, vp9};
 pub use rtc::fuzzing::{client_hello, data_channel, rtcp, sdp_answer, sdp_offer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
@@ -29,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("h264_access_unit", h264_access_unit),
     ("h264_parameter_sets", h264_parameter_sets),
     ("hevc", hevc),
+    ("metadata", metadata),
     ("opus", opus),
     ("publish_url", publish_url),
     ("rtcp", rtcp),

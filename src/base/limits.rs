@@ -410,6 +410,8 @@ pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
 pub const META_FULL_REST: Duration = Duration::from_secs(1);
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
+/// Changes of those commands together. More: the oldest commands go, and who was not told of them lists again.
+pub const META_WATCH_CHANGES_MAX: usize = 65_536;
 /// Request ids remembered so that a retry is applied once (over a minute at 1,000 commands per second,
 /// retries end within seconds). Older ones are forgotten: such a retry would be applied anew.
 pub const META_REQUESTS_REMEMBERED_MAX: usize = 65_536;
@@ -472,12 +474,14 @@ pub const VODS_PER_APPLICATION_MAX: usize = 100_000;
 /// One stored VoD record as JSON. Larger: refused.
 pub const VOD_BYTES_MAX: usize = 16 * 1024;
 /// Facts in one batch. More: refused.
-pub const FACTS_PER_BATCH_MAX: usize = 1_000;
+pub const FACTS_PER_BATCH_MAX: usize = 500;
 /// One batch of facts as JSON. Larger: refused.
 pub const FACT_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Newest connection events kept of one subscriber. Older ones are in the archive alone.
-pub const EVENTS_PER_SUBSCRIBER_MAX: usize = 16;
-/// Subscribers of one application whose newest events are kept. More: their events go to the archive alone.
+pub const EVENTS_PER_SUBSCRIBER_MAX: u64 = 100;
+/// Connection events kept in one application. More: a new one takes the place of its subscriber's oldest, or is in the archive alone.
+pub const EVENTS_PER_APPLICATION_MAX: usize = 1_000_000;
+/// Subscribers of one application whose sums and newest events are kept. More: those are in the archive alone.
 pub const HISTORIES_PER_APPLICATION_MAX: usize = 100_000;
 /// Sessions of subscribers in one application whose figures are kept while they run. More: not counted, their facts go to the archive alone.
 pub const SESSIONS_PER_APPLICATION_MAX: usize = 100_000;

@@ -63,8 +63,7 @@ impl Replica {
         }
         self.applied = entry.index;
         if self.applied.is_multiple_of(self.config.tuning.check_hash_every.max(1)) {
-            let hash = self.state.hash().map_err(|error| unknown(&error))?;
-            self.hashed = Some((self.applied, hash));
+            self.hashed = Some((self.applied, self.state.hash()));
         }
         if self.members.removed(self.config.node) {
             return Err(Halt::Removed);

@@ -168,15 +168,14 @@ fn every_row() -> Vec<(&'static str, Change)> {
     let subscriber_row = Subscriber { terms: full_terms(), registered_ms: 1_700_000_000_000, block };
     let node = Node { card: card(), incarnation: Incarnation(17), joined_ms: 1, expired_ms: Some(2) };
     let session_row = Session { connection: connection(), since_ms: 1_700_000_000_000, figures: figures() };
-    let event = |ended: Option<&str>| ConnectionEvent {
+    let event = ConnectionEvent {
         at_ms: 1_700_000_000_000,
         node: NodeId(3),
         session: session(),
         connection: Some(connection()),
-        ended: ended.map(str::to_owned),
+        ended: Some("finished".to_owned()),
     };
-    let events = [event(None), event(Some("finished"))].into();
-    let history = History { ended: 1, figures: figures(), events, touched_ms: 1_700_000_000_000 };
+    let history = History { ended: 1, figures: figures(), first: 2, next: 9, touched_ms: 1_700_000_000_000 };
     let record = SettingsRecord { version: 4, document: document() };
     vec![
         ("generation", Change::Generation(2)),
@@ -225,6 +224,16 @@ fn every_row() -> Vec<(&'static str, Change)> {
         (
             "history",
             Change::History { app: a(), stream: s(), subscriber: subscriber(), now: Some(Arc::new(history)) },
+        ),
+        (
+            "event",
+            Change::Event {
+                app: a(),
+                stream: s(),
+                subscriber: subscriber(),
+                number: 8,
+                now: Some(Arc::new(event)),
+            },
         ),
     ]
 }
@@ -458,7 +467,7 @@ fn a_row_whose_key_does_not_fit_is_malformed() {
         let read = Change::of_row(RowKind::Claim, key, &value);
         assert!(matches!(read, Err(FormatError::Malformed(_))), "{key:?} {read:?}");
     }
-    assert!(RowKind::try_from(0).is_err() && RowKind::try_from(15).is_err());
+    assert!(RowKind::try_from(0).is_err() && RowKind::try_from(16).is_err());
 }
 
 #[test]

@@ -17,7 +17,7 @@ const NODE_LOST: &str = "node_lost";
 type Of = (AppName, StreamId, SubscriberId);
 
 impl State {
-    /// What is kept of a subscriber's sessions.
+    /// What a subscriber's sessions came to.
     pub fn history(
         &self,
         app: &AppName,
@@ -49,11 +49,13 @@ impl State {
         offset: usize,
         size: usize,
     ) -> Vec<(SubscriberId, ConnectionEvent)> {
-        let wanted = self.histories(app, stream).filter(|(id, _)| of.is_none_or(|of| of == *id));
-        wanted
-            .flat_map(|(id, history)| history.events.iter().map(move |event| (id.clone(), event.clone())))
+        let first = (stream.clone(), of.cloned().unwrap_or_else(SubscriberId::lowest), 0);
+        self.events
+            .of_from(app, first..)
+            .take_while(|((on, by, _), _)| on == stream && of.is_none_or(|of| of == by))
             .skip(offset)
             .take(size)
+            .map(|((_, by, _), event)| (by.clone(), ConnectionEvent::clone(event)))
             .collect()
     }
 
@@ -207,7 +209,36 @@ impl State {
         history.ended = history.ended.saturating_add(ended);
         history.figures = history.figures.plus(figures);
         history.touched_ms = self.now.as_millis();
-        history.push(event);
+        let max = limits::EVENTS_PER_APPLICATION_MAX;
+        let is_full = self.events.room(&app, max, Refusal::TooManySubscribers).is_err();
+        let kept = history.next.saturating_sub(history.first);
+        if kept > 0 && (is_full || kept >= limits::EVENTS_PER_SUBSCRIBER_MAX) {
+            let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+            let oldest = Change::Event { app, stream, subscriber, number: history.first, now: None };
+            self.change(oldest, changes);
+            history.first += 1;
+        }
+        if kept > 0 || !is_full {
+            let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+            let now = Some(Arc::new(event));
+            self.change(Change::Event { app, stream, subscriber, number: history.next, now }, changes);
+            history.next += 1;
+        }
         self.change(Change::History { app, stream, subscriber, now: Some(Arc::new(history)) }, changes);
+    }
+
+    /// Removes the oldest event of a history, or the history when it has none left. Says whether it is gone.
+    pub(super) fn shorten(&mut self, (app, stream, subscriber): Of, changes: Changes<'_>) -> bool {
+        let Some(history) = self.history(&app, &stream, &subscriber) else { return true };
+        if history.first >= history.next {
+            self.change(Change::History { app, stream, subscriber, now: None }, changes);
+            return true;
+        }
+        let shorter = History { first: history.first.saturating_add(1), ..History::clone(history) };
+        let number = history.first;
+        let of = (app.clone(), stream.clone(), subscriber.clone());
+        self.change(Change::Event { app: of.0, stream: of.1, subscriber: of.2, number, now: None }, changes);
+        self.change(Change::History { app, stream, subscriber, now: Some(Arc::new(shorter)) }, changes);
+        false
     }
 }

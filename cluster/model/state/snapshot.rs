@@ -1,4 +1,4 @@
-//! The whole state as bytes, and what it is known by.
+//! The whole state as bytes.
 //!
 //! | part | form |
 //! |---|---|
@@ -23,11 +23,6 @@ const SNAPSHOT_FORMAT: u8 = 1;
 const REQUEST: u8 = 0;
 const HASH_BYTES: usize = 32;
 
-/// What two states with the same rows, requests, revision and time have in common, and no others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct StateHash(pub [u8; HASH_BYTES]);
-
 impl State {
     /// Everything, so that [`State::restore`] gives a state that is equal and goes on in the same way.
     pub fn snapshot(&self) -> Result<Vec<u8>, FormatError> {
@@ -36,13 +31,6 @@ impl State {
         let hash = Sha256::digest(&bytes);
         bytes.extend_from_slice(&hash);
         Ok(bytes)
-    }
-
-    /// The same without keeping the bytes: two replicas that have gone apart are told by it.
-    pub fn hash(&self) -> Result<StateHash, FormatError> {
-        let mut hash = Sha256::new();
-        self.write(|part| hash.update(part))?;
-        Ok(StateHash(hash.finalize().into()))
     }
 
     /// Reads a snapshot. One that was cut or changed is refused as a whole.
@@ -55,7 +43,11 @@ impl State {
         if Sha256::digest(body)[..] != hash[..] {
             return Err(FormatError::Malformed("the snapshot was cut or changed".to_owned()));
         }
-        let mut rest = body.get(1..).ok_or_else(cut)?;
+        Self::read(body.get(1..).ok_or_else(cut)?)
+    }
+
+    /// Reads what stands between version and hash.
+    pub(crate) fn read(mut rest: &[u8]) -> Result<Self, FormatError> {
         let (revision, now) = (number(&mut rest)?, number(&mut rest)?);
         let mut state = Self::default();
         state.absorb(Revision(revision), WallTime(now), &[]);

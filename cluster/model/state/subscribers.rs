@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use base::{AppName, StreamId, limits};
 
+use super::sweep::ROWS_PER_STEP_MAX;
 use super::{Changes, State, json_len};
 use crate::{
-    Block, Change, Figures, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown, SubscriberTerms,
+    Block, Change, Figures, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown, SubscriberTerms, row,
 };
 
 impl State {
@@ -98,24 +99,27 @@ impl State {
         stream: &StreamId,
         changes: Changes<'_>,
     ) -> Outcome {
-        let rows_max = limits::META_SWEEP_ROWS_MAX;
-        let mut ids = self.subscribers(app, stream).map(|(id, _)| id.clone());
-        let subscribers: Vec<_> = ids.by_ref().take(rows_max).collect();
-        let more_subscribers = ids.next().is_some();
-        drop(ids);
-        let mut ids = self.histories(app, stream).map(|(id, _)| id.clone());
-        let histories: Vec<_> = ids.by_ref().take(rows_max - subscribers.len()).collect();
-        let more_histories = ids.next().is_some();
-        drop(ids);
-        for subscriber in subscribers {
+        let is_full = |changes: &Vec<Change>| changes.len() + ROWS_PER_STEP_MAX > limits::META_SWEEP_ROWS_MAX;
+        let next = |state: &Self| state.subscribers(app, stream).next().map(|(id, _)| id.clone());
+        let mut more = false;
+        while let Some(subscriber) = next(self) {
+            if is_full(changes) {
+                more = true;
+                break;
+            }
             let (app, stream) = (app.clone(), stream.clone());
             self.change(Change::Subscriber { app, stream, subscriber, now: None }, changes);
         }
-        for subscriber in histories {
-            let (app, stream) = (app.clone(), stream.clone());
-            self.change(Change::History { app, stream, subscriber, now: None }, changes);
+        let next = |state: &Self| state.histories(app, stream).next().map(|(id, _)| id.clone());
+        while let Some(subscriber) = next(self) {
+            if is_full(changes) {
+                more = true;
+                break;
+            }
+            self.shorten((app.clone(), stream.clone(), subscriber), changes);
         }
-        Outcome::Swept { more: more_subscribers || more_histories }
+        row::collapse(changes);
+        Outcome::Swept { more }
     }
 
     pub(super) fn block(

@@ -6,8 +6,8 @@ use super::index::{Due, Owned};
 use super::{Changes, State};
 use crate::{Change, Outcome, Owner, row};
 
-/// Rows that one step may change: a claim and its broadcast, a session and its history.
-const ROWS_PER_STEP_MAX: usize = 2;
+/// Rows that one step may change: a session, its history, its event and the one that goes for it.
+pub(super) const ROWS_PER_STEP_MAX: usize = 4;
 
 impl State {
     pub(super) fn expire(&mut self, up_to: WallTime, changes: Changes<'_>) -> Outcome {
@@ -53,8 +53,9 @@ impl State {
             }
             Due::Claim(app, stream) => self.end_claim(app, stream, changes),
             Due::Node(node) => self.change(Change::Node { node, now: None }, changes),
+            // One event at a time; the history goes last.
             Due::History(app, stream, subscriber) => {
-                self.change(Change::History { app, stream, subscriber, now: None }, changes);
+                self.shorten((app, stream, subscriber), changes);
             }
             // One session at a time; the life goes last, and with it the last chance of its facts.
             Due::Life(owner) => match self.index.first_owned_by(owner) {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, reason = "a suite of tests: a panic is how a case fails")]
 
+mod decisions;
+
 use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +47,19 @@ macro_rules! meta_conformance {
                 a_watch_that_fell_behind_lists_again_and_resumes,
                 a_watch_ends_with_its_store,
                 a_command_past_its_deadline_is_answered_at_once,
+                of_many_who_spend_a_token_at_once_one_is_let_in,
+                a_token_is_listed_until_it_is_spent_or_revoked,
+                of_many_who_claim_a_stream_at_once_one_has_it,
+                who_was_superseded_has_the_stream_no_more,
+                of_many_who_connect_at_once_as_many_are_let_in_as_may,
+                what_a_life_of_a_node_held_is_free_in_the_next,
+                a_batch_of_facts_counts_once,
+                a_block_is_told_to_watchers_and_lifted_again,
+                of_many_first_users_one_is_made,
+                recordings_are_listed_by_their_stream,
+                what_is_over_is_swept,
+                a_restore_voids_what_may_have_been_spent_since,
+                who_absorbs_everything_has_what_is_listed,
             );
         }
     };
@@ -433,3 +448,4 @@ mod cases {
 }
 
 pub use cases::*;
+pub use decisions::*;

@@ -1,8 +1,13 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use base::{AppName, ManualClock, StreamId, SystemClock, SystemRandomness, WallTime};
-use cluster_model::{Answer, Outcome, WatchEvent};
+use base::{AppName, ManualClock, SessionId, StreamId, SystemClock, SystemRandomness, WallTime};
+use cluster_model::{
+    Answer, Connection, Direction, Fact, FactKind, Fingerprint, NodeCard, NodeId, Outcome, Owner, PutWhen,
+    RowKind, SettingsDocument, SubscriberId, SubscriberTerms, TokenId, TokenTerms, UserName, VodId,
+    WatchEvent,
+};
 
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
@@ -56,6 +61,88 @@ async fn a_closed_store_comes_back_as_it_was() {
     assert_eq!(store.propose(first, create("s"), deadline()).await, applied);
     let next = store.propose(request(), create("s"), deadline()).await;
     assert_eq!(next, Proposal::Applied { revision: Revision(3), outcome: Outcome::Exists });
+}
+
+/// One command or two for each kind of row.
+fn every_kind(owner: Owner) -> Vec<Command> {
+    let (app, stream) = (|| AppName::new("a").unwrap(), || StreamId::new("s").unwrap());
+    let subscriber = || SubscriberId::new("Jürgen 1").unwrap();
+    let token = |text: &str| TokenId::new(text).unwrap();
+    let session = SessionId::from_u128(5);
+    let direction = Direction::Play;
+    let create_token = |text: &str| Command::CreateToken {
+        app: app(),
+        stream: stream(),
+        token: token(text),
+        terms: TokenTerms { direction, expire_s: 1 << 40, room: None },
+    };
+    let connection = Connection { direction, protocol: "webrtc".to_owned(), peer: None, proof: None };
+    let fact = |what| Fact {
+        app: app(),
+        stream: stream(),
+        subscriber: Some(subscriber()),
+        session,
+        at: WallTime(1),
+        what,
+    };
+    vec![
+        create("s"),
+        create("gone"),
+        Command::DeleteBroadcast { app: app(), stream: StreamId::new("gone").unwrap() },
+        Command::PutSettings { app: app(), expected: 0, document: SettingsDocument::default() },
+        create_token("1"),
+        Command::RevokeTokens { app: app(), stream: stream() },
+        create_token("2"),
+        Command::SpendToken {
+            app: app(),
+            stream: stream(),
+            token: token("2"),
+            direction,
+            session,
+            fingerprint: Fingerprint(1),
+        },
+        Command::PutSubscriber {
+            app: app(),
+            stream: stream(),
+            subscriber: subscriber(),
+            terms: SubscriberTerms::default(),
+        },
+        Command::AcquireSlot { app: app(), stream: stream(), subscriber: subscriber(), session, owner },
+        Command::ClaimStream { app: app(), stream: stream(), owner, against: None },
+        Command::PutUser {
+            name: UserName::new("jane@example.org").unwrap(),
+            when: PutWhen::NoUsers,
+            user: Box::default(),
+        },
+        Command::PutVod { app: app(), vod: VodId::new("v").unwrap(), record: Box::default() },
+        Command::RecordFacts { owner, sequence: 1, facts: vec![fact(FactKind::Connected(connection))] },
+        Command::RaiseGeneration { to: 1 },
+    ]
+}
+
+#[tokio::test]
+async fn a_row_of_every_kind_comes_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).unwrap();
+    let join = Command::NodeJoined { node: NodeId(1), card: NodeCard::default() };
+    let joined = store.propose(request(), join, deadline()).await;
+    let Proposal::Applied { outcome: Outcome::Joined { incarnation }, .. } = joined else {
+        panic!("{joined:?}")
+    };
+    for command in every_kind(Owner { node: NodeId(1), incarnation }) {
+        let applied = store.propose(request(), command, deadline()).await;
+        let Proposal::Applied { outcome, .. } = applied else { panic!("{applied:?}") };
+        assert!(!matches!(outcome, Outcome::Refused(_) | Outcome::Absent), "{outcome:?}");
+    }
+    let before = store.published.read().clone();
+    let rows = before.list(&Filter::All);
+    let kinds: BTreeSet<_> = rows.iter().map(|row| row.row().unwrap().unwrap().kind).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), RowKind::ALL);
+    store.close().await;
+    drop(store);
+    let store = open(&folder).unwrap();
+    assert_eq!(*store.published.read(), before);
+    assert_eq!(store.published.read().hash(), before.hash());
 }
 
 #[tokio::test]

@@ -28,6 +28,11 @@ fn batch(owner: Owner, sequence: u64, facts: Vec<Fact>) -> Command {
     Command::RecordFacts { owner, sequence, facts }
 }
 
+fn events(run: &Run) -> Vec<crate::ConnectionEvent> {
+    let events = run.state.events(&app("a"), &id("s"), Some(&subscriber("one")), 0, usize::MAX);
+    events.into_iter().map(|(_, event)| event).collect()
+}
+
 fn shown(run: &Run) -> SubscriberShown {
     run.state.shown(&app("a"), &id("s"), &subscriber("one"), &Arc::default())
 }
@@ -43,7 +48,7 @@ fn a_batch_counts_once_and_in_its_order() {
     assert_eq!(run.out(3, batch(one, 3, vec![])), Outcome::OutOfOrder { last: 1 });
     assert_eq!(run.out(3, batch(one, 2, vec![disconnected(1, 20)])), Outcome::Done);
     let (now, history) = (shown(&run), shown(&run).history.unwrap());
-    assert_eq!((now.connections, now.figures.bytes, history.ended, history.events.len()), (0, 20, 1, 2));
+    assert_eq!((now.connections, now.figures.bytes, history.ended, events(&run).len()), (0, 20, 1, 2));
 }
 
 #[test]
@@ -74,6 +79,7 @@ fn one_batch_writes_each_row_once() {
     reader.absorb(run.state.revision(), run.state.now(), &applied.changes);
     assert_eq!(reader.sessions, run.state.sessions);
     assert_eq!(reader.histories, run.state.histories);
+    assert_eq!(reader.events, run.state.events);
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn a_life_that_is_over_may_deliver_for_a_while_and_its_sessions_are_closed_then(
     let now = shown(&run);
     let history = now.history.unwrap();
     assert_eq!((now.connections, now.figures.bytes, history.ended), (1, 17, 2));
-    assert_eq!(history.events.back().unwrap().ended.as_deref(), Some("node_lost"));
+    assert_eq!(events(&run).last().unwrap().ended.as_deref(), Some("node_lost"));
     // Too late now.
     let late = batch(one, 3, vec![disconnected(2, 99)]);
     assert_eq!(run.out(kept, late), Outcome::Refused(Refusal::NotJoined));
@@ -124,17 +130,34 @@ fn a_life_that_is_over_may_deliver_for_a_while_and_its_sessions_are_closed_then(
 fn of_a_subscriber_the_newest_events_are_kept_and_for_a_time() {
     let mut run = Run::default();
     let one = run.joins(0, 1);
-    for n in 0..2 * limits::EVENTS_PER_SUBSCRIBER_MAX as u64 {
+    let max = limits::EVENTS_PER_SUBSCRIBER_MAX;
+    for n in 0..2 * max {
         run.at(1, batch(one, n + 1, vec![connected(n.into()), disconnected(n.into(), 1)]));
     }
     let history = shown(&run).history.unwrap();
-    assert_eq!(history.events.len(), limits::EVENTS_PER_SUBSCRIBER_MAX);
-    assert_eq!((history.ended, history.figures.bytes), (32, 32));
+    assert_eq!((history.ended, history.figures.bytes, history.next), (2 * max, 2 * max, 4 * max));
+    let newest = events(&run);
+    assert_eq!(newest.len() as u64, max);
+    assert_eq!(newest.last().unwrap().session, session((2 * max - 1).into()));
     let kept = 1 + expires_after(limits::HISTORY_KEPT);
     run.at(kept - 1, expire(u64::MAX));
     assert!(shown(&run).history.is_some());
-    run.at(kept, expire(u64::MAX));
-    assert_eq!(shown(&run).history, None);
+    assert_eq!(run.out(kept, expire(u64::MAX)), SWEPT);
+    assert_eq!((shown(&run).history, events(&run).len()), (None, 0));
+}
+
+#[test]
+fn with_all_subscribers_of_a_stream_go_their_events() {
+    let mut run = Run::default();
+    let one = run.joins(0, 1);
+    run.at(1, batch(one, 1, vec![connected(1), disconnected(1, 5), connected(2)]));
+    let (app_a, stream) = (app("a"), id("s"));
+    let deleted = run.out(2, Command::DeleteSubscribers { app: app_a, stream });
+    assert_eq!((deleted, shown(&run).history, events(&run).len()), (SWEPT, None, 0));
+    // What runs is counted from here on.
+    run.at(3, batch(one, 2, vec![disconnected(2, 7)]));
+    let history = shown(&run).history.unwrap();
+    assert_eq!((history.ended, history.figures.bytes, events(&run).len()), (1, 7, 1));
 }
 
 #[test]

@@ -1,0 +1,188 @@
+//! The façade for subscribers, their blocks and their connections.
+
+use base::{AppName, SessionId, StreamId, limits};
+
+use crate::{
+    Answer, Change, Command, ConnectionEvent, Consistency, Filter, MetaError, Outcome, Owner, Query,
+    Revision, SubscriberId, SubscriberShown, SubscriberTerms, Watch,
+};
+
+super::facade! {
+    /// Subscribers of all streams.
+    Subscribers
+}
+
+/// Why a subscriber may not connect once more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcquireError {
+    /// It has as many connections as it may.
+    #[error("the subscriber has its {limit} connections already")]
+    Taken {
+        /// So many.
+        limit: u32,
+    },
+    /// The metadata plane did not do its part.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+impl Subscribers {
+    /// Registers a subscriber, or replaces what is said of it.
+    pub async fn put(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+        terms: SubscriberTerms,
+    ) -> Result<(), MetaError> {
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+        self.done(Command::PutSubscriber { app, stream, subscriber, terms }).await
+    }
+
+    /// One subscriber, as of now. For decisions.
+    pub async fn get(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+    ) -> Result<Option<SubscriberShown>, MetaError> {
+        self.one(app, stream, subscriber, Consistency::Linearizable).await
+    }
+
+    /// One subscriber as this node knows it. For showing, and for allowing what need not be certain.
+    pub async fn get_local(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+    ) -> Result<Option<SubscriberShown>, MetaError> {
+        self.one(app, stream, subscriber, Consistency::Local).await
+    }
+
+    /// A page of a stream's subscribers in byte order of their ids.
+    pub async fn list(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<SubscriberShown>, MetaError> {
+        let size = size.min(limits::META_ROWS_PER_LIST_MAX);
+        let query = Query::Subscribers { app: app.clone(), stream: stream.clone(), offset, size };
+        match self.proposer.read(query, Consistency::Local).await? {
+            (_, Answer::Subscribers(page)) => Ok(page),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// A page of a stream's newest connection events, or of one subscriber's.
+    pub async fn events(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: Option<&SubscriberId>,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<(SubscriberId, ConnectionEvent)>, MetaError> {
+        let size = size.min(limits::META_ROWS_PER_LIST_MAX);
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.cloned());
+        let query = Query::Events { app, stream, subscriber, offset, size };
+        match self.proposer.read(query, Consistency::Local).await? {
+            (_, Answer::Events(page)) => Ok(page),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// Removes one; `false` when there was none.
+    pub async fn delete(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+    ) -> Result<bool, MetaError> {
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+        self.proposer.done_or_absent(Command::DeleteSubscriber { app, stream, subscriber }).await
+    }
+
+    /// Removes all of a stream, and their connection events.
+    pub async fn delete_all(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
+        self.proposer.sweep(Command::DeleteSubscribers { app: app.clone(), stream: stream.clone() }).await
+    }
+
+    /// Blocks a subscriber for a time, registered or not; 0 seconds: no longer.
+    pub async fn block(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+        kind: &str,
+        seconds: u64,
+    ) -> Result<(), MetaError> {
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+        let kind = kind.to_owned();
+        self.done(Command::BlockSubscriber { app, stream, subscriber, kind, seconds }).await
+    }
+
+    /// Takes one of a subscriber's connections for `session`, which may ask again.
+    pub async fn acquire(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+        session: SessionId,
+        owner: Owner,
+    ) -> Result<(), AcquireError> {
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+        let command = Command::AcquireSlot { app, stream, subscriber, session, owner };
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Done) => Ok(()),
+            (_, Outcome::SlotsTaken { limit }) => Err(AcquireError::Taken { limit }),
+            _ => Err(MetaError::WrongAnswer.into()),
+        }
+    }
+
+    /// Gives it back; `false` when it was not held by `owner`.
+    pub async fn release(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+        session: SessionId,
+        owner: Owner,
+    ) -> Result<bool, MetaError> {
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+        let command = Command::ReleaseSlot { app, stream, subscriber, session, owner };
+        self.proposer.done_or_absent(command).await
+    }
+
+    /// Tells of changes to subscribers of an application: blocks, above all.
+    pub fn watch(&self, app: &AppName, from: Revision) -> Watch {
+        self.proposer.meta.watch(Filter::Subscribers(app.clone()), from)
+    }
+
+    /// All of them, for a watch that fell behind; it goes on behind the list.
+    pub async fn relist(&self, app: &AppName, watch: &mut Watch) -> Result<Vec<Change>, MetaError> {
+        self.proposer.relist(Filter::Subscribers(app.clone()), watch).await
+    }
+
+    async fn done(&self, command: Command) -> Result<(), MetaError> {
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Done) => Ok(()),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    async fn one(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: &SubscriberId,
+        consistency: Consistency,
+    ) -> Result<Option<SubscriberShown>, MetaError> {
+        let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
+        match self.proposer.read(Query::Subscriber { app, stream, subscriber }, consistency).await? {
+            (_, Answer::Subscriber(shown)) => Ok(shown),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+}

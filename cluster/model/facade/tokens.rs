@@ -1,0 +1,124 @@
+//! The façade for tokens.
+
+use std::sync::Arc;
+
+use base::{AppName, SessionId, StreamId, limits};
+
+use crate::{
+    Answer, Change, Command, Consistency, Direction, Filter, Fingerprint, MetaError, Outcome, Query,
+    Revision, Token, TokenFault, TokenId, TokenTerms, Watch,
+};
+
+/// Letters and digits of a token: nobody guesses one.
+const TOKEN_LETTERS: usize = 32;
+
+super::facade! {
+    /// One-time tokens and room tokens of all applications.
+    Tokens
+}
+
+/// Why a session is not let in by a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpendError {
+    /// The token opens nothing.
+    #[error(transparent)]
+    Refused(#[from] TokenFault),
+    /// The metadata plane did not do its part: nothing is known against the token.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+impl Tokens {
+    /// Makes a token and returns its text.
+    pub async fn create(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        terms: TokenTerms,
+    ) -> Result<TokenId, MetaError> {
+        loop {
+            let text = self.proposer.randomness.alphanumeric(TOKEN_LETTERS);
+            let token = TokenId::new(&text).map_err(|_| MetaError::WrongAnswer)?;
+            let (app, stream, terms) = (app.clone(), stream.clone(), terms.clone());
+            let command = Command::CreateToken { app, stream, token: token.clone(), terms };
+            match self.proposer.propose(command).await? {
+                (_, Outcome::Done) => return Ok(token),
+                (_, Outcome::Exists) => {}
+                _ => return Err(MetaError::WrongAnswer),
+            }
+        }
+    }
+
+    /// Lets `session` in by a token, once. The same session may ask again.
+    pub async fn spend(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        token: &TokenId,
+        direction: Direction,
+        session: SessionId,
+        fingerprint: Fingerprint,
+    ) -> Result<(), SpendError> {
+        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
+        let command = Command::SpendToken { app, stream, token, direction, session, fingerprint };
+        match self.proposer.propose(command).await? {
+            (_, Outcome::Spent) => Ok(()),
+            (_, Outcome::TokenRefused(fault)) => Err(fault.into()),
+            _ => Err(MetaError::WrongAnswer.into()),
+        }
+    }
+
+    /// What a token would be refused for now, without spending it; `None`: it is good.
+    pub async fn fault(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        token: &TokenId,
+        direction: Direction,
+    ) -> Result<Option<TokenFault>, MetaError> {
+        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
+        let query = Query::TokenFault { app, stream, token, direction };
+        match self.proposer.read(query, Consistency::Linearizable).await? {
+            (_, Answer::TokenFault(fault)) => Ok(fault),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// A page of a stream's tokens that are neither spent nor void.
+    pub async fn list(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<(TokenId, Arc<Token>)>, MetaError> {
+        let size = size.min(limits::META_ROWS_PER_LIST_MAX);
+        let query = Query::Tokens { app: app.clone(), stream: stream.clone(), offset, size };
+        match self.proposer.read(query, Consistency::Local).await? {
+            (_, Answer::Tokens(page)) => Ok(page),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// Removes one token; `false` when there was none.
+    pub async fn revoke(&self, app: &AppName, stream: &StreamId, token: &TokenId) -> Result<bool, MetaError> {
+        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
+        self.proposer.done_or_absent(Command::RevokeToken { app, stream, token }).await
+    }
+
+    /// Voids all tokens of a stream; `false` when there were none.
+    pub async fn revoke_all(&self, app: &AppName, stream: &StreamId) -> Result<bool, MetaError> {
+        let command = Command::RevokeTokens { app: app.clone(), stream: stream.clone() };
+        self.proposer.done_or_absent(command).await
+    }
+
+    /// Tells of tokens of an application that are spent or revoked, by which permits end.
+    pub fn watch(&self, app: &AppName, from: Revision) -> Watch {
+        self.proposer.meta.watch(Filter::Tokens(app.clone()), from)
+    }
+
+    /// All of them, for a watch that fell behind; it goes on behind the list.
+    pub async fn relist(&self, app: &AppName, watch: &mut Watch) -> Result<Vec<Change>, MetaError> {
+        self.proposer.relist(Filter::Tokens(app.clone()), watch).await
+    }
+}
