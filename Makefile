@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 # A promise that is broken says so in words; below a backtrace they are hard to find.
 export RUST_BACKTRACE := 0
 
-.PHONY: help run demo test prove verify fix fuzz load setup
+.PHONY: help run demo test prove verify fix fuzz load sim setup
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -28,6 +28,7 @@ test: ## all tests that fit into 40 minutes, with real clients
 	@scripts/setup
 	$(CARGO) test --workspace --locked --no-fail-fast -- --nocapture --test-threads=2
 	$(CARGO) test --workspace --locked --features penstock/faults --test a_death_takes_only_its_own -- --nocapture
+	$(CARGO) test --package penstock-sim --locked --features broken --test what_is_broken_on_purpose_is_found -- --nocapture
 
 prove: ## the long proofs, resumable; results go to docs/proofs
 	@scripts/setup
@@ -38,6 +39,7 @@ verify: ## the read-only gate: format, lints, dependencies, docs, tests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --locked --features penstock/faults -- -D warnings
+	$(CARGO) clippy --package penstock-sim --all-targets --locked --features broken -- -D warnings
 	scripts/dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
 	$(MAKE) test
@@ -51,6 +53,10 @@ fix: ## rewrite what verify only checks: format and generated files
 load: ## what one core carries, in 40 minutes: figures, plots and hard cases, to load-tests/results
 	@scripts/setup load
 	scripts/load
+
+sim: ## the metadata plane in the simulated world of SEED (or FROM..TO): its trace hash, and what struck
+	@scripts/setup run
+	$(CARGO) run --quiet --locked --package penstock-sim --bin sim -- $(or $(SEED),1)
 
 fuzz: ## run every fuzz target for a minute (nightly, cargo-fuzz)
 	fuzz/run

@@ -18,10 +18,16 @@ pub struct Client {
     life: u64,
     now: Now,
     outputs: VecDeque<Output>,
-    /// Members, as last heard of.
+    /// Members as configured. They stay in the round: those last heard of may all be gone.
+    configured: Vec<NodeId>,
+    /// Members, as last heard of, and those configured.
     members: Vec<NodeId>,
-    /// Whom questions go to, as a place in `members`.
+    /// Whom proposals and reads go to, as a place in `members`.
     turn: usize,
+    /// The same for the watch, and for the question how fresh this node is. Each goes round by itself: with one
+    /// count for all, each could miss the same members every time.
+    watch_turn: usize,
+    freshen_turn: usize,
     leader: Option<NodeId>,
     proposals: Proposals,
     reads: BTreeMap<ReadId, Question>,
@@ -57,10 +63,13 @@ impl Client {
         let life = if broken!(config, IncarnationNotRaised) { 0 } else { life };
         Self {
             turn: usize::try_from(config.seed ^ config.node.0).unwrap_or_default(),
+            watch_turn: 0,
+            freshen_turn: 0,
             config,
             life,
             now,
             outputs: VecDeque::new(),
+            configured: members.clone(),
             members,
             leader: None,
             proposals: Proposals::default(),
@@ -150,7 +159,7 @@ impl Client {
         self.ask_due();
         if self.watching && self.now.monotonic >= self.watch_again {
             // No answer may be nothing new, or nobody there: another one is asked.
-            self.turn = self.turn.wrapping_add(1);
+            self.watch_turn = self.watch_turn.wrapping_add(1);
             self.ask_to_watch();
         }
         self.freshen();
@@ -182,8 +191,10 @@ impl Client {
                 self.propose_due();
             }
             Envelope::Reading { id, revision, reading, members } => {
-                self.take_members(&members);
-                self.take_reading(id, revision, &reading)?;
+                let is_ours = self.take_reading(id, revision, &reading)?;
+                if is_ours {
+                    self.take_members(&members);
+                }
             }
             Envelope::Changes { after, upto, changes } => self.take_changes(after, upto, &changes)?,
             Envelope::Behind { from: asked } if self.watching && asked == self.seen => {
@@ -205,8 +216,8 @@ impl Client {
         self.outputs.push_back(Output::Send { to, class: Class::Meta, bytes: envelope.encode() });
     }
 
-    fn member(&self) -> Option<NodeId> {
-        let place = self.turn.checked_rem(self.members.len())?;
+    fn member(&self, turn: usize) -> Option<NodeId> {
+        let place = turn.checked_rem(self.members.len())?;
         self.members.get(place).copied()
     }
 
@@ -224,7 +235,7 @@ impl Client {
         for (request, command) in self.proposals.due(now) {
             let to = self.leader.or_else(|| {
                 self.turn = self.turn.wrapping_add(1);
-                self.member()
+                self.member(self.turn)
             });
             if let Some(to) = to {
                 self.send(to, &Envelope::Propose { request, command });
@@ -239,7 +250,7 @@ impl Client {
             self.reads.iter().filter(|(_, question)| question.again <= now).map(|(id, _)| *id).collect();
         for id in due {
             let number = self.next_number();
-            let Some(member) = self.member() else { return };
+            let Some(member) = self.member(self.turn) else { return };
             let Some(question) = self.reads.get_mut(&id) else { continue };
             if question.number != 0 {
                 self.turn = self.turn.wrapping_add(1);
@@ -258,7 +269,7 @@ impl Client {
         } else {
             self.seen
         };
-        if let Some(member) = self.member() {
+        if let Some(member) = self.member(self.watch_turn) {
             self.send(member, &Envelope::Watch { from });
         }
     }
@@ -299,27 +310,26 @@ impl Client {
 
     fn take_members(&mut self, json: &[u8]) {
         if let Ok(members) = serde_json::from_slice::<Members>(json) {
-            let now: Vec<_> = members.voters.iter().copied().collect();
-            if !now.is_empty() {
-                self.members = now;
-            }
+            let configured = self.configured.iter().filter(|node| !members.voters.contains(node));
+            self.members = members.voters.iter().chain(configured).copied().collect();
         }
     }
 
-    fn take_reading(&mut self, number: u64, revision: Revision, reading: &[u8]) -> Result<(), WireError> {
+    /// Gives whether it answers a question of this life that still stands.
+    fn take_reading(&mut self, number: u64, revision: Revision, reading: &[u8]) -> Result<bool, WireError> {
         if let Some(freshening) = self.freshening.as_mut().filter(|freshening| freshening.number == number) {
             freshening.revision = Some(revision);
             self.freshened();
-            return Ok(());
+            return Ok(true);
         }
         let Some(id) = self.reads.iter().find(|(_, question)| question.number == number).map(|(id, _)| *id)
         else {
-            return Ok(());
+            return Ok(false);
         };
         let reading: Reading = serde_json::from_slice(reading).map_err(|_| WireError)?;
         self.reads.remove(&id);
         self.outputs.push_back(Output::Read { id, result: Ok(reading) });
-        Ok(())
+        Ok(true)
     }
 
     fn freshen(&mut self) {
@@ -327,10 +337,10 @@ impl Client {
             return;
         }
         if self.freshening.as_ref().is_some_and(|freshening| freshening.revision.is_none()) {
-            self.turn = self.turn.wrapping_add(1);
+            self.freshen_turn = self.freshen_turn.wrapping_add(1);
         }
         let (number, stamp) = (self.next_number(), self.now.monotonic);
-        if let Some(member) = self.member() {
+        if let Some(member) = self.member(self.freshen_turn) {
             self.freshen_again = stamp + limits::META_FRESHEN_EVERY;
             self.freshening = Some(Freshening { number, stamp, revision: None });
             self.send(member, &Envelope::Read { id: number, query: Vec::new() });

@@ -66,7 +66,7 @@ pub enum MembershipError {
     /// More than there may be.
     #[error("there are too many members")]
     TooMany,
-    /// A member far behind or silent is needed for the quorum that would be left.
+    /// Leadership is being handed over, or too much is uncommitted.
     #[error("the leader takes no proposals just now")]
     Busy,
 }

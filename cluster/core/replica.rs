@@ -1,6 +1,8 @@
 //! A member: it has the log, a state, and a vote unless it is still a learner.
 
 mod apply;
+#[cfg(feature = "broken")]
+mod faults;
 mod inputs;
 mod turn;
 mod upkeep;
@@ -114,6 +116,12 @@ impl Replica {
     /// else happens.
     pub fn start(config: Config, saved: Saved, now: Now) -> Result<Self, SavedError> {
         let log = Log::new(&saved)?;
+        if saved.level > config.level {
+            let (found, known) = (saved.level, config.level);
+            return Err(SavedError(format!(
+                "it holds commands of level {found}, this program knows {known}"
+            )));
+        }
         let raft_config = raft::Config {
             id: config.node.0,
             election_tick: limits::RAFT_ELECTION_TICKS_MIN,
@@ -292,3 +300,6 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

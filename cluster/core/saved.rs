@@ -28,7 +28,7 @@ pub struct Saved {
 
 /// Why a replica cannot start from what is on its disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the metadata store contradicts itself: {0}")]
+#[error("the metadata store cannot be used: {0}")]
 pub struct SavedError(pub(crate) String);
 
 impl Saved {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cluster_model::{Applied, Command, Proposal, RequestId, Stamped};
+use cluster_model::{Applied, Command, Proposal, Stamped};
 use prost_011::Message as _;
 use raft::eraftpb::{ConfChangeV2, Entry, EntryType};
 
@@ -73,8 +73,11 @@ impl Replica {
 
     fn apply_command(&mut self, entry: &Entry, stamped: Stamped, commands: &mut Vec<AppliedEntry>) {
         let request = stamped.request;
-        let stamped = self.broken_command(entry, stamped);
-        let Applied { revision, outcome, changes, repeated } = self.apply_to_state(stamped);
+        #[cfg(feature = "broken")]
+        let applied = self.apply_broken(entry.index, stamped);
+        #[cfg(not(feature = "broken"))]
+        let applied = cluster_model::apply(&mut self.state, stamped);
+        let Applied { revision, outcome, changes, repeated } = applied;
         let changes: Arc<[_]> = changes.into();
         let applied = AppliedEntry {
             index: entry.index,
@@ -98,57 +101,6 @@ impl Replica {
         }
         for node in self.waiters.remove(&request).unwrap_or_default() {
             self.send(node, Class::Meta, &Envelope::Answer { request, revision, outcome });
-        }
-    }
-
-    fn apply_to_state(&mut self, stamped: Stamped) -> Applied {
-        #[cfg(feature = "broken")]
-        if broken!(self.config, IncarnationNotRaised)
-            && let Command::NodeJoined { node, .. } = &stamped.command
-            && let Some(incarnation) = self.state.node(*node).map(|known| known.incarnation)
-        {
-            let (revision, outcome) =
-                (self.state.revision().next(), cluster_model::Outcome::Joined { incarnation });
-            self.state.absorb(revision, stamped.at, &[]);
-            self.state.remember(stamped.request, revision, outcome);
-            return Applied { revision, outcome, changes: Vec::new(), repeated: false };
-        }
-        cluster_model::apply(&mut self.state, stamped)
-    }
-
-    /// Changes what is applied as the configured fault does.
-    #[cfg_attr(not(feature = "broken"), expect(clippy::unused_self, reason = "nothing is broken"))]
-    fn broken_command(&self, entry: &Entry, stamped: Stamped) -> Stamped {
-        let mut stamped = stamped;
-        if broken!(self.config, EpochNotCompared) {
-            self.forget_epochs(&mut stamped.command);
-        }
-        if broken!(self.config, RequestNotDeduplicated) {
-            let salted = stamped.request.as_u128() ^ (u128::from(entry.index) << 64);
-            stamped.request = RequestId::from_u128(salted);
-        }
-        if broken!(self.config, ExpiryByLocalClock) {
-            stamped.at = self.now.wall;
-        }
-        stamped
-    }
-
-    fn forget_epochs(&self, command: &mut Command) {
-        let current = |app: &_, stream: &_| self.state.claim(app, stream).map(|claim| claim.epoch);
-        match command {
-            Command::ReleaseStream { app, stream, epoch } => *epoch = current(app, stream).unwrap_or(*epoch),
-            Command::StreamStarted { app, stream, epoch, .. }
-            | Command::StreamEnded { app, stream, epoch } => {
-                *epoch = epoch.and(current(app, stream));
-            }
-            Command::RenewStreams { owner, claims } => {
-                for claim in claims {
-                    if let Some(held) = self.state.claim(&claim.app, &claim.stream) {
-                        (claim.epoch, *owner) = (held.epoch, held.owner);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 

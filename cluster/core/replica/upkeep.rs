@@ -107,7 +107,7 @@ impl Replica {
         let caught_up = self.members.learners.iter().copied().find(|node| {
             self.raft.raft.prs().get(node.0).is_some_and(|progress| {
                 // One that was sent nothing yet is not near the end, however short the log is.
-                let follows = progress.state == ProgressState::Replicate && progress.matched > 0;
+                let follows = progress.state != ProgressState::Snapshot && progress.matched > 0;
                 progress.recent_active
                     && follows
                     && progress.matched + limits::RAFT_PROMOTION_LAG_MAX >= commit

@@ -40,7 +40,13 @@ impl World {
                     return broken(promise, format!("node {node} differs from the leader"));
                 }
                 if replica.authority(process.now(self.now)) != cluster_core::Authority::Fresh {
-                    return broken(promise, format!("node {node} is not fresh"));
+                    return broken(
+                        promise,
+                        format!(
+                            "node {node} is not fresh: {:?}, {own:?}, {status:?}",
+                            replica.age(process.now(self.now))
+                        ),
+                    );
                 }
             } else if process.core.is_none() {
                 return broken(promise, format!("node {node} is down"));

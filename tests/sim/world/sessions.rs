@@ -154,7 +154,7 @@ impl World {
                 .collect();
             return oracle::broken(
                 "without faults everything is answered",
-                format!("{running:?}, members: {members:#?}"),
+                format!("at {} {running:?}, members: {members:?}", self.now),
             );
         }
         self.ends(session, None)

@@ -103,8 +103,8 @@ enum Newest {
     None,
     /// Of this life of a node.
     Known(Epoch, (u64, u64)),
-    /// The same, claimed without an answer.
-    Unknown((u64, u64)),
+    /// The same, claimed without an answer; this may still be its epoch if it had the stream before.
+    Unknown((u64, u64), Option<Epoch>),
 }
 
 impl ClaimState {
@@ -112,7 +112,10 @@ impl ClaimState {
     fn with(self, epoch: Epoch) -> Option<Self> {
         match self.newest {
             Newest::Known(known, _) => (known == epoch).then_some(self),
-            Newest::Unknown(owner) => self.claimed(epoch, owner),
+            Newest::Unknown(owner, before) if before == Some(epoch) => {
+                Some(Self { newest: Newest::Known(epoch, owner), ..self })
+            }
+            Newest::Unknown(owner, _) => self.claimed(epoch, owner),
             Newest::None => None,
         }
     }
@@ -132,14 +135,23 @@ impl Sequential for Claim {
         let refused = matches!(answer, Some(Told::Outcome(Outcome::Refused(_))));
         match (*call, answer) {
             (Asked::Claim(node, life), Some(Told::Outcome(Outcome::Claimed { epoch }))) => {
-                let own = matches!(state.newest, Newest::Known(known, owner) if known == *epoch && owner == (node, life));
-                if own { Some(state) } else { state.claimed(*epoch, (node, life)) }
+                let own = match state.newest {
+                    Newest::Known(known, owner) => known == *epoch && owner == (node, life),
+                    Newest::Unknown(owner, before) => before == Some(*epoch) && owner == (node, life),
+                    Newest::None => false,
+                };
+                if own { state.with(*epoch) } else { state.claimed(*epoch, (node, life)) }
             }
             (Asked::Claim(..), Some(Told::Outcome(Outcome::Held { epoch, .. }))) => state.with(*epoch),
-            (Asked::Claim(node, life), None) => match state.newest {
-                Newest::Known(_, owner) if owner == (node, life) => Some(state),
-                _ => Some(ClaimState { newest: Newest::Unknown((node, life)), ..state }),
-            },
+            (Asked::Claim(node, life), None) => {
+                // Its own claim goes on, unless it was swept meanwhile.
+                let before = match state.newest {
+                    Newest::Known(known, owner) if owner == (node, life) => Some(known),
+                    Newest::Unknown(owner, before) if owner == (node, life) => before,
+                    _ => None,
+                };
+                Some(ClaimState { newest: Newest::Unknown((node, life), before), ..state })
+            }
             (Asked::Renew(epoch), Some(Told::Outcome(Outcome::Renewed { superseded: 0 }))) => {
                 state.with(epoch)
             }

@@ -170,6 +170,12 @@ fn bad_histories_of_claims_are_rejected() {
         assert_eq!(is_linearizable::<specs::Claim>(history), Some(false), "{history:?}");
     }
     let good: &[&[Operation<Asked, Told>]] = &[
+        // Swept, and claimed anew by who had it, who was not told.
+        &[
+            operation(0, 1, Asked::Claim(1, 1), claimed(5)),
+            lost(2, Asked::Claim(1, 1)),
+            operation(4, 5, Asked::Read, Told::Claim(Some(epoch(9)))),
+        ],
         &[lost(0, Asked::Claim(1, 1)), operation(2, 3, Asked::Claim(2, 2), held(5))],
         &[operation(0, 1, Asked::Claim(1, 1), claimed(5)), operation(2, 3, Asked::Claim(1, 1), claimed(5))],
         &[
