@@ -39,7 +39,11 @@ pub struct Plan {
 impl Plan {
     /// The world of `seed`.
     pub fn of(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+        Self {
+            seed,
+            #[cfg(feature = "broken")]
+            broken: None,
+        }
     }
 }
 

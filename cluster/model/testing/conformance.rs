@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Runs the suite as `#[tokio::test]`s: `meta_conformance!(suite_name, factory)`, where `factory` is a
-/// function without arguments that returns a [`Subject`](crate::testing::conformance::Subject) around an
+/// function without arguments that returns a [`Subject`] around an
 /// empty `Meta`. The calling crate needs tokio with `macros` and `rt`.
 #[macro_export]
 macro_rules! meta_conformance {

@@ -1,6 +1,8 @@
 //! The conformance suite over clusters of one voter and of three: by the leader, by a follower, while leadership goes
 //! round, after a restart, and where answers get lost.
 
+#![expect(clippy::panic, reason = "a test: a panic is how it fails")]
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
