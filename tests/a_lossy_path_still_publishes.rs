@@ -24,7 +24,7 @@ const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.99,
     // What the browser leaves out is often what a flash begins with.
     shown_share_min: 0.5,
-    freeze_max_ms: 400.0,
+    freeze_max_ms: 600.0,
     // Pictures that come late now and then make the viewer's browser hold all of them longer, and it takes its time to have
     // its sound wait for them. That they belong together is seen on calm paths.
     sound_offset_max_ms: None,

@@ -25,7 +25,7 @@ const STAY: Duration = Duration::from_secs(4);
 /// Before memory counts.
 const WARM_UP: Duration = Duration::from_secs(480);
 const WATCHED: Duration = Duration::from_secs(1_320);
-const GLANCE: Duration = Duration::from_secs(30);
+const GLANCE: Duration = Duration::from_secs(15);
 /// Memory is looked at once in this time, and the least of it counts: what is in use for a moment is no growth.
 const BIN: Duration = Duration::from_secs(60);
 const GROWTH_PER_HOUR_MAX: f64 = 1024.0 * 1024.0;

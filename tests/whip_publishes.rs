@@ -102,7 +102,7 @@ async fn publishes_without_names(arguments: &str) -> Result<()> {
     let _turn = Turn::take().await?;
     let node = start().await?;
     let page = page(&node, Camera::of(&["H264"])).await?;
-    begin_in(&page, &format!("window.publish('{}', {arguments})", whip(&node))).await?;
+    begin_in(&page, &format!("window.publish('{}', {{ {arguments} }})", whip(&node))).await?;
     until_live(&node).await?;
     let (measured, load) = watch(&node).await?;
     let camera = page.camera().await?;
@@ -119,13 +119,13 @@ async fn publishes_without_names(arguments: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_names_no_source() -> Result<()> {
-    publishes_without_names("(sdp) => sdp.replace(/a=(ssrc|ssrc-group|msid):.*\\r\\n/g, '')").await
+    publishes_without_names("change: (sdp) => sdp.replace(/a=(ssrc|ssrc-group|msid):.*\\r\\n/g, '')").await
 }
 
 /// One layer is taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_with_simulcast() -> Result<()> {
-    publishes_without_names("(sdp) => sdp, ['h', 'm', 'l']").await
+    publishes_without_names("layers: ['h', 'm', 'l']").await
 }
 
 /// The way is found anew by other names, and the stream goes on meanwhile.
@@ -169,7 +169,7 @@ async fn a_page_with_another_certificate_does_not() -> Result<()> {
     let page = page(&node, Camera::of(&["H264"])).await?;
     let change =
         "(sdp) => sdp.replace(/(sha-256 )(..)/g, (_, name, byte) => name + (byte === '00' ? '11' : '00'))";
-    begin_in(&page, &format!("window.publish('{}', {change})", whip(&node))).await?;
+    begin_in(&page, &format!("window.publish('{}', {{ change: {change} }})", whip(&node))).await?;
     node.until_metric("penstock_publishers", &[], PATIENCE, |publishers| publishers == 0.0).await?;
     ensure!(node.metric("penstock_units_total", &[]).await? == 0.0, "something was taken of it");
     node.until_broadcast("LiveApp", STREAM, END_MAX, Value::is_null).await?;

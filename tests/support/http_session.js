@@ -2,7 +2,7 @@
 // waits for no candidate: the node needs none.
 window.told = {};
 
-const begin = async (url, peer, change) => {
+const begin = async (url, peer, change = (sdp) => sdp, back = (sdp) => sdp) => {
   peer.onconnectionstatechange = () => { window.told.state = peer.connectionState; };
   await peer.setLocalDescription();
   const answer = await fetch(url, {
@@ -15,7 +15,7 @@ const begin = async (url, peer, change) => {
   if (answer.status !== 201) throw new Error(`${answer.status} ${text}`);
   window.told.resource = new URL(answer.headers.get("Location"), url).href;
   window.told.etag = answer.headers.get("ETag");
-  await peer.setRemoteDescription({ type: "answer", sdp: text });
+  await peer.setRemoteDescription({ type: "answer", sdp: back(text) });
   window.peer = peer;
 };
 
@@ -47,16 +47,21 @@ window.way = async () => {
   return [transport.iceLocalUsernameFragment, pair?.state ?? null, pair?.packetsSent ?? 0];
 };
 
-// `change` is made to the offer on its way; `layers` are names of simulcast's, each half as
-// large as the one before.
-window.publish = async (url, change = (sdp) => sdp, layers = []) => {
+// `change` is made to the offer on its way, `back` to the answer; `layers` are names of simulcast's, each half as large
+// as the one before; `prefer` says which of the browser's codecs of pictures are offered, in which order.
+window.publish = async (url, { change, back, layers = [], kinds = ["audio", "video"], prefer = null } = {}) => {
   const peer = new RTCPeerConnection();
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+  const wanted = Object.fromEntries(kinds.map((kind) => [kind, true]));
+  const stream = await navigator.mediaDevices.getUserMedia(wanted);
   for (const track of stream.getTracks()) {
-    const sendEncodings = track.kind === "video" ? layers.map((rid, half) => ({ rid, scaleResolutionDownBy: 2 ** half })) : [];
-    peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
+    const isVideo = track.kind === "video";
+    const sendEncodings = isVideo ? layers.map((rid, half) => ({ rid, scaleResolutionDownBy: 2 ** half })) : [];
+    const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
+    if (isVideo && prefer) {
+      transceiver.setCodecPreferences(prefer(RTCRtpSender.getCapabilities("video").codecs));
+    }
   }
-  await begin(url, peer, change);
+  await begin(url, peer, change, back);
 };
 
 window.play = async (url) => {
@@ -65,7 +70,7 @@ window.play = async (url) => {
   const peer = new RTCPeerConnection();
   peer.ontrack = (event) => { video.srcObject = event.streams[0]; };
   for (const kind of ["video", "audio"]) peer.addTransceiver(kind, { direction: "recvonly" });
-  await begin(url, peer, (sdp) => sdp);
+  await begin(url, peer);
 };
 
 window.leave = async () => {
