@@ -18,7 +18,7 @@ const STREAM: &str = "messages";
 /// meet what a thousand say of the one before, which no two messages of people do.
 const EVERY: Duration = Duration::from_millis(270);
 /// Of the pictures that are played meanwhile, bits per second.
-const BITRATE: u32 = 200_000;
+const BITRATE: u32 = 100_000;
 /// From the moment REST is asked to the arrival at a player, milliseconds.
 const MESSAGE_P99_MS_MAX: f64 = 50.0;
 /// Of what is said to so many, this may come after the end of the measurement.
