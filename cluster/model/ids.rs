@@ -1,7 +1,6 @@
 //! Names that only the metadata plane gives or keeps.
 
 use std::fmt;
-use std::sync::Arc;
 
 use base::limits;
 use serde::{Deserialize, Serialize};
@@ -34,55 +33,16 @@ fn check(text: &str, bytes_max: usize) -> Result<(), NameError> {
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $bytes_max:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        base::checked_text! {
+            $(#[$doc])*
+            $name, NameError, |text| check(text, $bytes_max)
+        }
 
         impl $name {
-            /// Checks `text` and takes it as it stands.
-            pub fn new(text: &str) -> Result<Self, NameError> {
-                check(text, $bytes_max).map(|()| Self(text.into()))
-            }
-
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-
             /// Where a walk over all names begins; no name itself.
             #[allow(dead_code, reason = "not every kind of row is walked from its first name on")]
             pub(crate) fn lowest() -> Self {
                 Self("".into())
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> {
-                Self::new(&text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0.as_ref().to_owned()
-            }
-        }
-    };
-}
-
-macro_rules! shown {
-    ($name:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
             }
         }
     };
@@ -104,9 +64,9 @@ name! {
     /// A recording of an application: AMS's `vodId`.
     VodId, limits::STREAM_ID_BYTES_MAX
 }
-shown!(SubscriberId);
-shown!(UserName);
-shown!(VodId);
+base::shown_text!(SubscriberId);
+base::shown_text!(UserName);
+base::shown_text!(VodId);
 
 impl fmt::Debug for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

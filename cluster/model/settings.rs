@@ -121,15 +121,11 @@ impl Settings {
     }
 
     async fn relist(&self, watch: &mut Watch) {
-        let query = Query::List(Filter::Settings);
-        match self.proposer.read(query, Consistency::Linearizable).await {
-            Ok((revision, Answer::Listed(changes))) => {
-                self.absorb(&changes);
-                watch.resume(revision);
-            }
-            failed => {
+        match self.proposer.relist(Filter::Settings, watch).await {
+            Ok(changes) => self.absorb(&changes),
+            Err(error) => {
                 // The watch says `Relist` again, so this is tried until it works.
-                tracing::warn!(?failed, "settings could not be listed, the snapshot may be old");
+                tracing::warn!(%error, "settings could not be listed, the snapshot may be old");
                 tokio::time::sleep(LIST_PAUSE).await;
             }
         }

@@ -29,7 +29,7 @@ pub struct Node {
     queue: Mutex<Option<SyncSender<Job>>>,
     /// Callers' jobs in the queue.
     waiting: Arc<AtomicUsize>,
-    status: Arc<RwLock<Status>>,
+    status: watch::Receiver<Status>,
     published: Arc<RwLock<State>>,
     /// Lives as long as the thread does.
     log: Weak<ChangeLog>,
@@ -104,7 +104,7 @@ impl Node {
         let (queue, jobs) = mpsc::sync_channel(limits::META_COMMANDS_MAX + limits::META_INBOX_MAX);
         let (alive, failed) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let status = Arc::new(RwLock::new(replica.status()));
+        let (says, status) = watch::channel(replica.status());
         let runtime = Runtime {
             replica,
             store,
@@ -116,7 +116,7 @@ impl Node {
             origin,
             ticked: origin,
             waiting: Arc::clone(&waiting),
-            status: Arc::clone(&status),
+            status: says,
             proposers: BTreeMap::new(),
             readers: BTreeMap::new(),
             reads: 0,
@@ -145,9 +145,9 @@ impl Node {
         self.put(Job::Transfer { to }).is_ok()
     }
 
-    /// What the member last said of itself.
-    pub fn status(&self) -> Status {
-        self.status.read().clone()
+    /// What the member says of itself, now and whenever that changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
     }
 
     /// Waits until a write fails for another reason than a full disk: from then on every command is refused,

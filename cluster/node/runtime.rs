@@ -59,7 +59,7 @@ pub(crate) struct Runtime {
     pub(crate) ticked: Instant,
     /// Callers' jobs in the queue.
     pub(crate) waiting: Arc<AtomicUsize>,
-    pub(crate) status: Arc<RwLock<Status>>,
+    pub(crate) status: watch::Sender<Status>,
     /// Who waits for what. As many as the replica takes.
     pub(crate) proposers: BTreeMap<RequestId, Vec<oneshot::Sender<Proposal>>>,
     pub(crate) readers: BTreeMap<ReadId, oneshot::Sender<Result<Reading, ReadFailed>>>,
@@ -87,7 +87,13 @@ impl Runtime {
             jobs.into_iter().for_each(|job| self.take(job));
             self.tick();
             self.drain();
-            *self.status.write() = self.replica.status();
+            let status = self.replica.status();
+            self.status.send_if_modified(|said| {
+                *said != status && {
+                    *said = status;
+                    true
+                }
+            });
         }
     }
 

@@ -102,7 +102,7 @@ impl WriteError {
 
 impl StoreError {
     /// What a failure to read or make the file `path` is.
-    pub fn unusable(path: &Path, source: redb::Error) -> Self {
+    pub(crate) fn unusable(path: &Path, source: redb::Error) -> Self {
         if is_full(&source) {
             Self::NoSpace { path: path.to_owned() }
         } else {

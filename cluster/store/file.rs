@@ -13,10 +13,10 @@ use crate::{StoreError, tables};
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Opens the file, each time it is called.
-pub type Opener = Box<dyn Fn() -> Result<Database, StoreError> + Send>;
+pub(crate) type Opener = Box<dyn Fn() -> Result<Database, StoreError> + Send>;
 
 /// Opens the file `path`, or makes it (readable by this user only).
-pub fn of_file(path: &Path) -> Opener {
+pub(crate) fn of_file(path: &Path) -> Opener {
     let path = path.to_owned();
     Box::new(move || open_database(&path))
 }

@@ -14,7 +14,8 @@ mod error;
 mod file;
 mod member;
 mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use error::{StoreError, WriteError};
-pub use file::{Opener, of_file};
 pub use member::MemberStore;

@@ -36,7 +36,7 @@ impl MemberStore {
     }
 
     /// The same by an opener of its own; `path` is what errors name.
-    pub fn open_by(
+    pub(crate) fn open_by(
         open: Opener,
         path: &Path,
         first: impl FnOnce(State) -> Saved,

@@ -1,9 +1,11 @@
 //! What the metadata plane reads from disk and from other nodes.
 
+use cluster_core::Envelope;
 use cluster_model::testing::read_snapshot;
 use cluster_model::{Change, Command, RowKind, State, decode_request};
 
-/// The first byte says what the rest is: a command, a snapshot without version and hash, a remembered request, or a row.
+/// The first byte says what the rest is: a command, a message of another node, a snapshot without version and hash, a
+/// remembered request, or a row.
 pub fn metadata(data: &[u8]) {
     let Some((&first, rest)) = data.split_first() else { return };
     match first {
@@ -11,6 +13,11 @@ pub fn metadata(data: &[u8]) {
             if let Ok(command) = Command::decode(rest) {
                 let again = command.encode().expect("what was read can be written");
                 assert_eq!(Command::decode(&again).as_ref(), Ok(&command));
+            }
+        }
+        b'e' => {
+            if let Ok(envelope) = Envelope::decode(rest) {
+                assert_eq!(Envelope::decode(&envelope.encode()).as_ref(), Ok(&envelope));
             }
         }
         b's' => {

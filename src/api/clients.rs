@@ -207,6 +207,6 @@ fn int(number: f64) -> i32 {
     number.round() as i32
 }
 
-fn whole(number: f64) -> u64 {
+pub(crate) fn whole(number: f64) -> u64 {
     number.round() as u64
 }

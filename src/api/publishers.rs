@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::ApiState;
 use crate::answer::ok;
+use crate::clients::whole;
 
 /// Pictures received; bytes are those of whole RTP packets.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -97,8 +98,4 @@ pub(crate) fn of_application(state: &ApiState, app: &AppName) -> HttpResponse {
         audio_receive_stats: received.audio.into(),
         video_receive_stats: received.video.into(),
     })
-}
-
-fn whole(number: f64) -> u64 {
-    number.round() as u64
 }

@@ -1,8 +1,6 @@
 //! Names of applications, streams, tracks and sessions.
 
-use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,17 +34,20 @@ fn check(text: &str) -> Result<(), IdError> {
     }
 }
 
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
+/// Makes a name: text that was checked, cheap to clone. `$check` gives an `$error` for what is none. The calling crate needs
+/// serde with `derive`.
+#[macro_export]
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $error:ty, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// Checks `text` and takes it as it stands; names are case-sensitive.
-            pub fn new(text: &str) -> Result<Self, IdError> {
-                check(text).map(|()| Self(text.into()))
+            pub fn new(text: &str) -> Result<Self, $error> {
+                $check(text).map(|()| Self(text.into()))
             }
 
             /// The name as text.
@@ -56,8 +57,8 @@ macro_rules! name {
         }
 
         impl TryFrom<String> for $name {
-            type Error = IdError;
-            fn try_from(text: String) -> Result<Self, IdError> {
+            type Error = $error;
+            fn try_from(text: String) -> Result<Self, $error> {
                 Self::new(&text)
             }
         }
@@ -68,38 +69,47 @@ macro_rules! name {
             }
         }
 
-        impl Borrow<str> for $name {
+        impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
             }
         }
+    };
+}
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Lets a name of [`checked_text!`] be shown.
+#[macro_export]
+macro_rules! shown_text {
+    ($name:ident) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{:?}", &*self.0)
             }
         }
     };
 }
 
-name! {
+checked_text! {
     /// An application: a folder of `webapps/`, the first part of every URL.
-    AppName
+    AppName, IdError, check
 }
-name! {
+shown_text!(AppName);
+checked_text! {
     /// A stream of an application. AMS's rule: letters, digits, `-`, `_`, `.`.
-    StreamId
+    StreamId, IdError, check
 }
-name! {
+shown_text!(StreamId);
+checked_text! {
     /// A track of a stream.
-    TrackId
+    TrackId, IdError, check
 }
+shown_text!(TrackId);
 
 /// One session of one peer, whatever its protocol: 32 hexadecimal digits, unguessable.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

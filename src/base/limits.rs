@@ -1,4 +1,5 @@
-//! Every limit an outsider can run into: its unit, its reason and what happens beyond it.
+//! Every limit an outsider can run into: its unit, its reason and what happens beyond it. One table, which is why it is
+//! long.
 //!
 //! Units stand last in the names. A limit that users may set has its default here and its key in
 //! `penstock.toml`.

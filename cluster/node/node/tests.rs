@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use base::{AppName, ManualClock, SessionId, StreamId, SystemClock, SystemRandomness, WallTime};
@@ -10,8 +9,7 @@ use cluster_model::{
     WatchEvent,
 };
 
-use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, StorageBackend};
+use cluster_store::testing::FailingDisk;
 
 use super::*;
 
@@ -219,68 +217,15 @@ fn has_failed(store: &Node) -> bool {
     futures_poll(std::pin::pin!(store.failure())).is_some()
 }
 
-/// A disk that is full, or gone, from a given moment on.
-#[derive(Clone, Debug)]
-struct FailingDisk {
-    memory: Arc<InMemoryBackend>,
-    fault: Arc<Mutex<Option<io::ErrorKind>>>,
-}
-
-impl FailingDisk {
-    fn new() -> Self {
-        Self { memory: Arc::new(InMemoryBackend::new()), fault: Arc::default() }
-    }
-
-    fn breaks(&self, fault: impl Into<Option<io::ErrorKind>>) {
-        *self.fault.lock() = fault.into();
-    }
-
-    fn check(&self) -> io::Result<()> {
-        self.fault.lock().map_or(Ok(()), |kind| Err(kind.into()))
-    }
-
-    fn store(&self, clock: Arc<dyn Clock>) -> Node {
-        let disk = self.clone();
-        let open = move || {
-            let failed =
-                |error: DatabaseError| StoreError::unusable(Path::new("metadata.redb"), error.into());
-            Database::builder().create_with_backend(disk.clone()).map_err(failed)
-        };
-        let first = |state| Saved::first([ALONE], state);
-        let store = MemberStore::open_by(Box::new(open), Path::new("metadata.redb"), first).unwrap();
-        Node::start(alone(), store, clock, Arc::new(Nobody)).unwrap()
-    }
-}
-
-impl StorageBackend for FailingDisk {
-    fn len(&self) -> io::Result<u64> {
-        self.memory.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.memory.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.check()?;
-        self.memory.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.check()?;
-        self.memory.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check()?;
-        self.memory.write(offset, data)
-    }
+fn over(disk: &FailingDisk, clock: Arc<dyn Clock>) -> Node {
+    let stored = disk.open(|state| Saved::first([ALONE], state)).unwrap();
+    Node::start(alone(), stored, clock, Arc::new(Nobody)).unwrap()
 }
 
 #[tokio::test]
 async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
     let disk = FailingDisk::new();
-    let store = disk.store(Arc::new(SystemClock));
+    let store = over(&disk, Arc::new(SystemClock));
     let mut watch = store.watch(Filter::Broadcasts(AppName::new("a").unwrap()), Revision::ZERO);
     store.propose(request(), create("s"), deadline()).await;
     assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(1), .. }));
@@ -304,7 +249,7 @@ async fn after_a_failed_write_nothing_is_promised_and_the_state_stands() {
 
 #[tokio::test]
 async fn a_closed_store_has_not_failed() {
-    let store = FailingDisk::new().store(Arc::new(SystemClock));
+    let store = over(&FailingDisk::new(), Arc::new(SystemClock));
     store.close().await;
     assert!(!has_failed(&store));
 }
@@ -313,7 +258,7 @@ async fn a_closed_store_has_not_failed() {
 async fn a_store_whose_disk_was_full_goes_on_once_it_has_room() {
     let disk = FailingDisk::new();
     let clock = Arc::new(ManualClock::new(WallTime(1_700_000_000_000)));
-    let store = disk.store(Arc::clone(&clock) as _);
+    let store = over(&disk, Arc::clone(&clock) as _);
     let deadline = clock.now() + Duration::from_secs(30);
     let mut watch = store.watch(Filter::Broadcasts(AppName::new("a").unwrap()), Revision::ZERO);
     store.propose(request(), create("s"), deadline).await;
@@ -348,5 +293,5 @@ async fn a_store_whose_disk_was_full_goes_on_once_it_has_room() {
     }
     let listed = list(&store).await;
     drop(store);
-    assert_eq!(list(&disk.store(clock)).await, listed, "and all of it is on disk");
+    assert_eq!(list(&over(&disk, clock)).await, listed, "and all of it is on disk");
 }

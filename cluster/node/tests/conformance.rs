@@ -1,16 +1,13 @@
 //! The conformance suite over clusters of one voter and of three: by the leader, by a follower, while leadership goes
 //! round, after a restart, and where answers get lost.
 
-#![expect(clippy::panic, reason = "a test: a panic is how it fails")]
-
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base::{Clock, SystemClock};
+use base::SystemClock;
 use cluster_model::testing::Unsteady;
 use cluster_model::testing::conformance::Subject;
 use parking_lot::RwLock;
@@ -57,6 +54,8 @@ impl Link for End {
 /// Three voters with disks of their own.
 struct Cluster {
     nodes: Vec<Arc<Node>>,
+    /// The place of the one that was elected first.
+    leader: usize,
     _folder: tempfile::TempDir,
 }
 
@@ -74,92 +73,72 @@ impl Cluster {
             wire.0.write().insert(id, Arc::downgrade(&node));
             node
         });
-        let cluster = Self { nodes: nodes.into(), _folder: folder };
-        cluster.leader();
-        cluster
-    }
-
-    /// The place of the one that leads and is known to lead.
-    fn leader(&self) -> usize {
-        let deadline = SystemClock.now() + ELECTION_MAX;
-        while SystemClock.now() < deadline {
-            let leads = |node: &Arc<Node>| node.status().leads;
-            let agreed = self.nodes.iter().all(|node| node.status().leader.is_some());
-            if let Some(leader) = self.nodes.iter().position(leads).filter(|_| agreed) {
-                return leader;
-            }
-            // What is waited for is another thread's doing, and tells nobody.
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("nobody was elected: {:?}", self.nodes.iter().map(|node| node.status()).collect::<Vec<_>>());
+        let leader = elected(&nodes);
+        Self { nodes: nodes.into(), leader, _folder: folder }
     }
 
     /// The suite speaks to the one that is `after` the leader, and has it alone.
     fn subject(mut self, after: usize) -> Subject {
-        let place = (self.leader() + after) % self.nodes.len();
+        let place = (self.leader + after) % self.nodes.len();
         let node = self.nodes.remove(place);
-        Subject { meta: Arc::new(Of(node)), keep: Box::new(self) }
+        Subject { meta: node, keep: Box::new(self) }
     }
 
     /// The same, while leadership goes from one to the next.
     fn in_turmoil(self) -> Subject {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (seen, nodes) = (Arc::clone(&stop), self.nodes.iter().map(Arc::downgrade).collect::<Vec<_>>());
+        let (stop, stopped) = mpsc::sync_channel::<()>(0);
+        let nodes: Vec<_> = self.nodes.iter().map(Arc::downgrade).collect();
         let thread = std::thread::spawn(move || {
-            for turn in 0.. {
-                std::thread::sleep(TERM);
-                if seen.load(Ordering::Relaxed) {
+            for next in VOTERS.into_iter().cycle() {
+                // The rhythm of what is done to the cluster: nothing is waited for.
+                if stopped.recv_timeout(TERM) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
                 for node in nodes.iter().filter_map(Weak::upgrade) {
-                    node.transfer(VOTERS[turn % VOTERS.len()]);
+                    node.transfer(next);
                 }
             }
         });
         let mut subject = self.subject(0);
-        let turmoil: Box<dyn Any + Send> = Box::new((Turmoil { stop, thread: Some(thread) }, subject.keep));
-        subject.keep = turmoil;
+        let turmoil = Turmoil { stop: Some(stop), thread: Some(thread) };
+        subject.keep = Box::new((turmoil, subject.keep));
         subject
     }
 }
 
+/// The place of the leader, once all know it.
+fn elected(nodes: &[Arc<Node>]) -> usize {
+    let election = async {
+        let mut leader = None;
+        for node in nodes {
+            let mut status = node.status();
+            leader = status.wait_for(|status| status.leader.is_some()).await.expect("a node").leader;
+        }
+        let place = VOTERS.iter().position(|voter| Some(*voter) == leader).expect("a voter leads");
+        nodes[place].status().wait_for(|status| status.leads).await.expect("a node");
+        place
+    };
+    // In a thread of its own: the test's runtime has but one, and that is here.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+            runtime.block_on(async { tokio::time::timeout(ELECTION_MAX, election).await })
+        });
+        waiting.join().expect("an election").expect("nobody was elected in time")
+    })
+}
+
 struct Turmoil {
-    stop: Arc<AtomicBool>,
+    /// Dropped, it ends the thread.
+    stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Turmoil {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop.take());
         let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
-/// A node that others know.
-struct Of(Arc<Node>);
-
-#[async_trait::async_trait]
-impl cluster_model::Meta for Of {
-    async fn propose(
-        &self,
-        request: cluster_model::RequestId,
-        command: cluster_model::Command,
-        deadline: std::time::Instant,
-    ) -> cluster_model::Proposal {
-        self.0.propose(request, command, deadline).await
-    }
-
-    async fn read(
-        &self,
-        query: cluster_model::Query,
-        consistency: cluster_model::Consistency,
-        deadline: std::time::Instant,
-    ) -> Result<cluster_model::Reading, cluster_model::ReadFailed> {
-        self.0.read(query, consistency, deadline).await
-    }
-
-    fn watch(&self, filter: cluster_model::Filter, from: cluster_model::Revision) -> cluster_model::Watch {
-        self.0.watch(filter, from)
     }
 }
 

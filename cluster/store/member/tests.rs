@@ -1,67 +1,14 @@
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::ErrorKind;
 
 use base::{AppName, StreamId, WallTime};
 use cluster_core::{AppliedEntry, Installed, LogEntry, Members, NodeId, Rows, Vote};
 use cluster_model::{Command, Outcome, RequestId, Revision, Stamped, apply};
-use redb::StorageBackend;
-use redb::backends::InMemoryBackend;
 
 use super::*;
-use crate::file::database_in;
+use crate::testing::FailingDisk;
 
-/// A disk in memory that can be full.
-#[derive(Clone, Debug)]
-struct Disk {
-    memory: Arc<InMemoryBackend>,
-    full: Arc<AtomicBool>,
-}
-
-impl Disk {
-    fn new() -> Self {
-        Self { memory: Arc::new(InMemoryBackend::new()), full: Arc::default() }
-    }
-
-    fn fill(&self, full: bool) {
-        self.full.store(full, Ordering::Relaxed);
-    }
-
-    fn check(&self) -> io::Result<()> {
-        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-
-    fn open(&self) -> (MemberStore, Saved) {
-        let disk = self.clone();
-        let opener = Box::new(move || database_in(disk.clone(), Path::new("metadata.redb")));
-        let first = |state| Saved::first([NodeId(1)], state);
-        MemberStore::open_by(opener, Path::new("metadata.redb"), first).unwrap()
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        self.memory.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.memory.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.check()?;
-        self.memory.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.check()?;
-        self.memory.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.check()?;
-        self.memory.write(offset, data)
-    }
+fn open(disk: &FailingDisk) -> (MemberStore, Saved) {
+    disk.open(|state| Saved::first([NodeId(1)], state)).unwrap()
 }
 
 fn entry(index: u64, term: u64) -> LogEntry {
@@ -116,8 +63,8 @@ fn text(saved: &Saved) -> String {
 /// The file says the same as [`Saved::write`].
 #[test]
 fn what_was_written_is_there_again() {
-    let disk = Disk::new();
-    let (mut store, mut expected) = disk.open();
+    let disk = FailingDisk::new();
+    let (mut store, mut expected) = open(&disk);
     for persist in writes() {
         store.write(std::slice::from_ref(&persist)).unwrap();
         expected.write(persist);
@@ -125,7 +72,7 @@ fn what_was_written_is_there_again() {
     // The last two were not synced: a store that is closed in order has them all the same, or neither.
     store.write(&[Persist { n: 7, sync: true, ..Persist::default() }]).unwrap();
     drop(store);
-    let (_, saved) = disk.open();
+    let (_, saved) = open(&disk);
     assert_eq!(text(&saved), text(&expected));
     assert_eq!(saved.entries, [entry(3, 2)]);
     assert_eq!(saved.state.revision(), Revision(2));
@@ -134,18 +81,18 @@ fn what_was_written_is_there_again() {
 
 #[test]
 fn many_in_one_transaction_are_as_many_in_their_own() {
-    let disk = Disk::new();
-    let (mut store, mut expected) = disk.open();
+    let disk = FailingDisk::new();
+    let (mut store, mut expected) = open(&disk);
     store.write(&writes()).unwrap();
     writes().into_iter().for_each(|persist| expected.write(persist));
     drop(store);
-    assert_eq!(text(&disk.open().1), text(&expected));
+    assert_eq!(text(&open(&disk).1), text(&expected));
 }
 
 #[test]
 fn a_snapshot_takes_the_place_of_all_that_was() {
-    let disk = Disk::new();
-    let (mut store, mut expected) = disk.open();
+    let disk = FailingDisk::new();
+    let (mut store, mut expected) = open(&disk);
     store.write(&writes()).unwrap();
     writes().into_iter().for_each(|persist| expected.write(persist));
     let mut state = State::default();
@@ -156,46 +103,46 @@ fn a_snapshot_takes_the_place_of_all_that_was() {
     store.write(std::slice::from_ref(&persist)).unwrap();
     expected.write(persist);
     drop(store);
-    let (_, saved) = disk.open();
+    let (_, saved) = open(&disk);
     assert_eq!(text(&saved), text(&expected));
     assert_eq!((saved.applied, saved.compacted, saved.entries.len()), (90, (90, 7), 0));
 }
 
 #[test]
 fn what_found_no_room_is_written_when_there_is_some() {
-    let disk = Disk::new();
-    let (mut store, mut expected) = disk.open();
+    let disk = FailingDisk::new();
+    let (mut store, mut expected) = open(&disk);
     let mut all = writes();
     let failing = all.split_off(3);
     store.write(&all).unwrap();
-    disk.fill(true);
+    disk.breaks(ErrorKind::StorageFull);
     let error = store.write(&failing).unwrap_err();
     assert!(error.is_full(), "{error}");
     assert!(matches!(store.write(&failing), Err(WriteError::Closed)));
     let error = store.write_again(&failing).unwrap_err();
     assert!(error.is_full(), "{error}");
-    disk.fill(false);
+    disk.breaks(None);
     store.write_again(&failing).unwrap();
     store.write(&[Persist { n: 7, sync: true, boot: Some(9), ..Persist::default() }]).unwrap();
     drop(store);
     writes().into_iter().for_each(|persist| expected.write(persist));
     expected.boot = 9;
-    assert_eq!(text(&disk.open().1), text(&expected));
+    assert_eq!(text(&open(&disk).1), text(&expected));
 }
 
 /// Written without a sync and lost: it is written with the next attempt.
 #[test]
 fn what_was_not_synced_is_written_again_too() {
-    let disk = Disk::new();
-    let (mut store, mut expected) = disk.open();
+    let disk = FailingDisk::new();
+    let (mut store, mut expected) = open(&disk);
     for persist in &writes()[..3] {
         store.write(std::slice::from_ref(persist)).unwrap();
     }
-    disk.fill(true);
+    disk.breaks(ErrorKind::StorageFull);
     store.write(&writes()[3..4]).unwrap_err();
-    disk.fill(false);
+    disk.breaks(None);
     store.write_again(&writes()[3..4]).unwrap();
     drop(store);
     writes().into_iter().take(4).for_each(|persist| expected.write(persist));
-    assert_eq!(text(&disk.open().1), text(&expected));
+    assert_eq!(text(&open(&disk).1), text(&expected));
 }
