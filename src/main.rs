@@ -4,6 +4,7 @@
 mod faults;
 mod listeners;
 mod machine;
+mod upkeep;
 mod wiring;
 
 use std::path::PathBuf;

@@ -9,8 +9,8 @@ use actix_web::{App, web};
 use anyhow::Context;
 use api::{ApiState, Live, Spoken, StreamControl};
 use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
-use cluster_model::{Broadcasts, Meta, Settings};
-use cluster_node::Node;
+use cluster_model::{Broadcasts, Facts, Meta, NodeCard, Nodes, Settings, Streams, Upkeep};
+use cluster_node::{Node, NodeId};
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
 use media::{DataMessage, MediaBudget, MessageSource};
 use observe::{Component, Metrics, Readiness, metric};
@@ -22,16 +22,18 @@ use sessions::rtc::{
     ShardsConfig, SignallingContext, WhepResources, WhipResources, signalling, whep, whip,
 };
 use sessions::rtmp::RtmpContext;
-use streams::{Applications, LiveStatistics, PublishPolicy, ReaderFactory, Services};
+use streams::{Applications, Claims, FactLog, Life, LiveStatistics, PublishPolicy, ReaderFactory, Services};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
 use crate::listeners::{Listeners, port};
-use crate::machine;
+use crate::{machine, upkeep};
 
 /// Time for streams to end and be recorded at a drain.
 const DRAIN_STREAMS_MAX: Duration = Duration::from_secs(5);
+/// Time for what is known of sessions to be recorded at a drain.
+const DRAIN_FACTS_MAX: Duration = Duration::from_secs(2);
 /// Time for HTTP requests under way at a drain.
 const DRAIN_HTTP_MAX_S: u64 = 2;
 
@@ -130,11 +132,24 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
     let host = host_name();
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
-    let settings = Settings::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
+    let settings = Settings::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let card = NodeCard {
+        address: host.clone(),
+        relay: String::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let life = Life::begin(nodes, NodeId(1), card).await.context("the node could not begin its life")?;
     broadcasts
         .reset_after_restart()
         .await
         .context("the broadcasts of the last run could not be tidied up")?;
+    let upkeep = Upkeep::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    actix_rt::spawn(upkeep::run(upkeep, store.status(), Arc::clone(&clock)));
+    let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let claims = Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock));
+    let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
+    let facts = FactLog::start(facts, life.clone());
     let names = applications(&config, &settings, &*randomness).await?;
     actix_rt::spawn(settings.clone().follow());
 
@@ -158,7 +173,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         duplicate: config.publish.duplicate,
     };
     let services = Services {
-        broadcasts: broadcasts.clone(),
+        claims,
+        facts: facts.clone(),
         readers,
         media,
         clock: Arc::clone(&clock),
@@ -311,6 +327,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     }
     web.stop(true).await;
     serving.await.context("the web server's task died")?.context("the web server failed")?;
+    facts.flush(DRAIN_FACTS_MAX).await;
+    if let Err(error) = life.end().await {
+        tracing::warn!(%error, "the end of this node was not recorded: it is taken for dead later");
+    }
     store.close().await;
     tracing::info!(took_ms = millis(clock.now(), began), "stopped");
     Ok(())

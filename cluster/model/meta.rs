@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use base::{AppName, StreamId};
+use base::{AppName, StreamId, WallTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -217,6 +217,11 @@ pub enum Query {
         /// How many to return at most.
         size: usize,
     },
+    /// Whether anything is over at a time and still there: [`Answer::Count`], 0 or 1.
+    Due {
+        /// The time.
+        up_to: WallTime,
+    },
     /// Everything a watcher of this filter needs to begin again: [`Answer::Listed`].
     List(Filter),
 }
@@ -360,6 +365,7 @@ impl crate::State {
                 let page = self.vods(app).filter(|(_, vod)| of(vod)).skip(*offset).take(*size);
                 Answer::Vods(page.map(|(id, vod)| (id.clone(), Arc::clone(vod))).collect())
             }
+            Query::Due { up_to } => Answer::Count(self.is_due(*up_to).into()),
             Query::List(filter) => Answer::Listed(self.list(filter)),
         };
         Reading { revision: self.revision(), answer }

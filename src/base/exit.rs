@@ -66,6 +66,8 @@ reasons! {
     Draining = 15, "draining";
     /// Something of ours broke.
     Failed = 16, "failed";
+    /// Another node publishes the stream.
+    Superseded = 17, "superseded";
 }
 
 impl fmt::Display for ExitReason {

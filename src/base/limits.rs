@@ -467,6 +467,14 @@ pub const CLAIM_LINK_DOWN_MIN: Duration = Duration::from_millis(750);
 pub const CLAIM_SILENCE_MIN: Duration = Duration::from_secs(2);
 /// How long a lapsed claim that nobody else took may be renewed. Longer: swept, and its broadcast is over.
 pub const CLAIM_LAPSED_KEPT: Duration = Duration::from_secs(20);
+/// How often the leader, or a node that is alone, looks for what is over.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(2);
+/// How long a node may be silent (AMS). Longer: it is dead, its claims and slots are void.
+pub const NODE_SILENCE_MAX: Duration = Duration::from_secs(20);
+/// How often a node renews its claims: often enough that one lost renewal costs nothing.
+pub const CLAIM_RENEWED_EVERY: Duration = Duration::from_millis(1_500);
+/// How long one renewal may take. Longer: the next one is tried.
+pub const CLAIM_RENEWAL_MAX: Duration = Duration::from_secs(2);
 /// Claims that one command renews. More: refused.
 pub const CLAIMS_PER_RENEWAL_MAX: usize = 1_000;
 /// Nodes known, dead ones included until they are forgotten. More: refused.
@@ -493,6 +501,12 @@ pub const VOD_BYTES_MAX: usize = 16 * 1024;
 pub const FACTS_PER_BATCH_MAX: usize = 500;
 /// One batch of facts as JSON. Larger: refused.
 pub const FACT_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Facts of sessions that wait on their node until the log takes them. More: lost, and counted.
+pub const FACTS_WAITING_MAX: usize = 50_000;
+/// How long facts are collected before they go out in one batch.
+pub const FACTS_COLLECTED: Duration = Duration::from_secs(2);
+/// How often a subscriber's session says what it came to so far.
+pub const FACT_SUMMARY_EVERY: Duration = Duration::from_secs(30);
 /// Newest connection events kept of one subscriber. Older ones are in the archive alone.
 pub const EVENTS_PER_SUBSCRIBER_MAX: u64 = 100;
 /// Connection events kept in one application. More: a new one takes the place of its subscriber's oldest, or is in the archive alone.

@@ -8,6 +8,7 @@ mod kind;
 mod load;
 mod schema;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,8 @@ pub struct NodeConfig {
     pub transcode: TranscodeConfig,
     /// Folders.
     pub data: DataConfig,
+    /// Several nodes as one: broadcasts, settings, tokens and subscribers are the same on all of them.
+    pub cluster: ClusterConfig,
     /// Log lines, on standard error.
     pub log: LogConfig,
     /// The page /metrics for Prometheus.
@@ -206,6 +209,80 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self { folder: "data".into(), webapps: "webapps".into() }
     }
+}
+
+/// See [`NodeConfig::cluster`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// Whether this node is one of a cluster. false: it is alone, and the rest of this section does nothing.
+    pub enabled: bool,
+    /// The number of this node. No number is ever given twice in a cluster, not even after its node is gone.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub node: u64,
+    /// TCP port that the other nodes reach this one by. 0: any free port.
+    pub port: u16,
+    /// IP addresses of this machine to listen on for other nodes. Empty: all of them, IPv4 and IPv6.
+    pub bind_addresses: Vec<IpAddr>,
+    /// The name or IP address that other nodes reach this one by. Empty: the machine's name.
+    pub address: String,
+    /// The secret of the cluster, the same on all its nodes: "penstock cluster secret" makes one. Two of them, a line
+    /// each, while it is changed: the first is shown to others, both are taken from them.
+    #[serde(skip_serializing, deserialize_with = "secret")]
+    #[schemars(with = "String")]
+    pub secret: Secret,
+    /// The members of the cluster as "number@name:port". Of a new cluster: all that vote, the same list on each of
+    /// them. Later: whom this node asks first; the others it learns from them.
+    pub members: Vec<String>,
+    /// What this node is: a "member" of the cluster the list makes, one that will "join" a cluster that is there
+    /// (then "penstock cluster join" lets it in), or a "client", which has no vote and keeps no data.
+    pub role: ClusterRole,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            node: 1,
+            port: 5090,
+            bind_addresses: Vec::new(),
+            address: String::new(),
+            secret: Secret::default(),
+            members: Vec::new(),
+            role: ClusterRole::Member,
+        }
+    }
+}
+
+impl ClusterConfig {
+    /// The members by number, with the address each is reached by; else what is wrong with the list.
+    pub fn members_by_number(&self) -> Result<BTreeMap<u64, String>, String> {
+        let mut members = BTreeMap::new();
+        for member in &self.members {
+            let wrong = || format!("cluster.members has {member:?}, which is not number@name:port");
+            let (number, address) = member.split_once('@').ok_or_else(wrong)?;
+            let number: u64 = number.trim().parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+            let (name, port) = address.trim().rsplit_once(':').ok_or_else(wrong)?;
+            let has_port = port.parse::<u16>().is_ok_and(|port| port != 0);
+            if name.is_empty() || !has_port {
+                return Err(wrong());
+            }
+            if members.insert(number, address.trim().to_owned()).is_some() {
+                return Err(format!("cluster.members has number {number} twice"));
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// What a node is in its cluster.
+#[expect(missing_docs, reason = "the schema would no longer be a plain list of words")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterRole {
+    Member,
+    Join,
+    Client,
 }
 
 /// See [`NodeConfig::log`].

@@ -86,6 +86,14 @@ metrics_table! {
         "Publishers that ended, by exit reason.";
     counter publisher_takeovers(before) = "penstock_publisher_takeovers_total", "takeovers",
         "Publishers that went on with the stream of one before, by what became of that one (lost, silent, replaced).";
+    counter claims_lost() = "penstock_claims_lost_total", "streams",
+        "Streams that ended here because another node publishes them.";
+    gauge claims_lapsed() = "penstock_claims_lapsed", "streams",
+        "Streams of this node whose claim could not be renewed in time: they go on, and another node may claim them.";
+    counter facts_recorded() = "penstock_facts_recorded_total", "facts",
+        "Beginnings, sums and ends of sessions that the metadata plane has taken.";
+    counter facts_lost() = "penstock_facts_lost_total", "facts",
+        "Beginnings, sums and ends of sessions that are recorded nowhere: too many waited, or they were refused.";
     gauge players(protocol) = "penstock_players", "players",
         "Players connected now, by protocol.";
     counter player_ended(reason) = "penstock_player_ended_total", "players",

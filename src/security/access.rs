@@ -39,6 +39,8 @@ pub struct Access {
     pub stream: String,
     /// Publish or play.
     pub direction: Direction,
+    /// How, in AMS's words for `eventProtocol`.
+    pub protocol: &'static str,
     /// Who asks.
     pub peer: PeerAddr,
     /// The session that asks.
@@ -59,6 +61,7 @@ impl Access {
         app: AppName,
         stream: impl Into<String>,
         direction: Direction,
+        protocol: &'static str,
         peer: PeerAddr,
         session: SessionId,
     ) -> Self {
@@ -66,6 +69,7 @@ impl Access {
             app,
             stream: stream.into(),
             direction,
+            protocol,
             peer,
             session,
             token: None,

@@ -96,6 +96,7 @@ pub struct Permit {
     stream: StreamId,
     direction: Direction,
     session: SessionId,
+    protocol: &'static str,
     peer: PeerAddr,
     subscriber_id: Option<String>,
     standing: Arc<Standing>,
@@ -109,6 +110,7 @@ impl Permit {
             stream,
             direction: access.direction,
             session: access.session,
+            protocol: access.protocol,
             peer: access.peer,
             subscriber_id: access.subscriber_id,
             standing: Arc::default(),
@@ -134,6 +136,11 @@ impl Permit {
     /// The session it was given to.
     pub const fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// By what it was asked for.
+    pub const fn protocol(&self) -> &'static str {
+        self.protocol
     }
 
     /// Whom it was given to.

@@ -25,6 +25,9 @@ mod upgrade;
 mod whep;
 mod whip;
 
+/// AMS's `eventProtocol` of everything that is played and published here.
+const PROTOCOL: &str = "webrtc";
+
 pub use addresses::OfferedAddresses;
 pub use context::SignallingContext;
 pub use publish::{Received, ReceivedFigures, Receptions};

@@ -86,10 +86,10 @@ impl Application {
         // publisher's seat given back.
         metric::actor_restarts("stream").increment(1);
         self.recording.insert(end.id.clone());
-        let (broadcasts, name, id) = (self.services.broadcasts.clone(), self.name.clone(), end.id);
+        let (claims, name, id) = (self.services.claims.clone(), self.name.clone(), end.id);
         ctx.spawn(
             async move {
-                while let Err(error) = broadcasts.ended(&name, &id).await {
+                while let Err(error) = claims.end(&name, &id).await {
                     tracing::error!(app = %name, stream = %id, %error, "the end of the broadcast is not recorded yet");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }

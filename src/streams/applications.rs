@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use base::{AppName, Clock, ExitReason, StreamId, limits};
-use cluster_model::Broadcasts;
 use config::DuplicatePublish;
 use media::MediaBudget;
 use observe::metric;
@@ -20,13 +19,16 @@ use crate::application::{Application, Drain, Find, Play, Publish, Stop, Wait};
 use crate::ending::Ending;
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::Obituaries;
+use crate::plane::{Claims, FactLog};
 use crate::reader::ReaderFactory;
 use crate::statistics::LiveStatistics;
 
 /// What the actors work with.
 pub struct Services {
-    /// The broadcasts of the metadata plane.
-    pub broadcasts: Broadcasts,
+    /// Which streams this node has, and their records.
+    pub claims: Claims,
+    /// Where beginnings and ends of sessions are noted.
+    pub facts: FactLog,
     /// What reads every stream.
     pub readers: Vec<Arc<dyn ReaderFactory>>,
     /// What live media may take in memory.
@@ -162,6 +164,11 @@ impl Applications {
     pub async fn find(&self, app: &AppName, stream: &StreamId) -> Option<LiveStream> {
         let _under_way = self.request()?;
         self.app(app)?.send(Find(stream.clone())).await.ok().flatten()
+    }
+
+    /// The address of the node that publishes a stream, if that is another one.
+    pub async fn elsewhere(&self, app: &AppName, stream: &StreamId) -> Option<String> {
+        self.0.services.claims.elsewhere(app, stream).await
     }
 
     /// Ends a stream and waits until it is gone; `false` when it was not live.

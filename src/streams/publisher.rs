@@ -7,11 +7,13 @@ use security::PermitLife;
 use crate::ending::Ending;
 use crate::fault::{ActorKind, expose};
 use crate::obituary::Obituary;
+use crate::plane::Attendance;
 
 /// What a publisher's end says to its stream.
 #[derive(Debug)]
 pub(crate) struct PublisherEnd {
     pub ending: Ending,
+    pub attendance: Attendance,
 }
 
 /// Ends with its session or with its permit, which the stream holds.

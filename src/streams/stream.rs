@@ -69,6 +69,8 @@ pub(crate) struct Stream {
     tenure: Option<Arc<Tenure>>,
     /// A publisher is being let in.
     coming: bool,
+    /// It will be told when the stream is another node's.
+    claim_watched: bool,
     /// The end of the wait for a publisher to come back.
     waiting: Option<SpawnHandle>,
     players: Players,
@@ -102,6 +104,7 @@ impl Stream {
             publisher: None,
             tenure: None,
             coming: false,
+            claim_watched: false,
             waiting: None,
             players: Players::default(),
             waits_for_players: false,
@@ -131,6 +134,16 @@ impl Stream {
         }));
     }
 
+    /// Ends the stream, with its publisher if it has one.
+    fn end(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
+        // A publisher that is told now takes the stream with it. One that had ended before, and whose end is still on
+        // its way, would be waited for.
+        let told = self.publisher.as_ref().is_some_and(|publisher| publisher.ending.end(reason));
+        if !told || self.coming {
+            self.finish(reason, ctx);
+        }
+    }
+
     /// Ends players and media, records the end of the broadcast, and stops.
     fn finish(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
         if std::mem::replace(&mut self.ending, true) {
@@ -147,9 +160,9 @@ impl Stream {
             _ => ExitReason::StreamEnded,
         });
         self.media.0.close();
-        let broadcasts = self.services.broadcasts.clone();
+        let claims = self.services.claims.clone();
         let (app, id) = (self.app.clone(), self.id.clone());
-        let record = async move { broadcasts.ended(&app, &id).await };
+        let record = async move { claims.end(&app, &id).await };
         ctx.spawn(record.into_actor(self).map(move |outcome, stream, ctx| {
             match outcome {
                 Ok(()) => stream.guard.edit(|note| note.recorded = true),
@@ -185,6 +198,7 @@ impl Actor for Stream {
                 .map(|reason, stream, ctx| stream.finish(reason, ctx)),
         );
         ctx.run_interval(report::HEARTBEAT, |stream, ctx| stream.beat(ctx));
+        ctx.run_interval(limits::FACT_SUMMARY_EVERY, |stream, _| stream.sum_up());
         ctx.run_interval(report::SAMPLE, |stream, _| {
             stream.statistics.sample();
             stream.media.0.messages().forget_old(stream.services.clock.now());
@@ -252,11 +266,6 @@ impl Handler<End> for Stream {
     type Result = ();
 
     fn handle(&mut self, End(reason): End, ctx: &mut Self::Context) {
-        // A publisher that is told now takes the stream with it. One that had ended before, and whose end is still on
-        // its way, would be waited for.
-        let told = self.publisher.as_ref().is_some_and(|publisher| publisher.ending.end(reason));
-        if !told || self.coming {
-            self.finish(reason, ctx);
-        }
+        self.end(reason, ctx);
     }
 }

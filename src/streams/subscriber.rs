@@ -1,18 +1,18 @@
 //! A play session's actor, of any protocol.
 
 use actix::prelude::*;
-use base::{ExitReason, SessionId};
+use base::ExitReason;
 use security::Permit;
 
 use crate::ending::Ending;
 use crate::fault::{ActorKind, expose};
 use crate::obituary::Obituary;
+use crate::plane::Attendance;
 
 /// What a subscriber's end says to its stream.
 #[derive(Debug)]
 pub(crate) struct SubscriberEnd {
-    pub session: SessionId,
-    pub ending: Ending,
+    pub attendance: Attendance,
 }
 
 /// One player: carries its permit, what serves it, and its end. Runs on the Arbiter that serves it.

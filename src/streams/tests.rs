@@ -1,5 +1,6 @@
 //! Who dies with whom, who stays, and what is told.
 
+mod plane;
 mod takeover;
 
 use std::sync::Arc;
@@ -7,17 +8,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use base::{AppName, Clock, ExitReason, PeerAddr, SessionId, StreamId, SystemClock, SystemRandomness};
-use cluster_model::Broadcasts;
+use base::{
+    AppName, Clock, ExitReason, PeerAddr, Randomness, SessionId, StreamId, SystemClock, SystemRandomness,
+};
+use cluster_model::testing::InMemory;
+use cluster_model::{Broadcasts, Facts, Meta, NodeCard, NodeId, Nodes, Streams};
 use config::DuplicatePublish;
 use media::{MediaBudget, StreamMedia};
-use security::testing::open_gate;
+use security::testing::gate_over;
 use security::{Access, Denial, Direction, Gate, Permit};
 
 use crate::fault::Fault;
 use crate::{
-    Applications, Attach, Ending, PlayError, PlayGrant, PublishError, PublishGrant, PublishPolicy,
-    PublisherFacts, ReaderFactory, Services, Serving,
+    Applications, Attach, Claims, Ending, FactLog, Life, PlayError, PlayGrant, PublishError, PublishGrant,
+    PublishPolicy, PublisherFacts, ReaderFactory, Services, Serving,
 };
 
 /// Longer than anything here takes; a test that waits this long has failed.
@@ -31,6 +35,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 const AT_ONCE: PublishPolicy = PublishPolicy { grace: Duration::ZERO, duplicate: DuplicatePublish::Refuse };
 
 struct Node {
+    meta: Arc<dyn Meta>,
     gate: Gate,
     broadcasts: Broadcasts,
     applications: Applications,
@@ -46,10 +51,29 @@ impl Node {
         media: Arc<MediaBudget>,
         publish: PublishPolicy,
     ) -> Self {
-        let (gate, broadcasts, _settings) = open_gate(&["LiveApp"]).await;
+        let meta: Arc<dyn Meta> = Arc::new(InMemory::new(Arc::new(SystemClock)));
+        Self::of(meta, NodeId(1), readers, media, publish).await
+    }
+
+    /// One of several nodes over one plane.
+    async fn of(
+        meta: Arc<dyn Meta>,
+        id: NodeId,
+        readers: Vec<Arc<dyn ReaderFactory>>,
+        media: Arc<MediaBudget>,
+        publish: PublishPolicy,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+        let (gate, broadcasts, _settings) = gate_over(Arc::clone(&meta), &["LiveApp"]).await;
+        let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+        let card = NodeCard { address: format!("node{id}"), ..NodeCard::default() };
+        let life = Life::begin(nodes, id, card).await.unwrap();
+        let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+        let facts = Facts::new(Arc::clone(&meta), Arc::clone(&clock), randomness);
         let services = Services {
-            broadcasts: broadcasts.clone(),
+            claims: Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock)),
+            facts: FactLog::start(facts, life),
             readers,
             media,
             clock,
@@ -57,13 +81,13 @@ impl Node {
             publish,
         };
         let applications = Applications::start(services, &[app()]);
-        Self { gate, broadcasts, applications }
+        Self { meta, gate, broadcasts, applications }
     }
 
     async fn permit(&self, direction: Direction) -> Result<Permit, Denial> {
         let peer = PeerAddr::new("127.0.0.1:1".parse().unwrap());
         let session = SessionId::random(&SystemRandomness);
-        self.gate.admit(Access::new(app(), "s1", direction, peer, session)).await
+        self.gate.admit(Access::new(app(), "s1", direction, "test", peer, session)).await
     }
 
     async fn publish(&self) -> PublishGrant {

@@ -58,6 +58,14 @@ impl Upkeep {
         self.proposer.sweep(Command::Expire { up_to }).await
     }
 
+    /// Whether anything is over at `up_to` and still there, as this node knows it.
+    pub async fn is_due(&self, up_to: WallTime) -> Result<bool, MetaError> {
+        match self.proposer.read(Query::Due { up_to }, Consistency::Local).await? {
+            (_, Answer::Count(count)) => Ok(count > 0),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
     /// The data was restored from a copy: raises the generation, once, and returns the present one.
     pub async fn raise_generation(&self, to: u64) -> Result<u64, MetaError> {
         match self.proposer.propose(Command::RaiseGeneration { to }).await? {

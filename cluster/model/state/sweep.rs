@@ -16,6 +16,15 @@ impl State {
         Outcome::Swept { more }
     }
 
+    /// Whether anything is to be swept at `up_to`.
+    pub fn is_due(&self, up_to: WallTime) -> bool {
+        let hangs_on_the_dead =
+            self.lives.iter().filter(|(_, life)| life.ended_ms.is_some()).any(|(owner, _)| {
+                matches!(self.index.first_owned_by(*owner), Some(Owned::Claim(..) | Owned::Slot(..)))
+            });
+        hangs_on_the_dead || self.index.first_due(up_to).is_some() || !self.revocations.is_empty()
+    }
+
     /// Whether there is more to do.
     fn sweep(&mut self, up_to: WallTime, changes: Changes<'_>) -> bool {
         let rows_max = limits::META_SWEEP_ROWS_MAX;

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::NodeConfig;
 use super::schema::{ENVIRONMENT_PREFIX, Key, Role, Schema};
+use super::{ClusterConfig, ClusterRole, NodeConfig};
 use crate::file::read_bounded;
 use crate::nearest::nearest;
 use crate::{ConfigError, Place, Problem};
@@ -279,6 +279,27 @@ fn shown(value: &DeValue<'_>) -> String {
     }
 }
 
+/// The same of a node in a cluster.
+fn of_cluster(cluster: &ClusterConfig, say: &mut impl FnMut(String)) {
+    if cluster.secret.expose().trim().is_empty() {
+        say("cluster.secret_file is not given: \"penstock cluster secret\" makes one, which all nodes share"
+            .into());
+    }
+    match cluster.members_by_number() {
+        Err(wrong) => say(wrong),
+        Ok(members) if members.is_empty() => {
+            say("cluster.members is empty: list those that vote as \"number@name:port\"".into());
+        }
+        Ok(members) if cluster.role == ClusterRole::Member && !members.contains_key(&cluster.node) => {
+            let node = cluster.node;
+            say(format!(
+                "cluster.members does not list this node, {node}: add it, or set cluster.role to \"join\" or \"client\""
+            ));
+        }
+        Ok(_) => {}
+    }
+}
+
 /// What no single key shows.
 fn contradictions(config: &NodeConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -287,9 +308,13 @@ fn contradictions(config: &NodeConfig) -> Vec<Problem> {
     if blank(&config.tls.certificate_file) != blank(&config.tls.key_file) {
         say("only one of tls.certificate_file and tls.key_file is given; set both or none".into());
     }
+    if config.cluster.enabled {
+        of_cluster(&config.cluster, &mut say);
+    }
     let rtmp = config.rtmp.enabled.then_some(("rtmp.port", config.rtmp.port));
+    let cluster = config.cluster.enabled.then_some(("cluster.port", config.cluster.port));
     let ports = [("http.port", config.http.port), ("http.https_port", config.http.https_port)];
-    let ports: Vec<_> = ports.into_iter().chain(rtmp).filter(|(_, port)| *port != 0).collect();
+    let ports: Vec<_> = ports.into_iter().chain(rtmp).chain(cluster).filter(|(_, port)| *port != 0).collect();
     for (nth, (name, port)) in ports.iter().enumerate() {
         for (other, _) in ports.iter().skip(nth + 1).filter(|(_, other)| other == port) {
             say(format!("{name} and {other} are both {port}; give each a port of its own"));

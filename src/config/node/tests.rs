@@ -149,6 +149,26 @@ fn contradictions_are_refused() {
             "webrtc.public_addresses = ['0.0.0.0']",
             "configuration: webrtc.public_addresses has 0.0.0.0, which nobody can send to; name real ones",
         ),
+        (
+            "cluster = { enabled = true, members = ['1@a:5090'] }",
+            "configuration: cluster.secret_file is not given: \"penstock cluster secret\" makes one, which all nodes share",
+        ),
+        (
+            "cluster = { enabled = true, secret = 's' }",
+            "configuration: cluster.members is empty: list those that vote as \"number@name:port\"",
+        ),
+        (
+            "cluster = { enabled = true, secret = 's', members = ['1@a:5090', '2@b'] }",
+            "configuration: cluster.members has \"2@b\", which is not number@name:port",
+        ),
+        (
+            "cluster = { enabled = true, secret = 's', members = ['1@a:5090', '1@b:5090'] }",
+            "configuration: cluster.members has number 1 twice",
+        ),
+        (
+            "cluster = { enabled = true, secret = 's', node = 3, members = ['1@a:5090'] }",
+            "configuration: cluster.members does not list this node, 3: add it, or set cluster.role to \"join\" or \"client\"",
+        ),
     ] {
         assert_eq!(complaint(toml, &[]), [told]);
     }
@@ -157,6 +177,9 @@ fn contradictions_are_refused() {
         "rtmp = { enabled = false, port = 5080 }",
         "webrtc = { udp_port_base = 65535, shards = 1 }",
         "tls = { key_file = 'k', certificate_file = 'c' }",
+        "cluster = { enabled = true, secret = 's', node = 3, role = 'client', members = ['1@a:5090'] }",
+        "cluster = { enabled = true, secret = 's', node = 2, members = ['1@[::1]:5090', '2@b:5090'] }",
+        "cluster = { enabled = false, node = 7 }",
     ] {
         assert!(read(toml, &[]).is_ok(), "{toml}");
     }

@@ -15,7 +15,7 @@ fn app() -> AppName {
 
 fn access(direction: Direction, stream: &str) -> Access {
     let peer = PeerAddr::new("192.0.2.7:5000".parse().unwrap());
-    Access::new(app(), stream, direction, peer, SessionId::random(&SystemRandomness))
+    Access::new(app(), stream, direction, "test", peer, SessionId::random(&SystemRandomness))
 }
 
 fn publish(stream: &str) -> Access {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::{ExitReason, StreamId, limits};
+use base::{AppName, ExitReason, StreamId, limits};
 use media::Catalogue;
 use rtc::{AddError, Description, Distribution, RemoteOffer};
 use security::Access;
@@ -55,14 +55,13 @@ pub(super) async fn join(
     if !settings.webrtc_enabled() {
         return Err(Refusal::not_enabled());
     }
-    let grant = context.applications.play(permit, ending.clone(), shard.arbiter()).await.map_err(
-        |error| match error {
-            PlayError::NoSuchStream => Refusal::not_live(),
-            PlayError::TooManyPlayers => Refusal::new("viewerLimitReached"),
-            PlayError::Overloaded => Refusal::no_room("requests to the actors"),
-            PlayError::NoSuchApplication => Refusal::new("not_initialized_yet"),
-        },
-    )?;
+    let grant = match context.applications.play(permit, ending.clone(), shard.arbiter()).await {
+        Ok(grant) => grant,
+        Err(PlayError::NoSuchStream) => return Err(not_here(&context, &app, &stream).await),
+        Err(PlayError::TooManyPlayers) => return Err(Refusal::new("viewerLimitReached")),
+        Err(PlayError::Overloaded) => return Err(Refusal::no_room("requests to the actors")),
+        Err(PlayError::NoSuchApplication) => return Err(Refusal::new("not_initialized_yet")),
+    };
     let mut catalogue = grant.media.watch();
     let demand = grant.media.want_for_webrtc();
     let allowed = Allowed::by(&settings);
@@ -168,6 +167,15 @@ async fn pictures_there(
 fn no_room(error: &JoinError) -> Refusal {
     tracing::debug!(%error, "no room for a player");
     Refusal::no_room(error.limit())
+}
+
+/// Nobody publishes the stream on this node. Nothing is told of streams that is not told to everybody who asks what is
+/// live.
+async fn not_here(context: &SignallingContext, app: &AppName, stream: &StreamId) -> Refusal {
+    match context.applications.elsewhere(app, stream).await {
+        Some(address) => Refusal::elsewhere(&address),
+        None => Refusal::not_live(),
+    }
 }
 
 /// Whoever comes before the stream does needs no room yet, and waits as on an idle node. Nothing is

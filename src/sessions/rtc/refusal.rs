@@ -43,6 +43,15 @@ impl Refusal {
         }
     }
 
+    /// Another node publishes the stream: the viewer is told which, and kept in the waiting list in case it comes here.
+    pub(super) fn elsewhere(address: &str) -> Self {
+        Self {
+            definition: "no_stream_exist",
+            information: Some(Cow::Owned(format!("the stream is published on another node: {address}"))),
+            wait: true,
+        }
+    }
+
     /// The application does not play by WebRTC.
     pub(super) const fn not_enabled() -> Self {
         Self {

@@ -24,6 +24,7 @@ use security::{Access, Direction};
 use streams::Ending;
 use tokio::sync::oneshot;
 
+use super::PROTOCOL;
 use super::context::SignallingContext;
 use super::follow::Follow;
 use super::join::{Coming, join};
@@ -65,7 +66,7 @@ impl Endpoint for Whep {
         let Asked { app, stream, peer } = asked;
         let (open, joining) = room(&context, peer).map_err(|refusal| answers::of_refusal(&refusal, false))?;
         let session = SessionId::random(&*context.randomness);
-        let wish = Access::new(app.clone(), stream.as_str(), Direction::Play, peer, session);
+        let wish = Access::new(app.clone(), stream.as_str(), Direction::Play, PROTOCOL, peer, session);
         let access = Credentials::of(request).with(wish);
         let has_token = access.token.is_some();
         let ufrags = offer.as_ref().map(RemoteOffer::ufrags).unwrap_or_default();

@@ -20,6 +20,7 @@ use rtc::OfferError;
 use security::{Access, Direction};
 use streams::PublisherFacts;
 
+use super::PROTOCOL;
 use super::context::SignallingContext;
 use super::guests::Restarts;
 use super::publish::{self, NoAnswer, Publisher};
@@ -68,7 +69,7 @@ impl Endpoint for Whip {
         }
         let Asked { app, stream, peer } = asked;
         let session = SessionId::random(&*context.randomness);
-        let wish = Access::new(app.clone(), stream.as_str(), Direction::Publish, peer, session);
+        let wish = Access::new(app.clone(), stream.as_str(), Direction::Publish, PROTOCOL, peer, session);
         let query = Parameters::read(request.query_string());
         let find = |key| query.get(key).map(str::to_owned);
         let access = Access { main_track: find("mainTrack"), ..Credentials::of(request).with(wish) };

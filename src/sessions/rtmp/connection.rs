@@ -197,6 +197,7 @@ impl Connection {
             app: request.app,
             stream: request.stream,
             direction: Direction::Publish,
+            protocol: "rtmp",
             peer: self.peer,
             session: self.id,
             token: request.token,

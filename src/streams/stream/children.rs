@@ -9,16 +9,23 @@ use media::StreamMedia;
 use observe::metric;
 
 use crate::ending::Ending;
+use crate::plane::Who;
 use crate::publisher::Publisher;
 
 /// Ends every player when the stream goes, in whatever way it goes.
 #[derive(Default)]
-pub(super) struct Players(pub(super) HashMap<SessionId, Ending>);
+pub(super) struct Players(pub(super) HashMap<SessionId, Player>);
+
+/// One that is in.
+pub(super) struct Player {
+    pub(super) ending: Ending,
+    pub(super) who: Who,
+}
 
 impl Players {
     pub(super) fn end(&mut self, reason: ExitReason) {
-        for ending in self.0.values() {
-            ending.end(reason);
+        for player in self.0.values() {
+            player.ending.end(reason);
         }
     }
 }
@@ -32,13 +39,14 @@ impl Drop for Players {
 /// The publisher that is in.
 pub(super) struct PublisherChild {
     pub(super) ending: Ending,
+    pub(super) who: Who,
     _addr: Addr<Publisher>,
 }
 
 impl PublisherChild {
-    pub(super) fn new(ending: Ending, addr: Addr<Publisher>) -> Self {
+    pub(super) fn new(ending: Ending, who: Who, addr: Addr<Publisher>) -> Self {
         metric::publishers().increment(1.0);
-        Self { ending, _addr: addr }
+        Self { ending, who, _addr: addr }
     }
 }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
-use base::{AppName, ExitReason, StreamId, limits};
+use base::limits;
 use observe::metric;
 use security::Permit;
 
 use super::Stream;
+use super::children::Player;
 use crate::ending::Ending;
 use crate::grants::{PlayError, PlayGrant};
+use crate::plane::Attendance;
 use crate::subscriber::{Subscriber, SubscriberEnd};
 
 /// A player that passed the gate joins; its actor runs on `arbiter`.
@@ -34,9 +36,10 @@ impl Handler<BeginPlay> for Stream {
         }
         let session = begin.permit.session();
         let ending = begin.ending;
-        let end = SubscriberEnd { session, ending: ending.clone() };
-        let guard = self.subscriber_ends.guard(end);
-        self.players.0.insert(session, ending.clone());
+        let attendance = Attendance::begin(&begin.permit, &ending, &self.services);
+        let who = attendance.who().clone();
+        let guard = self.subscriber_ends.guard(SubscriberEnd { attendance });
+        self.players.0.insert(session, Player { ending: ending.clone(), who });
         self.statistics.set_players(self.players.0.len());
         tracing::info!(app = %self.app, stream = %self.id, %session, peer = %begin.permit.peer(), "player begins");
         let permit = begin.permit;
@@ -51,9 +54,9 @@ impl Handler<BeginPlay> for Stream {
 
 impl Stream {
     pub(super) fn subscriber_gone(&mut self, end: &SubscriberEnd, ctx: &mut Context<Self>) {
-        self.players.0.remove(&end.session);
+        self.players.0.remove(&end.attendance.who().session());
         self.statistics.set_players(self.players.0.len());
-        tell(&self.app, &self.id, end);
+        tell(end);
         if self.waits_for_players && self.players.0.is_empty() {
             ctx.stop();
         }
@@ -74,14 +77,14 @@ impl Stream {
                     return;
                 };
                 left = left.saturating_sub(gone.len());
-                gone.iter().for_each(|end| tell(&app, &id, end));
+                gone.iter().for_each(tell);
             }
         });
     }
 }
 
-fn tell(app: &AppName, id: &StreamId, end: &SubscriberEnd) {
-    let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
+fn tell(SubscriberEnd { attendance }: &SubscriberEnd) {
+    let (who, reason) = (attendance.who(), attendance.reason());
     metric::player_ended(reason.label()).increment(1);
-    tracing::info!(%app, stream = %id, session = %end.session, %reason, "player ended");
+    tracing::info!(app = %who.app(), stream = %who.stream(), session = %who.session(), %reason, "player ended");
 }

@@ -13,6 +13,7 @@ use super::children::PublisherChild;
 use super::tenure::{GivesWay, Held, Tenure};
 use crate::ending::Ending;
 use crate::grants::{PublishError, PublishGrant, PublisherFacts};
+use crate::plane::{Attendance, BeginError};
 use crate::publisher::{Publisher, PublisherEnd};
 
 /// A publisher that passed the gate begins, or goes on with the stream of one before it.
@@ -44,7 +45,7 @@ impl Handler<BeginPublish> for Stream {
         let over = over.flatten();
         self.coming = true;
         self.stop_waiting(ctx);
-        let (broadcasts, app, id) = (self.services.broadcasts.clone(), self.app.clone(), self.id.clone());
+        let (claims, app, id) = (self.services.claims.clone(), self.app.clone(), self.id.clone());
         let BeginPublish { permit, facts, began } = begin;
         let started = StreamStarted {
             publish_type: facts.publish_type.to_owned(),
@@ -54,18 +55,24 @@ impl Handler<BeginPublish> for Stream {
             meta_data: facts.meta_data,
             goes_on: over.is_some(),
         };
-        let record = async move { broadcasts.started(&app, &id, started).await };
+        let record = async move { claims.begin(&app, &id, started).await };
         Box::pin(record.into_actor(self).map(move |outcome, stream, ctx| {
             stream.coming = false;
-            if outcome == Err(MetaError::Refused(Refusal::TooLarge)) {
-                stream.not_begun(permit, ctx);
-                return Err(PublishError::RecordTooLarge);
-            }
             if let Err(error) = outcome {
-                tracing::error!(app = %stream.app, stream = %stream.id, %error, "the start of the broadcast was not recorded");
                 stream.not_begun(permit, ctx);
-                return Err(PublishError::StoreUnavailable);
+                return Err(match error {
+                    BeginError::Meta(MetaError::Refused(Refusal::TooLarge)) => PublishError::RecordTooLarge,
+                    BeginError::Elsewhere { by } => {
+                        tracing::info!(app = %stream.app, stream = %stream.id, %by, "a publisher is refused: another node has the stream");
+                        PublishError::AlreadyLive
+                    }
+                    BeginError::Meta(error) => {
+                        tracing::error!(app = %stream.app, stream = %stream.id, %error, "the start of the broadcast was not recorded");
+                        PublishError::StoreUnavailable
+                    }
+                });
             }
+            stream.watch_claim(ctx);
             if stream.ending {
                 stream.give_back(permit);
                 return Err(PublishError::AlreadyLive);
@@ -104,13 +111,28 @@ impl Stream {
         permit.give_way_when(move || of_gate.gives_way().is_some());
         self.tenure = Some(tenure);
         let life = permit.life();
+        let ending = Ending::new();
+        let attendance = Attendance::begin(&permit, &ending, &self.services);
+        let who = attendance.who().clone();
         // The seat is free only when the application has forgotten the stream, in whatever way it ends.
         self.guard.edit(|note| note.permit = Some(permit));
-        let ending = Ending::new();
-        let end = PublisherEnd { ending: ending.clone() };
+        let end = PublisherEnd { ending: ending.clone(), attendance };
         let publisher = Publisher::new(ending.clone(), life, self.publisher_ends.guard(end));
-        self.publisher = Some(PublisherChild::new(ending.clone(), publisher.start()));
+        self.publisher = Some(PublisherChild::new(ending.clone(), who, publisher.start()));
         PublishGrant { media: Arc::clone(&self.media.0), resume, ending, began: Some(began) }
+    }
+
+    /// From the first publisher's claim on: the stream ends when it is another node's.
+    fn watch_claim(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.claim_watched, true) {
+            return;
+        }
+        let (claims, app, id) = (self.services.claims.clone(), self.app.clone(), self.id.clone());
+        ctx.spawn(
+            async move { claims.lost(&app, &id).await }
+                .into_actor(self)
+                .map(|(), stream, ctx| stream.end(ExitReason::Superseded, ctx)),
+        );
     }
 
     /// The store did not take a publisher's start. Whoever had the stream before has it still.
@@ -134,7 +156,7 @@ impl Stream {
 
     /// A publisher is gone: the stream ends with it, or waits for it to come back.
     pub(super) fn publisher_gone(&mut self, end: &PublisherEnd, ctx: &mut Context<Self>) {
-        let reason = end.ending.reason().unwrap_or(ExitReason::Failed);
+        let reason = end.attendance.reason();
         metric::publisher_ended(reason.label()).increment(1);
         tracing::info!(app = %self.app, stream = %self.id, %reason, "publisher ended");
         // Another may have the stream by now.

@@ -18,15 +18,26 @@ impl Stream {
         if self.ending {
             return;
         }
-        let (broadcasts, app, id) = (self.services.broadcasts.clone(), self.app.clone(), self.id.clone());
+        let (claims, app, id) = (self.services.claims.clone(), self.app.clone(), self.id.clone());
         let beat = self.statistics.figures().heartbeat;
-        ctx.spawn(async move { broadcasts.heartbeat(&app, &id, beat).await }.into_actor(self).map(
+        ctx.spawn(async move { claims.heartbeat(&app, &id, beat).await }.into_actor(self).map(
             |outcome, stream, _| {
                 if let Err(error) = outcome {
                     tracing::warn!(app = %stream.app, stream = %stream.id, %error, "statistics were not recorded");
                 }
             },
         ));
+    }
+}
+
+impl Stream {
+    /// What the sessions of subscribers came to so far. Of all others only beginning and end are told.
+    pub(super) fn sum_up(&self) {
+        let players = self.players.0.values().map(|player| &player.who);
+        let publisher = self.publisher.as_ref().map(|publisher| &publisher.who);
+        for who in players.chain(publisher).filter(|who| who.is_subscriber()) {
+            self.services.facts.note(who.summary(&*self.services.clock));
+        }
     }
 }
 

@@ -62,6 +62,9 @@ pub(in super::super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpRe
     let information = refusal.information.as_deref().unwrap_or_default();
     let (status, words) = match refusal.definition {
         "invalidStreamName" => (StatusCode::BAD_REQUEST, "the gate does not take the stream's name".into()),
+        "no_stream_exist" if refusal.wait && *refusal != Refusal::not_live() => {
+            (StatusCode::NOT_FOUND, Cow::from(information))
+        }
         "no_stream_exist" if refusal.wait => {
             (StatusCode::NOT_FOUND, "nobody publishes this stream: try again when it is live".into())
         }

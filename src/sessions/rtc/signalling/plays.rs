@@ -12,6 +12,7 @@ use security::{Access, Direction};
 use streams::Ending;
 use tokio::sync::watch;
 
+use super::super::PROTOCOL;
 use super::super::join::{Coming, Joined, join};
 use super::super::message::{self, Play};
 use super::super::refusal::Refusal;
@@ -80,6 +81,7 @@ impl Signalling {
             app: self.app.clone(),
             stream: stream.as_str().to_owned(),
             direction: Direction::Play,
+            protocol: PROTOCOL,
             peer: self.peer,
             token: play.token,
             subscriber_id: play.subscriber_id,

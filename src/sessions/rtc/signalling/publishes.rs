@@ -11,6 +11,7 @@ use security::{Access, Direction};
 use serde_json::json;
 use streams::{Ending, PublisherFacts};
 
+use super::super::PROTOCOL;
 use super::super::message::{self, Publish};
 use super::super::publish::{self, Answer, NoAnswer, Publisher, PublisherControl, Started};
 use super::super::refusal::Refusal;
@@ -66,6 +67,7 @@ impl Signalling {
                 self.app.clone(),
                 stream.as_str(),
                 Direction::Publish,
+                PROTOCOL,
                 self.peer,
                 SessionId::random(&*self.context.randomness),
             )

@@ -1,0 +1,291 @@
+//! Which streams this node publishes, as the cluster knows it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use base::{AppName, Clock, StreamId, limits};
+use cluster_model::{
+    Broadcasts, ClaimError, Epoch, Heartbeat, HeldClaim, MetaError, NodeId, Refusal, StreamStarted, Streams,
+};
+use observe::metric;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::Life;
+
+/// The streams this node has claimed, and their records. A stream is claimed before its broadcast is recorded as live,
+/// and given back once its end is; between the two one task renews the claims of all of them. Clones are the same.
+#[derive(Clone)]
+pub struct Claims(Arc<Inner>);
+
+struct Inner {
+    streams: Streams,
+    broadcasts: Broadcasts,
+    life: Life,
+    clock: Arc<dyn Clock>,
+    held: Mutex<BTreeMap<Key, Held>>,
+    /// Whether a renewal is overdue; said once.
+    isolated: Mutex<bool>,
+}
+
+type Key = (AppName, StreamId);
+
+struct Held {
+    epoch: Epoch,
+    /// Until when nobody else may have it, by this node's clock.
+    until: Instant,
+    /// What is recorded again if the claim was lost and won back.
+    started: StreamStarted,
+    lost: watch::Sender<bool>,
+}
+
+/// Why a stream does not begin here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BeginError {
+    /// Another node publishes it.
+    #[error("the stream is published on node {by}")]
+    Elsewhere {
+        /// Which node.
+        by: NodeId,
+    },
+    /// The metadata plane did not do its part.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+impl Claims {
+    /// Nothing claimed yet. To be called in a runtime, where the renewals then run for as long as a clone lives.
+    pub fn start(streams: Streams, broadcasts: Broadcasts, life: Life, clock: Arc<dyn Clock>) -> Self {
+        let inner = Arc::new(Inner {
+            streams,
+            broadcasts,
+            life,
+            clock,
+            held: Mutex::default(),
+            isolated: Mutex::default(),
+        });
+        tokio::spawn(keep(Arc::downgrade(&inner)));
+        Self(inner)
+    }
+
+    /// A publisher is in: the stream is this node's, and its broadcast is live. Said again by the next publisher of the
+    /// same stream.
+    pub async fn begin(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        started: StreamStarted,
+    ) -> Result<(), BeginError> {
+        let key = (app.clone(), stream.clone());
+        let (epoch, until) = self.0.claim(&key).await?;
+        let recorded = self.0.broadcasts.under(epoch).started(app, stream, started.clone()).await;
+        let held = &mut *self.0.held.lock();
+        match recorded {
+            Ok(()) => {
+                let lost = held.remove(&key).map_or_else(|| watch::Sender::new(false), |held| held.lost);
+                held.insert(key, Held { epoch, until, started, lost });
+                Ok(())
+            }
+            Err(error) => {
+                // Who published before goes on; else nobody has the stream, and the claim lapses by itself if it
+                // cannot be given back.
+                if !held.contains_key(&key) {
+                    self.0.give_back(key, epoch);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The address of the node that publishes a stream, if that is another one: as this node knows it.
+    pub async fn elsewhere(&self, app: &AppName, stream: &StreamId) -> Option<String> {
+        // Without an answer there is none: it is said to people, and decides nothing.
+        let shown = self.0.streams.owner_local(app, stream).await.ok().flatten()?;
+        (shown.claim.owner.node != self.0.life.owner().node).then(|| shown.node.card.address.clone())
+    }
+
+    /// Waits until the stream is somebody else's. Never, for one that is not claimed.
+    pub async fn lost(&self, app: &AppName, stream: &StreamId) {
+        let key = (app.clone(), stream.clone());
+        let lost = self.0.held.lock().get(&key).map(|held| held.lost.subscribe());
+        if let Some(mut lost) = lost
+            && lost.wait_for(|lost| *lost).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// A live stream reports; `false` when its broadcast is no longer live, was deleted, or is somebody else's.
+    pub async fn heartbeat(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        heartbeat: Heartbeat,
+    ) -> Result<bool, MetaError> {
+        match self.0.records(app, stream).heartbeat(app, stream, heartbeat).await {
+            Err(MetaError::Refused(Refusal::Superseded)) => Ok(false),
+            answer => answer,
+        }
+    }
+
+    /// The stream is over: that is recorded, and then it may be published anywhere. On an error it is claimed as before,
+    /// to be tried again.
+    pub async fn end(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
+        match self.0.records(app, stream).ended(app, stream).await {
+            // Whoever has it now records it.
+            Ok(()) | Err(MetaError::Refused(Refusal::Superseded)) => {}
+            Err(error) => return Err(error),
+        }
+        let key = (app.clone(), stream.clone());
+        let held = self.0.held.lock().remove(&key);
+        if let Some(held) = held {
+            self.0.give_back(key, held.epoch);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    async fn claim(&self, (app, stream): &Key) -> Result<(Epoch, Instant), BeginError> {
+        let mut owner = self.life.owner();
+        loop {
+            match self.streams.claim(app, stream, owner, None).await {
+                Ok(lease) => return Ok((lease.epoch, lease.until)),
+                Err(ClaimError::Held { by, .. }) => return Err(BeginError::Elsewhere { by }),
+                Err(ClaimError::Meta(MetaError::Refused(Refusal::NotJoined))) => {
+                    owner = self.life.after(owner).await?;
+                }
+                Err(ClaimError::Meta(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The records of a stream, under its claim.
+    fn records(&self, app: &AppName, stream: &StreamId) -> Broadcasts {
+        let key = (app.clone(), stream.clone());
+        match self.held.lock().get(&key) {
+            Some(held) => self.broadcasts.under(held.epoch),
+            None => self.broadcasts.clone(),
+        }
+    }
+
+    /// Without waiting for it: until it is given back, or lapses, this node may claim it again.
+    fn give_back(&self, (app, stream): Key, epoch: Epoch) {
+        let streams = self.streams.clone();
+        tokio::spawn(async move {
+            if let Err(error) = streams.release(&app, &stream, epoch).await {
+                tracing::debug!(%app, %stream, %error, "a claim was not given back, it lapses");
+            }
+        });
+    }
+
+    fn held(&self) -> Vec<HeldClaim> {
+        let held = self.held.lock();
+        held.iter()
+            .map(|((app, stream), held)| HeldClaim {
+                app: app.clone(),
+                stream: stream.clone(),
+                epoch: held.epoch,
+            })
+            .collect()
+    }
+
+    async fn renew(&self) {
+        let claims = self.held();
+        if claims.is_empty() {
+            return;
+        }
+        let owner = self.life.owner();
+        match self.streams.within(limits::CLAIM_RENEWAL_MAX).renew(owner, &claims).await {
+            Ok(renewed) => {
+                for claim in &claims {
+                    if !renewed.superseded.contains(claim) {
+                        self.prolong(claim, renewed.until);
+                    }
+                }
+                for claim in renewed.superseded {
+                    self.win_back(claim).await;
+                }
+            }
+            Err(MetaError::Refused(Refusal::NotJoined)) => {
+                if self.life.after(owner).await.is_ok() {
+                    for claim in claims {
+                        self.win_back(claim).await;
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "claims were not renewed"),
+        }
+        self.note_isolation();
+    }
+
+    fn prolong(&self, claim: &HeldClaim, until: Instant) {
+        if let Some(held) = self.held.lock().get_mut(&(claim.app.clone(), claim.stream.clone()))
+            && held.epoch == claim.epoch
+        {
+            held.until = until;
+        }
+    }
+
+    /// A claim is no longer this node's. If nobody else has the stream it becomes so again, else the stream ends here.
+    async fn win_back(&self, claim: HeldClaim) {
+        let key = (claim.app, claim.stream);
+        let same = |held: &&Held| held.epoch == claim.epoch;
+        let Some(started) = self.held.lock().get(&key).filter(same).map(|held| held.started.clone()) else {
+            return;
+        };
+        let won = match self.claim(&key).await {
+            Ok(won) => won,
+            Err(BeginError::Elsewhere { by }) => {
+                tracing::warn!(app = %key.0, stream = %key.1, %by, "another node publishes the stream: it ends here");
+                metric::claims_lost().increment(1);
+                if let Some(held) = self.held.lock().get(&key).filter(same) {
+                    held.lost.send_replace(true);
+                }
+                return;
+            }
+            Err(BeginError::Meta(error)) => {
+                tracing::debug!(app = %key.0, stream = %key.1, %error, "a claim was not won back yet");
+                return;
+            }
+        };
+        let started = StreamStarted { goes_on: true, ..started };
+        let recorded = self.broadcasts.under(won.0).started(&key.0, &key.1, started).await;
+        if let Err(error) = recorded {
+            tracing::warn!(app = %key.0, stream = %key.1, %error, "the stream goes on and is not recorded as live");
+        }
+        match self.held.lock().get_mut(&key) {
+            Some(held) if held.epoch == claim.epoch => (held.epoch, held.until) = won,
+            // It ended meanwhile.
+            _ => self.give_back(key, won.0),
+        }
+    }
+
+    /// Streams whose claims lapsed go on: their viewers lose nothing. That nobody else can have them is no longer certain.
+    fn note_isolation(&self) {
+        let now = self.clock.now();
+        let lapsed = self.held.lock().values().filter(|held| held.until <= now).count();
+        metric::claims_lapsed().set(lapsed as f64);
+        let isolated = &mut *self.isolated.lock();
+        if lapsed > 0 && !*isolated {
+            tracing::warn!(
+                lapsed,
+                "the metadata plane does not answer: the node's streams go on, and another node may claim them"
+            );
+        } else if lapsed == 0 && *isolated {
+            tracing::info!("the metadata plane answers again, all claims are renewed");
+        }
+        *isolated = lapsed > 0;
+    }
+}
+
+/// Renews until the node is gone.
+async fn keep(claims: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(limits::CLAIM_RENEWED_EVERY).await;
+        let Some(claims) = claims.upgrade() else { return };
+        claims.renew().await;
+    }
+}
