@@ -582,6 +582,75 @@ pub const META_WATCHING_NODES_MAX: usize = 1_024;
 /// Commands whose changes go to a watching node in one message. More: in the next one.
 pub const META_WATCH_BATCH_MAX: usize = 256;
 
+// -- link between nodes
+
+/// One secret of a cluster, in bytes. Longer: refused.
+pub const CLUSTER_SECRET_BYTES_MAX: usize = 128;
+/// An address that a node is reached at (a host name of 253 characters, and a port). Longer: refused.
+pub const CLUSTER_ADDRESS_BYTES_MAX: usize = 261;
+/// Addresses of one name that are tried. More are not.
+pub const CLUSTER_ADDRESSES_TRIED_MAX: usize = 8;
+/// What a message is packed in on its way, at most.
+pub const CLUSTER_FRAME_OVERHEAD_BYTES_MAX: usize = 64 * 1024;
+/// One message of the consensus: entries and what is around each of them. Larger: not sent, and who sends one is hung up on.
+pub const CLUSTER_RAFT_BYTES_MAX: usize = 2 * RAFT_MESSAGE_BYTES_MAX as usize;
+/// One message with a chunk of a snapshot. Larger: as there.
+pub const CLUSTER_SNAPSHOT_BYTES_MAX: usize = RAFT_SNAPSHOT_CHUNK_BYTES + CLUSTER_FRAME_OVERHEAD_BYTES_MAX;
+/// One proposal, reading or run of changes: a list of 250 broadcasts of 64 KiB is 16 MiB. Larger: as there.
+pub const CLUSTER_META_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// One introduction, order or report. Larger: refused.
+pub const CLUSTER_CALL_BYTES_MAX: usize = 256 * 1024;
+/// Characters of a refusal or a version that another node told. Longer: cut.
+pub const CLUSTER_TEXT_CHARS_MAX: usize = 512;
+/// Messages of one class that wait for one node. More: the oldest is lost, for what is newest is still true.
+pub const CLUSTER_QUEUE_MESSAGES_MAX: usize = 4_096;
+/// Bytes of one class that wait for one node (what the consensus may leave uncommitted, or one largest reading and
+/// more). More: as there.
+pub const CLUSTER_QUEUE_BYTES_MAX: usize = 40 * 1024 * 1024;
+/// How long a message waits for a connection: two elections. Longer: lost, so that a link that comes back begins with what
+/// is true.
+pub const CLUSTER_MESSAGE_AGE_MAX: Duration = Duration::from_secs(4);
+/// Nodes that are known to the link. More: the one that was out of reach the longest and is not configured is forgotten, or
+/// else the new one is refused.
+pub const CLUSTER_PEERS_MAX: usize = NODES_MAX + RAFT_MEMBERS_MAX;
+/// Connections of other nodes. More: closed before TLS.
+pub const CLUSTER_CONNECTIONS_MAX: usize = 4_096;
+/// Connections from one address (or IPv6 /56). More: closed before TLS.
+pub const CLUSTER_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Connections that have not shown a certificate yet. More: closed before TLS.
+pub const CLUSTER_STRANGERS_MAX: usize = 256;
+/// The same from one address. More: closed before TLS.
+pub const CLUSTER_STRANGERS_PER_ADDRESS_MAX: usize = 64;
+/// Time for a TLS handshake. Longer: closed.
+pub const CLUSTER_HANDSHAKE_MAX: Duration = Duration::from_secs(3);
+/// Time a connection may be without a request, and a request without its first message. Longer: closed.
+pub const CLUSTER_SILENCE_MAX: Duration = Duration::from_secs(3);
+/// Requests at a time on one connection. More: refused by HTTP/2.
+pub const CLUSTER_STREAMS_MAX: u32 = 8;
+/// Introductions and orders that are worked on at a time. More: refused.
+pub const CLUSTER_CALLS_MAX: usize = 64;
+/// Time for the answer to an introduction or an order. Longer: refused.
+pub const CLUSTER_CALL_MAX: Duration = Duration::from_secs(10);
+/// HTTP/2 headers of one request. Larger: refused.
+pub const CLUSTER_HEADERS_BYTES_MAX: u32 = 8 * 1024;
+/// Bytes that may be on their way in one request, and on one connection: a snapshot of 1 MiB chunks over 20 ms runs at 1 Gbit/s.
+pub const CLUSTER_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Time for finding, reaching and recognising another node. Longer: tried again.
+pub const CLUSTER_CONNECT_MAX: Duration = Duration::from_secs(2);
+/// How often a connection is probed, and with [`CLUSTER_PROBE_ANSWER_MAX`] how soon a node that is silently gone is
+/// noticed: within 2 s.
+pub const CLUSTER_PROBE_EVERY: Duration = Duration::from_millis(700);
+/// How long the answer to a probe may take. Longer: the connection is given up.
+pub const CLUSTER_PROBE_ANSWER_MAX: Duration = Duration::from_millis(1_200);
+/// Rest before the first try to reach a node again; twice as long after each further one.
+pub const CLUSTER_RETRY_MIN: Duration = Duration::from_millis(50);
+/// That rest at most.
+pub const CLUSTER_RETRY_MAX: Duration = Duration::from_secs(1);
+/// How long a connection to a node stays without a message when it was made for one. Longer: closed, until the next message.
+pub const CLUSTER_IDLE_MAX: Duration = Duration::from_secs(30);
+/// One line of the log per kind of refusal in this time. More are only counted.
+pub const CLUSTER_REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
+
 // -- the gate
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.

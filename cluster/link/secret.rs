@@ -1,0 +1,282 @@
+//! The one secret that nodes of a cluster share.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use base::{Randomness, Secret, limits};
+use zeroize::Zeroizing;
+
+/// What a secret's text begins with, and the version of what is made from it.
+const PREFIX: &str = "penstock-cluster-secret-1:";
+/// Random bytes of a secret, at least; as many as [`ClusterSecret::generate`] draws.
+const BYTES_MIN: usize = 32;
+/// Different byte values in a secret, at least. Of 32 random ones there are fewer once in 10^23 times.
+const VALUES_MIN: usize = 8;
+
+/// A secret of the cluster. Whoever has it is a node, or gives orders to one. It is never shown, and its memory is cleared.
+#[derive(Clone)]
+pub struct ClusterSecret(Zeroizing<Vec<u8>>);
+
+/// The secrets a node knows: the first is the one it shows itself with, each is accepted of others.
+///
+/// A secret is replaced without an interruption in three rounds of restarts: `old` becomes `old, new` on every node,
+/// then `new, old`, then `new`.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    first: ClusterSecret,
+    second: Option<ClusterSecret>,
+}
+
+/// Why there is no secret. Holds nothing of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The text is something else.
+    #[error("a cluster secret begins with `{PREFIX}`; make one with `penstock cluster secret`")]
+    Prefix,
+    /// What follows is not hexadecimal.
+    #[error("a cluster secret has only hexadecimal digits after `{PREFIX}`, an even number of them")]
+    Digits,
+    /// Fewer bytes than it takes.
+    #[error("a cluster secret has at least {BYTES_MIN} bytes, this one has {0}: was it cut off?")]
+    Short(usize),
+    /// More bytes than there may be.
+    #[error("a cluster secret has at most {max} bytes", max = limits::CLUSTER_SECRET_BYTES_MAX)]
+    Long,
+    /// Somebody made it up.
+    #[error("these are no random bytes; make a cluster secret with `penstock cluster secret`")]
+    NotRandom,
+    /// There is not one secret, and not two.
+    #[error("there must be one line with a cluster secret, or two while it is replaced; there are {0}")]
+    Count(usize),
+    /// The file cannot be read.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Others may read the file.
+    #[error("{path} may be read by others (mode {mode:03o}): chmod 600 {path}", path = path.display())]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// What is in the file.
+    #[error("{path}, line {line}: {error}", path = path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong there.
+        error: Box<SecretError>,
+    },
+}
+
+impl ClusterSecret {
+    /// A new one.
+    pub fn generate(randomness: &dyn Randomness) -> Self {
+        let mut bytes = Zeroizing::new(vec![0; BYTES_MIN]);
+        randomness.fill(&mut bytes);
+        Self(bytes)
+    }
+
+    /// Reads its text form: the prefix `penstock-cluster-secret-1:` and at least 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// It is not one; the error does not repeat the text.
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        let digits = text.trim().strip_prefix(PREFIX).ok_or(SecretError::Prefix)?.as_bytes();
+        if digits.len() / 2 > limits::CLUSTER_SECRET_BYTES_MAX {
+            return Err(SecretError::Long);
+        }
+        let (pairs, rest) = digits.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(SecretError::Digits);
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
+        for [high, low] in pairs {
+            bytes.push(digit(*high)? << 4 | digit(*low)?);
+        }
+        if bytes.len() < BYTES_MIN {
+            return Err(SecretError::Short(bytes.len()));
+        }
+        let mut seen = [false; 256];
+        bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+        if seen.iter().filter(|seen| **seen).count() < VALUES_MIN {
+            return Err(SecretError::NotRandom);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Its text form: one line without its end, for a file that only the node may read.
+    pub fn text(&self) -> Secret {
+        let mut text = PREFIX.to_owned();
+        for byte in self.0.iter() {
+            text.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+            );
+        }
+        Secret::new(text)
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn digit(character: u8) -> Result<u8, SecretError> {
+    match character {
+        b'0'..=b'9' => Ok(character - b'0'),
+        b'a'..=b'f' => Ok(character - b'a' + 10),
+        b'A'..=b'F' => Ok(character - b'A' + 10),
+        _ => Err(SecretError::Digits),
+    }
+}
+
+impl fmt::Debug for ClusterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Secrets {
+    /// One secret.
+    pub const fn one(secret: ClusterSecret) -> Self {
+        Self { first: secret, second: None }
+    }
+
+    /// Two, while one is replaced: `shown` is the one this node shows itself with.
+    pub const fn two(shown: ClusterSecret, accepted: ClusterSecret) -> Self {
+        Self { first: shown, second: Some(accepted) }
+    }
+
+    /// Reads one secret or two, each on a line of its own. Empty lines and those that begin with `#` are passed over.
+    ///
+    /// # Errors
+    /// There are more or fewer, or one is none.
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        Self::read_lines(text).map_err(|(_, error)| error)
+    }
+
+    /// Reads them from a file that nobody else may read.
+    ///
+    /// # Errors
+    /// It cannot be read, others may read it, or it holds something else.
+    pub fn read_file(path: impl AsRef<Path>) -> Result<Self, SecretError> {
+        let path = path.as_ref();
+        let failed = |error| SecretError::File { path: path.to_owned(), error };
+        let file = File::open(path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(SecretError::Open { path: path.to_owned(), mode });
+        }
+        let mut text = Zeroizing::new(String::new());
+        let bytes_max = u64::try_from(limits::SETTINGS_FILE_BYTES_MAX).unwrap_or(u64::MAX);
+        file.take(bytes_max).read_to_string(&mut text).map_err(failed)?;
+        Self::read_lines(&text).map_err(|(line, error)| match line {
+            0 => SecretError::File { path: path.to_owned(), error: std::io::Error::other(error.to_string()) },
+            line => SecretError::Line { path: path.to_owned(), line, error: Box::new(error) },
+        })
+    }
+
+    /// An error comes with its line, from 1; 0: with none.
+    fn read_lines(text: &str) -> Result<Self, (usize, SecretError)> {
+        let mut found = Vec::new();
+        for (n, line) in text.lines().enumerate() {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            found.push(ClusterSecret::parse(line).map_err(|error| (n + 1, error))?);
+        }
+        let count = found.len();
+        let mut found = found.into_iter();
+        match (found.next(), found.next(), found.next()) {
+            (Some(first), second, None) => Ok(Self { first, second }),
+            _ => Err((0, SecretError::Count(count))),
+        }
+    }
+
+    /// The one this node shows itself with.
+    pub(crate) const fn shown(&self) -> &ClusterSecret {
+        &self.first
+    }
+
+    /// Those it accepts.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = &ClusterSecret> {
+        std::iter::once(&self.first).chain(&self.second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use base::SeededRandomness;
+
+    use super::*;
+
+    fn secret(seed: u64) -> ClusterSecret {
+        ClusterSecret::generate(&SeededRandomness::new(seed))
+    }
+
+    #[test]
+    fn a_secret_comes_back_from_its_text_and_is_never_shown() {
+        let text = secret(1).text();
+        let again = ClusterSecret::parse(&format!(" {}\n", text.expose())).unwrap();
+        assert_eq!(again.expose(), secret(1).expose());
+        assert_eq!(
+            ClusterSecret::parse(&text.expose().replace("abc", "ABC")).unwrap().expose(),
+            again.expose()
+        );
+        let secrets = Secrets::two(again.clone(), secret(2));
+        assert_eq!(format!("{again:?} {secrets:?}"), "*** Secrets { first: ***, second: Some(***) }");
+    }
+
+    #[test]
+    fn what_is_no_secret_says_why_and_repeats_nothing_of_it() {
+        let said = |text: &str| ClusterSecret::parse(text).expect_err("no secret").to_string();
+        let digits = "ab0123456789cdef".repeat(4);
+        assert!(said(&digits).contains("begins with"));
+        assert!(said(&format!("{PREFIX}{}", &digits[2..])).contains("this one has 31: was it cut off?"));
+        assert!(said(&format!("{PREFIX}{}", &digits[1..])).contains("an even number"));
+        assert!(said(&format!("{PREFIX}{}xy", &digits[2..])).contains("hexadecimal"));
+        assert!(said(&format!("{PREFIX}{}", "00".repeat(32))).contains("no random bytes"));
+        assert!(said(&format!("{PREFIX}{}", "ab".repeat(200))).contains("at most 128"));
+        for text in [digits.clone(), format!("{PREFIX}{}", &digits[1..])] {
+            assert!(!said(&text).contains("0123"), "{}", said(&text));
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_secret_or_two_and_no_other_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.secret");
+        let write = |text: &str, mode| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            Secrets::read_file(&path)
+        };
+        let (old, new) = (secret(1).text(), secret(2).text());
+        let two = format!("# replaced in May\n{}\n\n{}\n", old.expose(), new.expose());
+        let read = write(&two, 0o600).unwrap();
+        assert_eq!(read.shown().expose(), secret(1).expose());
+        assert_eq!(read.accepted().count(), 2);
+        assert_eq!(write(old.expose(), 0o400).unwrap().accepted().count(), 1);
+
+        let said = |text: &str, mode| write(text, mode).expect_err("refused").to_string();
+        let open = said(&two, 0o640);
+        assert!(open.contains("(mode 640): chmod 600 /"), "{open}");
+        let cut = said(&two[..two.len() - 9], 0o600);
+        assert!(cut.contains("cluster.secret, line 4: ") && cut.contains("this one has 28"), "{cut}");
+        assert!(said("", 0o600).contains("there are 0"));
+        assert!(said(&two.repeat(2), 0o600).contains("there are 4"));
+        assert!(Secrets::read_file(folder.path().join("none")).is_err());
+    }
+}
