@@ -23,6 +23,8 @@ pub struct Listeners {
     pub media_tcp: Vec<TcpListener>,
     /// One port per play shard.
     pub media: Vec<BoundPort>,
+    /// Other nodes; empty when this one is alone.
+    pub cluster: Vec<TcpListener>,
 }
 
 impl Listeners {
@@ -47,7 +49,12 @@ impl Listeners {
                 BoundPort::bind(port).map_err(|error| used("webrtc.udp_port_base", "UDP", port, error))
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { http, https, rtmp, media_tcp, media })
+        let cluster = if config.cluster.enabled {
+            tcp("cluster.port", &config.cluster.bind_addresses, config.cluster.port)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self { http, https, rtmp, media_tcp, media, cluster })
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "faults")]
 mod faults;
+mod cluster;
 mod listeners;
 mod machine;
 mod upkeep;
@@ -29,6 +30,9 @@ struct Arguments {
 enum Command {
     /// Run the node (what happens without a command).
     Run,
+    /// Work on a cluster of nodes.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// About the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
         None | Some(Command::Run) => load(&arguments).and_then(wiring::run),
+        Some(Command::Cluster(wanted)) => about_cluster(wanted, &arguments),
         Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };
     match outcome {
@@ -57,6 +62,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn about_cluster(wanted: &cluster::ClusterCommand, arguments: &Arguments) -> anyhow::Result<()> {
+    // A secret is made before there is a configuration that could hold it.
+    let config = match wanted {
+        cluster::ClusterCommand::Secret => NodeConfig::default(),
+        _ => load(arguments)?,
+    };
+    say(&cluster::command(wanted, &config)?);
+    Ok(())
 }
 
 fn about_config(wanted: &ConfigCommand, arguments: &Arguments) -> anyhow::Result<()> {

@@ -1,20 +1,25 @@
 //! What somebody must do now and then for the whole cluster: its leader, which is also a node that is alone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use base::{Clock, WallTime, limits};
-use cluster_model::Upkeep;
-use cluster_node::Status;
-use tokio::sync::watch;
+use cluster_model::{MetaError, NodeId, Nodes, Owner, Upkeep};
 
-/// Has what is over go, while this node leads. Never ends.
-pub async fn run(upkeep: Upkeep, status: watch::Receiver<Status>, clock: Arc<dyn Clock>) {
+use crate::cluster::Plane;
+
+/// Has what is over go, and takes nodes for dead that are silent, while this node leads. Never ends.
+pub async fn run(upkeep: Upkeep, nodes: Nodes, plane: Plane, clock: Arc<dyn Clock>) {
+    let status = plane.node.status();
     let mut away = false;
+    let mut leads_since: Option<Instant> = None;
     loop {
         tokio::time::sleep(limits::UPKEEP_EVERY).await;
         if !status.borrow().leads {
+            leads_since = None;
             continue;
         }
+        let since = *leads_since.get_or_insert_with(|| clock.now());
         // After a time in which nothing could be stored nobody could renew anything either: whoever is there does so
         // first. A sweep up to the beginning of time is a command like any other.
         if away {
@@ -29,9 +34,35 @@ pub async fn run(upkeep: Upkeep, status: watch::Receiver<Status>, clock: Arc<dyn
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
-        if let Err(error) = swept {
+        let buried = bury(&nodes, &plane, since, &*clock).await;
+        if let Err(error) = swept.and(buried) {
             tracing::debug!(%error, "what is over was not removed yet");
             away = true;
         }
     }
+}
+
+/// Nodes that this leader has not reached for so long are dead. One that it never knew has as long from the moment on
+/// in which it began to lead.
+async fn bury(nodes: &Nodes, plane: &Plane, since: Instant, clock: &dyn Clock) -> Result<(), MetaError> {
+    let Some(links) = &plane.links else { return Ok(()) };
+    let states = links.states().borrow().clone();
+    let now = clock.now();
+    for (id, node) in nodes.list().await? {
+        if id == plane.id || node.expired_ms.is_some() {
+            continue;
+        }
+        let silent_since = match states.get(&id) {
+            Some(state) if state.up => continue,
+            Some(state) => state.since.max(since),
+            None => since,
+        };
+        if now.saturating_duration_since(silent_since) < limits::NODE_SILENCE_MAX {
+            continue;
+        }
+        let address = &node.card.address;
+        tracing::warn!(node = %id, %address, "a node was silent for too long and is taken for dead: its streams may be published elsewhere");
+        nodes.expire(Owner { node: NodeId(id.0), incarnation: node.incarnation }).await?;
+    }
+    Ok(())
 }

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
 use crate::listeners::{Listeners, port};
+use crate::cluster::Plane;
 use crate::{machine, upkeep};
 
 /// Time for streams to end and be recorded at a drain.
@@ -127,30 +128,33 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let folder = &config.data.folder;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
-    let store = Arc::new(Node::alone(folder.join("metadata.redb"), Arc::clone(&clock))?);
+    let host = host_name();
+    let plane = if config.cluster.enabled {
+        let (clock, randomness) = (Arc::clone(&clock), Arc::clone(&randomness));
+        Plane::join(&config, listeners.cluster, &host, clock, randomness).await?
+    } else {
+        Plane::alone(folder, Arc::clone(&clock))?
+    };
+    let store = Arc::clone(&plane.node);
     actix_rt::spawn(watch_store(Arc::clone(&store), readiness.component("store")));
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
-    let host = host_name();
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
     let settings = Settings::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
-    let card = NodeCard {
-        address: host.clone(),
-        relay: String::new(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    let life = Life::begin(nodes, NodeId(1), card).await.context("the node could not begin its life")?;
-    broadcasts
-        .reset_after_restart()
-        .await
-        .context("the broadcasts of the last run could not be tidied up")?;
+    let life = begin_life(nodes.clone(), plane.id, plane.card(&host)).await;
+    if plane.is_alone() {
+        broadcasts
+            .reset_after_restart()
+            .await
+            .context("the broadcasts of the last run could not be tidied up")?;
+    }
     let upkeep = Upkeep::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
-    actix_rt::spawn(upkeep::run(upkeep, store.status(), Arc::clone(&clock)));
+    actix_rt::spawn(upkeep::run(upkeep, nodes.clone(), plane.clone(), Arc::clone(&clock)));
     let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let claims = Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock));
     let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
     let facts = FactLog::start(facts, life.clone());
-    let names = applications(&config, &settings, &*randomness).await?;
+    let names = applications(&config, &settings, plane.is_alone(), &*randomness).await?;
     actix_rt::spawn(settings.clone().follow());
 
     let gate =
@@ -257,6 +261,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let api_state = web::Data::new(ApiState {
         broadcasts,
         settings,
+        nodes,
+        cluster: Arc::new(plane.clone()),
         streams: Arc::new(Control {
             applications: applications.clone(),
             statistics,
@@ -331,9 +337,24 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     if let Err(error) = life.end().await {
         tracing::warn!(%error, "the end of this node was not recorded: it is taken for dead later");
     }
-    store.close().await;
+    plane.close().await;
     tracing::info!(took_ms = millis(clock.now(), began), "stopped");
     Ok(())
+}
+
+/// Joins, however long that takes: without a majority of its members a cluster takes nobody in.
+async fn begin_life(nodes: Nodes, id: NodeId, card: NodeCard) -> Life {
+    loop {
+        match Life::begin(nodes.clone(), id, card.clone()).await {
+            Ok(life) => return life,
+            Err(error) => tracing::warn!(
+                %error,
+                "the node waits until the metadata store takes it in: in a cluster a majority of the members must run"
+            ),
+        }
+        // Who refuses at once must not be asked at once again.
+        actix_rt::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Shows on `/metrics` what live media takes.
@@ -373,6 +394,7 @@ async fn stopped() -> anyhow::Result<()> {
 async fn applications(
     config: &NodeConfig,
     settings: &Settings,
+    is_alone: bool,
     randomness: &dyn Randomness,
 ) -> anyhow::Result<Vec<AppName>> {
     let folders = config::discover_applications(&config.data.webapps)?;
@@ -383,7 +405,7 @@ async fn applications(
     );
     let mut names = Vec::new();
     for folder in folders {
-        for notice in follow_file(settings, &folder, randomness).await? {
+        for notice in follow_file(settings, &folder, is_alone, randomness).await? {
             tracing::warn!(app = %folder.name, "{notice}");
         }
         names.push(folder.name);
@@ -392,10 +414,12 @@ async fn applications(
 }
 
 /// A standalone node follows its files: what they say is stored when it is new or was changed. What
-/// is stored outlives its file.
+/// is stored outlives its file. In a cluster a file only begins an application that has no settings yet: which of
+/// several nodes' files would be right?
 async fn follow_file(
     settings: &Settings,
     folder: &AppFolder,
+    is_alone: bool,
     randomness: &dyn Randomness,
 ) -> anyhow::Result<Vec<Notice>> {
     let app = &folder.name;
@@ -410,7 +434,7 @@ async fn follow_file(
         settings.seed(app, &loaded.settings).await.with_context(not_stored)?;
         return Ok(loaded.notices);
     };
-    if !folder.settings_file.exists() {
+    if !is_alone || !folder.settings_file.exists() {
         return Ok(Vec::new());
     }
     let loaded = AppSettings::load_again(folder, &held, randomness)?;

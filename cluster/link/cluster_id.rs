@@ -2,11 +2,20 @@
 
 use std::fmt;
 
+use base::Randomness;
+
 /// A cluster, for good: drawn when it forms. Nodes of different ones do not listen to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub u128);
 
 impl ClusterId {
+    /// A new one.
+    pub fn random(randomness: &dyn Randomness) -> Self {
+        let mut bytes = [0; 16];
+        randomness.fill(&mut bytes);
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// Reads its 32 hexadecimal digits, small ones.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

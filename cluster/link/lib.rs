@@ -36,11 +36,13 @@ mod service;
 mod shared;
 
 mod dialer;
+mod formation;
 mod links;
 
 pub use cluster_core::{Class, MemberProgress, NodeId};
 pub use cluster_id::ClusterId;
 pub use dialer::{CallError, Dialer};
+pub use formation::{Standing, Step, Waiting, next_step};
 pub use figures::{ClassFigures, LinkFigures, Refusal};
 pub use introduction::{Introduction, Phase};
 pub use links::{LinkError, LinkOptions, Links, Local};

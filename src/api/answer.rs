@@ -30,7 +30,8 @@ impl Outcome {
 /// AMS's `SimpleStat`.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct SimpleStat {
-    pub(crate) number: u64,
+    /// -1: it cannot be said.
+    pub(crate) number: i64,
 }
 
 /// 200 with a JSON body.

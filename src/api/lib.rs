@@ -28,6 +28,7 @@ mod door;
 mod body;
 mod broadcasts;
 mod clients;
+mod cluster;
 mod lists;
 mod management;
 mod messages;
@@ -46,6 +47,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
+pub use cluster::{Cluster, Place, Reach};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
 pub use state::{ApiState, Live, Spoken, StreamControl};

@@ -52,7 +52,7 @@ pub(crate) async fn list(
 /// `GET /count` and `GET /active-live-stream-count`.
 pub(crate) async fn count(state: &ApiState, app: &AppName, which: Which) -> HttpResponse {
     match state.broadcasts.count(app, which).await {
-        Ok(number) => ok(&SimpleStat { number }),
+        Ok(number) => ok(&SimpleStat { number: i64::try_from(number).unwrap_or(i64::MAX) }),
         Err(error) => unavailable(&error),
     }
 }

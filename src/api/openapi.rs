@@ -14,6 +14,7 @@ use utoipa::openapi::{
 };
 
 use crate::answer::{Outcome, SimpleStat};
+use crate::cluster::{ClusterNode, ClusterStatus};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
 use crate::management::{Liveness, Version};
 use crate::publishers::{AudioReceived, ReceiveStats, VideoReceived};
@@ -117,6 +118,24 @@ fn describe(operation: Operation) -> Description {
         }
         Operation::ListApplications => plain("Lists the applications", object()),
         Operation::GetLiveness => plain("Says that the node answers", named::<Liveness>()),
+        Operation::GetClusterMode => {
+            plain("Says whether this node is one of a cluster", named::<Outcome>())
+        }
+        Operation::GetClusterStatus => {
+            plain("Shows how this node stands in its cluster", named::<ClusterStatus>())
+        }
+        Operation::CountNodes => {
+            plain("Counts the nodes of the cluster; -1 on a node that is alone", named::<SimpleStat>())
+        }
+        Operation::ListNodes => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain("Lists the nodes of the cluster", array(named::<ClusterNode>()))
+        },
+        Operation::ForgetNode => plain("Takes a dead node off the list", named::<Outcome>()),
+        Operation::GetBackup => Description {
+            failure: Some(("503", "No copy can be made now")),
+            ..plain("Copies all stored data, secrets included, for `penstock restore`", object())
+        },
         Operation::GetOpenApi => plain("This description", object()),
     }
 }
@@ -159,6 +178,8 @@ fn document() -> OpenApi {
         .schema_from::<VideoReceived>()
         .schema_from::<AudioReceived>()
         .schema_from::<ReceiveStats>()
+        .schema_from::<ClusterNode>()
+        .schema_from::<ClusterStatus>()
         .schema_from::<Version>()
         .schema_from::<Liveness>();
     let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));

@@ -12,7 +12,7 @@ use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::{
-    ApiState, answer, broadcasts, clients, door, lists, management, messages, publishers, statistics,
+    ApiState, answer, broadcasts, clients, cluster, door, lists, management, messages, publishers, statistics,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
@@ -80,7 +80,7 @@ pub(crate) async fn serve(
         Owner::Application(app) => {
             of_application(state, &app, operation, &values, body, request.query_string()).await
         }
-        Owner::Node => of_node(state, operation),
+        Owner::Node => of_node(state, operation, &values).await,
     }
 }
 
@@ -132,12 +132,18 @@ async fn of_application(
     }
 }
 
-fn of_node(state: &ApiState, operation: Operation) -> HttpResponse {
-    match operation {
-        Operation::ListApplications => management::applications(state),
-        Operation::GetVersion => management::version(),
-        Operation::GetLiveness => management::liveness(state),
-        Operation::GetOpenApi => management::open_api(),
+async fn of_node(state: &ApiState, operation: Operation, values: &[&str]) -> HttpResponse {
+    match (operation, values) {
+        (Operation::ListApplications, []) => management::applications(state),
+        (Operation::GetVersion, []) => management::version(),
+        (Operation::GetLiveness, []) => management::liveness(state),
+        (Operation::GetOpenApi, []) => management::open_api(),
+        (Operation::GetClusterMode, []) => cluster::mode(state),
+        (Operation::GetClusterStatus, []) => cluster::status(state),
+        (Operation::CountNodes, []) => cluster::count(state).await,
+        (Operation::ListNodes, [offset, size]) => cluster::list(state, offset, size).await,
+        (Operation::ForgetNode, [id]) => cluster::forget(state, id).await,
+        (Operation::GetBackup, []) => cluster::backup(state).await,
         _ => misplaced(operation),
     }
 }

@@ -59,6 +59,18 @@ pub enum Operation {
     GetVersion,
     /// Says that the node answers, and its host's name.
     GetLiveness,
+    /// Says whether this node is one of a cluster.
+    GetClusterMode,
+    /// Shows how this node stands in its cluster.
+    GetClusterStatus,
+    /// Counts the nodes of the cluster.
+    CountNodes,
+    /// Lists the nodes of the cluster.
+    ListNodes,
+    /// Takes a dead node off the list.
+    ForgetNode,
+    /// Copies all stored data.
+    GetBackup,
     /// This description.
     GetOpenApi,
 }
@@ -138,6 +150,12 @@ pub const ROUTES: &[Route] = &[
     node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),
     node(Method::GET, "/version", Operation::GetVersion, Role::Machine),
     node(Method::GET, "/liveness", Operation::GetLiveness, Role::Everyone),
+    node(Method::GET, "/cluster-mode-status", Operation::GetClusterMode, Role::Machine),
+    node(Method::GET, "/cluster/status", Operation::GetClusterStatus, Role::Machine),
+    node(Method::GET, "/cluster/node-count", Operation::CountNodes, Role::Machine),
+    node(Method::GET, "/cluster/nodes/{offset}/{size}", Operation::ListNodes, Role::Machine),
+    node(Method::DELETE, "/cluster/node/{id}", Operation::ForgetNode, Role::Machine),
+    node(Method::GET, "/backup", Operation::GetBackup, Role::Machine),
     node(Method::GET, "/openapi.json", Operation::GetOpenApi, Role::Machine),
 ];
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
-use cluster_model::{Broadcasts, Heartbeat, Settings};
+use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings};
 use observe::{Metrics, Readiness};
+use crate::cluster::Cluster;
 use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
@@ -15,6 +16,10 @@ pub struct ApiState {
     pub broadcasts: Broadcasts,
     /// The applications' settings.
     pub settings: Settings,
+    /// The nodes of the cluster.
+    pub nodes: Nodes,
+    /// This node's place among them.
+    pub cluster: Arc<dyn Cluster>,
     /// Live streams.
     pub streams: Arc<dyn StreamControl>,
     /// The applications of this node.

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod clients;
+mod cluster;
 mod health;
 mod lists;
 mod messages;
@@ -23,7 +24,7 @@ use actix_web::{App, web};
 use async_trait::async_trait;
 use base::{AppName, ManualClock, Secret, SeededRandomness, StreamId, WallTime};
 use cluster_model::testing::{InMemory, Unsteady};
-use cluster_model::{Broadcasts, Heartbeat, Meta, Settings, StreamStarted};
+use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted};
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
 use sessions::rtc::{ClientFigures, Received, SentFigures};
@@ -133,7 +134,9 @@ impl Node {
         let said = Arc::default();
         let mut state = ApiState {
             broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
-            settings: Settings::new(meta, clock.clone(), randomness),
+            settings: Settings::new(meta.clone(), clock.clone(), randomness.clone()),
+            nodes: Nodes::new(meta, clock.clone(), randomness),
+            cluster: Arc::new(cluster::Alone),
             streams: Arc::new(OneLive("live1", Arc::clone(&said))),
             applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
             webapps: folder.path().to_owned(),

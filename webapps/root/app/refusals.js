@@ -84,6 +84,10 @@ export function refusal(message) {
     "The server refuses to play this stream.",
     `It gives the reason “${message.definition}”.`,
   ];
+  // Which node has the stream is in the server's own words.
+  if (message.definition === "no_stream_exist" && message.information?.startsWith("the stream is published on another")) {
+    return { retry, text: "This server does not have the stream.", advice: `It says: ${message.information}. Open the page there, or keep this one open in case the stream comes here.` };
+  }
   // Which codec is the matter is in the server's own words.
   if (message.definition === "no_codec_enabled_in_the_server" && message.information) {
     return { retry, text: "This stream cannot be shown in a browser yet.", advice: `The server says: ${message.information}.` };

@@ -1,0 +1,188 @@
+//! The cluster, as AMS's REST shows it, and what an operator wants to know beyond it.
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use async_trait::async_trait;
+use cluster_model::{MetaError, NodeId, Nodes, Refusal};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::answer::{Outcome, SimpleStat};
+use crate::lists::page;
+use crate::{ApiState, answer};
+
+/// What this node knows of the cluster by its own place in it.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Whether it is of a cluster at all.
+    fn is_one(&self) -> bool;
+    /// How it stands.
+    fn place(&self) -> Place;
+    /// How this node reaches another one; `None`: it never tried, or is that node.
+    fn reach(&self, node: NodeId) -> Option<Reach>;
+    /// A copy of all stored data, consistent in itself, as `penstock restore` takes it; else why there is none.
+    async fn copy(&self) -> Result<Vec<u8>, String>;
+}
+
+/// How a node stands in its cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// The node.
+    pub node: NodeId,
+    /// The leader it knows.
+    pub leader: Option<NodeId>,
+    /// The newest term it knows.
+    pub term: u64,
+    /// The last entry it has applied.
+    pub applied: u64,
+    /// How many entries it knows to be agreed on and has not applied.
+    pub lag: u64,
+    /// Milliseconds that what it knows is old at most; `None`: it never knew.
+    pub age_ms: Option<u64>,
+}
+
+/// How a node reaches another.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Messages get through.
+    pub up: bool,
+    /// Milliseconds for which that is so, or not so.
+    pub for_ms: u64,
+}
+
+/// AMS's `ClusterNode`; the keys behind `status` are ours.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClusterNode {
+    id: String,
+    ip: String,
+    last_update_time: u64,
+    memory: String,
+    cpu: String,
+    /// AMS's spelling.
+    #[serde(rename = "dbQueryAveargeTimeMs")]
+    db_query_average_time_ms: i64,
+    status: &'static str,
+    version: String,
+    leader: bool,
+    /// Whether the node that answers reaches it.
+    reached: bool,
+}
+
+/// What the node that answers knows of the cluster.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClusterStatus {
+    cluster: bool,
+    node: u64,
+    leader: Option<u64>,
+    term: u64,
+    applied: u64,
+    lag: u64,
+    age_ms: Option<u64>,
+}
+
+/// `GET /cluster-mode-status`: whether this node is one of a cluster.
+pub(crate) fn mode(state: &ApiState) -> HttpResponse {
+    let is_one = state.cluster.is_one();
+    answer::ok(&if is_one { Outcome::success("") } else { Outcome::failure("") })
+}
+
+/// `GET /cluster/status`.
+pub(crate) fn status(state: &ApiState) -> HttpResponse {
+    let place = state.cluster.place();
+    answer::ok(&ClusterStatus {
+        cluster: state.cluster.is_one(),
+        node: place.node.0,
+        leader: place.leader.map(|node| node.0),
+        term: place.term,
+        applied: place.applied,
+        lag: place.lag,
+        age_ms: place.age_ms,
+    })
+}
+
+/// `GET /cluster/node-count`: -1 on a node that is alone (AMS's test; its server answers 500).
+pub(crate) async fn count(state: &ApiState) -> HttpResponse {
+    if !state.cluster.is_one() {
+        return answer::ok(&SimpleStat { number: -1 });
+    }
+    match state.nodes.list().await {
+        Ok(nodes) => answer::ok(&SimpleStat { number: i64::try_from(nodes.len()).unwrap_or(i64::MAX) }),
+        Err(error) => answer::unavailable(&error),
+    }
+}
+
+/// `GET /cluster/nodes/{offset}/{size}`: none on a node that is alone.
+pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResponse {
+    let Some((offset, size)) = page(offset, size) else { return answer::not_found() };
+    if !state.cluster.is_one() {
+        return answer::ok(&Vec::<ClusterNode>::new());
+    }
+    let nodes = match state.nodes.list().await {
+        Ok(nodes) => nodes,
+        Err(error) => return answer::unavailable(&error),
+    };
+    let place = state.cluster.place();
+    let now = state.clock.wall().as_millis();
+    let rows: Vec<_> = nodes
+        .into_iter()
+        .skip(offset)
+        .take(size)
+        .map(|(id, node)| {
+            let is_here = id == place.node;
+            let reach = state.cluster.reach(id);
+            let reached = is_here || reach.is_some_and(|reach| reach.up);
+            let silent_ms = match reach {
+                Some(reach) if !reached => reach.for_ms,
+                _ => 0,
+            };
+            ClusterNode {
+                id: id.to_string(),
+                ip: node.card.address.clone(),
+                last_update_time: node.expired_ms.unwrap_or_else(|| now.saturating_sub(silent_ms)),
+                memory: String::new(),
+                cpu: String::new(),
+                db_query_average_time_ms: 0,
+                status: if node.expired_ms.is_none() { "alive" } else { "dead" },
+                version: node.card.version.clone(),
+                leader: place.leader == Some(id),
+                reached,
+            }
+        })
+        .collect();
+    answer::ok(&rows)
+}
+
+/// `DELETE /cluster/node/{id}`: takes a dead node off the list.
+pub(crate) async fn forget(state: &ApiState, id: &str) -> HttpResponse {
+    let Ok(id) = id.parse::<u64>() else { return answer::ok(&Outcome::failure("")) };
+    if !state.cluster.is_one() {
+        return answer::ok(&Outcome::failure(""));
+    }
+    match forgotten(&state.nodes, NodeId(id)).await {
+        Ok(outcome) => answer::ok(&outcome),
+        Err(error) => answer::unavailable(&error),
+    }
+}
+
+async fn forgotten(nodes: &Nodes, id: NodeId) -> Result<Outcome, MetaError> {
+    match nodes.forget(id).await {
+        Ok(true) => Ok(Outcome::success("")),
+        Ok(false) => Ok(Outcome::failure("there is no such node")),
+        Err(MetaError::Refused(Refusal::Alive)) => Ok(Outcome::failure("the node is alive")),
+        Err(error) => Err(error),
+    }
+}
+
+/// `GET /backup`: everything, secrets included, in the form that `penstock restore` takes.
+pub(crate) async fn backup(state: &ApiState) -> HttpResponse {
+    match state.cluster.copy().await {
+        Ok(bytes) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"penstock.backup\""))
+            .content_type(header::ContentType::octet_stream())
+            .body(bytes),
+        Err(why) => answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &why),
+    }
+}

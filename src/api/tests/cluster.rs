@@ -1,0 +1,101 @@
+//! The cluster over REST.
+
+use cluster_model::{NodeCard, NodeId};
+
+use super::*;
+use crate::{Cluster, Place, Reach};
+
+/// The place of a node that is alone.
+pub(super) struct Alone;
+
+#[async_trait]
+impl Cluster for Alone {
+    fn is_one(&self) -> bool {
+        false
+    }
+
+    fn place(&self) -> Place {
+        Place { node: NodeId(1), leader: Some(NodeId(1)), term: 1, applied: 5, lag: 0, age_ms: Some(0) }
+    }
+
+    fn reach(&self, _: NodeId) -> Option<Reach> {
+        None
+    }
+
+    async fn copy(&self) -> Result<Vec<u8>, String> {
+        Ok(b"everything".to_vec())
+    }
+}
+
+/// Node 1 of three, which does not reach node 3.
+struct OneOfThree;
+
+#[async_trait]
+impl Cluster for OneOfThree {
+    fn is_one(&self) -> bool {
+        true
+    }
+
+    fn place(&self) -> Place {
+        Place { leader: Some(NodeId(2)), lag: 3, age_ms: Some(120), ..Alone.place() }
+    }
+
+    fn reach(&self, node: NodeId) -> Option<Reach> {
+        (node != NodeId(1)).then_some(Reach { up: node == NodeId(2), for_ms: 7_000 })
+    }
+
+    async fn copy(&self) -> Result<Vec<u8>, String> {
+        Err("this node is no member of the cluster: ask one that is".to_owned())
+    }
+}
+
+async fn ask(node: &Node, verb: Method, path: &str) -> (StatusCode, Value) {
+    json_of(node.call(from(HERE, verb, &format!("/rest/v2{path}"))).await).await
+}
+
+#[actix_rt::test]
+async fn a_node_that_is_alone_says_so_and_never_fails() {
+    let node = Node::new();
+    let get = async |path| ask(&node, Method::GET, path).await;
+    assert_eq!(get("/cluster-mode-status").await.1["success"], false);
+    assert_eq!(get("/cluster/node-count").await, (StatusCode::OK, json!({ "number": -1 })));
+    assert_eq!(get("/cluster/nodes/0/10").await, (StatusCode::OK, json!([])));
+    assert_eq!(ask(&node, Method::DELETE, "/cluster/node/1").await.1["success"], false);
+    assert_eq!(get("/cluster/status").await.1["cluster"], false);
+    let copy = node.get("/rest/v2/backup").await;
+    assert_eq!(copy.status(), StatusCode::OK);
+    assert_eq!(&to_bytes(copy.into_body()).await.unwrap()[..], b"everything");
+}
+
+#[actix_rt::test]
+async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next() {
+    let node = Node::with(|state| state.cluster = Arc::new(OneOfThree));
+    let nodes = &node.state.nodes;
+    let mut owners = Vec::new();
+    for id in 1..=4 {
+        let card = NodeCard { address: format!("10.0.0.{id}"), ..NodeCard::default() };
+        owners.push(nodes.join(NodeId(id), card).await.unwrap());
+    }
+    nodes.expire(owners[3]).await.unwrap();
+    assert_eq!(ask(&node, Method::GET, "/cluster-mode-status").await.1["success"], true);
+    assert_eq!(ask(&node, Method::GET, "/cluster/node-count").await.1["number"], 4);
+    let (_, list) = ask(&node, Method::GET, "/cluster/nodes/1/3").await;
+    let now = 1_700_000_000_000_u64;
+    let shown = |row: usize, key: &str| list[row][key].clone();
+    assert_eq!((shown(0, "id"), shown(0, "ip")), (json!("2"), json!("10.0.0.2")));
+    assert_eq!((shown(0, "status"), shown(0, "leader"), shown(0, "reached")), (json!("alive"), json!(true), json!(true)));
+    assert_eq!(shown(0, "lastUpdateTime"), json!(now));
+    assert_eq!((shown(1, "status"), shown(1, "reached")), (json!("alive"), json!(false)));
+    assert_eq!(shown(1, "lastUpdateTime"), json!(now - 7_000));
+    assert_eq!(shown(2, "status"), json!("dead"));
+    assert_eq!(ask(&node, Method::GET, "/cluster/nodes/x/3").await.0, StatusCode::NOT_FOUND);
+    let (_, status) = ask(&node, Method::GET, "/cluster/status").await;
+    assert_eq!((&status["leader"], &status["lag"], &status["ageMs"]), (&json!(2), &json!(3), &json!(120)));
+
+    let (_, alive) = ask(&node, Method::DELETE, "/cluster/node/2").await;
+    assert_eq!((&alive["success"], &alive["message"]), (&json!(false), &json!("the node is alive")));
+    assert_eq!(ask(&node, Method::DELETE, "/cluster/node/4").await.1["success"], true);
+    assert_eq!(ask(&node, Method::DELETE, "/cluster/node/4").await.1["success"], false);
+    assert_eq!(ask(&node, Method::DELETE, "/cluster/node/four").await.1["success"], false);
+    assert_eq!(ask(&node, Method::GET, "/backup").await.0, StatusCode::SERVICE_UNAVAILABLE);
+}

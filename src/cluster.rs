@@ -1,0 +1,195 @@
+//! This node's place in the metadata plane: alone, a member of a cluster, or a client of one.
+
+mod commands;
+mod forming;
+mod identity;
+mod local;
+mod place;
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use base::{Clock, Randomness};
+use cluster_link::{ClusterId, LinkOptions, Links, Phase, Secrets};
+use cluster_model::NodeCard;
+use cluster_node::{Member, MemberStore, Node, NodeId, Saved};
+use config::{ClusterConfig, ClusterRole, NodeConfig};
+
+use crate::listeners::port;
+
+pub use commands::{ClusterCommand, run as command};
+use identity::Identity;
+use local::Here;
+
+/// The file with all that this node has to remember.
+const STORE: &str = "metadata.redb";
+
+/// The metadata plane, as this node takes part in it. Clones are the same.
+#[derive(Clone)]
+pub struct Plane {
+    /// This node's number.
+    pub id: NodeId,
+    /// The plane.
+    pub node: Arc<Node>,
+    /// The way to the other nodes; `None`: it is alone.
+    pub links: Option<Arc<Links>>,
+}
+
+impl Plane {
+    /// A node that is alone.
+    pub fn alone(folder: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let identity = Identity::load(folder)?;
+        if let Some(identity) = identity {
+            bail!(
+                "data.folder {} belongs to node {} of a cluster, and cluster.enabled is false: switch it on, or use another folder",
+                folder.display(),
+                identity.node
+            );
+        }
+        let node = Arc::new(Node::alone(folder.join(STORE), clock)?);
+        Ok(Self { id: NodeId(1), node, links: None })
+    }
+
+    /// A node of a cluster. Waits until the cluster is formed, or this node is let in.
+    pub async fn join(
+        config: &NodeConfig,
+        listeners: Vec<TcpListener>,
+        host: &str,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+    ) -> anyhow::Result<Self> {
+        let cluster = &config.cluster;
+        let folder = &config.data.folder;
+        let id = NodeId(cluster.node);
+        let members = members(cluster)?;
+        let identity = Identity::load(folder)?;
+        let identity = agreed(cluster, folder, &members, identity)?;
+        let port = port(&listeners);
+        let name = if cluster.address.is_empty() { host } else { &cluster.address };
+        let links = Links::start(LinkOptions {
+            node: id,
+            cluster: identity.as_ref().and_then(|identity| identity.cluster),
+            secrets: secrets(cluster)?,
+            listeners,
+            advertised: format!("{name}:{port}"),
+            peers: members.clone(),
+            clock: Arc::clone(&clock),
+            randomness: Arc::clone(&randomness),
+        })?;
+        let here = Here::new(id, members.keys().copied().collect(), Arc::clone(&links), Arc::clone(&clock));
+        here.stand(identity.as_ref(), cluster.role);
+        links.serve(Arc::clone(&here) as Arc<dyn cluster_link::Local>);
+        let forming = forming::Forming { folder, here: &here, members: &members, randomness: &*randomness };
+        let node = match cluster.role {
+            ClusterRole::Client => {
+                let found = forming.find().await;
+                links.enter(found)?;
+                let known = members.keys().copied().collect();
+                let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
+                Node::client(id, known, &*randomness, Arc::clone(&clock), link)?
+            }
+            ClusterRole::Member | ClusterRole::Join => {
+                let identity = match identity.filter(|identity| identity.phase == Phase::Begun) {
+                    Some(identity) => identity,
+                    None if cluster.role == ClusterRole::Join => forming.join().await?,
+                    None => forming.form().await?,
+                };
+                if let Some(cluster) = identity.cluster {
+                    links.enter(cluster)?;
+                }
+                let seed = randomness.next_u64();
+                let (store, saved) = open(folder, &identity)?;
+                let member = Member { id, seed, store, saved };
+                let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
+                Node::member(member, Arc::clone(&clock), link)?
+            }
+        };
+        let node = Arc::new(node);
+        here.take_part(Arc::clone(&node));
+        Ok(Self { id, node, links: Some(links) })
+    }
+
+    /// Whether there are no other nodes.
+    pub const fn is_alone(&self) -> bool {
+        self.links.is_none()
+    }
+
+    /// Takes no further part.
+    pub async fn close(&self) {
+        self.node.close().await;
+        if let Some(links) = &self.links {
+            links.close().await;
+        }
+    }
+
+    /// What this node says of itself when it joins.
+    pub fn card(&self, host: &str) -> NodeCard {
+        NodeCard {
+            address: host.to_owned(),
+            relay: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+fn members(cluster: &ClusterConfig) -> anyhow::Result<BTreeMap<NodeId, String>> {
+    let members = cluster.members_by_number().map_err(anyhow::Error::msg)?;
+    Ok(members.into_iter().map(|(number, address)| (NodeId(number), address)).collect())
+}
+
+fn secrets(cluster: &ClusterConfig) -> anyhow::Result<Secrets> {
+    Secrets::parse(cluster.secret.expose()).context("cluster.secret cannot be used")
+}
+
+/// What is on the disk, if it fits the configuration.
+fn agreed(
+    cluster: &ClusterConfig,
+    folder: &Path,
+    members: &BTreeMap<NodeId, String>,
+    identity: Option<Identity>,
+) -> anyhow::Result<Option<Identity>> {
+    let id = NodeId(cluster.node);
+    let has_store = folder.join(STORE).exists();
+    let shown = folder.display();
+    match &identity {
+        Some(identity) if identity.node != id => {
+            bail!("data.folder {shown} belongs to node {}, and cluster.node is {id}: set one of them right", identity.node)
+        }
+        Some(_) if cluster.role == ClusterRole::Client => bail!(
+            "data.folder {shown} belongs to a member of a cluster, and cluster.role is \"client\": remove the member by \"penstock cluster remove {id}\" and use an empty folder under a new number"
+        ),
+        Some(identity) if identity.phase == Phase::Begun && !has_store => bail!(
+            "data.folder {shown} has lost its file {STORE}: this node must not vote again under its number. Empty the folder, give the node a new number with cluster.role = \"join\", start it, and run \"penstock cluster join --node <new number> --replaces {id}\""
+        ),
+        // A standalone node is a cluster of one voter already.
+        None if has_store && cluster.role == ClusterRole::Member => {
+            if id != NodeId(1) || members.len() > 1 {
+                bail!(
+                    "data.folder {shown} holds the data of a node that was alone. To begin a cluster with it, start it as cluster.node = 1 with itself as the only one of cluster.members, then start the others with cluster.role = \"join\" and let them in by \"penstock cluster join\""
+                );
+            }
+            Ok(identity)
+        }
+        None if has_store && cluster.role == ClusterRole::Join => {
+            bail!("data.folder {shown} holds data of its own: a node that joins begins with an empty folder")
+        }
+        _ => Ok(identity),
+    }
+}
+
+/// The member's file, made if this is its first start.
+fn open(folder: &Path, identity: &Identity) -> anyhow::Result<(MemberStore, Saved)> {
+    let first = |state| match identity.phase {
+        Phase::Joining => Saved::joining(),
+        _ => Saved::first(identity.voters.iter().copied(), state),
+    };
+    Ok(MemberStore::open(folder.join(STORE), first)?)
+}
+
+/// The id of a cluster, as files and people write it.
+fn parse_id(text: &str) -> Option<ClusterId> {
+    ClusterId::parse(text)
+}

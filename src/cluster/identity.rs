@@ -1,0 +1,133 @@
+//! Which node of which cluster a data folder belongs to.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use cluster_link::{ClusterId, Phase};
+use cluster_node::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// The file's name.
+const FILE: &str = "cluster.json";
+/// The form of the file that this program writes and reads.
+const FORMAT: u32 = 1;
+
+/// What a node has agreed to, on its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) node: NodeId,
+    pub(super) cluster: Option<ClusterId>,
+    /// Never `Empty`: then there is no file.
+    pub(super) phase: Phase,
+    /// Who was to vote first.
+    pub(super) voters: BTreeSet<NodeId>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    format: u32,
+    node: NodeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
+    phase: WrittenPhase,
+    #[serde(default)]
+    voters: BTreeSet<NodeId>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenPhase {
+    Prepared,
+    Joining,
+    Begun,
+}
+
+impl Identity {
+    /// What stands in `folder`; `None`: it belongs to nobody.
+    pub(super) fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let path = folder.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        };
+        let damaged = || format!("{} is damaged: restore it from a copy, or let the node join anew under another number", path.display());
+        let written: Written = serde_json::from_str(&text).with_context(damaged)?;
+        ensure!(
+            written.format == FORMAT,
+            "{} is of format {}, this program knows {FORMAT}: it is another version's",
+            path.display(),
+            written.format
+        );
+        let cluster = match &written.cluster {
+            Some(text) => Some(super::parse_id(text).with_context(damaged)?),
+            None => None,
+        };
+        let phase = match written.phase {
+            WrittenPhase::Prepared => Phase::Prepared,
+            WrittenPhase::Joining => Phase::Joining,
+            WrittenPhase::Begun => Phase::Begun,
+        };
+        Ok(Some(Self { node: written.node, cluster, phase, voters: written.voters }))
+    }
+
+    /// Writes it, so that a crash leaves either all of it or what was there before; on disk when this returns.
+    pub(super) fn store(&self, folder: &Path) -> anyhow::Result<()> {
+        let written = Written {
+            format: FORMAT,
+            node: self.node,
+            cluster: self.cluster.map(|cluster| cluster.to_string()),
+            phase: match self.phase {
+                Phase::Prepared | Phase::Empty => WrittenPhase::Prepared,
+                Phase::Joining => WrittenPhase::Joining,
+                Phase::Begun => WrittenPhase::Begun,
+            },
+            voters: self.voters.clone(),
+        };
+        let (path, new) = (folder.join(FILE), folder.join("cluster.json.new"));
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&new)?;
+            file.write_all(serde_json::to_string_pretty(&written)?.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&new, &path)?;
+            File::open(folder)?.sync_all()
+        };
+        write().with_context(|| format!("{} cannot be written", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_comes_back_and_what_was_damaged_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Identity::load(folder.path()).unwrap(), None);
+        let identity = Identity {
+            node: NodeId(2),
+            cluster: Some(ClusterId(77)),
+            phase: Phase::Prepared,
+            voters: [NodeId(1), NodeId(2)].into(),
+        };
+        identity.store(folder.path()).unwrap();
+        assert_eq!(Identity::load(folder.path()).unwrap(), Some(identity.clone()));
+        Identity { phase: Phase::Begun, ..identity }.store(folder.path()).unwrap();
+        assert_eq!(Identity::load(folder.path()).unwrap().unwrap().phase, Phase::Begun);
+
+        let file = folder.path().join(FILE);
+        for (text, told) in [
+            ("{\"format\":1,\"node\":2", "is damaged"),
+            ("{\"format\":1,\"node\":2,\"cluster\":\"xyz\",\"phase\":\"begun\"}", "is damaged"),
+            ("{\"format\":9,\"node\":2,\"phase\":\"begun\"}", "another version"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let error = format!("{:#}", Identity::load(folder.path()).unwrap_err());
+            assert!(error.contains(told) && error.contains("cluster.json"), "{error}");
+        }
+    }
+}

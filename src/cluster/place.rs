@@ -1,0 +1,45 @@
+//! This node's place among the others, for REST.
+
+use std::sync::Arc;
+
+use api::{Cluster, Place, Reach};
+use async_trait::async_trait;
+use base::{Clock, SystemClock};
+use cluster_node::NodeId;
+
+use super::Plane;
+
+#[async_trait]
+impl Cluster for Plane {
+    fn is_one(&self) -> bool {
+        !self.is_alone()
+    }
+
+    fn place(&self) -> Place {
+        let status = self.node.status().borrow().clone();
+        Place {
+            node: self.id,
+            leader: status.leader,
+            term: status.term,
+            applied: status.applied,
+            lag: status.commit.saturating_sub(status.applied),
+            age_ms: self.node.age().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn reach(&self, node: NodeId) -> Option<Reach> {
+        let state = self.links.as_ref()?.states().borrow().get(&node).cloned()?;
+        let since = SystemClock.now().saturating_duration_since(state.since);
+        Some(Reach { up: state.up, for_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) })
+    }
+
+    async fn copy(&self) -> Result<Vec<u8>, String> {
+        let node = Arc::clone(&self.node);
+        let copy = node.copy().await.map_err(|error| error.to_string())?;
+        // It takes its time with much data, and nobody is to wait for that.
+        tokio::task::spawn_blocking(move || copy.encode())
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
+    }
+}
