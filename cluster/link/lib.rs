@@ -36,6 +36,7 @@ mod service;
 mod shared;
 
 mod dialer;
+pub mod fuzzing;
 mod links;
 
 pub use cluster_core::{Class, MemberProgress, NodeId};
