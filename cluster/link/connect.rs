@@ -142,15 +142,7 @@ pub(crate) fn tls_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rust
 /// An error of a connection, in words for an operator.
 pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
     match tls_cause(error) {
-        Some(rustls::Error::AlertReceived(alert)) => match alert {
-            AlertDescription::UnknownCA
-            | AlertDescription::DecryptError
-            | AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown => {
-                "it does not accept our certificate: give all nodes the same cluster secret".to_owned()
-            }
-            alert => format!("it refused us with the TLS alert {alert:?}"),
-        },
+        Some(alert @ rustls::Error::AlertReceived(_)) => alerted(&alert.to_string()),
         Some(rustls::Error::InvalidCertificate(_)) => {
             "its certificate is of another cluster secret: give all nodes the same".to_owned()
         }
@@ -161,9 +153,24 @@ pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
             while let Some(source) = innermost.source() {
                 innermost = source;
             }
-            format!("the connection ended: {innermost}")
+            alerted(&innermost.to_string())
         }
     }
+}
+
+/// The text of an error, in which there may be an alert of TLS: HTTP/2 hands on the words of what ended its connection, and
+/// not the error.
+fn alerted(text: &str) -> String {
+    let about_us = [
+        AlertDescription::UnknownCA,
+        AlertDescription::DecryptError,
+        AlertDescription::BadCertificate,
+        AlertDescription::CertificateUnknown,
+    ];
+    if about_us.iter().any(|alert| text.contains(&rustls::Error::AlertReceived(*alert).to_string())) {
+        return "it does not accept our certificate: give all nodes the same cluster secret".to_owned();
+    }
+    format!("the connection ended: {text}")
 }
 
 /// The sending side of a connection as a service.

@@ -11,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -108,10 +109,15 @@ type Recognised = (TlsStream<TcpStream>, PeerName);
 
 async fn recognise(shared: &Shared, socket: TcpStream) -> Result<Recognised, (Refusal, String)> {
     let server = Arc::clone(&shared.identity.borrow().credentials.server);
-    let accepting = TlsAcceptor::from(server).accept(socket);
+    let accepting = TlsAcceptor::from(server).accept(socket).into_fallible();
     let tls = match timeout(limits::CLUSTER_HANDSHAKE_MAX, accepting).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return Err(refusal(&error)),
+        Ok(Err((error, socket))) => {
+            let refusal = refusal(&error);
+            // Not a reset, which would overtake the alert that tells a node why.
+            let _ = timeout(GOODBYE_MAX, part(socket)).await;
+            return Err(refusal);
+        }
         Err(_) => return Err((Refusal::Slow, String::new())),
     };
     let session = tls.get_ref().1;
@@ -122,6 +128,14 @@ async fn recognise(shared: &Shared, socket: TcpStream) -> Result<Recognised, (Re
         Some(name) => Ok((tls, name)),
         None => Err((Refusal::Nameless, String::new())),
     }
+}
+
+/// Says the last word, and waits until the other side has taken it.
+async fn part(mut socket: TcpStream) -> std::io::Result<()> {
+    socket.shutdown().await?;
+    let mut rest = [0; 1_024];
+    while socket.read(&mut rest).await? > 0 {}
+    Ok(())
 }
 
 fn refusal(error: &std::io::Error) -> (Refusal, String) {

@@ -183,12 +183,11 @@ async fn ended(welcomes: &mut Streaming<Welcome>) -> String {
 async fn unused(shared: &Shared, peer: &Peer, class: Class) {
     loop {
         let idle = shared.clock.now().saturating_duration_since(peer.lane(class).queue.last());
-        let left = limits::CLUSTER_IDLE_MAX.saturating_sub(idle);
         let keeps = class == Class::Raft && peer.is_configured();
-        if left.is_zero() && !keeps {
+        if idle > limits::CLUSTER_IDLE_MAX && !keeps {
             return;
         }
-        sleep(left.max(limits::CLUSTER_RETRY_MAX)).await;
+        sleep(limits::CLUSTER_RETRY_MAX).await;
     }
 }
 

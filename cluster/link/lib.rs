@@ -37,6 +37,7 @@ mod shared;
 
 mod dialer;
 mod formation;
+pub mod fuzzing;
 mod links;
 
 pub use cluster_core::{Class, MemberProgress, NodeId};

@@ -95,20 +95,28 @@ impl Links {
         {
             return Err(LinkError::Address(wrong.clone()));
         }
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let name = PeerName::Node { node, cluster };
+        let credentials = Credentials::new(&secrets, name, &*randomness)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(RESOLVERS_MAX)
             .thread_name("cluster-link")
             .enable_all()
             .build()?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let listener = {
+        let listening = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
+            tokio::net::TcpListener::from_std(listener)
         };
-        let name = PeerName::Node { node, cluster };
-        let credentials = Credentials::new(&secrets, name, &*randomness)?;
+        let listener = match listening {
+            Ok(listener) => listener,
+            Err(error) => {
+                // Dropped as it is it would block, which it may not on a caller's async thread.
+                runtime.shutdown_background();
+                return Err(error.into());
+            }
+        };
         let counters = Arc::new(Counters::new(Arc::clone(&clock)));
         let shared = Arc::new(Shared {
             node,

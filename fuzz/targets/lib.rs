@@ -9,6 +9,7 @@ mod newer_codecs;
 mod rtmp_readers;
 mod rtp_source;
 
+pub use cluster_link::fuzzing::link;
 pub use media_readers::{aac_config, flv_tags, h264_access_unit, h264_parameter_sets};
 pub use metadata::metadata;
 pub use newer_codecs::{av1, hevc, opus, vp9};
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("h264_access_unit", h264_access_unit),
     ("h264_parameter_sets", h264_parameter_sets),
     ("hevc", hevc),
+    ("link", link),
     ("metadata", metadata),
     ("opus", opus),
     ("publish_url", publish_url),

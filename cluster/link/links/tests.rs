@@ -65,6 +65,7 @@ struct Like {
     cluster: Option<ClusterId>,
     peers: BTreeMap<NodeId, String>,
     serves: bool,
+    clock: Arc<dyn Clock>,
 }
 
 impl Default for Like {
@@ -74,6 +75,7 @@ impl Default for Like {
             cluster: Some(CLUSTER),
             peers: BTreeMap::new(),
             serves: true,
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -83,7 +85,7 @@ impl TestNode {
         let node = NodeId(n);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let advertised = listener.local_addr().expect("an address").to_string();
-        let Like { secrets, cluster, peers, serves } = like;
+        let Like { secrets, cluster, peers, serves, clock } = like;
         let options = LinkOptions {
             node,
             cluster,
@@ -91,7 +93,7 @@ impl TestNode {
             listener,
             advertised,
             peers,
-            clock: Arc::new(SystemClock),
+            clock,
             randomness: Arc::new(SystemRandomness),
         };
         let links = Links::start(options).expect("a link");

@@ -53,7 +53,7 @@ async fn ask(node: &Node, verb: Method, path: &str) -> (StatusCode, Value) {
     json_of(node.call(from(HERE, verb, &format!("/rest/v2{path}"))).await).await
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_node_that_is_alone_says_so_and_never_fails() {
     let node = Node::new();
     let get = async |path| ask(&node, Method::GET, path).await;
@@ -67,7 +67,7 @@ async fn a_node_that_is_alone_says_so_and_never_fails() {
     assert_eq!(&to_bytes(copy.into_body()).await.unwrap()[..], b"everything");
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next() {
     let node = Node::with(|state| state.cluster = Arc::new(OneOfThree));
     let nodes = &node.state.nodes;

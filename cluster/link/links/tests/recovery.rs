@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
+use base::{ManualClock, WallTime};
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tonic::{Request, Response, Status, Streaming};
@@ -72,8 +73,7 @@ async fn a_name_that_leads_nowhere_gives_way_to_the_configured_address() {
     two.links.close().await;
     one.sees_error(2, "no connection").await;
     let again = TestNode::start(2, Like::default());
-    let proxy = again.address();
-    one.links.set_peer(NodeId(2), proxy).expect("an address");
+    one.links.set_peer(NodeId(2), again.address()).expect("an address");
     assert!(one.links.shared.learn(NodeId(2), "127.0.0.1:1".to_owned(), 2));
     two = again;
     one.send(2, Class::Raft, "there");
@@ -198,16 +198,22 @@ async fn a_node_that_takes_nothing_costs_a_bounded_queue_and_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn who_has_nothing_to_say_for_long_is_let_go_unless_it_is_configured() {
-    let one = TestNode::alone(1);
-    let two = TestNode::knowing(2, &[(1, &one)]);
+async fn a_connection_that_is_not_needed_is_let_go_unless_it_is_to_a_configured_node() {
+    let clock = Arc::new(ManualClock::new(WallTime(0)));
+    let one = TestNode::start(1, Like { clock: Arc::clone(&clock) as _, ..Like::default() });
+    let mut two = TestNode::knowing(2, &[(1, &one)]);
     two.sees_up(1).await;
-    let configured = two.links.shared.peers.get(NodeId(1)).expect("a peer");
-    assert!(configured.is_configured());
     // The hello told the other side where we are; it connects when it has something to say.
     until(|| one.links.shared.peers.get(NodeId(2)).is_some()).await;
-    assert!(!one.links.shared.peers.get(NodeId(2)).expect("a peer").is_configured());
     assert!(!one.links.states().borrow()[&NodeId(2)].up);
+    one.send(2, Class::Meta, "something");
+    two.hears(1, "something").await;
+    clock.advance(limits::CLUSTER_IDLE_MAX + Duration::from_secs(1));
+    let state = one.sees(2, |state| !state.up).await;
+    assert_eq!(state.last_error, None);
+    two.sees_up(1).await;
+    one.send(2, Class::Meta, "again");
+    two.hears(1, "again").await;
 }
 
 #[tokio::test]
