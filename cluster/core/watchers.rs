@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use base::limits;
+use base::{WallTime, limits};
 use cluster_model::{Change, Revision};
 
 use crate::{Envelope, NodeId};
 
 /// Changes by revision, and who waits for more of them.
 pub(crate) struct Watchers {
-    kept: VecDeque<(Revision, Arc<[Change]>)>,
+    kept: VecDeque<(Revision, WallTime, Arc<[Change]>)>,
     /// Changes after this revision are here.
     floor: Revision,
     newest: Revision,
@@ -31,13 +31,13 @@ impl Watchers {
     }
 
     /// Adds what the command at `revision` changed.
-    pub(crate) fn push(&mut self, revision: Revision, changes: Arc<[Change]>) {
+    pub(crate) fn push(&mut self, revision: Revision, now: WallTime, changes: Arc<[Change]>) {
         if self.kept.len() >= self.max
-            && let Some((dropped, _)) = self.kept.pop_front()
+            && let Some((dropped, ..)) = self.kept.pop_front()
         {
             self.floor = dropped;
         }
-        self.kept.push_back((revision, changes));
+        self.kept.push_back((revision, now, changes));
         self.newest = revision;
     }
 
@@ -59,17 +59,25 @@ impl Watchers {
         if from < self.floor {
             return Envelope::Behind { from };
         }
-        let start = self.kept.partition_point(|(revision, _)| *revision <= from);
-        let mut upto = from;
-        let mut changes = Vec::new();
-        for (revision, changed) in self.kept.range(start..).take(limits::META_WATCH_BATCH_MAX) {
-            upto = *revision;
+        let start = self.kept.partition_point(|(revision, ..)| *revision <= from);
+        let (mut upto, mut time) = (from, WallTime(0));
+        let (mut changes, mut bytes) = (Vec::new(), 0);
+        for (revision, now, changed) in self.kept.range(start..).take(limits::META_WATCH_BATCH_MAX) {
             if !changed.is_empty() {
                 let json = serde_json::to_vec(&**changed).unwrap_or_default();
-                changes.push((*revision, json));
+                bytes += json.len();
+                if bytes > limits::META_WATCH_BATCH_BYTES_MAX {
+                    if upto == from {
+                        // One command that no message holds: a list comes in pages.
+                        return Envelope::Behind { from };
+                    }
+                    break;
+                }
+                changes.push((*revision, *now, json));
             }
+            (upto, time) = (*revision, *now);
         }
-        Envelope::Changes { after: from, upto, changes }
+        Envelope::Changes { after: from, upto, now: time, changes }
     }
 }
 
@@ -82,11 +90,12 @@ mod tests {
         let mut watchers = Watchers::new(Revision(4), 2);
         watchers.wait(NodeId(1), Revision(4));
         assert_eq!(watchers.serve(), []);
-        watchers.push(Revision(5), Arc::new([]));
-        let changes = Envelope::Changes { after: Revision(4), upto: Revision(5), changes: vec![] };
+        watchers.push(Revision(5), WallTime(6), Arc::new([]));
+        let changes =
+            Envelope::Changes { after: Revision(4), upto: Revision(5), now: WallTime(6), changes: vec![] };
         assert_eq!(watchers.serve(), [(NodeId(1), changes)]);
         for revision in 6..=7 {
-            watchers.push(Revision(revision), Arc::new([]));
+            watchers.push(Revision(revision), WallTime(revision), Arc::new([]));
         }
         watchers.wait(NodeId(1), Revision(4));
         watchers.wait(NodeId(2), Revision(5));

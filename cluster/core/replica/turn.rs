@@ -150,6 +150,8 @@ impl Replica {
             self.proposals.hurry(self.now.monotonic);
         }
         self.told_leader = seen;
+        self.clocks.begin();
+        self.leads_since = self.now.monotonic;
         // What was proposed under another leadership may be lost; whoever wants it asks again.
         self.in_log.clear();
         self.waiters.clear();
