@@ -229,7 +229,9 @@ impl Client {
                     self.take_members(&members);
                 }
             }
-            Envelope::Changes { after, upto, now, changes } => {
+            Envelope::Changes { after, upto, generation, now, changes }
+                if generation == self.mirror.generation() =>
+            {
                 self.take_changes(after, (upto, now), &changes)?;
             }
             Envelope::Listed { id, revision, now, rows, ends } => {

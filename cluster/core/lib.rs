@@ -27,6 +27,7 @@ mod time;
 mod entry;
 mod wire;
 
+mod backup;
 mod config;
 mod members;
 mod output;
@@ -46,6 +47,7 @@ mod replica;
 
 #[cfg(feature = "broken")]
 pub use broken::Broken;
+pub use backup::{Backup, BackupError};
 pub use client::Client;
 pub use config::{Config, Tuning};
 pub use halt::Halt;

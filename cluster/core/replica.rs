@@ -219,6 +219,12 @@ impl Replica {
         self.halted.as_ref()
     }
 
+    /// A copy of all that is applied. As large as the state: its rows are shared, their order is not.
+    pub fn backup(&self) -> crate::Backup {
+        let (members, state) = (self.members.clone(), self.state.clone());
+        crate::Backup { applied: self.applied, level: self.level, members, state }
+    }
+
     /// The newest moment of this node's monotonic clock at which what it knows was known to be all there is.
     pub const fn fresh_at(&self) -> Option<Moment> {
         self.freshness.newest()

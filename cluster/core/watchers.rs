@@ -48,14 +48,14 @@ impl Watchers {
         }
     }
 
-    /// What is to be told to those who wait, now that there is something.
-    pub(crate) fn serve(&mut self) -> Vec<(NodeId, Envelope)> {
+    /// What is to be told to those who wait, now that there is something; the state is of `generation`.
+    pub(crate) fn serve(&mut self, generation: u64) -> Vec<(NodeId, Envelope)> {
         let newest = self.newest;
         let ready: Vec<_> = self.waiting.extract_if(.., |_, from| *from < newest).collect();
-        ready.into_iter().map(|(node, from)| (node, self.after(from))).collect()
+        ready.into_iter().map(|(node, from)| (node, self.after(from, generation))).collect()
     }
 
-    fn after(&self, from: Revision) -> Envelope {
+    fn after(&self, from: Revision, generation: u64) -> Envelope {
         if from < self.floor {
             return Envelope::Behind { from };
         }
@@ -77,7 +77,7 @@ impl Watchers {
             }
             (upto, time) = (*revision, *now);
         }
-        Envelope::Changes { after: from, upto, now: time, changes }
+        Envelope::Changes { after: from, upto, generation, now: time, changes }
     }
 }
 
@@ -89,21 +89,21 @@ mod tests {
     fn a_watcher_is_told_what_follows_or_that_it_is_behind() {
         let mut watchers = Watchers::new(Revision(4), 2);
         watchers.wait(NodeId(1), Revision(4));
-        assert_eq!(watchers.serve(), []);
+        assert_eq!(watchers.serve(3), []);
         watchers.push(Revision(5), WallTime(6), Arc::new([]));
-        let changes =
-            Envelope::Changes { after: Revision(4), upto: Revision(5), now: WallTime(6), changes: vec![] };
-        assert_eq!(watchers.serve(), [(NodeId(1), changes)]);
+        let (after, upto, now) = (Revision(4), Revision(5), WallTime(6));
+        let changes = Envelope::Changes { after, upto, generation: 3, now, changes: vec![] };
+        assert_eq!(watchers.serve(3), [(NodeId(1), changes)]);
         for revision in 6..=7 {
             watchers.push(Revision(revision), WallTime(revision), Arc::new([]));
         }
         watchers.wait(NodeId(1), Revision(4));
         watchers.wait(NodeId(2), Revision(5));
-        let served = watchers.serve();
+        let served = watchers.serve(3);
         assert_eq!(served[0].1, Envelope::Behind { from: Revision(4) });
         assert!(matches!(served[1].1, Envelope::Changes { upto: Revision(7), .. }));
         // A member that is itself behind the watcher waits.
         watchers.wait(NodeId(3), Revision(9));
-        assert_eq!(watchers.serve(), []);
+        assert_eq!(watchers.serve(3), []);
     }
 }

@@ -69,6 +69,8 @@ pub enum Envelope {
         after: Revision,
         /// All up to this revision are told.
         upto: Revision,
+        /// The generation of the data.
+        generation: u64,
         /// The state's time there.
         now: WallTime,
         /// Revisions, the state's time at them, and their changes as JSON.
@@ -151,8 +153,8 @@ impl Envelope {
                 w.u8(6).u64(*id).u64(revision.0).u64(*generation).bytes(reading).bytes(members)
             }
             Self::Watch { from, generation } => w.u8(7).u64(from.0).u64(*generation),
-            Self::Changes { after, upto, now, changes } => {
-                w.u8(8).u64(after.0).u64(upto.0).u64(now.as_millis()).u64(changes.len() as u64);
+            Self::Changes { after, upto, generation, now, changes } => {
+                w.u8(8).u64(after.0).u64(upto.0).u64(*generation).u64(now.as_millis()).u64(changes.len() as u64);
                 for (revision, now, changes) in changes {
                     w.u64(revision.0).u64(now.as_millis()).bytes(changes);
                 }
@@ -207,13 +209,13 @@ impl Envelope {
             7 => Self::Watch { from: Revision(r.u64()?), generation: r.u64()? },
             8 => {
                 let (after, upto) = (Revision(r.u64()?), Revision(r.u64()?));
-                let (now, count) = (WallTime(r.u64()?), r.u64()?);
+                let (generation, now, count) = (r.u64()?, WallTime(r.u64()?), r.u64()?);
                 // Read one by one: the count is the sender's word, and nothing is reserved for it.
                 let mut changes = Vec::new();
                 for _ in 0..count {
                     changes.push((Revision(r.u64()?), WallTime(r.u64()?), r.bytes()?.to_vec()));
                 }
-                Self::Changes { after, upto, now, changes }
+                Self::Changes { after, upto, generation, now, changes }
             }
             9 => Self::Behind { from: Revision(r.u64()?) },
             10 => Self::Fetch { index: r.u64()?, hash: r.u64()?, chunk: r.u32()? },
@@ -357,6 +359,7 @@ mod tests {
             Envelope::Changes {
                 after: Revision(1),
                 upto: Revision(4),
+                generation: 5,
                 now: WallTime(8),
                 changes: vec![(Revision(2), WallTime(7), vec![1]), (Revision(4), WallTime(8), vec![])],
             },
@@ -392,6 +395,7 @@ mod tests {
         let mut bytes = Envelope::Changes {
             after: Revision(0),
             upto: Revision(0),
+            generation: 0,
             now: WallTime(0),
             changes: vec![],
         }

@@ -151,7 +151,10 @@ impl Replica {
     /// Wants the membership changed. `Ok` says that it was proposed; [`Replica::status`] shows when it is done.
     pub fn change_membership(&mut self, change: MembershipChange, now: Now) -> Result<(), MembershipError> {
         self.tell_time(now);
-        if self.halted.is_some() || !self.leads() {
+        if self.halted.is_some() {
+            return Err(MembershipError::Closed);
+        }
+        if !self.leads() {
             return Err(MembershipError::NotLeader);
         }
         if self.raft.raft.has_pending_conf() {

@@ -37,7 +37,7 @@ impl Replica {
         }
         self.tell_leader();
         self.answer_reads();
-        for (node, envelope) in self.watchers.serve() {
+        for (node, envelope) in self.watchers.serve(self.state.generation()) {
             self.send(node, Class::Meta, &envelope);
         }
     }
