@@ -1,15 +1,20 @@
-//! A node that is no member: it asks members, and keeps what it watches.
+//! A node that is no member: it asks members, and keeps a copy of the state by what it watches.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use base::limits;
-use cluster_model::{Change, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision};
+use base::{WallTime, limits};
+use cluster_model::{
+    Change, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision, State,
+};
 
-use crate::freshness::{Authority, Freshness};
+use crate::freshness::Freshness;
+use crate::mirror::{Mirror, Taken, Wanted};
 use crate::output::{AppliedEntry, Output};
 use crate::proposals::Proposals;
-use crate::{Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, WireError};
+use crate::{
+    Authority, Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, Status, WireError,
+};
 
 /// A node of the cluster that is no member. Fed and drained as a [`crate::Replica`] is; it has no disk.
 pub struct Client {
@@ -22,9 +27,11 @@ pub struct Client {
     configured: Vec<NodeId>,
     /// Members, as last heard of, and those configured.
     members: Vec<NodeId>,
+    /// The same, as a member told it last.
+    known: Members,
     /// Whom proposals and reads go to, as a place in `members`.
     turn: usize,
-    /// The same for the watch, and for the question how fresh this node is. Each goes round by itself: with one
+    /// The same for the copy and the watch, and for the question how fresh this node is. Each goes round by itself: with one
     /// count for all, each could miss the same members every time.
     watch_turn: usize,
     freshen_turn: usize,
@@ -32,9 +39,7 @@ pub struct Client {
     proposals: Proposals,
     reads: BTreeMap<ReadId, Question>,
     asked: u64,
-    /// All changes up to here were given out.
-    seen: Revision,
-    watching: bool,
+    mirror: Mirror,
     watch_again: Moment,
     freshness: Freshness,
     freshen_again: Moment,
@@ -53,8 +58,8 @@ struct Question {
 struct Freshening {
     number: u64,
     stamp: Moment,
-    /// What the member had; fresh once the watch has it too.
-    revision: Option<Revision>,
+    /// What the member had, and of which generation; fresh once it is here too.
+    had: Option<(Revision, u64)>,
 }
 
 impl Client {
@@ -70,13 +75,13 @@ impl Client {
             now,
             outputs: VecDeque::new(),
             configured: members.clone(),
+            known: Members { voters: members.iter().copied().collect(), ..Members::default() },
             members,
             leader: None,
             proposals: Proposals::default(),
             reads: BTreeMap::new(),
             asked: 0,
-            seen: Revision::ZERO,
-            watching: false,
+            mirror: Mirror::new(now.monotonic),
             watch_again: Moment::ZERO,
             freshness: Freshness::default(),
             freshen_again: Moment::ZERO,
@@ -90,7 +95,35 @@ impl Client {
         self.outputs.pop_front()
     }
 
-    /// How old what this node knows is at most: of what it watches, if it watches.
+    /// The state, for local reads. It may lag. `None`: it was never whole.
+    pub const fn state(&self) -> Option<&State> {
+        self.mirror.whole()
+    }
+
+    /// What it says of itself: of the log it knows nothing.
+    pub fn status(&self) -> Status {
+        Status {
+            term: 0,
+            leader: self.leader,
+            leads: false,
+            commit: 0,
+            applied: 0,
+            last: 0,
+            compacted: 0,
+            members: self.known.clone(),
+            level: 0,
+            revision: self.mirror.whole().map(State::revision).unwrap_or_default(),
+            halted: None,
+            progress: BTreeMap::new(),
+        }
+    }
+
+    /// The newest moment of this node's monotonic clock at which its state was known to be all there is.
+    pub const fn fresh_at(&self) -> Option<Moment> {
+        self.freshness.newest()
+    }
+
+    /// How old what this node knows is at most.
     pub fn age(&self, now: Now) -> Option<Duration> {
         self.freshness.age(now.monotonic)
     }
@@ -118,7 +151,7 @@ impl Client {
         }
     }
 
-    /// Reads by `deadline`, always linearizable: what is here without asking is the watch. Answered with
+    /// Reads by `deadline`, always linearizable: what is here without asking is the state. Answered with
     /// [`Output::Read`] under `id`.
     pub fn read(&mut self, id: ReadId, query: &Query, deadline: Moment, now: Now) {
         self.tell_time(now);
@@ -130,15 +163,6 @@ impl Client {
         };
         self.reads.insert(id, Question { query, deadline, again: Moment::ZERO, number: 0 });
         self.ask_due();
-    }
-
-    /// Watches all changes after `from`: they come as [`Output::Applied`], in order and without a gap, or as
-    /// [`Output::Relist`], after which this is called again with the revision of the list.
-    pub fn watch(&mut self, from: Revision, now: Now) {
-        self.tell_time(now);
-        self.seen = from;
-        self.watching = true;
-        self.ask_to_watch();
     }
 
     /// Tells the time. To be called every [`limits::RAFT_TICK`].
@@ -157,17 +181,26 @@ impl Client {
         }
         self.propose_due();
         self.ask_due();
-        if self.watching && self.now.monotonic >= self.watch_again {
-            // No answer may be nothing new, or nobody there: another one is asked.
-            self.watch_turn = self.watch_turn.wrapping_add(1);
-            self.ask_to_watch();
+        match self.mirror.wanted(self.now.monotonic) {
+            Wanted::Page => {
+                if self.mirror.is_unanswered() {
+                    self.watch_turn = self.watch_turn.wrapping_add(1);
+                }
+                self.ask_for_page();
+            }
+            Wanted::Changes if self.now.monotonic >= self.watch_again => {
+                // No answer may be nothing new, or nobody there: another one is asked.
+                self.watch_turn = self.watch_turn.wrapping_add(1);
+                self.ask_to_watch();
+            }
+            Wanted::Changes | Wanted::Nothing => {}
         }
         self.freshen();
         if self.now.monotonic >= self.alive_again
             && let Some(leader) = self.leader
         {
             self.alive_again = self.now.monotonic + limits::META_ALIVE_EVERY;
-            self.send(leader, &Envelope::Alive { level: self.config.level });
+            self.send(leader, &Envelope::Alive { level: self.config.level, wall: self.now.wall });
         }
     }
 
@@ -190,16 +223,27 @@ impl Client {
                 self.leader = better;
                 self.propose_due();
             }
-            Envelope::Reading { id, revision, reading, members } => {
-                let is_ours = self.take_reading(id, revision, &reading)?;
+            Envelope::Reading { id, revision, generation, reading, members } => {
+                let is_ours = self.take_reading(id, (revision, generation), &reading)?;
                 if is_ours {
                     self.take_members(&members);
                 }
             }
-            Envelope::Changes { after, upto, changes } => self.take_changes(after, upto, &changes)?,
-            Envelope::Behind { from: asked } if self.watching && asked == self.seen => {
-                self.watching = false;
-                self.outputs.push_back(Output::Relist { revision: asked });
+            Envelope::Changes { after, upto, generation, now, changes }
+                if generation == self.mirror.generation() =>
+            {
+                self.take_changes(after, (upto, now), &changes)?;
+            }
+            Envelope::Listed { id, revision, now, rows, ends } => {
+                match self.mirror.take_page(id, (revision, now), &rows, ends)? {
+                    Taken::Stray => {}
+                    Taken::Old => self.watch_turn = self.watch_turn.wrapping_add(1),
+                    Taken::Here => self.go_on(),
+                }
+            }
+            Envelope::Behind { from: asked } if self.mirror.revision() == Some(asked) => {
+                self.mirror.copy_anew(self.now.monotonic);
+                self.ask_for_page();
             }
             // Said to members.
             _ => {}
@@ -232,15 +276,14 @@ impl Client {
 
     fn propose_due(&mut self) {
         let now = self.now.monotonic;
-        for (request, command) in self.proposals.due(now) {
+        while let Some((request, command)) = self.proposals.next_due(now) {
             let to = self.leader.or_else(|| {
                 self.turn = self.turn.wrapping_add(1);
                 self.member(self.turn)
             });
-            if let Some(to) = to {
-                self.send(to, &Envelope::Propose { request, command });
-                self.proposals.sent(request, now);
-            }
+            let Some(to) = to else { return };
+            self.send(to, &Envelope::Propose { request, command });
+            self.proposals.sent(request, now);
         }
     }
 
@@ -264,33 +307,59 @@ impl Client {
 
     fn ask_to_watch(&mut self) {
         self.watch_again = self.now.monotonic + 4 * limits::META_RETRY_AFTER;
-        let from = if broken!(self.config, WatchResumedLate) && self.seen > Revision::ZERO {
-            self.seen.next()
-        } else {
-            self.seen
-        };
+        let Some(seen) = self.mirror.revision() else { return };
+        let from =
+            if broken!(self.config, WatchResumedLate) && seen > Revision::ZERO { seen.next() } else { seen };
         if let Some(member) = self.member(self.watch_turn) {
-            self.send(member, &Envelope::Watch { from });
+            let generation = self.mirror.generation();
+            self.send(member, &Envelope::Watch { from, generation });
+        }
+    }
+
+    fn ask_for_page(&mut self) {
+        let id = self.next_number();
+        let (from, generation) = (self.mirror.revision().unwrap_or_default(), self.mirror.generation());
+        let behind = self.mirror.asks(id, self.now.monotonic);
+        if let Some(member) = self.member(self.watch_turn) {
+            self.send(member, &Envelope::List { id, from, generation, behind });
+        }
+    }
+
+    /// After something was taken: asks for what is wanted next.
+    fn go_on(&mut self) {
+        if self.mirror.completes() {
+            let revision = self.mirror.revision().unwrap_or_default();
+            self.outputs.push_back(Output::Relist { revision });
+        }
+        self.freshened();
+        match self.mirror.wanted(self.now.monotonic) {
+            Wanted::Page => self.ask_for_page(),
+            Wanted::Changes => self.ask_to_watch(),
+            Wanted::Nothing => {}
         }
     }
 
     fn take_changes(
         &mut self,
         after: Revision,
-        upto: Revision,
-        changes: &[(Revision, Vec<u8>)],
+        (upto, time): (Revision, WallTime),
+        changes: &[(Revision, WallTime, Vec<u8>)],
     ) -> Result<(), WireError> {
-        let follows =
-            after == self.seen || broken!(self.config, WatchResumedLate) && after == self.seen.next();
-        if !self.watching || !follows || upto <= after {
+        let Some(seen) = self.mirror.revision() else { return Ok(()) };
+        let follows = after == seen || broken!(self.config, WatchResumedLate) && after == seen.next();
+        // While a page is on its way nothing is taken, or it would be old when it comes.
+        if !follows || upto <= after || self.mirror.is_unanswered() {
             return Ok(());
         }
         let mut read = Vec::with_capacity(changes.len());
-        for (revision, json) in changes {
+        for (revision, now, json) in changes {
             let changed: Vec<Change> = serde_json::from_slice(json).map_err(|_| WireError)?;
-            read.push((*revision, changed));
+            read.push((*revision, *now, changed));
         }
-        for (revision, changed) in read {
+        for (revision, now, changed) in read {
+            if !self.mirror.take_changes(revision, now, &changed) {
+                continue;
+            }
             self.outputs.push_back(Output::Applied(AppliedEntry {
                 index: 0,
                 term: 0,
@@ -299,12 +368,11 @@ impl Client {
                 outcome: None,
                 changes: changed.into(),
                 repeated: false,
-                now: base::WallTime(0),
+                now,
             }));
         }
-        self.seen = upto;
-        self.freshened();
-        self.ask_to_watch();
+        self.mirror.take_changes(upto, time, &[]);
+        self.go_on();
         Ok(())
     }
 
@@ -312,13 +380,19 @@ impl Client {
         if let Ok(members) = serde_json::from_slice::<Members>(json) {
             let configured = self.configured.iter().filter(|node| !members.voters.contains(node));
             self.members = members.voters.iter().chain(configured).copied().collect();
+            self.known = members;
         }
     }
 
     /// Gives whether it answers a question of this life that still stands.
-    fn take_reading(&mut self, number: u64, revision: Revision, reading: &[u8]) -> Result<bool, WireError> {
+    fn take_reading(
+        &mut self,
+        number: u64,
+        had: (Revision, u64),
+        reading: &[u8],
+    ) -> Result<bool, WireError> {
         if let Some(freshening) = self.freshening.as_mut().filter(|freshening| freshening.number == number) {
-            freshening.revision = Some(revision);
+            freshening.had = Some(had);
             self.freshened();
             return Ok(true);
         }
@@ -336,21 +410,21 @@ impl Client {
         if self.now.monotonic < self.freshen_again {
             return;
         }
-        if self.freshening.as_ref().is_some_and(|freshening| freshening.revision.is_none()) {
+        if self.freshening.as_ref().is_some_and(|freshening| freshening.had.is_none()) {
             self.freshen_turn = self.freshen_turn.wrapping_add(1);
         }
         let (number, stamp) = (self.next_number(), self.now.monotonic);
         if let Some(member) = self.member(self.freshen_turn) {
             self.freshen_again = stamp + limits::META_FRESHEN_EVERY;
-            self.freshening = Some(Freshening { number, stamp, revision: None });
+            self.freshening = Some(Freshening { number, stamp, had: None });
             self.send(member, &Envelope::Read { id: number, query: Vec::new() });
         }
     }
 
-    /// What is watched is as fresh as the question once the watch has all that the member had.
+    /// What is here is as fresh as the question once it has all that the member had.
     fn freshened(&mut self) {
-        if let Some(Freshening { stamp, revision: Some(revision), .. }) = self.freshening
-            && (!self.watching || self.seen >= revision)
+        if let Some(Freshening { stamp, had: Some((revision, generation)), .. }) = self.freshening
+            && self.mirror.has(revision, generation)
         {
             self.freshness.answered(stamp);
         }

@@ -43,6 +43,10 @@ pub struct Tuning {
     pub log_entries_kept: u64,
     /// Entries kept at most, for one that lags further: it gets a snapshot.
     pub log_entries_max: u64,
+    /// Bytes of the log that are kept behind the applied entry, unless a live member needs more.
+    pub log_bytes_kept: u64,
+    /// Bytes kept at most, for one that lags further.
+    pub log_bytes_max: u64,
     /// Entries between two comparisons of the state's hash.
     pub check_hash_every: u64,
     /// Bytes of one chunk of a snapshot.
@@ -58,6 +62,8 @@ impl Default for Tuning {
         Self {
             log_entries_kept: limits::RAFT_LOG_ENTRIES_KEPT,
             log_entries_max: limits::RAFT_LOG_ENTRIES_MAX,
+            log_bytes_kept: limits::RAFT_LOG_BYTES_KEPT,
+            log_bytes_max: limits::RAFT_LOG_BYTES_MAX,
             check_hash_every: limits::RAFT_CHECK_HASH_ENTRIES,
             chunk_bytes: limits::RAFT_SNAPSHOT_CHUNK_BYTES,
             authority_lease: limits::AUTHORITY_LEASE,

@@ -2,22 +2,9 @@
 
 use std::time::Duration;
 
-use base::limits;
+use cluster_model::Authority;
 
 use crate::Moment;
-
-/// What a node may decide by itself (table 6.3 of the design).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authority {
-    /// The plane answers.
-    Fresh,
-    /// The plane is away, and was there within the lease.
-    Isolated,
-    /// The plane is away for longer than the lease.
-    Lost,
-    /// The plane never answered since this process started.
-    Cold,
-}
 
 /// The newest own stamp that a member answered after it had made sure of the newest commit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +18,11 @@ impl Freshness {
         self.newest = self.newest.max(Some(stamp));
     }
 
+    /// The newest stamp that was answered.
+    pub(crate) const fn newest(&self) -> Option<Moment> {
+        self.newest
+    }
+
     /// How old what this node knows is at most; `None` while nobody ever answered.
     pub(crate) fn age(&self, now: Moment) -> Option<Duration> {
         self.newest.map(|newest| now.saturating_sub(newest))
@@ -38,12 +30,7 @@ impl Freshness {
 
     /// What the node may decide by itself.
     pub(crate) fn authority(&self, now: Moment, lease: Duration) -> Authority {
-        match self.age(now) {
-            None => Authority::Cold,
-            Some(age) if age <= limits::META_FRESH_AGE_MAX => Authority::Fresh,
-            Some(age) if age <= lease => Authority::Isolated,
-            Some(_) => Authority::Lost,
-        }
+        Authority::of(self.age(now), lease)
     }
 }
 

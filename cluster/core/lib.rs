@@ -27,11 +27,13 @@ mod time;
 mod entry;
 mod wire;
 
+mod backup;
 mod config;
 mod members;
 mod output;
 mod saved;
 
+mod clocks;
 mod freshness;
 mod log;
 mod proposals;
@@ -40,13 +42,14 @@ mod snapshots;
 mod watchers;
 
 mod client;
+mod mirror;
 mod replica;
 
 #[cfg(feature = "broken")]
 pub use broken::Broken;
+pub use backup::{Backup, BackupError};
 pub use client::Client;
 pub use config::{Config, Tuning};
-pub use freshness::Authority;
 pub use halt::Halt;
 pub use hash::Fnv;
 pub use members::{Members, MembershipChange, MembershipError};
@@ -56,5 +59,7 @@ pub use saved::{Saved, SavedError};
 pub use time::{Moment, Now};
 pub use wire::{Envelope, WireError};
 
+/// What a node may decide by itself.
+pub use cluster_model::Authority;
 /// A node of the cluster. Ids are never given twice.
 pub use cluster_model::NodeId;

@@ -17,6 +17,8 @@ pub(crate) struct Log {
     conf: ConfState,
     compacted: (u64, u64),
     entries: VecDeque<Entry>,
+    /// Of all entries together, as they are stored.
+    bytes: u64,
     offer: Option<Snapshot>,
     /// Raft asked for a snapshot and there was none: one is to be made.
     wanted: Cell<bool>,
@@ -38,6 +40,7 @@ impl Log {
             vote,
             conf: saved.members.conf_state(),
             compacted: saved.compacted,
+            bytes: entries.iter().map(size).sum(),
             entries,
             offer: None,
             wanted: Cell::new(false),
@@ -53,8 +56,10 @@ impl Log {
     pub(crate) fn append(&mut self, entries: &[Entry]) -> Vec<LogEntry> {
         if let Some(first) = entries.first() {
             let keep = first.index.saturating_sub(self.compacted.0 + 1);
-            self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+            let keep = usize::try_from(keep).unwrap_or(usize::MAX).min(self.entries.len());
+            let replaced: u64 = self.entries.drain(keep..).map(|entry| size(&entry)).sum();
             self.entries.extend(entries.iter().cloned());
+            self.bytes = self.bytes.saturating_sub(replaced) + entries.iter().map(size).sum::<u64>();
         }
         let stored =
             |entry: &Entry| LogEntry { index: entry.index, term: entry.term, bytes: entry.encode_to_vec() };
@@ -64,6 +69,7 @@ impl Log {
     /// Begins anew behind a snapshot.
     pub(crate) fn reset(&mut self, index: u64, term: u64) {
         self.entries.clear();
+        self.bytes = 0;
         self.compacted = (index, term);
         self.offer = None;
     }
@@ -75,7 +81,8 @@ impl Log {
         }
         let term = Storage::term(self, index).ok()?;
         let gone = usize::try_from(index - self.compacted.0).ok()?;
-        self.entries.drain(..gone.min(self.entries.len()));
+        let gone: u64 = self.entries.drain(..gone.min(self.entries.len())).map(|entry| size(&entry)).sum();
+        self.bytes = self.bytes.saturating_sub(gone);
         self.compacted = (index, term);
         // Entries behind the offered snapshot are gone: it leads nowhere.
         self.offer.take_if(|offer| offer.get_metadata().index < index);
@@ -84,6 +91,25 @@ impl Log {
 
     pub(crate) const fn compacted(&self) -> (u64, u64) {
         self.compacted
+    }
+
+    /// Bytes of all entries.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The first index behind which there are at most so many bytes.
+    pub(crate) fn bytes_behind(&self, bytes: u64) -> u64 {
+        let mut rest = self.bytes;
+        let mut index = self.compacted.0;
+        for entry in &self.entries {
+            if rest <= bytes {
+                break;
+            }
+            rest = rest.saturating_sub(size(entry));
+            index = entry.index;
+        }
+        index
     }
 
     /// Whether raft asked for a snapshot in vain since this was last asked.
@@ -103,6 +129,10 @@ impl Log {
         let offset = index.checked_sub(self.compacted.0 + 1)?;
         self.entries.get(usize::try_from(offset).ok()?)
     }
+}
+
+fn size(entry: &Entry) -> u64 {
+    entry.encoded_len() as u64
 }
 
 impl Storage for Log {
@@ -128,7 +158,7 @@ impl Storage for Log {
             let Some(entry) = self.at(index) else {
                 return Err(Error::Store(StorageError::Unavailable));
             };
-            bytes = bytes.saturating_add(entry.encoded_len() as u64);
+            bytes = bytes.saturating_add(size(entry));
             if bytes > max && !found.is_empty() {
                 break;
             }
@@ -212,6 +242,23 @@ mod tests {
         assert_eq!((log.first_index(), log.term(3)), (Ok(4), Ok(1)));
         assert_eq!(log.term(2), Err(Error::Store(StorageError::Compacted)));
         assert_eq!(log.compact(3), None);
+    }
+
+    #[test]
+    fn its_bytes_are_counted_whatever_happens_to_it() {
+        let large = |index, term, bytes| Entry { data: vec![0; bytes], ..entry(index, term) };
+        let counted = |log: &Log| log.entries.iter().map(size).sum::<u64>();
+        let mut log = log();
+        log.append(&[large(4, 3, 5_000), large(5, 3, 3_000), large(6, 3, 2_000)]);
+        assert_eq!(log.bytes(), counted(&log));
+        let behind = |bytes| log.bytes_behind(bytes);
+        assert_eq!([behind(0), behind(2_100), behind(6_000), behind(1 << 20)], [6, 5, 4, 1]);
+        log.append(&[large(5, 4, 10)]);
+        assert_eq!(log.bytes(), counted(&log));
+        log.compact(4);
+        assert_eq!(log.bytes(), counted(&log));
+        log.reset(9, 9);
+        assert_eq!(log.bytes(), 0);
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub enum MembershipError {
     /// More than there may be.
     #[error("there are too many members")]
     TooMany,
+    /// It was removed or halted, or is being closed.
+    #[error("this node takes no further part in the cluster")]
+    Closed,
     /// Leadership is being handed over, or too much is uncommitted.
     #[error("the leader takes no proposals just now")]
     Busy,

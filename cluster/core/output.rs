@@ -85,7 +85,7 @@ pub struct AppliedEntry {
     pub changes: Arc<[Change]>,
     /// Whether it was a retry of something already applied.
     pub repeated: bool,
-    /// The state's time after it; 0 when a client is told by a member.
+    /// The state's time after it.
     pub now: WallTime,
 }
 

@@ -14,7 +14,8 @@ use cluster_model::{RequestId, Revision, State};
 use raft::eraftpb::Message;
 use raft::{RawNode, StateRole};
 
-use crate::freshness::{Authority, Freshness};
+use crate::clocks::Clocks;
+use crate::freshness::Freshness;
 use crate::log::Log;
 use crate::output::{Output, Persist};
 use crate::proposals::Proposals;
@@ -22,7 +23,7 @@ use crate::reads::Reads;
 use crate::saved::{Saved, SavedError};
 use crate::snapshots::Snapshots;
 use crate::watchers::Watchers;
-use crate::{Class, Config, Envelope, Halt, Members, Moment, NodeId, Now};
+use crate::{Authority, Class, Config, Envelope, Halt, Members, Moment, NodeId, Now};
 
 /// A member of the cluster. Every call may leave outputs; they are taken with [`Replica::poll`], in order.
 pub struct Replica {
@@ -53,7 +54,11 @@ pub struct Replica {
     watchers: Watchers,
     /// Who was alive when, and the level of commands it knows.
     alive: BTreeMap<NodeId, (Moment, u32)>,
-    alive_told: Moment,
+    /// When this node gave its last sign of life.
+    alive_told: Option<Moment>,
+    clocks: Clocks,
+    /// Since when this node leads, or does not.
+    leads_since: Moment,
     /// The state's hash at the last entry where it is compared.
     hashed: Option<(u64, cluster_model::StateHash)>,
     /// The last one this node proposed to compare.
@@ -96,6 +101,10 @@ pub struct Status {
     pub members: Members,
     /// The level of commands that may come.
     pub level: u32,
+    /// The revision of its state.
+    pub revision: Revision,
+    /// Why it takes no further part, if so.
+    pub halted: Option<Halt>,
     /// While it leads: how far each other member is.
     pub progress: BTreeMap<NodeId, MemberProgress>,
 }
@@ -169,7 +178,9 @@ impl Replica {
             snapshots: Snapshots::default(),
             watchers: Watchers::new(revision, watch_lag_max),
             alive: BTreeMap::new(),
-            alive_told: Moment::ZERO,
+            alive_told: None,
+            clocks: Clocks::default(),
+            leads_since: now.monotonic,
             hashed: None,
             checked: 0,
             level_proposed: 0,
@@ -208,6 +219,17 @@ impl Replica {
         self.halted.as_ref()
     }
 
+    /// A copy of all that is applied. As large as the state: its rows are shared, their order is not.
+    pub fn backup(&self) -> crate::Backup {
+        let (members, state) = (self.members.clone(), self.state.clone());
+        crate::Backup { applied: self.applied, level: self.level, members, state }
+    }
+
+    /// The newest moment of this node's monotonic clock at which what it knows was known to be all there is.
+    pub const fn fresh_at(&self) -> Option<Moment> {
+        self.freshness.newest()
+    }
+
     /// How old what this node knows is at most.
     pub fn age(&self, now: Now) -> Option<std::time::Duration> {
         self.freshness.age(now.monotonic)
@@ -231,6 +253,8 @@ impl Replica {
             compacted: self.raft.store().compacted().0,
             members: self.members.clone(),
             level: self.level,
+            revision: self.state.revision(),
+            halted: self.halted.clone(),
             progress: if self.leads() { self.progress() } else { BTreeMap::new() },
         }
     }

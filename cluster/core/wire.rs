@@ -1,5 +1,6 @@
 //! What nodes say to each other. One envelope per message; the link underneath says who sent it.
 
+use base::WallTime;
 use cluster_model::{Outcome, RequestId, Revision};
 
 use crate::{Members, NodeId};
@@ -48,6 +49,8 @@ pub enum Envelope {
         id: u64,
         /// The revision the member was at.
         revision: Revision,
+        /// The generation of its data.
+        generation: u64,
         /// The reading as JSON; empty if nothing was asked.
         reading: Vec<u8>,
         /// Who are members, as JSON.
@@ -57,6 +60,8 @@ pub enum Envelope {
     Watch {
         /// Seen already.
         from: Revision,
+        /// The generation of what was seen: a revision of another one says nothing.
+        generation: u64,
     },
     /// What changed, without a gap.
     Changes {
@@ -64,8 +69,12 @@ pub enum Envelope {
         after: Revision,
         /// All up to this revision are told.
         upto: Revision,
-        /// Revisions and their changes, as JSON.
-        changes: Vec<(Revision, Vec<u8>)>,
+        /// The generation of the data.
+        generation: u64,
+        /// The state's time there.
+        now: WallTime,
+        /// Revisions, the state's time at them, and their changes as JSON.
+        changes: Vec<(Revision, WallTime, Vec<u8>)>,
     },
     /// What changed after the revision asked for is no longer at hand: list again.
     Behind {
@@ -96,9 +105,35 @@ pub enum Envelope {
     Alive {
         /// The level.
         level: u32,
+        /// What its wall clock shows.
+        wall: WallTime,
     },
     /// The receiver was removed from the cluster.
     Removed,
+    /// Wants the next rows of the state.
+    List {
+        /// Known again in the answer.
+        id: u64,
+        /// What the asker has so far stands at this revision; 0 when it has nothing.
+        from: Revision,
+        /// Of this generation.
+        generation: u64,
+        /// The row it has last: kind and key; `None`: from the beginning.
+        behind: Option<(u8, String)>,
+    },
+    /// The next rows of the state.
+    Listed {
+        /// Of the question.
+        id: u64,
+        /// The rows are true at this revision.
+        revision: Revision,
+        /// The state's time there.
+        now: WallTime,
+        /// Kind, key and value.
+        rows: Vec<(u8, String, Vec<u8>)>,
+        /// There are no more.
+        ends: bool,
+    },
 }
 
 impl Envelope {
@@ -114,14 +149,14 @@ impl Envelope {
             }
             Self::Elsewhere { leader } => w.u8(4).u64(leader.map_or(0, |node| node.0)),
             Self::Read { id, query } => w.u8(5).u64(*id).bytes(query),
-            Self::Reading { id, revision, reading, members } => {
-                w.u8(6).u64(*id).u64(revision.0).bytes(reading).bytes(members)
+            Self::Reading { id, revision, generation, reading, members } => {
+                w.u8(6).u64(*id).u64(revision.0).u64(*generation).bytes(reading).bytes(members)
             }
-            Self::Watch { from } => w.u8(7).u64(from.0),
-            Self::Changes { after, upto, changes } => {
-                w.u8(8).u64(after.0).u64(upto.0).u64(changes.len() as u64);
-                for (revision, changes) in changes {
-                    w.u64(revision.0).bytes(changes);
+            Self::Watch { from, generation } => w.u8(7).u64(from.0).u64(*generation),
+            Self::Changes { after, upto, generation, now, changes } => {
+                w.u8(8).u64(after.0).u64(upto.0).u64(*generation).u64(now.as_millis()).u64(changes.len() as u64);
+                for (revision, now, changes) in changes {
+                    w.u64(revision.0).u64(now.as_millis()).bytes(changes);
                 }
                 &mut w
             }
@@ -130,8 +165,23 @@ impl Envelope {
             Self::Chunk { index, hash, chunk, bytes } => {
                 w.u8(11).u64(*index).u64(*hash).u64(u64::from(*chunk)).bytes(bytes)
             }
-            Self::Alive { level } => w.u8(12).u64(u64::from(*level)),
+            Self::Alive { level, wall } => w.u8(12).u64(u64::from(*level)).u64(wall.as_millis()),
             Self::Removed => w.u8(13),
+            Self::List { id, from, generation, behind } => {
+                w.u8(14).u64(*id).u64(from.0).u64(*generation);
+                match behind {
+                    None => w.u8(0),
+                    Some((kind, key)) => w.u8(*kind).bytes(key.as_bytes()),
+                }
+            }
+            Self::Listed { id, revision, now, rows, ends } => {
+                w.u8(15).u64(*id).u64(revision.0).u64(now.as_millis()).u8(u8::from(*ends));
+                w.u64(rows.len() as u64);
+                for (kind, key, value) in rows {
+                    w.u8(*kind).bytes(key.as_bytes()).bytes(value);
+                }
+                &mut w
+            }
         };
         w.finish()
     }
@@ -152,26 +202,49 @@ impl Envelope {
             6 => Self::Reading {
                 id: r.u64()?,
                 revision: Revision(r.u64()?),
+                generation: r.u64()?,
                 reading: r.bytes()?.to_vec(),
                 members: r.bytes()?.to_vec(),
             },
-            7 => Self::Watch { from: Revision(r.u64()?) },
+            7 => Self::Watch { from: Revision(r.u64()?), generation: r.u64()? },
             8 => {
-                let (after, upto, count) = (Revision(r.u64()?), Revision(r.u64()?), r.u64()?);
+                let (after, upto) = (Revision(r.u64()?), Revision(r.u64()?));
+                let (generation, now, count) = (r.u64()?, WallTime(r.u64()?), r.u64()?);
                 // Read one by one: the count is the sender's word, and nothing is reserved for it.
                 let mut changes = Vec::new();
                 for _ in 0..count {
-                    changes.push((Revision(r.u64()?), r.bytes()?.to_vec()));
+                    changes.push((Revision(r.u64()?), WallTime(r.u64()?), r.bytes()?.to_vec()));
                 }
-                Self::Changes { after, upto, changes }
+                Self::Changes { after, upto, generation, now, changes }
             }
             9 => Self::Behind { from: Revision(r.u64()?) },
             10 => Self::Fetch { index: r.u64()?, hash: r.u64()?, chunk: r.u32()? },
             11 => {
                 Self::Chunk { index: r.u64()?, hash: r.u64()?, chunk: r.u32()?, bytes: r.bytes()?.to_vec() }
             }
-            12 => Self::Alive { level: r.u32()? },
+            12 => Self::Alive { level: r.u32()?, wall: WallTime(r.u64()?) },
             13 => Self::Removed,
+            14 => {
+                let (id, from, generation) = (r.u64()?, Revision(r.u64()?), r.u64()?);
+                let behind = match r.u8()? {
+                    0 => None,
+                    kind => Some((kind, r.text()?)),
+                };
+                Self::List { id, from, generation, behind }
+            }
+            15 => {
+                let (id, revision, now) = (r.u64()?, Revision(r.u64()?), WallTime(r.u64()?));
+                let ends = match r.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(WireError),
+                };
+                let mut rows = Vec::new();
+                for _ in 0..r.u64()? {
+                    rows.push((r.u8()?, r.text()?, r.bytes()?.to_vec()));
+                }
+                Self::Listed { id, revision, now, rows, ends }
+            }
             _ => return Err(WireError),
         };
         r.end()?;
@@ -254,6 +327,10 @@ impl<'a> Reader<'a> {
         self.take(count)
     }
 
+    fn text(&mut self) -> Result<String, WireError> {
+        std::str::from_utf8(self.bytes()?).map(str::to_owned).map_err(|_| WireError)
+    }
+
     /// Refuses what is left over.
     pub(crate) fn end(&self) -> Result<(), WireError> {
         if self.0.is_empty() { Ok(()) } else { Err(WireError) }
@@ -277,18 +354,29 @@ mod tests {
             Envelope::Elsewhere { leader: None },
             Envelope::Elsewhere { leader: Some(NodeId(3)) },
             Envelope::Read { id: 1, query: vec![2] },
-            Envelope::Reading { id: 1, revision: Revision(2), reading: vec![3], members: vec![4, 5] },
-            Envelope::Watch { from: Revision(1) },
+            Envelope::Reading { id: 1, revision: Revision(2), generation: 6, reading: vec![3], members: vec![4, 5] },
+            Envelope::Watch { from: Revision(1), generation: 2 },
             Envelope::Changes {
                 after: Revision(1),
                 upto: Revision(4),
-                changes: vec![(Revision(2), vec![1]), (Revision(4), vec![])],
+                generation: 5,
+                now: WallTime(8),
+                changes: vec![(Revision(2), WallTime(7), vec![1]), (Revision(4), WallTime(8), vec![])],
             },
             Envelope::Behind { from: Revision(9) },
             Envelope::Fetch { index: 1, hash: 2, chunk: 3 },
             Envelope::Chunk { index: 1, hash: 2, chunk: 3, bytes: vec![0; 40] },
-            Envelope::Alive { level: 2 },
+            Envelope::Alive { level: 2, wall: WallTime(3) },
             Envelope::Removed,
+            Envelope::List { id: 1, from: Revision(2), generation: 3, behind: None },
+            Envelope::List { id: 1, from: Revision(2), generation: 3, behind: Some((4, "key".to_owned())) },
+            Envelope::Listed {
+                id: 1,
+                revision: Revision(2),
+                now: WallTime(3),
+                rows: vec![(4, "key".to_owned(), vec![5]), (6, String::new(), vec![])],
+                ends: true,
+            },
         ];
         for envelope in all {
             let bytes = envelope.encode();
@@ -304,7 +392,14 @@ mod tests {
 
     #[test]
     fn a_count_that_lies_reserves_nothing() {
-        let mut bytes = Envelope::Changes { after: Revision(0), upto: Revision(0), changes: vec![] }.encode();
+        let mut bytes = Envelope::Changes {
+            after: Revision(0),
+            upto: Revision(0),
+            generation: 0,
+            now: WallTime(0),
+            changes: vec![],
+        }
+        .encode();
         let at = bytes.len() - 8;
         bytes[at..].fill(0xff);
         assert_eq!(Envelope::decode(&bytes), Err(WireError));

@@ -23,6 +23,8 @@ pub struct ChangeLog {
 struct Kept {
     /// Changes after this revision are here.
     floor: Revision,
+    /// Counts how often the state became another one. Its revision may be less than before: after a restore.
+    era: u64,
     entries: VecDeque<Entry>,
     /// Changes of all entries together.
     changes_len: usize,
@@ -39,7 +41,7 @@ struct Entry {
 impl ChangeLog {
     /// An empty log of a state that is at `revision`.
     pub fn new(revision: Revision) -> Arc<Self> {
-        let kept = Kept { floor: revision, entries: VecDeque::new(), changes_len: 0 };
+        let kept = Kept { floor: revision, era: 0, entries: VecDeque::new(), changes_len: 0 };
         Arc::new(Self { kept: Mutex::new(kept), newest: watch::Sender::new(revision) })
     }
 
@@ -67,13 +69,15 @@ impl ChangeLog {
     pub fn begin_anew(&self, revision: Revision) {
         let kept = &mut *self.kept.lock();
         kept.entries.clear();
+        kept.era += 1;
         (kept.floor, kept.changes_len) = (revision, 0);
         self.newest.send_replace(revision);
     }
 
     /// Watches from `from`.
     pub fn watch(self: &Arc<Self>, filter: Filter, from: Revision) -> Watch {
-        Watch { newest: self.newest.subscribe(), log: Arc::downgrade(self), filter, seen: from }
+        let (newest, era) = (self.newest.subscribe(), self.kept.lock().era);
+        Watch { newest, log: Arc::downgrade(self), filter, seen: from, era }
     }
 }
 
@@ -101,6 +105,7 @@ pub struct Watch {
     newest: watch::Receiver<Revision>,
     filter: Filter,
     seen: Revision,
+    era: u64,
 }
 
 impl Watch {
@@ -120,13 +125,16 @@ impl Watch {
     /// Goes on after `revision`, that of the list the watcher has just read.
     pub fn resume(&mut self, revision: Revision) {
         self.seen = revision;
+        if let Some(log) = self.log.upgrade() {
+            self.era = log.kept.lock().era;
+        }
     }
 
     /// What is waiting, if anything.
     fn poll(&mut self) -> Option<WatchEvent> {
         let log = self.log.upgrade()?;
         let kept = log.kept.lock();
-        if self.seen < kept.floor {
+        if self.seen < kept.floor || self.era != kept.era {
             return Some(WatchEvent::Relist);
         }
         let start = kept.entries.partition_point(|entry| entry.revision <= self.seen);
@@ -164,6 +172,18 @@ mod tests {
         assert_eq!(log.kept.lock().entries.len(), 2);
         assert_eq!(behind.next().await, WatchEvent::Relist);
         assert!(matches!(seen.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
+    }
+
+    #[tokio::test]
+    async fn a_state_of_before_is_listed_again_though_it_was_ahead() {
+        let log = ChangeLog::new(Revision(9));
+        let mut watch = log.watch(Filter::Settings, Revision(9));
+        log.begin_anew(Revision(4));
+        assert_eq!(watch.next().await, WatchEvent::Relist);
+        watch.resume(Revision(4));
+        let change = Change::Settings { app: base::AppName::new("a").unwrap(), now: None };
+        log.push(Revision(5), vec![change], SystemClock.now());
+        assert!(matches!(watch.next().await, WatchEvent::Changed { revision: Revision(5), .. }));
     }
 
     #[tokio::test]

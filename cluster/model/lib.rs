@@ -46,6 +46,7 @@ mod change_log;
 mod meta;
 mod selection;
 
+mod authority;
 mod broadcasts;
 mod facade;
 mod meta_error;
@@ -56,6 +57,7 @@ mod source_url;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use authority::{Authority, Guarded, Operation, Refused, Ruling, rule};
 pub use broadcast::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown};
 pub use broadcasts::{Broadcasts, CreateError, StreamStarted};
 pub use change::{Change, Filter, SettingsDocument, SettingsRecord};

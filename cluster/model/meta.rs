@@ -304,6 +304,9 @@ pub enum ReadFailed {
     /// The store is closed or failed.
     #[error("the metadata store is closed")]
     Closed,
+    /// This node is no member and has no whole copy yet.
+    #[error("the metadata has not been read from its members yet")]
+    NotListed,
 }
 
 impl crate::State {

@@ -144,7 +144,7 @@ impl SettingsRecord {
 
 impl Change {
     /// The row it is of; none for what is no part of the state.
-    pub(crate) fn key(&self) -> Option<(RowKind, String)> {
+    pub fn key(&self) -> Option<(RowKind, String)> {
         let key = match self {
             Self::Generation(_) => (RowKind::Generation, String::new()),
             Self::Settings { app, .. } => (RowKind::Settings, app.to_string()),
@@ -211,13 +211,22 @@ impl Change {
 
     /// The change that stores a row which is there.
     pub fn of_row(kind: RowKind, key: &str, value: &[u8]) -> Result<Self, FormatError> {
+        Self::of_parts(kind, key, Some(value))
+    }
+
+    /// A place among the rows: where the row of this key stands or would stand.
+    pub fn of_key(kind: RowKind, key: &str) -> Result<Self, FormatError> {
+        Self::of_parts(kind, key, None)
+    }
+
+    fn of_parts(kind: RowKind, key: &str, value: Option<&[u8]>) -> Result<Self, FormatError> {
         let mut parts = key.split(SEPARATOR);
         let mut part =
             || parts.next().ok_or_else(|| FormatError::Malformed("a part of the key is missing".to_owned()));
         let change = match kind {
             RowKind::Generation => {
                 part()?;
-                Self::Generation(decode(ROW_FORMAT, value)?)
+                Self::Generation(value.map_or(Ok(0), |value| decode(ROW_FORMAT, value))?)
             }
             RowKind::Settings => Self::Settings { app: app(part()?)?, now: some(value)? },
             RowKind::Broadcast => {
@@ -232,7 +241,7 @@ impl Change {
             RowKind::TokensRevoked => Self::TokensRevoked {
                 app: app(part()?)?,
                 stream: stream(part()?)?,
-                before: Some(decode::<Revision>(ROW_FORMAT, value)?),
+                before: value.map(|value| decode::<Revision>(ROW_FORMAT, value)).transpose()?,
             },
             RowKind::Subscriber => Self::Subscriber {
                 app: app(part()?)?,
@@ -335,8 +344,8 @@ fn of_number(text: &str) -> Result<u64, FormatError> {
     u64::from_str_radix(text, 16).map_err(|error| FormatError::Malformed(error.to_string()))
 }
 
-fn some<T: DeserializeOwned>(value: &[u8]) -> Result<Option<Arc<T>>, FormatError> {
-    decode(ROW_FORMAT, value).map(|value| Some(Arc::new(value)))
+fn some<T: DeserializeOwned>(value: Option<&[u8]>) -> Result<Option<Arc<T>>, FormatError> {
+    value.map(|value| decode(ROW_FORMAT, value).map(Arc::new)).transpose()
 }
 
 fn app(text: &str) -> Result<AppName, FormatError> {

@@ -6,6 +6,7 @@ mod digest;
 mod facts;
 mod index;
 mod nodes;
+mod rows;
 mod settings;
 mod shelf;
 mod slots;
@@ -343,59 +344,6 @@ impl State {
             }
             Change::Fact { .. } => {}
         }
-    }
-
-    /// Every row, in the order of their kinds and keys.
-    pub fn rows(&self) -> impl Iterator<Item = Change> {
-        std::iter::once(Change::Generation(self.generation))
-            .chain(self.settings_rows())
-            .chain(self.broadcast_rows(None))
-            .chain(self.token_rows(None))
-            .chain(self.revocation_rows(None))
-            .chain(self.subscriber_rows(None))
-            .chain(self.slots.all().map(|(app, (stream, subscriber, session), now)| Change::Slot {
-                app: app.clone(),
-                stream: stream.clone(),
-                subscriber: subscriber.clone(),
-                session: *session,
-                now: Some(Arc::clone(now)),
-            }))
-            .chain(self.claim_rows())
-            .chain(self.node_rows())
-            .chain(
-                self.lives
-                    .iter()
-                    .map(|(owner, now)| Change::Life { owner: *owner, now: Some(Arc::clone(now)) }),
-            )
-            .chain(self.user_rows())
-            .chain(self.vods.all().map(|(app, vod, now)| Change::Vod {
-                app: app.clone(),
-                vod: vod.clone(),
-                now: Some(Arc::clone(now)),
-            }))
-            .chain(self.sessions.all().map(|(app, (stream, subscriber, session, owner), now)| {
-                Change::Session {
-                    app: app.clone(),
-                    stream: stream.clone(),
-                    subscriber: subscriber.clone(),
-                    session: *session,
-                    owner: *owner,
-                    now: Some(Arc::clone(now)),
-                }
-            }))
-            .chain(self.histories.all().map(|(app, (stream, subscriber), now)| Change::History {
-                app: app.clone(),
-                stream: stream.clone(),
-                subscriber: subscriber.clone(),
-                now: Some(Arc::clone(now)),
-            }))
-            .chain(self.events.all().map(|(app, (stream, subscriber, number), now)| Change::Event {
-                app: app.clone(),
-                stream: stream.clone(),
-                subscriber: subscriber.clone(),
-                number: *number,
-                now: Some(Arc::clone(now)),
-            }))
     }
 
     fn settings_rows(&self) -> impl Iterator<Item = Change> {

@@ -5,7 +5,8 @@
 //! transaction with one sync, then what was applied is shown to readers and told to watchers, and who proposed
 //! it is answered, in this order. Local reads read memory.
 //!
-//! A standalone node is a cluster of one voter. Other members are reached by a [`Link`]; what they say comes back
+//! A node that is no member ([`Node::client`]) runs the same thread without a disk: it has the members propose and read,
+//! and keeps a copy of their state. A standalone node is a cluster of one voter. Other members are reached by a [`Link`]; what they say comes back
 //! through the same queue.
 //!
 //! Invariants
@@ -13,13 +14,18 @@
 //! - Readers and watchers never see what is not.
 //! - After a failed write nothing more is written before the file was read again: by itself once a full disk
 //!   has room, by the next start of the process after any other failure.
+//! - How old what a node knows is can be asked at any time, and never waits for the thread.
 //! - Nothing here blocks an async thread, except dropping a node that was not closed.
 
+mod age;
+mod core;
 mod link;
 mod node;
 mod runtime;
 
-pub use cluster_core::{Class, NodeId, Saved, Status};
+pub use cluster_core::{
+    Authority, Backup, BackupError, Class, Halt, MembershipChange, MembershipError, NodeId, Saved, Status,
+};
 pub use cluster_store::{MemberStore, StoreError};
 pub use link::Link;
-pub use node::{Member, Node, StartError};
+pub use node::{CopyError, Member, Node, StartError};

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use base::{Clock, limits};
-use cluster_core::{Config, NodeId, Replica, Saved, SavedError, Status, Tuning};
+use base::{Clock, Randomness, limits};
+use cluster_core::{
+    Authority, Backup, Client, Config, MembershipChange, MembershipError, NodeId, Now, Replica, Saved,
+    SavedError, Status, Tuning,
+};
 use cluster_model::{
     ChangeLog, Command, Consistency, Filter, Meta, NotApplied, Proposal, Query, ReadFailed, Reading,
     RequestId, Revision, State, Watch,
@@ -20,17 +23,25 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout_at;
 
+use crate::age::FreshAt;
+use crate::core::Core;
 use crate::link::{Link, Nobody};
 use crate::runtime::{Disk, Job, Runtime};
 
-/// A member of the metadata plane, with its disk.
+/// A node of the metadata plane: a member with its disk, or one that asks members.
 pub struct Node {
     /// `None` once closed.
     queue: Mutex<Option<SyncSender<Job>>>,
     /// Callers' jobs in the queue.
     waiting: Arc<AtomicUsize>,
     status: watch::Receiver<Status>,
-    published: Arc<RwLock<State>>,
+    /// `None`: nothing was copied yet.
+    published: Arc<RwLock<Option<State>>>,
+    fresh_at: Arc<FreshAt>,
+    clock: Arc<dyn Clock>,
+    /// What moments are counted from.
+    origin: Instant,
+    authority_lease: Duration,
     /// Lives as long as the thread does.
     log: Weak<ChangeLog>,
     /// Whether a write failed for good. Ends with the thread.
@@ -50,6 +61,20 @@ pub enum StartError {
     /// The system gives it no thread.
     #[error("cannot start the thread of the metadata store: {0}")]
     Thread(std::io::Error),
+}
+
+/// Why there is no copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// Only members have all of it.
+    #[error("this node is no member of the metadata store's cluster: ask one that is")]
+    NoMember,
+    /// Too much waits.
+    #[error("too many commands wait for the metadata store")]
+    Busy,
+    /// The store is closed or failed.
+    #[error("the metadata store is closed")]
+    Closed,
 }
 
 /// A member that is to take part.
@@ -74,6 +99,11 @@ fn alone() -> Config {
     Config { tuning, ..Config::new(ALONE, 0) }
 }
 
+/// A life's first moment.
+fn beginning(clock: &dyn Clock) -> Now {
+    Now { monotonic: Duration::ZERO, wall: clock.wall() }
+}
+
 impl Node {
     /// A cluster of one voter in the file `path`, which is made if it is not there; one of a version before is
     /// taken over. `clock` stamps the commands and is what deadlines are measured by. Blocks: to be called
@@ -90,29 +120,56 @@ impl Node {
         Self::start(Config::new(id, seed), (store, saved), clock, link)
     }
 
+    /// A node that is no member: `id`, which asks `members` (those that are known to begin with; it learns of others).
+    /// What it has been told by them is all it has: local reads fail until it has a whole copy of the state.
+    pub fn client(
+        id: NodeId,
+        members: Vec<NodeId>,
+        randomness: &dyn Randomness,
+        clock: Arc<dyn Clock>,
+        link: Arc<dyn Link>,
+    ) -> Result<Self, StartError> {
+        let config = Config::new(id, randomness.next_u64());
+        let (lease, now) = (config.tuning.authority_lease, beginning(&*clock));
+        let client = Client::start(config, members, randomness.next_u64(), now);
+        Self::run((Core::Client(Box::new(client)), None), lease, clock, link)
+    }
+
     pub(crate) fn start(
         config: Config,
         (store, saved): (MemberStore, Saved),
         clock: Arc<dyn Clock>,
         link: Arc<dyn Link>,
     ) -> Result<Self, StartError> {
-        let published = Arc::new(RwLock::new(saved.state.replica()));
-        let log = ChangeLog::new(saved.state.revision());
+        let lease = config.tuning.authority_lease;
+        let replica = Replica::start(config, saved, beginning(&*clock))?;
+        Self::run((Core::Member(Box::new(replica)), Some(store)), lease, clock, link)
+    }
+
+    fn run(
+        (core, store): (Core, Option<MemberStore>),
+        authority_lease: Duration,
+        clock: Arc<dyn Clock>,
+        link: Arc<dyn Link>,
+    ) -> Result<Self, StartError> {
+        let state = core.state().map(State::replica);
+        let log = ChangeLog::new(state.as_ref().map(State::revision).unwrap_or_default());
+        let published = Arc::new(RwLock::new(state));
+        let fresh_at = Arc::new(FreshAt::default());
         let origin = clock.now();
-        let now = cluster_core::Now { monotonic: std::time::Duration::ZERO, wall: clock.wall() };
-        let replica = Replica::start(config, saved, now)?;
         let (queue, jobs) = mpsc::sync_channel(limits::META_COMMANDS_MAX + limits::META_INBOX_MAX);
         let (alive, failed) = watch::channel(false);
         let waiting = Arc::new(AtomicUsize::new(0));
-        let (says, status) = watch::channel(replica.status());
+        let (says, status) = watch::channel(core.status());
         let runtime = Runtime {
-            replica,
+            core,
             store,
             disk: Disk::Ready,
             link,
             published: Arc::clone(&published),
+            fresh_at: Arc::clone(&fresh_at),
             log: Arc::clone(&log),
-            clock,
+            clock: Arc::clone(&clock),
             origin,
             ticked: origin,
             waiting: Arc::clone(&waiting),
@@ -132,7 +189,19 @@ impl Node {
             })
             .map_err(StartError::Thread)?;
         let (queue, log, thread) = (Mutex::new(Some(queue)), Arc::downgrade(&log), Some(thread));
-        Ok(Self { queue, waiting, status, published, log, failed, thread })
+        Ok(Self {
+            queue,
+            waiting,
+            status,
+            published,
+            fresh_at,
+            clock,
+            origin,
+            authority_lease,
+            log,
+            failed,
+            thread,
+        })
     }
 
     /// Takes what another node sent; `false`: it is lost, because there is no room or the node is closed.
@@ -142,10 +211,43 @@ impl Node {
 
     /// Has another member lead, if this one does.
     pub fn transfer(&self, to: NodeId) -> bool {
-        self.put(Job::Transfer { to }).is_ok()
+        self.hand(Job::Transfer { to }).is_ok()
     }
 
-    /// What the member says of itself, now and whenever that changes.
+    /// Wants the membership changed. Answered when it is proposed; [`Node::status`] shows when it is done. Only the
+    /// leader can.
+    pub async fn change_membership(&self, change: MembershipChange) -> Result<(), MembershipError> {
+        let (answer, answered) = oneshot::channel();
+        self.hand(Job::ChangeMembership { change, answer }).map_err(|why| match why {
+            NotApplied::Busy => MembershipError::Busy,
+            _ => MembershipError::Closed,
+        })?;
+        answered.await.unwrap_or(Err(MembershipError::Closed))
+    }
+
+    /// A copy of all that this member has applied, consistent in itself, made while the node runs; `store` makes a new
+    /// cluster of it ([`MemberStore::restore`]). On a member that lags it lags too. To take it holds the thread up for
+    /// as long as maps of that size are copied; [`Backup::encode`], which takes longer, is for a thread of the caller's.
+    pub async fn copy(&self) -> Result<Backup, CopyError> {
+        let (answer, answered) = oneshot::channel();
+        self.hand(Job::Copy { answer }).map_err(|why| match why {
+            NotApplied::Busy => CopyError::Busy,
+            _ => CopyError::Closed,
+        })?;
+        answered.await.map_err(|_| CopyError::Closed)?.ok_or(CopyError::NoMember)
+    }
+
+    /// How old what this node knows is at most, by its own clock; `None`: nobody ever answered.
+    pub fn age(&self) -> Option<Duration> {
+        self.fresh_at.age(self.origin, self.clock.now())
+    }
+
+    /// What this node may decide by itself.
+    pub fn authority(&self) -> Authority {
+        Authority::of(self.age(), self.authority_lease)
+    }
+
+    /// What the node says of itself, now and whenever that changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
     }
@@ -211,7 +313,8 @@ impl Meta for Node {
         deadline: Instant,
     ) -> Result<Reading, ReadFailed> {
         if consistency == Consistency::Local {
-            return Ok(self.published.read().answer(&query));
+            let published = self.published.read();
+            return published.as_ref().map(|state| state.answer(&query)).ok_or(ReadFailed::NotListed);
         }
         let (answer, answered) = oneshot::channel();
         self.hand(Job::Read { query, deadline, answer }).map_err(|why| match why {

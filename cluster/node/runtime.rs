@@ -1,4 +1,4 @@
-//! The thread: it feeds the replica, and does what it says.
+//! The thread: it feeds the core, and does what it says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,14 +7,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use base::{Clock, limits};
-use cluster_core::{AppliedEntry, Moment, NodeId, Now, Output, Persist, ReadId, Replica, Status};
+use cluster_core::{
+    AppliedEntry, Backup, MembershipChange, MembershipError, Moment, NodeId, Now, Output, Persist, ReadId,
+    Status,
+};
 use cluster_model::{
-    ChangeLog, Command, Consistency, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, State,
+    ChangeLog, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, State,
 };
 use cluster_store::{MemberStore, WriteError};
 use parking_lot::RwLock;
 use tokio::sync::{oneshot, watch};
 
+use crate::age::FreshAt;
+use crate::core::Core;
 use crate::link::Link;
 
 /// Something wanted of the plane.
@@ -27,6 +32,10 @@ pub(crate) enum Job {
     Receive { from: NodeId, bytes: Vec<u8> },
     /// Another member is to lead.
     Transfer { to: NodeId },
+    /// The members are to be others.
+    ChangeMembership { change: MembershipChange, answer: oneshot::Sender<Result<(), MembershipError>> },
+    /// A copy of all that is applied is wanted.
+    Copy { answer: oneshot::Sender<Option<Backup>> },
 }
 
 /// Whether the file can be written.
@@ -44,18 +53,20 @@ pub(crate) enum Disk {
     Failed,
 }
 
-/// Owns the replica and its disk. Readers have a second state, `published`, whose rows are shared.
+/// Owns the core and, of a member, its disk. Readers have a second state, `published`, whose rows are shared; `None`:
+/// there is none yet.
 pub(crate) struct Runtime {
-    pub(crate) replica: Replica,
-    pub(crate) store: MemberStore,
+    pub(crate) core: Core,
+    pub(crate) store: Option<MemberStore>,
     pub(crate) disk: Disk,
     pub(crate) link: Arc<dyn Link>,
-    pub(crate) published: Arc<RwLock<State>>,
+    pub(crate) published: Arc<RwLock<Option<State>>>,
+    pub(crate) fresh_at: Arc<FreshAt>,
     pub(crate) log: Arc<ChangeLog>,
     pub(crate) clock: Arc<dyn Clock>,
     /// What moments are counted from.
     pub(crate) origin: Instant,
-    /// When the replica was told the time last.
+    /// When the core was told the time last.
     pub(crate) ticked: Instant,
     /// Callers' jobs in the queue.
     pub(crate) waiting: Arc<AtomicUsize>,
@@ -87,7 +98,8 @@ impl Runtime {
             jobs.into_iter().for_each(|job| self.take(job));
             self.tick();
             self.drain();
-            let status = self.replica.status();
+            self.fresh_at.tell(self.core.fresh_at());
+            let status = self.core.status();
             self.status.send_if_modified(|said| {
                 *said != status && {
                     *said = status;
@@ -109,13 +121,13 @@ impl Runtime {
         let now = self.clock.now();
         if now.saturating_duration_since(self.ticked) >= limits::RAFT_TICK {
             self.ticked = now;
-            self.replica.tick(self.now());
+            self.core.tick(self.now());
         }
     }
 
     fn take(&mut self, job: Job) {
         let now = self.now();
-        if matches!(job, Job::Propose { .. } | Job::Read { .. }) {
+        if !matches!(job, Job::Receive { .. }) {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         match job {
@@ -130,20 +142,24 @@ impl Runtime {
                     return;
                 }
                 self.proposers.entry(request).or_default().push(answer);
-                self.replica.propose(request, &command, self.moment(deadline), now);
+                self.core.propose(request, &command, self.moment(deadline), now);
             }
             Job::Read { query, deadline, answer } => {
                 self.reads += 1;
                 let id = ReadId(self.reads);
                 self.readers.insert(id, answer);
-                self.replica.read(id, query, Consistency::Linearizable, self.moment(deadline), now);
+                self.core.read(id, query, self.moment(deadline), now);
             }
             Job::Receive { from, bytes } => {
-                if self.replica.receive(from, &bytes, now).is_err() {
-                    tracing::warn!(%from, "a message of another member cannot be read");
+                if self.core.receive(from, &bytes, now).is_err() {
+                    tracing::warn!(%from, "a message of another node cannot be read");
                 }
             }
-            Job::Transfer { to } => self.replica.transfer(to, now),
+            Job::Transfer { to } => self.core.transfer(to, now),
+            Job::ChangeMembership { change, answer } => {
+                reply(answer, self.core.change_membership(change, now));
+            }
+            Job::Copy { answer } => reply(answer, self.core.backup()),
         }
     }
 
@@ -151,7 +167,7 @@ impl Runtime {
     fn drain(&mut self) {
         loop {
             let mut batch = Vec::new();
-            while let Some(output) = self.replica.poll() {
+            while let Some(output) = self.core.poll() {
                 self.carry_out(output, &mut batch);
             }
             if batch.is_empty() {
@@ -162,7 +178,8 @@ impl Runtime {
                 Disk::Full { batch: waiting, .. } => return waiting.extend(batch),
                 Disk::Failed => return,
             }
-            match self.store.write(&batch) {
+            let Some(store) = &mut self.store else { return };
+            match store.write(&batch) {
                 Ok(()) => self.written(&batch),
                 Err(error) => return self.stop_writing(&error, batch),
             }
@@ -171,7 +188,7 @@ impl Runtime {
 
     fn written(&mut self, batch: &[Persist]) {
         if let Some(last) = batch.last() {
-            self.replica.persisted(last.n, self.now());
+            self.core.persisted(last.n, self.now());
         }
     }
 
@@ -190,7 +207,7 @@ impl Runtime {
                 }
             }
             Output::Relist { revision } => {
-                *self.published.write() = self.replica.state().replica();
+                *self.published.write() = self.core.state().map(State::replica);
                 self.log.begin_anew(revision);
             }
             Output::Leader { leader, term } => tracing::debug!(?leader, term, "the metadata plane's leader"),
@@ -203,7 +220,9 @@ impl Runtime {
         if entry.repeated {
             return;
         }
-        self.published.write().absorb(entry.revision, entry.now, &entry.changes);
+        if let Some(state) = &mut *self.published.write() {
+            state.absorb(entry.revision, entry.now, &entry.changes);
+        }
         self.log.push(entry.revision, entry.changes.to_vec(), self.clock.now());
     }
 
@@ -226,7 +245,8 @@ impl Runtime {
             return;
         }
         let batch = std::mem::take(batch);
-        match self.store.write_again(&batch) {
+        let Some(store) = &mut self.store else { return };
+        match store.write_again(&batch) {
             Ok(()) => {
                 self.disk = Disk::Ready;
                 self.told = false;

@@ -61,6 +61,30 @@ pub enum StoreError {
         /// Why.
         source: Box<redb::Error>,
     },
+    /// A bit flipped in it, or a part is missing.
+    #[error(
+        "the metadata store {path} is damaged: {what}; restore a backup, or let this member join anew with an empty one"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        what: String,
+    },
+    /// A backup is not restored over a store that is there.
+    #[error("the metadata store {path} exists: a backup is restored into an empty data folder only")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The backup cannot be the beginning of a cluster.
+    #[error("the backup cannot be restored to {path}: {source}")]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: cluster_core::SavedError,
+    },
     /// It holds less than was promised to be in it.
     #[error("the metadata store {path} has lost changes that were on disk")]
     Lost {

@@ -28,10 +28,17 @@ fn open_database(path: &Path) -> Result<Database, StoreError> {
     if path.try_exists().map_err(failed)? {
         return database_in_file(open_file(path).map_err(failed)?, path);
     }
-    make_database(path)
+    make_database(path, |database| {
+        tables::prepare(database).map_err(|error| StoreError::unusable(path, error))
+    })?
+    .map_or_else(|| database_in_file(open_file(path).map_err(failed)?, path), Ok)
 }
 
-fn make_database(path: &Path) -> Result<Database, StoreError> {
+/// Makes the file with what `fill` writes into it; `None`: another start was quicker.
+pub(crate) fn make_database(
+    path: &Path,
+    fill: impl FnOnce(&Database) -> Result<(), StoreError>,
+) -> Result<Option<Database>, StoreError> {
     let failed = |source| StoreError::open(path, source);
     let new = new_file(path);
     let file = open_file(&new).map_err(failed)?;
@@ -43,14 +50,13 @@ fn make_database(path: &Path) -> Result<Database, StoreError> {
     // Another start may have made the store since it was looked for, and this file for nothing.
     if path.try_exists().map_err(failed)? {
         let _ = std::fs::remove_file(&new);
-        drop(file);
-        return database_in_file(open_file(path).map_err(failed)?, path);
+        return Ok(None);
     }
     file.set_len(0).map_err(failed)?;
     let database = database_in_file(file, path)?;
-    tables::prepare(&database).map_err(|error| StoreError::unusable(path, error))?;
+    fill(&database)?;
     std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(failed)?;
-    Ok(database)
+    Ok(Some(database))
 }
 
 fn new_file(path: &Path) -> PathBuf {
@@ -110,9 +116,10 @@ mod tests {
         let path = folder.path().join("metadata.redb");
         let first = open_database(&path).unwrap();
         // The second one found no file, a moment ago.
-        assert!(matches!(make_database(&path), Err(StoreError::InUse { .. })));
+        let again = || make_database(&path, |_| panic!("it is there"));
+        assert!(matches!(again(), Err(StoreError::InUse { .. })));
         drop(first);
-        drop(make_database(&path).unwrap());
+        assert!(again().unwrap().is_none());
         assert!(!new_file(&path).exists());
     }
 

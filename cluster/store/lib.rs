@@ -7,12 +7,15 @@
 //! Invariants
 //! - Log, vote, applied entry and rows of one transaction are on disk together or not at all.
 //! - What was written with `sync` is there after any crash, and with it all that was written before.
+//! - What a file holds is what was written: a bit that flipped, or a part that is missing, is an error that names the
+//!   file.
 //! - After a failed write nothing more is written before the file was opened anew, and found to hold all that
 //!   was on disk.
 
 mod error;
 mod file;
 mod member;
+mod sums;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,13 +1,14 @@
 //! The store of one member.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use base::limits;
-use cluster_core::{Persist, Saved};
+use cluster_core::{Backup, Config, NodeId, Persist, Saved};
 use cluster_model::State;
 use redb::Database;
 
-use crate::file::{Opener, of_file};
+use crate::file::{Opener, make_database, of_file};
 use crate::{StoreError, WriteError, tables};
 
 /// A member's file. Blocks: whoever writes has a thread for it.
@@ -35,14 +36,46 @@ impl MemberStore {
         Self::open_by(of_file(path), path, first)
     }
 
-    /// The same by an opener of its own; `path` is what errors name.
+    /// Makes the store in the file `path`, which must not exist, of a copy: the beginning of a cluster of `voters`
+    /// whose generation is `generation`, or one more than that of the copy. So every claim and every unspent one-time
+    /// token of before is void. It is there as a whole or not at all.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        backup: Backup,
+        voters: impl IntoIterator<Item = NodeId>,
+        generation: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let path = path.as_ref();
+        let exists = || StoreError::Exists { path: path.to_owned() };
+        if path.try_exists().map_err(|source| StoreError::open(path, source))? {
+            return Err(exists());
+        }
+        let voters: Vec<_> = voters.into_iter().collect();
+        let generation = generation.unwrap_or_else(|| backup.state.generation().saturating_add(1));
+        let config = Config::new(voters.first().copied().unwrap_or_default(), 0);
+        let saved = Saved::restored(&config, voters, backup.state, generation)
+            .map_err(|source| StoreError::Backup { path: path.to_owned(), source })?;
+        let saved = Saved { level: backup.level, ..saved };
+        let made = make_database(path, |database| tables::load(database, path, |_| saved).map(drop))?;
+        made.map(drop).ok_or_else(exists)
+    }
+
+    /// [`MemberStore::open`] by an opener of its own; `path` is what errors name.
     pub(crate) fn open_by(
         open: Opener,
         path: &Path,
         first: impl FnOnce(State) -> Saved,
     ) -> Result<(Self, Saved), StoreError> {
-        let database = open()?;
-        let (saved, count) = tables::load(&database, path, first)?;
+        // A damaged file may lead redb astray.
+        let loaded = catch_unwind(AssertUnwindSafe(|| {
+            let database = open()?;
+            let (saved, count) = tables::load(&database, path, first)?;
+            Ok((database, saved, count))
+        }));
+        let (database, saved, count) = loaded.unwrap_or_else(|_| {
+            let what = "it cannot be read to its end".to_owned();
+            Err(StoreError::Damaged { path: path.to_owned(), what })
+        })?;
         let (path, database) = (path.to_owned(), Some(database));
         let store = Self { path, open, database, count, synced: count, unsynced: Vec::new() };
         Ok((store, saved))

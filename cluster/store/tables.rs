@@ -7,8 +7,9 @@
 //! | `log` | index | term, the entry |
 //! | `rows` | [`RowKind::number`], [`Row::key`](cluster_model::Row) | [`Row::value`](cluster_model::Row) |
 //! | `requests` | revision | [`encode_request`] |
+//! | `sums` | `all` | what all other tables sum up to, see [`crate::sums`] |
 //!
-//! Format 2 had no log, no texts and fewer names in `meta`; format 1 had tables `broadcasts` (application, stream)
+//! Format 3 had no `sums`. Format 2 had no log, no texts and fewer names in `meta`; format 1 had tables `broadcasts` (application, stream)
 //! and `settings` (application) instead of `rows`, with the same values. Such a file becomes that of a cluster of
 //! one in one transaction when it is opened.
 
@@ -19,13 +20,18 @@ use cluster_core::{Installed, LogEntry, Members, Persist, Rows, Saved, Vote};
 use cluster_model::{
     Change, FormatError, RequestId, Revision, RowKind, State, decode_request, encode_request,
 };
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+    TableHandle, WriteTransaction,
+};
 
+use crate::sums::{Summed, sum_of};
 use crate::{StoreError, WriteError};
 
 /// Format of the file as a whole.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 /// Those before, which are read and rewritten.
+const WITHOUT_SUMS: u64 = 3;
 const WITHOUT_A_LOG: u64 = 2;
 const WITHOUT_ROWS: u64 = 1;
 
@@ -34,17 +40,20 @@ const TEXTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("texts");
 const LOG: TableDefinition<'_, u64, (u64, &[u8])> = TableDefinition::new("log");
 const ROWS: TableDefinition<'_, (u8, &str), &[u8]> = TableDefinition::new("rows");
 const REQUESTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("requests");
+const SUMS: TableDefinition<'_, &str, u64> = TableDefinition::new("sums");
 
 const FORMER_BROADCASTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("broadcasts");
 const FORMER_SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 
 const MEMBERS: &str = "members";
+const ALL: &str = "all";
 
 /// Why a file cannot be read.
 enum ReadError {
     Disk(redb::Error),
     Row(&'static str, FormatError),
     Format(u64),
+    Damaged(&'static str),
 }
 
 impl ReadError {
@@ -52,6 +61,7 @@ impl ReadError {
         match self {
             Self::Disk(source) => StoreError::unusable(path, source),
             Self::Row(row, source) => StoreError::Row { path: path.to_owned(), row, source },
+            Self::Damaged(what) => StoreError::Damaged { path: path.to_owned(), what: what.to_owned() },
             Self::Format(found) => StoreError::UnknownFormat { path: path.to_owned(), found, known: FORMAT },
         }
     }
@@ -67,26 +77,37 @@ fn before(error: impl Into<redb::Error>) -> WriteError {
 
 /// The tables of a transaction that writes.
 struct Tables<'a> {
-    meta: Table<'a, &'static str, u64>,
-    texts: Table<'a, &'static str, &'static [u8]>,
-    log: Table<'a, u64, (u64, &'static [u8])>,
-    rows: Table<'a, (u8, &'static str), &'static [u8]>,
-    requests: Table<'a, u64, &'static [u8]>,
+    meta: Summed<'a, &'static str, u64>,
+    texts: Summed<'a, &'static str, &'static [u8]>,
+    log: Summed<'a, u64, (u64, &'static [u8])>,
+    rows: Summed<'a, (u8, &'static str), &'static [u8]>,
+    requests: Summed<'a, u64, &'static [u8]>,
+    sums: Table<'a, &'static str, u64>,
 }
 
 impl<'a> Tables<'a> {
     fn open(transaction: &'a WriteTransaction) -> Result<Self, redb::TableError> {
         Ok(Self {
-            meta: transaction.open_table(META)?,
-            texts: transaction.open_table(TEXTS)?,
-            log: transaction.open_table(LOG)?,
-            rows: transaction.open_table(ROWS)?,
-            requests: transaction.open_table(REQUESTS)?,
+            meta: Summed::new(1, transaction.open_table(META)?),
+            texts: Summed::new(2, transaction.open_table(TEXTS)?),
+            log: Summed::new(3, transaction.open_table(LOG)?),
+            rows: Summed::new(4, transaction.open_table(ROWS)?),
+            requests: Summed::new(5, transaction.open_table(REQUESTS)?),
+            sums: transaction.open_table(SUMS)?,
         })
     }
 
+    /// Brings the sum up to what was written: the last thing in a transaction.
+    fn sum_up(&mut self) -> Result<(), WriteError> {
+        let before = self.sums.get(ALL).map_err(before)?.map_or(0, |sum| sum.value());
+        let changed =
+            [self.meta.sum(), self.texts.sum(), self.log.sum(), self.rows.sum(), self.requests.sum()];
+        let sum = changed.into_iter().fold(before, u64::wrapping_add);
+        self.sums.insert(ALL, sum).map(drop).map_err(self::before)
+    }
+
     fn number(&mut self, name: &'static str, number: u64) -> Result<(), WriteError> {
-        self.meta.insert(name, number).map(drop).map_err(before)
+        self.meta.insert(name, number).map_err(before)
     }
 
     fn vote(&mut self, vote: Vote) -> Result<(), WriteError> {
@@ -96,22 +117,22 @@ impl<'a> Tables<'a> {
     }
 
     fn compacted(&mut self, (index, term): (u64, u64)) -> Result<(), WriteError> {
-        self.log.retain_in(..=index, |_, _| false).map_err(before)?;
+        self.log.remove_in(..=index).map_err(before)?;
         self.number("compacted", index)?;
         self.number("compacted_term", term)
     }
 
     fn members(&mut self, members: &Members) -> Result<(), WriteError> {
         let text = serde_json::to_vec(members).map_err(|error| FormatError::Malformed(error.to_string()))?;
-        self.texts.insert(MEMBERS, &*text).map(drop).map_err(before)
+        self.texts.insert(MEMBERS, &text).map_err(before)
     }
 
     fn change(&mut self, change: &Change) -> Result<(), WriteError> {
         let Some(row) = change.row()? else { return Ok(()) };
         let key = (row.kind.number(), row.key.as_str());
         match row.value {
-            Some(value) => self.rows.insert(key, &*value).map(drop),
-            None => self.rows.remove(key).map(drop),
+            Some(value) => self.rows.insert(key, &value),
+            None => self.rows.remove(key),
         }
         .map_err(before)
     }
@@ -123,10 +144,10 @@ impl<'a> Tables<'a> {
         outcome: cluster_model::Outcome,
     ) -> Result<(), WriteError> {
         let row = encode_request(request, outcome)?;
-        self.requests.insert(revision.0, &*row).map_err(before)?;
+        self.requests.insert(revision.0, &row).map_err(before)?;
         // One revision, one request: the window moves by one.
         let oldest = revision.0.saturating_sub(limits::META_REQUESTS_REMEMBERED_MAX as u64);
-        self.requests.remove(oldest).map(drop).map_err(before)
+        self.requests.remove(oldest).map_err(before)
     }
 
     /// Replaces the state, and all that is said of where it stands.
@@ -137,8 +158,8 @@ impl<'a> Tables<'a> {
         level: u32,
         applied: u64,
     ) -> Result<(), WriteError> {
-        self.rows.retain(|_, _| false).map_err(before)?;
-        self.requests.retain(|_, _| false).map_err(before)?;
+        self.rows.clear().map_err(before)?;
+        self.requests.clear().map_err(before)?;
         for change in state.rows() {
             self.change(&change)?;
         }
@@ -174,9 +195,9 @@ impl<'a> Tables<'a> {
 
     fn append(&mut self, entries: &[LogEntry]) -> Result<(), WriteError> {
         let Some(first) = entries.first() else { return Ok(()) };
-        self.log.retain_in(first.index.., |_, _| false).map_err(before)?;
+        self.log.remove_in(first.index..).map_err(before)?;
         for LogEntry { index, term, bytes } in entries {
-            self.log.insert(index, (*term, &**bytes)).map_err(before)?;
+            self.log.insert(*index, (*term, bytes)).map_err(before)?;
         }
         Ok(())
     }
@@ -189,7 +210,7 @@ impl<'a> Tables<'a> {
         }
         if let Some(snapshot) = snapshot {
             let Installed { index, term, members, level, state } = &**snapshot;
-            self.log.retain(|_, _| false).map_err(before)?;
+            self.log.clear().map_err(before)?;
             self.compacted((*index, *term))?;
             self.state(state, members, *level, *index)?;
         }
@@ -243,6 +264,7 @@ pub(crate) fn write(
             tables.persist(persist)?;
         }
         tables.number("count", count)?;
+        tables.sum_up()?;
     }
     transaction.commit().map_err(|error| WriteError::During(error.into()))
 }
@@ -270,7 +292,9 @@ fn begin(database: &Database, first: impl FnOnce(State) -> Saved) -> Result<(), 
     };
     let state = match format {
         Some(FORMAT) => return Ok(()),
-        None => State::default(),
+        Some(WITHOUT_SUMS) => return begin_to_sum(transaction),
+        None if is_new(&transaction)? => State::default(),
+        None => return Err(ReadError::Damaged("it does not say which format it has")),
         Some(WITHOUT_A_LOG) => state_of(&transaction, rows_of(&transaction)?)?,
         Some(WITHOUT_ROWS) => state_of(&transaction, former_rows_of(&transaction)?)?,
         Some(unknown) => return Err(ReadError::Format(unknown)),
@@ -279,12 +303,66 @@ fn begin(database: &Database, first: impl FnOnce(State) -> Saved) -> Result<(), 
         let mut tables = Tables::open(&transaction).map_err(disk)?;
         tables.whole(&first(state)).map_err(unwritten)?;
         tables.number("format", FORMAT).map_err(unwritten)?;
+        tables.sum_up().map_err(unwritten)?;
     }
     if format == Some(WITHOUT_ROWS) {
         transaction.delete_table(FORMER_BROADCASTS).map_err(disk)?;
         transaction.delete_table(FORMER_SETTINGS).map_err(disk)?;
     }
     transaction.commit().map_err(disk)
+}
+
+/// Whether a file without a format is a new one: it has nothing but the table that [`prepare`] makes.
+fn is_new(transaction: &WriteTransaction) -> Result<bool, ReadError> {
+    let others = transaction.list_tables().map_err(disk)?.filter(|table| table.name() != META.name()).count();
+    Ok(others == 0 && transaction.open_table(META).map_err(disk)?.is_empty().map_err(disk)?)
+}
+
+/// A file of the format before gets its sum: from now on it is compared.
+fn begin_to_sum(transaction: WriteTransaction) -> Result<(), ReadError> {
+    {
+        let mut meta = transaction.open_table(META).map_err(disk)?;
+        meta.insert("format", FORMAT).map_err(disk)?;
+        let tables = Content {
+            meta,
+            texts: transaction.open_table(TEXTS).map_err(disk)?,
+            log: transaction.open_table(LOG).map_err(disk)?,
+            rows: transaction.open_table(ROWS).map_err(disk)?,
+            requests: transaction.open_table(REQUESTS).map_err(disk)?,
+        };
+        let sum = tables.sum().map_err(disk)?;
+        transaction.open_table(SUMS).map_err(disk)?.insert(ALL, sum).map_err(disk)?;
+    }
+    transaction.commit().map_err(disk)
+}
+
+/// All that is summed up.
+struct Content<M, T, L, R, Q> {
+    meta: M,
+    texts: T,
+    log: L,
+    rows: R,
+    requests: Q,
+}
+
+impl<M, T, L, R, Q> Content<M, T, L, R, Q>
+where
+    M: ReadableTable<&'static str, u64>,
+    T: ReadableTable<&'static str, &'static [u8]>,
+    L: ReadableTable<u64, (u64, &'static [u8])>,
+    R: ReadableTable<(u8, &'static str), &'static [u8]>,
+    Q: ReadableTable<u64, &'static [u8]>,
+{
+    fn sum(&self) -> Result<u64, redb::StorageError> {
+        let sums = [
+            sum_of(1, &self.meta)?,
+            sum_of(2, &self.texts)?,
+            sum_of(3, &self.log)?,
+            sum_of(4, &self.rows)?,
+            sum_of(5, &self.requests)?,
+        ];
+        Ok(sums.into_iter().fold(0, u64::wrapping_add))
+    }
 }
 
 /// What kept a member's first content from being written.
@@ -360,8 +438,18 @@ fn state_from(
 
 fn read(database: &Database) -> Result<(Saved, u64), ReadError> {
     let transaction = database.begin_read().map_err(disk)?;
-    let meta = transaction.open_table(META).map_err(disk)?;
-    let texts = transaction.open_table(TEXTS).map_err(disk)?;
+    let tables = Content {
+        meta: transaction.open_table(META).map_err(disk)?,
+        texts: transaction.open_table(TEXTS).map_err(disk)?,
+        log: transaction.open_table(LOG).map_err(disk)?,
+        rows: transaction.open_table(ROWS).map_err(disk)?,
+        requests: transaction.open_table(REQUESTS).map_err(disk)?,
+    };
+    let sum = transaction.open_table(SUMS).map_err(disk)?.get(ALL).map_err(disk)?.map(|sum| sum.value());
+    if sum != Some(tables.sum().map_err(disk)?) {
+        return Err(ReadError::Damaged("what it holds is not what was written"));
+    }
+    let Content { meta, texts, log, rows, requests } = tables;
     let number = |name| number_of(&meta, name);
     let malformed =
         |error: serde_json::Error| ReadError::Row(MEMBERS, FormatError::Malformed(error.to_string()));
@@ -370,13 +458,12 @@ fn read(database: &Database) -> Result<(Saved, u64), ReadError> {
         None => return Err(ReadError::Row(MEMBERS, FormatError::Empty)),
     };
     let mut entries = Vec::new();
-    for row in transaction.open_table(LOG).map_err(disk)?.iter().map_err(disk)? {
+    for row in log.iter().map_err(disk)? {
         let (index, value) = row.map_err(disk)?;
         let (term, bytes) = value.value();
         entries.push(LogEntry { index: index.value(), term, bytes: bytes.to_vec() });
     }
-    let requests = transaction.open_table(REQUESTS).map_err(disk)?;
-    let changes = changes_of(&transaction.open_table(ROWS).map_err(disk)?)?;
+    let changes = changes_of(&rows)?;
     let level = number("level")?;
     let saved = Saved {
         boot: number("boot")?,

@@ -547,6 +547,17 @@ pub const RAFT_APPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const RAFT_LOG_ENTRIES_KEPT: u64 = 10_000;
 /// Entries kept at most, for a live member that lags. More: it gets a snapshot.
 pub const RAFT_LOG_ENTRIES_MAX: u64 = 100_000;
+/// Bytes of entries kept behind the applied one. Older ones go unless a live member needs them.
+pub const RAFT_LOG_BYTES_KEPT: u64 = 32 * 1024 * 1024;
+/// Bytes of entries kept at most, for a live member that lags. More: it gets a snapshot.
+pub const RAFT_LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How long what a member's wall clock showed counts for the cluster's time. Longer: it is not known.
+pub const CLUSTER_CLOCK_KEPT: Duration = Duration::from_secs(6);
+/// How far the cluster's time may be ahead of the median of the voters' clocks. More: it goes on at half speed.
+pub const CLUSTER_CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// How long a new leader waits for the clocks of most voters before it takes commands. Longer: it goes on from the state's
+/// time.
+pub const CLUSTER_CLOCK_WAIT_MAX: Duration = Duration::from_secs(4);
 /// Entries between two comparisons of the members' states.
 pub const RAFT_CHECK_HASH_ENTRIES: u64 = 10_000;
 /// One chunk of a snapshot.
@@ -573,6 +584,8 @@ pub const META_READS_MAX: usize = 16_384;
 pub const META_FRESHEN_EVERY: Duration = Duration::from_secs(1);
 /// Age up to which what a node knows counts as fresh.
 pub const META_FRESH_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long a one-time token is tried to be spent while the plane is away. Longer: denied.
+pub const SPEND_RETRY_MAX: Duration = Duration::from_secs(3);
 /// Age up to which a node without the plane goes on with what it has (`authority_lease_s`). Longer: it refuses.
 pub const AUTHORITY_LEASE: Duration = Duration::from_secs(300);
 /// How often a node gives a sign of life.
@@ -581,6 +594,12 @@ pub const META_ALIVE_EVERY: Duration = Duration::from_secs(2);
 pub const META_WATCHING_NODES_MAX: usize = 1_024;
 /// Commands whose changes go to a watching node in one message. More: in the next one.
 pub const META_WATCH_BATCH_MAX: usize = 256;
+/// Bytes of changes in one such message. More: in the next one; a single command with more: the node copies anew.
+pub const META_WATCH_BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// How long a node that is no member copies the state. Longer: it begins anew, with another member.
+pub const META_COPY_MAX: Duration = Duration::from_secs(600);
+/// Bytes of rows such a copy may have. More: it begins anew.
+pub const META_COPY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 // -- link between nodes
 

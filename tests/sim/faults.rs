@@ -8,7 +8,7 @@ use crate::disk::Disk;
 use crate::net::Network;
 use crate::oracle::Violation;
 use crate::process::Process;
-use crate::work::SECOND;
+use crate::work::{RAISE_GENERATION, SECOND};
 use crate::world::{Event, FAULTS_END, World};
 
 /// What is mended later.
@@ -24,6 +24,10 @@ pub enum Heal {
     Disk(NodeId),
     /// A slow disk is quick.
     Fsync(NodeId),
+    /// A wrong clock is right.
+    Clock(NodeId),
+    /// It was right for so long that nobody remembers what it showed.
+    ClockForgotten,
 }
 
 /// What the operator wants of the membership.
@@ -46,12 +50,21 @@ pub struct Faults {
     goal: Option<Goal>,
     next_node: u64,
     voters: u64,
+    /// At most one member's clock is wrong at a time.
+    one_wrong_clock: bool,
+    /// One is, or was lately.
+    wrong_clock: bool,
 }
 
 impl Faults {
     /// A world of so many voters.
-    pub const fn new(voters: u64) -> Self {
-        Self { goal: None, next_node: voters + 1, voters }
+    pub const fn new(voters: u64, one_wrong_clock: bool) -> Self {
+        Self { goal: None, next_node: voters + 1, voters, one_wrong_clock, wrong_clock: false }
+    }
+
+    /// Whether the clocks of most members are right at any time.
+    pub const fn most_clocks_are_right(&self) -> bool {
+        self.one_wrong_clock
     }
 
     /// What the operator has not reached yet.
@@ -201,7 +214,16 @@ impl World {
 
     fn clock_jump(&mut self) {
         let Some(node) = self.any_node(false) else { return };
+        let counts = self.faults.one_wrong_clock && self.nodes.get(&node).is_some_and(|it| it.is_member);
+        if counts && self.faults.wrong_clock {
+            return;
+        }
         self.counts.add("fault: clock jump");
+        if counts {
+            self.faults.wrong_clock = true;
+            let after = self.rng.between(5 * SECOND, 30 * SECOND);
+            self.at(after, Event::Heal(Heal::Clock(node)));
+        }
         let range = if self.rng.chance(500) { 10_000 } else { 7_200_000 };
         let off = i64::try_from(self.rng.below(2 * range)).unwrap_or_default();
         if let Some(process) = self.nodes.get_mut(&node) {
@@ -305,6 +327,7 @@ impl World {
             return crate::oracle::broken("a copy restores a cluster", "it does not");
         };
         self.oracle.restored(&saved.state)?;
+        self.applied[RAISE_GENERATION] += 1;
         for session in &mut self.sessions {
             session.forget();
         }
@@ -389,6 +412,13 @@ impl World {
                     self.writes(node, begun);
                 }
             }
+            Heal::Clock(node) => {
+                if let Some(process) = self.nodes.get_mut(&node) {
+                    process.wall_off_ms = 0;
+                }
+                self.at(20 * SECOND, Event::Heal(Heal::ClockForgotten));
+            }
+            Heal::ClockForgotten => self.faults.wrong_clock = false,
             Heal::Fsync(node) => {
                 if let Some(process) = self.nodes.get_mut(&node) {
                     process.fsync = 1_500;
@@ -407,6 +437,7 @@ impl World {
         for node in all {
             if let Some(process) = self.nodes.get_mut(&node) {
                 process.stopped_until = 0;
+                process.wall_off_ms = 0;
             }
             self.heal(Heal::Fsync(node))?;
             self.heal(Heal::Disk(node))?;

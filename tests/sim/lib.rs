@@ -13,6 +13,7 @@ mod faults;
 mod linear;
 mod net;
 mod oracle;
+mod platter;
 mod process;
 mod report;
 mod rng;

@@ -3,20 +3,23 @@
 mod acknowledged;
 mod ages;
 mod applied;
+mod authority;
 mod elections;
 mod histories;
 mod log_matching;
+mod mirrors;
 mod reads;
 mod requests;
 mod rising;
 mod spends;
 mod states;
+mod times;
 mod watches;
 
 use std::fmt;
 
 use cluster_core::{AppliedEntry, LogEntry, NodeId, ReadId};
-use cluster_model::{Proposal, Query, Reading, RequestId, Revision, State};
+use cluster_model::{Authority, Proposal, Query, Reading, RequestId, Revision, State};
 
 pub use histories::{Asked, Histories, Key, Told};
 
@@ -48,8 +51,10 @@ pub struct Oracle {
     applied: applied::Applied,
     acknowledged: acknowledged::Acknowledged,
     ages: ages::Ages,
+    authorities: authority::Authorities,
     elections: elections::Elections,
     log: log_matching::LogMatching,
+    mirrors: mirrors::Mirrors,
     requests: requests::Requests,
     rising: rising::Rising,
     spends: spends::Spends,
@@ -75,13 +80,42 @@ impl Oracle {
         self.watches.begins(node, revision);
     }
 
-    /// A member applied `entry`.
-    pub fn applies(&mut self, node: NodeId, entry: &AppliedEntry) -> Verdict {
-        if self.applied.applies(node, entry)? {
+    /// A member applied `entry`; `real_ms` is what the clocks of most voters show, if they agree. Gives whether it is
+    /// the first to apply it.
+    pub fn applies(
+        &mut self,
+        node: NodeId,
+        entry: &AppliedEntry,
+        real_ms: Option<u64>,
+    ) -> Result<bool, Violation> {
+        let is_new = self.applied.applies(node, entry)?;
+        if is_new {
             self.rising.applied(entry)?;
+            real_ms.map_or(Ok(()), |real_ms| times::check(real_ms, entry))?;
         }
         self.requests.applies(entry)?;
-        self.watches.told(node, entry, &self.applied)
+        self.watches.told(node, entry, &self.applied)?;
+        Ok(is_new)
+    }
+
+    /// A client has `state`.
+    pub fn mirrors(&mut self, node: NodeId, state: &State) -> Verdict {
+        self.mirrors.has(node, state, &self.applied)
+    }
+
+    /// `node`, which has `state`, is asked what it decides alone: see [`authority::Authorities::asks`].
+    pub fn decides(
+        &mut self,
+        node: (NodeId, Option<&State>),
+        authority: Authority,
+        at: (u64, [u64; 2]),
+    ) -> Verdict {
+        self.authorities.asks(node, authority, at, &self.ages)
+    }
+
+    /// How often each cell of the table of authority was visited.
+    pub fn cells(&self) -> impl Iterator<Item = (String, u64)> {
+        self.authorities.cells()
     }
 
     /// A client was told that something changed.
@@ -152,6 +186,7 @@ impl Oracle {
         self.log = log_matching::LogMatching::default();
         self.requests.restored(revision);
         self.states = states::States::default();
+        self.mirrors = mirrors::Mirrors::default();
         Ok(())
     }
 

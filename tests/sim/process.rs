@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use base::WallTime;
-use cluster_core::{Client, Config, NodeId, Now, Output, ReadId, Replica};
-use cluster_model::{Command, Consistency, Query, RequestId};
+use cluster_core::{Authority, Client, Config, NodeId, Now, Output, ReadId, Replica};
+use cluster_model::{Command, Consistency, Query, RequestId, State};
 
 use crate::disk::Disk;
 
 /// The wall clock's time at the beginning of a world, in milliseconds.
-const EPOCH_MS: u64 = 1_700_000_000_000;
+pub const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// What runs on a node.
 pub enum Core {
@@ -85,6 +85,28 @@ impl Process {
             Some(Core::Replica(replica)) => Some(replica),
             _ => None,
         }
+    }
+
+    /// What a node that is no member has copied.
+    pub fn mirror(&self) -> Option<&State> {
+        match &self.core {
+            Some(Core::Client(client)) => client.state(),
+            _ => None,
+        }
+    }
+
+    /// What it has to decide by.
+    pub fn state(&self) -> Option<&State> {
+        self.replica().map(Replica::state).or_else(|| self.mirror())
+    }
+
+    /// How old it says that is, and what it may decide by itself.
+    pub fn authority(&self, at: u64) -> Option<(Option<Duration>, Authority)> {
+        let now = self.now(at);
+        Some(match self.core.as_ref()? {
+            Core::Replica(replica) => (replica.age(now), replica.authority(now)),
+            Core::Client(client) => (client.age(now), client.authority(now)),
+        })
     }
 
     /// The next output.

@@ -18,6 +18,11 @@ impl Counts {
         }
     }
 
+    /// It happened so many times more.
+    pub fn add_many(&mut self, what: &str, count: u64) {
+        *self.0.entry(what.to_owned()).or_default() += count;
+    }
+
     /// Adds those of another world.
     pub fn merge(&mut self, other: &Self) {
         for (what, count) in &other.0 {
@@ -49,6 +54,8 @@ pub struct Report {
     pub seconds: u64,
     /// Operations that clients began.
     pub operations: u64,
-    /// Faults by kind (`fault: ...`), what came of operations (`answer: ...`), and commands (`command: ...`).
+    /// Faults by kind (`fault: ...`), what came of operations (`answer: ...`), commands
+    /// by kind as often as they were applied (`applied: ...`), and cells of the table of authority that nodes were in
+    /// (`cell: ...`).
     pub counts: Counts,
 }

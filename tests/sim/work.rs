@@ -1,5 +1,6 @@
 //! What clients want: sessions that think, ask, and ask again under the same request when they were not told.
 
+mod kinds;
 mod names;
 mod others;
 
@@ -14,6 +15,7 @@ use cluster_model::{
 
 use crate::oracle::{Asked, Key, Told};
 use crate::rng::Rng;
+pub use kinds::{KINDS, RAISE_GENERATION, kind};
 use names::{app, session_id, stream, subscriber, token};
 
 /// Microseconds of a second.
@@ -295,15 +297,4 @@ pub fn told(answer: &Answer) -> Told {
 /// Whether a token was refused because nobody knows what happened to it.
 pub fn is_void(told: &Told) -> bool {
     matches!(told, Told::Outcome(Outcome::TokenRefused(TokenFault::Void)))
-}
-
-/// What a command is called in the report: its name in the stored form.
-pub fn command_name(command: &Command) -> String {
-    let json = serde_json::to_value(command).unwrap_or_default();
-    let name = match &json {
-        serde_json::Value::Object(fields) => fields.keys().next().cloned(),
-        serde_json::Value::String(name) => Some(name.clone()),
-        _ => None,
-    };
-    format!("command: {}", name.unwrap_or_default())
 }

@@ -6,24 +6,30 @@ mod sessions;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
+use base::limits;
 use cluster_core::{Client, Config, Fnv, NodeId, ReadId, Replica, Saved};
-use cluster_model::{Revision, State};
+use cluster_model::{RequestId, Revision, State};
 
 use crate::disk::Disk;
 use crate::faults::{Faults, Heal};
 use crate::net::Network;
 use crate::oracle::{Oracle, Violation};
-use crate::process::{Core, Process};
+use crate::process::{Core, EPOCH_MS, Process};
 use crate::report::{Counts, Report};
 use crate::rng::Rng;
-use crate::work::{SECOND, Session, Shared};
+use crate::work::{KINDS, SECOND, Session, Shared};
 use crate::{Plan, oracle};
 
 /// Until then there are faults.
 pub const FAULTS_END: u64 = 600 * SECOND;
 /// From then on everything must be answered.
 pub const CALM_FROM: u64 = FAULTS_END + 15 * SECOND;
+/// For how long a node without the plane goes on.
+const AUTHORITY_LEASE: Duration = Duration::from_secs(10);
+/// In one world of so many, members have real stores: they take many times longer.
+const REAL_STORES_EVERY: u64 = 100;
 /// The end.
 pub const END: u64 = FAULTS_END + 30 * SECOND;
 
@@ -96,13 +102,17 @@ pub struct World {
     pub shared: Shared,
     /// A copy of the data, made some time ago.
     pub archive: Option<State>,
+    /// What a disk did that it must not, to be told once what happens is over.
+    found: Option<Violation>,
     pub faults: Faults,
     pub counts: Counts,
     trace: Fnv,
     next_read: u64,
     operations: u64,
-    /// Lists that clients asked for, to watch again.
-    relists: BTreeMap<ReadId, (NodeId, u64)>,
+    /// Commands that were proposed, by their place in [`KINDS`].
+    pub kinds: BTreeMap<RequestId, usize>,
+    /// How often each kind was applied.
+    pub applied: [u64; KINDS.len()],
 }
 
 impl World {
@@ -122,12 +132,15 @@ impl World {
             sessions: Vec::new(),
             shared: Shared::default(),
             archive: None,
-            faults: Faults::new(voters),
+            found: None,
+            // In one world of four any number of clocks may be wrong, and nothing is promised of time.
+            faults: Faults::new(voters, !plan.seed.is_multiple_of(4)),
             counts: Counts::default(),
             trace: Fnv::default(),
             next_read: 0,
             operations: 0,
-            relists: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            applied: [0; KINDS.len()],
             rng,
         };
         let members: Vec<_> = (1..=voters).map(NodeId).collect();
@@ -168,9 +181,18 @@ impl World {
                 self.end_faults()?;
             }
             self.happens(event)?;
+            if let Some(found) = self.found.take() {
+                return Err(found);
+            }
         }
         self.check_rest()?;
         self.oracle.at_the_end()?;
+        for (cell, count) in self.oracle.cells() {
+            self.counts.add_many(&cell, count);
+        }
+        for (kind, count) in KINDS.iter().zip(self.applied) {
+            self.counts.add_many(&format!("applied: {kind}"), count);
+        }
         Ok(Report {
             trace: self.trace.finish(),
             seconds: END / SECOND,
@@ -187,6 +209,9 @@ impl World {
         config.tuning.check_hash_every = 150;
         config.tuning.chunk_bytes = 8 * 1024;
         config.tuning.watch_lag_max = 40;
+        config.tuning.log_bytes_kept = 8 * 1024;
+        config.tuning.log_bytes_max = 24 * 1024;
+        config.tuning.authority_lease = AUTHORITY_LEASE;
         #[cfg(feature = "broken")]
         {
             config.broken = self.plan.broken;
@@ -197,6 +222,10 @@ impl World {
     /// Adds a node, which is down.
     pub fn place(&mut self, mut process: Process) {
         process.drift = i64::try_from(self.rng.below(41)).unwrap_or_default() - 20;
+        if process.is_member && self.plan.seed.is_multiple_of(REAL_STORES_EVERY) {
+            self.counts.add("event: real store");
+            self.found = process.disk.make_real().err().or(self.found.take());
+        }
         self.nodes.insert(process.node, process);
     }
 
@@ -240,7 +269,6 @@ impl World {
         } else {
             let client = Client::start(process.config.clone(), members, life, began);
             process.core = Some(Core::Client(Box::new(client)));
-            self.list_again(node);
         }
         let life = self.nodes.get(&node).map_or(0, |process| process.life);
         self.note("start", &[node.0, life]);
@@ -304,17 +332,29 @@ impl World {
         let now = self.now;
         if let Some(process) = self.nodes.get_mut(&node) {
             process.tick(now);
-            let says = process.replica().and_then(|replica| {
-                let age = replica.age(process.now(now))?;
-                // By the node's own clock, which runs too fast or too slow by up to two parts in a hundred.
-                let age = u64::try_from(age.as_micros()).ok()?;
-                Some((now.saturating_sub(age + age / 25), replica.revision()))
-            });
-            if let Some((since, revision)) = says {
-                self.oracle.is_fresh(node, since, revision)?;
-            }
         }
+        self.asks_for_authority(node)?;
         self.drain(node)
+    }
+
+    /// What `node` says of its age is held against what was told, and so is what it would decide by itself.
+    fn asks_for_authority(&mut self, node: NodeId) -> Result<(), Violation> {
+        let now = self.now;
+        let Some(process) = self.nodes.get(&node) else { return Ok(()) };
+        let Some((age, authority)) = process.authority(now) else { return Ok(()) };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        // By the node's own clock, which runs too fast or too slow by up to two parts in a hundred.
+        let most = |time: Duration| micros(time) + micros(time) / 25;
+        if let (Some(age), Some(state)) = (age, process.state()) {
+            self.oracle.is_fresh(node, now.saturating_sub(most(age)), state.revision())?;
+        }
+        let lags = [most(limits::META_FRESH_AGE_MAX), most(AUTHORITY_LEASE)];
+        self.oracle.decides((node, process.state()), authority, (now, lags))
+    }
+
+    /// What the clocks of most voters show, in milliseconds, if most are right.
+    pub fn real_ms(&self) -> Option<u64> {
+        self.faults.most_clocks_are_right().then_some(EPOCH_MS + self.now / 1_000)
     }
 
     fn deliver(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) -> Result<(), Violation> {
@@ -350,7 +390,7 @@ impl World {
         let now = self.now;
         let Some(process) = self.nodes.get_mut(&node) else { return Ok(()) };
         let fsync = self.rng.around(process.fsync);
-        let begun = process.disk.done(n, fsync);
+        let begun = process.disk.done(n, fsync)?;
         let told = process.now(now);
         if let Some(replica) = process.replica_mut() {
             replica.persisted(n, told);
@@ -366,12 +406,12 @@ impl World {
         };
         process.core = None;
         process.stopped_until = 0;
-        let lost = process.disk.crash(&mut self.rng);
-        if lost {
-            self.counts.add("fault: torn write");
+        match process.disk.crash(&mut self.rng) {
+            Ok(true) => self.counts.add("fault: torn write"),
+            Ok(false) => {}
+            Err(found) => self.found = Some(found),
         }
         self.note("down", &[node.0]);
-        self.relists.retain(|_, (on, _)| *on != node);
         self.lose_operations_of(node);
     }
 

@@ -1,6 +1,8 @@
 //! What the node around it wants, and what other nodes say.
 
-use cluster_model::{Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId};
+use cluster_model::{
+    Change, Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId, Revision, RowKind,
+};
 use prost_011::Message as _;
 use raft::eraftpb::{Message, MessageType};
 
@@ -36,23 +38,20 @@ impl Replica {
 
     /// Hands on what is due: into the log, or to the leader.
     pub(super) fn propose_due(&mut self) {
-        if !self.started {
-            return;
-        }
-        let now = self.now.monotonic;
-        for (request, command) in self.proposals.due(now) {
-            if self.leads() {
-                if self.append(request, command) {
-                    self.proposals.sent(request, now);
-                }
-            } else if let Some(leader) = self.leader() {
+        let (now, leads) = (self.now.monotonic, self.leads());
+        let Some(leader) = self.leader().filter(|_| self.started) else { return };
+        while let Some((request, command)) = self.proposals.next_due(now) {
+            if !leads {
                 self.send(leader, Class::Meta, &Envelope::Propose { request, command });
-                self.proposals.sent(request, now);
+            } else if !self.append(request, command) {
+                // No room for it, and none for those behind it.
+                return;
             }
+            self.proposals.sent(request, now);
         }
     }
 
-    /// Puts a command into the log, stamped with this leader's time. One that is in it already, and not
+    /// Puts a command into the log, stamped with the cluster's time. One that is in it already, and not
     /// applied, is not put there twice; one that was applied is, and is answered by that.
     fn append(&mut self, request: RequestId, command: Vec<u8>) -> bool {
         if self.in_log.contains(&request) {
@@ -61,7 +60,11 @@ impl Replica {
         if self.in_log.len() >= base::limits::META_COMMANDS_MAX {
             return false;
         }
-        let payload = Payload::Command { request, at: self.now.wall, command };
+        let voters = [&self.members.voters, &self.members.outgoing];
+        let voters = &voters[..if self.members.is_joint() { 2 } else { 1 }];
+        let (own, state) = ((self.config.node, self.now), self.state.now());
+        let Some(at) = self.clocks.stamp(own, voters, state, self.leads_since) else { return false };
+        let payload = Payload::Command { request, at, command };
         let taken = self.raft.propose(Vec::new(), payload.encode()).is_ok();
         if taken {
             self.in_log.insert(request);
@@ -116,6 +119,7 @@ impl Replica {
                         let envelope = Envelope::Reading {
                             id,
                             revision: self.state.revision(),
+                            generation: self.state.generation(),
                             reading: reading.unwrap_or_default(),
                             members: members_to_json(&self.members),
                         };
@@ -147,7 +151,10 @@ impl Replica {
     /// Wants the membership changed. `Ok` says that it was proposed; [`Replica::status`] shows when it is done.
     pub fn change_membership(&mut self, change: MembershipChange, now: Now) -> Result<(), MembershipError> {
         self.tell_time(now);
-        if self.halted.is_some() || !self.leads() {
+        if self.halted.is_some() {
+            return Err(MembershipError::Closed);
+        }
+        if !self.leads() {
             return Err(MembershipError::NotLeader);
         }
         if self.raft.raft.has_pending_conf() {
@@ -179,7 +186,13 @@ impl Replica {
                 }
             }
             Envelope::Read { id, query } => self.read_for(from, id, &query)?,
-            Envelope::Watch { from: seen } => self.watchers.wait(from, seen),
+            Envelope::Watch { from: seen, generation } if generation != self.state.generation() => {
+                self.send(from, Class::Meta, &Envelope::Behind { from: seen });
+            }
+            Envelope::Watch { from: seen, .. } => self.watchers.wait(from, seen),
+            Envelope::List { id, from: seen, generation, behind } => {
+                self.list_for(from, id, (seen, generation), behind)?;
+            }
             Envelope::Fetch { index, hash, chunk } => {
                 let envelope = self.snapshots.chunk(from, index, hash, chunk, self.now.monotonic);
                 self.send(from, Class::Snapshot, &envelope);
@@ -187,13 +200,14 @@ impl Replica {
             Envelope::Chunk { index, hash, chunk, bytes } => {
                 self.take_chunk(from, index, hash, chunk, &bytes);
             }
-            Envelope::Alive { level } => self.note_alive(from, level),
+            Envelope::Alive { level, wall } => self.note_alive(from, level, wall),
             Envelope::Removed if self.members.contains(from) => self.halt(Halt::Removed),
             // Said to clients.
             Envelope::Removed
             | Envelope::Elsewhere { .. }
             | Envelope::Reading { .. }
             | Envelope::Changes { .. }
+            | Envelope::Listed { .. }
             | Envelope::Behind { .. } => {}
         }
         self.turn();
@@ -251,6 +265,40 @@ impl Replica {
         }
     }
 
+    /// Gives `node` the next rows of the state, as many as one message holds. Each page is true at its own revision: the
+    /// asker watches in between, and so has all of one revision at the end. Nothing is kept for it here.
+    fn list_for(
+        &mut self,
+        node: NodeId,
+        id: u64,
+        (from, generation): (Revision, u64),
+        behind: Option<(u8, String)>,
+    ) -> Result<(), crate::WireError> {
+        let place = behind.map(|(kind, key)| {
+            RowKind::try_from(kind).and_then(|kind| Change::of_key(kind, &key)).map_err(|_| crate::WireError)
+        });
+        let place = place.transpose()?;
+        if place.is_some() && generation != self.state.generation() {
+            self.send(node, Class::Meta, &Envelope::Behind { from });
+            return Ok(());
+        }
+        let (mut rows, mut bytes, mut ends) = (Vec::new(), 0, true);
+        for change in self.state.rows_behind(place.as_ref()) {
+            // What is in the state was encoded before.
+            let Ok(Some(row)) = change.row() else { continue };
+            let value = row.value.unwrap_or_default();
+            bytes += row.key.len() + value.len();
+            if bytes > self.config.tuning.chunk_bytes && !rows.is_empty() {
+                ends = false;
+                break;
+            }
+            rows.push((row.kind.number(), row.key, value));
+        }
+        let (revision, now) = (self.state.revision(), self.state.now());
+        self.send(node, Class::Snapshot, &Envelope::Listed { id, revision, now, rows, ends });
+        Ok(())
+    }
+
     /// Whether linearizable reads are answered without a question to the leader: only as a fault.
     #[cfg(not(feature = "broken"))]
     #[expect(clippy::unused_self, reason = "with faults it depends")]
@@ -267,8 +315,10 @@ impl Replica {
         if self.reads_unasked() {
             let reading = query.map(|query: Query| self.state.answer(&query));
             let reading = reading.and_then(|reading| serde_json::to_vec(&reading).ok()).unwrap_or_default();
-            let (revision, members) = (self.state.revision(), members_to_json(&self.members));
-            self.send(node, Class::Meta, &Envelope::Reading { id, revision, reading, members });
+            let (revision, generation) = (self.state.revision(), self.state.generation());
+            let members = members_to_json(&self.members);
+            let envelope = Envelope::Reading { id, revision, generation, reading, members };
+            self.send(node, Class::Meta, &envelope);
             return Ok(());
         }
         let deadline = self.now.monotonic + base::limits::META_ANSWER_MAX;

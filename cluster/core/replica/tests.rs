@@ -298,7 +298,6 @@ fn a_client_is_served_whomever_it_asks_first() {
     let members: Vec<_> = cluster.replicas.keys().copied().collect();
     for seed in 0..3 {
         let mut client = Client::start(Config::new(NodeId(100), seed), members.clone(), seed, cluster.time());
-        client.watch(Revision(seed), cluster.time());
         let request = RequestId::from_u128(50 + u128::from(seed));
         client.propose(request, &create(&format!("c{seed}")), cluster.now + 100 * TICK, cluster.time());
         client.read(ReadId(1), &count(), cluster.now + 100 * TICK, cluster.time());
@@ -317,7 +316,9 @@ fn a_client_is_served_whomever_it_asks_first() {
                         answered = Some(proposal) == applied(seed + 1, Outcome::Done);
                     }
                     Output::Read { result, .. } => read = result.is_ok(),
-                    Output::Applied(entry) => seen = entry.revision == Revision(seed + 1),
+                    Output::Applied(_) | Output::Relist { .. } => {
+                        seen = client.state().map(State::revision) == Some(Revision(seed + 1));
+                    }
                     other => panic!("{other:?}"),
                 }
             }
@@ -328,5 +329,7 @@ fn a_client_is_served_whomever_it_asks_first() {
         }
         assert!(answered && read && seen, "seed {seed}: {answered} {read} {seen}");
         assert_eq!(client.authority(cluster.time()), Authority::Fresh);
+        let leader = cluster.leader();
+        assert_eq!(client.state(), Some(&cluster.replicas[&leader].state().replica()));
     }
 }

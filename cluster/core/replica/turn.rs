@@ -37,7 +37,7 @@ impl Replica {
         }
         self.tell_leader();
         self.answer_reads();
-        for (node, envelope) in self.watchers.serve() {
+        for (node, envelope) in self.watchers.serve(self.state.generation()) {
             self.send(node, Class::Meta, &envelope);
         }
     }
@@ -150,6 +150,8 @@ impl Replica {
             self.proposals.hurry(self.now.monotonic);
         }
         self.told_leader = seen;
+        self.clocks.begin();
+        self.leads_since = self.now.monotonic;
         // What was proposed under another leadership may be lost; whoever wants it asks again.
         self.in_log.clear();
         self.waiters.clear();

@@ -1,5 +1,7 @@
 //! What time brings: ticks of raft, retries, deadlines, compaction, promotions.
 
+use std::collections::BTreeSet;
+
 use base::limits;
 use cluster_model::ReadFailed;
 use raft::{ProgressState, SnapshotStatus, Storage};
@@ -162,14 +164,24 @@ impl Replica {
 
     fn give_sign_of_life(&mut self) {
         let now = self.now.monotonic;
-        let Some(leader) = self.leader().filter(|leader| *leader != self.config.node) else { return };
-        if now >= self.alive_told + limits::META_ALIVE_EVERY {
-            self.alive_told = now;
-            self.send(leader, Class::Meta, &Envelope::Alive { level: self.config.level });
+        if self.alive_told.is_some_and(|told| now < told + limits::META_ALIVE_EVERY) {
+            return;
+        }
+        self.alive_told = Some(now);
+        // To all members, so that whoever leads next knows the clocks of most.
+        let own = self.config.node;
+        let members = [&self.members.voters, &self.members.learners, &self.members.outgoing];
+        let others: BTreeSet<_> = members.into_iter().flatten().copied().chain(self.leader()).collect();
+        let envelope = Envelope::Alive { level: self.config.level, wall: self.now.wall };
+        for node in others.into_iter().filter(|node| *node != own) {
+            self.send(node, Class::Meta, &envelope);
         }
     }
 
-    pub(super) fn note_alive(&mut self, node: NodeId, level: u32) {
+    pub(super) fn note_alive(&mut self, node: NodeId, level: u32, wall: base::WallTime) {
+        if self.members.contains(node) {
+            self.clocks.hear(node, self.now.monotonic, wall);
+        }
         if self.alive.len() < limits::META_WATCHING_NODES_MAX || self.alive.contains_key(&node) {
             self.alive.insert(node, (self.now.monotonic, level));
         }
@@ -193,10 +205,15 @@ impl Replica {
         let tuning = &self.config.tuning;
         let first = self.raft.store().compacted().0;
         // In steps, so that not every entry costs a write.
-        if self.applied.saturating_sub(first) < tuning.log_entries_kept + tuning.log_entries_kept / 4 + 1 {
+        let log = self.raft.store();
+        let entries = self.applied.saturating_sub(first);
+        if entries < tuning.log_entries_kept + tuning.log_entries_kept / 4 + 1
+            && log.bytes() < tuning.log_bytes_kept + tuning.log_bytes_kept / 4
+        {
             return;
         }
         let mut upto = self.applied.saturating_sub(tuning.log_entries_kept);
+        upto = upto.max(log.bytes_behind(tuning.log_bytes_kept)).min(self.applied);
         if self.leads() {
             let own = self.config.node.0;
             let needed =
@@ -208,7 +225,9 @@ impl Replica {
         {
             upto = upto.min(offered);
         }
-        upto = upto.max(self.applied.saturating_sub(tuning.log_entries_max));
+        let log = self.raft.store();
+        let most = self.applied.saturating_sub(tuning.log_entries_max).max(log.bytes_behind(tuning.log_bytes_max));
+        upto = upto.max(most.min(self.applied));
         if let Some(compacted) = self.raft.mut_store().compact(upto) {
             let persist = Persist { compacted: Some(compacted), ..Persist::default() };
             self.persist(persist, 0, Vec::new());

@@ -1,7 +1,7 @@
 //! Rows of one kind, by application first.
 
 use std::collections::BTreeMap;
-use std::ops::RangeFrom;
+use std::ops::{Bound, RangeFrom};
 use std::sync::Arc;
 
 use base::{AppName, limits};
@@ -44,6 +44,20 @@ impl<K: Ord + Clone, V> Shelf<K, V> {
     ) -> impl Iterator<Item = (&'a AppName, &'a K, &'a Arc<V>)> {
         let shelves = self.0.iter().filter(move |(app, _)| of.is_none_or(|of| of == *app));
         shelves.flat_map(|(app, rows)| rows.iter().map(move |(key, row)| (app, key, row)))
+    }
+
+    /// The rows behind one, those of the applications that follow included; all without one.
+    pub fn behind(&self, place: Option<(AppName, K)>) -> impl Iterator<Item = (&AppName, &K, &Arc<V>)> {
+        let (first, rest) = match place {
+            None => (None, self.0.range::<AppName, _>(..)),
+            Some((app, key)) => {
+                let first = self.0.get_key_value(&app);
+                let first = first.map(|(app, rows)| (app, rows.range((Bound::Excluded(key), Bound::Unbounded))));
+                (first, self.0.range((Bound::Excluded(app), Bound::Unbounded)))
+            }
+        };
+        let first = first.into_iter().flat_map(|(app, rows)| rows.map(move |(key, row)| (app, key, row)));
+        first.chain(rest.flat_map(|(app, rows)| rows.iter().map(move |(key, row)| (app, key, row))))
     }
 
     pub fn len_of(&self, app: &AppName) -> usize {

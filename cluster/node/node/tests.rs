@@ -133,15 +133,16 @@ async fn a_row_of_every_kind_comes_back_as_it_was() {
         let Proposal::Applied { outcome, .. } = applied else { panic!("{applied:?}") };
         assert!(!matches!(outcome, Outcome::Refused(_) | Outcome::Absent), "{outcome:?}");
     }
-    let before = store.published.read().clone();
+    let before = store.published.read().clone().unwrap();
     let rows = before.list(&Filter::All);
     let kinds: BTreeSet<_> = rows.iter().map(|row| row.row().unwrap().unwrap().kind).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), RowKind::ALL);
     store.close().await;
     drop(store);
     let store = open(&folder).unwrap();
-    assert_eq!(*store.published.read(), before);
-    assert_eq!(store.published.read().hash(), before.hash());
+    let again = store.published.read().clone().unwrap();
+    assert_eq!(again.hash(), before.hash());
+    assert_eq!(again, before);
 }
 
 #[tokio::test]
@@ -179,7 +180,8 @@ async fn commands_carry_the_time_of_the_store() {
     let store = Node::alone(folder.path().join("metadata.redb"), Arc::clone(&clock) as _).unwrap();
     clock.advance(Duration::from_millis(5));
     store.propose(request(), create("s"), clock.now() + Duration::from_secs(30)).await;
-    assert_eq!(store.published.read().now(), WallTime(1_700_000_000_005));
+    let now = store.published.read().as_ref().map(State::now);
+    assert_eq!(now, Some(WallTime(1_700_000_000_005)));
 }
 
 #[tokio::test]
@@ -294,4 +296,59 @@ async fn a_store_whose_disk_was_full_goes_on_once_it_has_room() {
     let listed = list(&store).await;
     drop(store);
     assert_eq!(list(&over(&disk, clock)).await, listed, "and all of it is on disk");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_running_node_is_restored_under_a_new_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).unwrap();
+    store.propose(request(), create("s"), deadline()).await;
+    let copy = store.copy().await.unwrap();
+    store.propose(request(), create("later"), deadline()).await;
+    let copy = Backup::decode(&copy.encode().unwrap()).unwrap();
+    assert_eq!((copy.state.revision(), copy.members.voters.len()), (Revision(1), 1));
+    let elsewhere = tempfile::tempdir().unwrap();
+    MemberStore::restore(elsewhere.path().join("metadata.redb"), copy, [ALONE], None).unwrap();
+    let restored = open(&elsewhere).unwrap();
+    let listed = list(&restored).await;
+    assert!(matches!(&listed.answer, Answer::Listed(changes) if changes.len() == 1), "{listed:?}");
+    assert_eq!(restored.published.read().as_ref().map(State::generation), Some(1));
+    store.close().await;
+    assert_eq!(store.copy().await.err(), Some(CopyError::Closed));
+}
+
+#[tokio::test]
+async fn a_node_says_how_fresh_it_is_and_that_it_is_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).unwrap();
+    store.propose(request(), create("s"), deadline()).await;
+    list(&store).await;
+    let mut status = store.status();
+    let status = status.wait_for(|status| status.leads && status.revision == Revision(1)).await.unwrap().clone();
+    assert_eq!(status.halted, None);
+    assert!(store.age().is_some_and(|age| age < Duration::from_secs(2)), "{:?}", store.age());
+    assert_eq!(store.authority(), Authority::Fresh);
+    let remove = MembershipChange::Remove { node: ALONE };
+    assert_eq!(store.change_membership(remove).await, Err(MembershipError::LastVoter));
+    let add = MembershipChange::Add { node: NodeId(2), replaces: None };
+    assert_eq!(store.change_membership(add).await, Ok(()));
+    let mut status = store.status();
+    status.wait_for(|status| status.members.learners.contains(&NodeId(2))).await.unwrap();
+    store.close().await;
+    assert_eq!(store.change_membership(add).await, Err(MembershipError::Closed));
+}
+
+/// A client that nobody answers.
+#[tokio::test]
+async fn a_client_without_a_copy_says_so() {
+    let clock = Arc::new(SystemClock);
+    let client = Node::client(NodeId(9), vec![NodeId(1)], &SystemRandomness, clock, Arc::new(Nobody)).unwrap();
+    let query = Query::List(Filter::Settings);
+    let local = client.read(query.clone(), Consistency::Local, deadline()).await;
+    assert_eq!(local, Err(ReadFailed::NotListed));
+    assert_eq!((client.age(), client.authority()), (None, Authority::Cold));
+    let soon = SystemClock.now() + Duration::from_millis(200);
+    assert_eq!(client.read(query, Consistency::Linearizable, soon).await, Err(ReadFailed::TooLate));
+    assert_eq!(client.copy().await.err(), Some(CopyError::NoMember));
+    assert_eq!(client.change_membership(MembershipChange::Remove { node: NodeId(1) }).await, Err(MembershipError::NotLeader));
 }

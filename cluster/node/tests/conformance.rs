@@ -1,5 +1,5 @@
-//! The conformance suite over clusters of one voter and of three: by the leader, by a follower, while leadership goes
-//! round, after a restart, and where answers get lost.
+//! The conformance suite over clusters of one voter and of three: by the leader, by a follower, by a node that is no
+//! member, while leadership goes round, after a restart, and where answers get lost.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -7,9 +7,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base::SystemClock;
+use base::{Clock, SystemClock, SystemRandomness};
 use cluster_model::testing::Unsteady;
 use cluster_model::testing::conformance::Subject;
+use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
 use parking_lot::RwLock;
 use penstock_cluster_node::{Class, Link, Member, MemberStore, Node, NodeId, Saved};
 
@@ -36,6 +37,9 @@ fn restarted() -> Subject {
 #[derive(Default)]
 struct Wire(RwLock<BTreeMap<NodeId, Weak<Node>>>);
 
+/// Who asks members.
+const CLIENT: NodeId = NodeId(100);
+
 /// A node's end of it.
 struct End {
     of: NodeId,
@@ -53,6 +57,7 @@ impl Link for End {
 
 /// Three voters with disks of their own.
 struct Cluster {
+    wire: Arc<Wire>,
     nodes: Vec<Arc<Node>>,
     /// The place of the one that was elected first.
     leader: usize,
@@ -74,7 +79,25 @@ impl Cluster {
             node
         });
         let leader = elected(&nodes);
-        Self { nodes: nodes.into(), leader, _folder: folder }
+        Self { wire, nodes: nodes.into(), leader, _folder: folder }
+    }
+
+    /// The suite speaks to a node that is no member, once it has a copy of the state.
+    fn by_a_client(self) -> Subject {
+        let link = Arc::new(End { of: CLIENT, wire: Arc::clone(&self.wire) });
+        let clock = Arc::new(SystemClock);
+        let client = Node::client(CLIENT, VOTERS.to_vec(), &SystemRandomness, clock, link).expect("a node");
+        let client = Arc::new(client);
+        self.wire.0.write().insert(CLIENT, Arc::downgrade(&client));
+        let copied = async {
+            let mut watch = client.watch(Filter::All, Revision::ZERO);
+            let deadline = SystemClock.now() + ELECTION_MAX;
+            let here = client.read(Query::Nodes, Consistency::Local, deadline).await;
+            // A first copy is a state that nobody has seen.
+            here.is_ok() || watch.next().await == WatchEvent::Relist
+        };
+        assert!(in_time(copied), "the client has a copy");
+        Subject { meta: client, keep: Box::new(self) }
     }
 
     /// The suite speaks to the one that is `after` the leader, and has it alone.
@@ -85,7 +108,7 @@ impl Cluster {
     }
 
     /// The same, while leadership goes from one to the next.
-    fn in_turmoil(self) -> Subject {
+    fn in_turmoil(self, subject: impl FnOnce(Self) -> Subject) -> Subject {
         let (stop, stopped) = mpsc::sync_channel::<()>(0);
         let nodes: Vec<_> = self.nodes.iter().map(Arc::downgrade).collect();
         let thread = std::thread::spawn(move || {
@@ -99,7 +122,7 @@ impl Cluster {
                 }
             }
         });
-        let mut subject = self.subject(0);
+        let mut subject = subject(self);
         let turmoil = Turmoil { stop: Some(stop), thread: Some(thread) };
         subject.keep = Box::new((turmoil, subject.keep));
         subject
@@ -118,14 +141,18 @@ fn elected(nodes: &[Arc<Node>]) -> usize {
         nodes[place].status().wait_for(|status| status.leads).await.expect("a node");
         place
     };
-    // In a thread of its own: the test's runtime has but one, and that is here.
+    in_time(election)
+}
+
+/// Waits in a thread of its own: the test's runtime has but one, and that is here.
+fn in_time<T: Send>(what: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-            runtime.block_on(async { tokio::time::timeout(ELECTION_MAX, election).await })
+            runtime.block_on(async { tokio::time::timeout(ELECTION_MAX, what).await })
         });
-        waiting.join().expect("an election").expect("nobody was elected in time")
+        waiting.join().expect("a thread").expect("it did not happen in time")
     })
 }
 
@@ -147,4 +174,10 @@ cluster_model::meta_conformance!(alone_and_unsteady, || alone(|node| Unsteady::n
 cluster_model::meta_conformance!(after_a_restart, restarted);
 cluster_model::meta_conformance!(three_by_the_leader, || Cluster::start().subject(0));
 cluster_model::meta_conformance!(three_by_a_follower, || Cluster::start().subject(1));
-cluster_model::meta_conformance!(three_while_leadership_goes_round, || Cluster::start().in_turmoil());
+cluster_model::meta_conformance!(three_while_leadership_goes_round, || {
+    Cluster::start().in_turmoil(|cluster| cluster.subject(0))
+});
+cluster_model::meta_conformance!(three_by_a_client, || Cluster::start().by_a_client());
+cluster_model::meta_conformance!(three_by_a_client_while_leadership_goes_round, || {
+    Cluster::start().in_turmoil(Cluster::by_a_client)
+});

@@ -146,3 +146,22 @@ fn what_was_not_synced_is_written_again_too() {
     writes().into_iter().take(4).for_each(|persist| expected.write(persist));
     assert_eq!(text(&open(&disk).1), text(&expected));
 }
+
+#[test]
+fn a_backup_becomes_a_cluster_of_a_new_generation_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metadata.redb");
+    let mut state = State::default();
+    applied(&mut state, 2, "s");
+    let members = Members::first([1, 2, 3].map(NodeId));
+    let backup = cluster_core::Backup { applied: 90, level: 1, members, state };
+    let restore = |generation| MemberStore::restore(&path, backup.clone(), [NodeId(1)], generation);
+    let error = restore(Some(0)).unwrap_err();
+    assert!(error.to_string().contains("generation 0 is not greater"), "{error}");
+    restore(None).unwrap();
+    let (_, saved) = MemberStore::open(&path, |_| panic!("it is restored")).unwrap();
+    assert_eq!((saved.members, saved.applied), (Members::first([NodeId(1)]), 1));
+    assert_eq!((saved.state.generation(), saved.state.revision()), (1, Revision(2)));
+    let error = restore(None).unwrap_err();
+    assert!(matches!(error, StoreError::Exists { .. }), "{error}");
+}

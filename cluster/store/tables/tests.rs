@@ -41,7 +41,7 @@ fn a_file_of_another_format_is_named() {
     transaction.commit().unwrap();
     let error = load(&database, path(), never).unwrap_err();
     assert!(matches!(error, StoreError::UnknownFormat { found: 7, known: FORMAT, .. }), "{error}");
-    assert!(error.to_string().contains("has format 7, this program reads format 3"), "{error}");
+    assert!(error.to_string().contains("has format 7, this program reads format 4"), "{error}");
 }
 
 #[test]

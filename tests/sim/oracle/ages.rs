@@ -18,6 +18,12 @@ impl Ages {
         }
     }
 
+    /// For how long, at `now`, something has been told that is newer than `revision`.
+    pub(super) fn lag(&self, now: u64, revision: Revision) -> u64 {
+        let place = self.told.partition_point(|(_, told)| *told <= revision);
+        self.told.get(place).map_or(0, |(at, _)| now.saturating_sub(*at))
+    }
+
     pub(super) fn says(&self, node: NodeId, since: u64, revision: Revision) -> Verdict {
         let place = self.told.partition_point(|(at, _)| *at <= since);
         let known = place.checked_sub(1).and_then(|place| self.told.get(place));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster_core::{AppliedEntry, NodeId, ReadId};
-use cluster_model::{Answer, Change, Outcome, Query, Reading, RequestId, Revision, State};
+use cluster_model::{Answer, Change, Outcome, Query, Reading, RequestId, Revision, State, StateHash};
 
 use super::{Violation, broken};
 
@@ -13,6 +13,8 @@ use super::{Violation, broken};
 pub(super) struct Applied {
     by_index: BTreeMap<u64, AppliedEntry>,
     by_revision: BTreeMap<Revision, Arc<[Change]>>,
+    /// What the state is known by at each revision.
+    hashes: BTreeMap<Revision, StateHash>,
     by_request: BTreeMap<RequestId, (Revision, Outcome)>,
     /// What the changes so far come to.
     state: State,
@@ -50,6 +52,7 @@ impl Applied {
             self.by_request.insert(request, (entry.revision, outcome));
         }
         self.state.absorb(entry.revision, entry.now, &entry.changes);
+        self.hashes.insert(entry.revision, self.state.hash());
         for (query, right) in self.reads.values_mut() {
             let Reading { revision, answer } = self.state.answer(query);
             if right.last().is_none_or(|(_, last)| *last != answer) {
@@ -76,6 +79,12 @@ impl Applied {
         between.find(|(_, changes)| !changes.is_empty()).map(|(revision, _)| *revision)
     }
 
+    /// What the state at `revision` is known by.
+    pub(super) fn hash(&self, revision: Revision) -> Option<StateHash> {
+        let at_first = || (revision == Revision::ZERO).then(|| State::default().hash());
+        self.hashes.get(&revision).copied().or_else(at_first)
+    }
+
     /// A read begins.
     pub(super) fn asks(&mut self, id: ReadId, query: &Query) {
         let Reading { revision, answer } = self.state.answer(query);
@@ -94,6 +103,7 @@ impl Applied {
         self.by_revision.retain(|kept, _| *kept <= revision);
         self.by_request.retain(|_, (kept, _)| *kept <= revision);
         self.state = state.replica();
+        self.hashes = [(revision, self.state.hash())].into();
         self.reads.clear();
     }
 }

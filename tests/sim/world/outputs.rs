@@ -1,12 +1,9 @@
 //! What a node wants done is done.
 
 use cluster_core::{Halt, NodeId, Output, Persist, ReadId};
-use cluster_model::{Filter, Query};
 
 use super::{Event, World};
 use crate::oracle::{self, Violation};
-use crate::process::Core;
-use crate::work::SECOND;
 
 impl World {
     /// Does all that `node` wants done.
@@ -16,32 +13,27 @@ impl World {
                 Output::Send { to, class: _, bytes } => self.send(node, to, bytes),
                 Output::Persist(persist) => self.persist(node, *persist)?,
                 Output::Answer { request, proposal } => self.answered(node, request, &proposal)?,
-                Output::Read { id, result } if self.relists.contains_key(&id) => {
-                    self.relists.remove(&id);
-                    match result {
-                        Ok(reading) => {
-                            self.oracle.relists(node, reading.revision);
-                            self.watch(node, reading.revision);
-                        }
-                        Err(_) => self.list_again(node),
-                    }
-                }
                 Output::Read { id, result } => self.read(node, id, result)?,
                 Output::Applied(entry) => {
                     let is_member = self.nodes.get(&node).is_some_and(|process| process.is_member);
                     if is_member {
-                        self.oracle.applies(node, &entry)?;
+                        let real_ms = self.real_ms();
+                        let is_new = self.oracle.applies(node, &entry, real_ms)?;
+                        let kind = entry.request.and_then(|request| self.kinds.get(&request).copied());
+                        if let Some(count) = kind.and_then(|kind| self.applied.get_mut(kind))
+                            && is_new
+                            && !entry.repeated
+                        {
+                            *count += 1;
+                        }
                     } else {
                         self.oracle.told(node, &entry)?;
                     }
                 }
                 Output::Relist { revision } => {
-                    self.counts.add("event: watcher lists again");
-                    if self.nodes.get(&node).is_some_and(|process| process.is_member) {
-                        self.oracle.relists(node, revision);
-                    } else {
-                        self.list_again(node);
-                    }
+                    let is_member = self.nodes.get(&node).is_some_and(|process| process.is_member);
+                    self.counts.add(if is_member { "event: watchers list again" } else { "event: copy is whole" });
+                    self.oracle.relists(node, revision);
                 }
                 Output::Leader { leader, term } if leader == Some(node) => {
                     self.counts.add("event: election");
@@ -62,6 +54,9 @@ impl World {
         }
         if let Some(replica) = self.nodes.get(&node).and_then(crate::process::Process::replica) {
             self.oracle.has(node, replica.state())?;
+        }
+        if let Some(state) = self.nodes.get(&node).and_then(crate::process::Process::mirror) {
+            self.oracle.mirrors(node, state)?;
         }
         Ok(())
     }
@@ -97,24 +92,6 @@ impl World {
         let life = self.nodes.get(&node).map_or(0, |process| process.life);
         if let Some((n, after)) = begun {
             self.at(after, Event::Written { node, life, n });
-        }
-    }
-
-    /// A client that does not know what it missed lists, and then watches on.
-    pub(super) fn list_again(&mut self, node: NodeId) {
-        let id = self.read_id();
-        let now = self.now;
-        let Some(process) = self.nodes.get_mut(&node) else { return };
-        self.relists.insert(id, (node, process.life));
-        process.read(id, Query::List(Filter::Settings), 5 * SECOND, now);
-    }
-
-    fn watch(&mut self, node: NodeId, from: cluster_model::Revision) {
-        let now = self.now;
-        let Some(process) = self.nodes.get_mut(&node) else { return };
-        let told = process.now(now);
-        if let Some(Core::Client(client)) = &mut process.core {
-            client.watch(from, told);
         }
     }
 

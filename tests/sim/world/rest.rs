@@ -50,7 +50,22 @@ impl World {
                 }
             } else if process.core.is_none() {
                 return broken(promise, format!("node {node} is down"));
+            } else if let Some(mirror) = process.mirror() {
+                let authority = process.authority(self.now);
+                if authority.is_none_or(|(_, authority)| authority != cluster_core::Authority::Fresh) {
+                    return broken(promise, format!("client {node} is not fresh: {authority:?}, {status:?}"));
+                }
+                if mirror.revision().0 + 8 < status.revision.0 {
+                    return broken(promise, format!("client {node} is at {}: {status:?}", mirror.revision()));
+                }
+            } else {
+                return broken(promise, format!("client {node} has no copy"));
             }
+        }
+        // Nothing expires if time stands still.
+        let now = leading.map(cluster_model::State::now).unwrap_or_default().as_millis();
+        if let Some(real_ms) = self.real_ms().filter(|real_ms| now + 15_000 < *real_ms) {
+            return broken(promise, format!("the state's time is {now}, most clocks show {real_ms}"));
         }
         for voter in &members.voters {
             if !self.nodes.contains_key(voter) {
