@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 # A promise that is broken says so in words; below a backtrace they are hard to find.
 export RUST_BACKTRACE := 0
 
-.PHONY: help run demo test prove verify fix fuzz load sim setup
+.PHONY: help run demo cluster test prove verify fix fuzz load sim setup
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -23,6 +23,11 @@ demo: ## a node and a moving picture to look at; Ctrl-C ends both
 	$(CARGO) build --release --locked --bin penstock
 	$(CARGO) run --release --locked --package penstock-test-support --bin demo -- \
 	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"
+
+cluster: ## three nodes of one cluster on this machine, to look at; Ctrl-C ends them
+	@scripts/setup run
+	$(CARGO) build --release --locked --bin penstock
+	@scripts/cluster "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"
 
 test: ## all tests that fit into 40 minutes, with real clients
 	@scripts/setup

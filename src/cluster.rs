@@ -1,6 +1,7 @@
 //! This node's place in the metadata plane: alone, a member of a cluster, or a client of one.
 
 mod commands;
+mod copies;
 mod forming;
 mod identity;
 mod local;
@@ -21,6 +22,7 @@ use config::{ClusterConfig, ClusterRole, NodeConfig};
 use crate::listeners::port;
 
 pub use commands::{ClusterCommand, run as command};
+pub use copies::{backup, restore};
 use identity::Identity;
 use local::Here;
 
@@ -73,7 +75,7 @@ impl Plane {
             node: id,
             cluster: identity.as_ref().and_then(|identity| identity.cluster),
             secrets: secrets(cluster)?,
-            listeners,
+            listener: listeners.into_iter().next().context("nothing listens on cluster.port")?,
             advertised: format!("{name}:{port}"),
             peers: members.clone(),
             clock: Arc::clone(&clock),
@@ -156,7 +158,10 @@ fn agreed(
     let shown = folder.display();
     match &identity {
         Some(identity) if identity.node != id => {
-            bail!("data.folder {shown} belongs to node {}, and cluster.node is {id}: set one of them right", identity.node)
+            bail!(
+                "data.folder {shown} belongs to node {}, and cluster.node is {id}: set one of them right",
+                identity.node
+            )
         }
         Some(_) if cluster.role == ClusterRole::Client => bail!(
             "data.folder {shown} belongs to a member of a cluster, and cluster.role is \"client\": remove the member by \"penstock cluster remove {id}\" and use an empty folder under a new number"

@@ -1,8 +1,8 @@
 //! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
 
+mod cluster;
 #[cfg(feature = "faults")]
 mod faults;
-mod cluster;
 mod listeners;
 mod machine;
 mod upkeep;
@@ -30,6 +30,16 @@ struct Arguments {
 enum Command {
     /// Run the node (what happens without a command).
     Run,
+    /// Copy all data of the node that runs on data.folder into a file. It goes on meanwhile.
+    Backup {
+        /// The file, which must not be there yet. It will hold secrets.
+        file: PathBuf,
+    },
+    /// Make data.folder, which must hold no data yet, from a file that "backup" made.
+    Restore {
+        /// The file.
+        file: PathBuf,
+    },
     /// Work on a cluster of nodes.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -52,6 +62,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
         None | Some(Command::Run) => load(&arguments).and_then(wiring::run),
+        Some(Command::Backup { file }) => {
+            load(&arguments).and_then(|config| cluster::backup(&config, file)).map(|said| say(&said))
+        }
+        Some(Command::Restore { file }) => {
+            load(&arguments).and_then(|config| cluster::restore(&config, file)).map(|said| say(&said))
+        }
         Some(Command::Cluster(wanted)) => about_cluster(wanted, &arguments),
         Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };

@@ -27,8 +27,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
-use crate::listeners::{Listeners, port};
 use crate::cluster::Plane;
+use crate::listeners::{Listeners, port};
 use crate::{machine, upkeep};
 
 /// Time for streams to end and be recorded at a drain.

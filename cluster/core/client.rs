@@ -12,9 +12,7 @@ use crate::freshness::Freshness;
 use crate::mirror::{Mirror, Taken, Wanted};
 use crate::output::{AppliedEntry, Output};
 use crate::proposals::Proposals;
-use crate::{
-    Authority, Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, Status, WireError,
-};
+use crate::{Authority, Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, Status, WireError};
 
 /// A node of the cluster that is no member. Fed and drained as a [`crate::Replica`] is; it has no disk.
 pub struct Client {
@@ -385,12 +383,7 @@ impl Client {
     }
 
     /// Gives whether it answers a question of this life that still stands.
-    fn take_reading(
-        &mut self,
-        number: u64,
-        had: (Revision, u64),
-        reading: &[u8],
-    ) -> Result<bool, WireError> {
+    fn take_reading(&mut self, number: u64, had: (Revision, u64), reading: &[u8]) -> Result<bool, WireError> {
         if let Some(freshening) = self.freshening.as_mut().filter(|freshening| freshening.number == number) {
             freshening.had = Some(had);
             self.freshened();

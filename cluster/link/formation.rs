@@ -111,9 +111,14 @@ impl std::fmt::Display for Waiting {
         match self {
             Self::Unreachable(nodes) => write!(f, "{} cannot be reached yet", list(nodes)),
             Self::OtherVoters(node) => {
-                write!(f, "node {node} has another list of members: make cluster.members the same on all of them")
+                write!(
+                    f,
+                    "node {node} has another list of members: make cluster.members the same on all of them"
+                )
             }
-            Self::Joining(node) => write!(f, "node {node} waits to join a cluster: its cluster.role is \"join\""),
+            Self::Joining(node) => {
+                write!(f, "node {node} waits to join a cluster: its cluster.role is \"join\"")
+            }
             Self::NotPrepared(nodes) => write!(f, "{} has not agreed yet", list(nodes)),
             Self::First(node) => write!(f, "node {node} goes first, and has not seen all of us yet"),
         }

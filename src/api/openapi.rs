@@ -14,8 +14,8 @@ use utoipa::openapi::{
 };
 
 use crate::answer::{Outcome, SimpleStat};
-use crate::cluster::{ClusterNode, ClusterStatus};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
+use crate::cluster::{ClusterNode, ClusterStatus};
 use crate::management::{Liveness, Version};
 use crate::publishers::{AudioReceived, ReceiveStats, VideoReceived};
 use crate::routes::{Operation, ROUTES, Role, Route, Scope};
@@ -118,9 +118,7 @@ fn describe(operation: Operation) -> Description {
         }
         Operation::ListApplications => plain("Lists the applications", object()),
         Operation::GetLiveness => plain("Says that the node answers", named::<Liveness>()),
-        Operation::GetClusterMode => {
-            plain("Says whether this node is one of a cluster", named::<Outcome>())
-        }
+        Operation::GetClusterMode => plain("Says whether this node is one of a cluster", named::<Outcome>()),
         Operation::GetClusterStatus => {
             plain("Shows how this node stands in its cluster", named::<ClusterStatus>())
         }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cluster::Cluster;
 use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
 use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings};
 use observe::{Metrics, Readiness};
-use crate::cluster::Cluster;
 use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.

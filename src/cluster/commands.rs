@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use base::{SystemClock, SystemRandomness};
+use base::SystemRandomness;
 use clap::Subcommand;
 use cluster_link::{
     CallError, ClusterSecret, Dialer, Introduction, Order, PeerName, Phase, Report, StatusReport,
@@ -75,7 +75,7 @@ pub fn run(command: &ClusterCommand, config: &NodeConfig) -> anyhow::Result<Stri
         "cluster.enabled is false in this configuration: run the command with the configuration of a node of the cluster (--config)"
     );
     if let ClusterCommand::Recover { yes } = command {
-        return super::recover::recover(config, *yes);
+        return super::copies::recover(config, *yes);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Operator::new(config)?.carry_out(command))
@@ -102,7 +102,8 @@ impl Operator {
             ClusterCommand::Join { node, replaces } => {
                 let (node, replaces) = (NodeId(*node), replaces.map(NodeId));
                 self.tell_leader(Order::Add { node, replaces }).await?;
-                let gone = replaces.map(|node| format!("; node {node} goes when it does")).unwrap_or_default();
+                let gone =
+                    replaces.map(|node| format!("; node {node} goes when it does")).unwrap_or_default();
                 Ok(format!(
                     "node {node} is being sent the data, and votes once it has all of it{gone}: \"penstock cluster members\" shows when\n"
                 ))
@@ -132,13 +133,21 @@ impl Operator {
                     address: None,
                 };
                 let said = match self.dialer.introduce(address, ours).await {
-                    Ok(theirs) if theirs.node != Some(*node) => "another node answers at this address".to_owned(),
-                    Ok(theirs) if theirs.phase != Phase::Begun && theirs.voters != self.members.keys().copied().collect() => {
+                    Ok(theirs) if theirs.node != Some(*node) => {
+                        "another node answers at this address".to_owned()
+                    }
+                    Ok(theirs)
+                        if theirs.phase != Phase::Begun
+                            && theirs.voters != self.members.keys().copied().collect() =>
+                    {
                         "has another list of members: make cluster.members the same on all of them".to_owned()
                     }
                     Ok(theirs) => {
                         begun += usize::from(theirs.phase == Phase::Begun);
-                        let cluster = theirs.cluster.map(|cluster| format!(" of cluster {cluster}")).unwrap_or_default();
+                        let cluster = theirs
+                            .cluster
+                            .map(|cluster| format!(" of cluster {cluster}"))
+                            .unwrap_or_default();
                         match theirs.phase {
                             Phase::Empty => "is ready to form a cluster".to_owned(),
                             Phase::Prepared => format!("has agreed to be{cluster}"),
@@ -212,7 +221,11 @@ impl Operator {
             }
             for (other, link) in status.links.iter().filter(|(_, link)| !link.up) {
                 let why = link.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-                let _ = writeln!(text, "  node {other} is not reached for {:.0} s{why}", link.since.as_secs_f64());
+                let _ = writeln!(
+                    text,
+                    "  node {other} is not reached for {:.0} s{why}",
+                    link.since.as_secs_f64()
+                );
             }
         }
         Ok(text)
@@ -222,7 +235,8 @@ impl Operator {
     async fn newest(&self) -> anyhow::Result<StatusReport> {
         let seen = self.look().await;
         let why = seen.values().find_map(|said| said.as_ref().err()).map(ToString::to_string);
-        let known = seen.into_values().filter_map(Result::ok).max_by_key(|status| (status.term, status.applied));
+        let known =
+            seen.into_values().filter_map(Result::ok).max_by_key(|status| (status.term, status.applied));
         known.with_context(|| {
             format!("none of the members in cluster.members answers: {}", why.unwrap_or_default())
         })
@@ -256,7 +270,9 @@ impl Operator {
             ));
         }
         self.tell_leader(Order::Remove { node }).await?;
-        Ok(format!("node {node} leaves: {left} vote then, of which {may_fail} may fail. Stop it, and empty its data folder before it is used again under another number\n"))
+        Ok(format!(
+            "node {node} leaves: {left} vote then, of which {may_fail} may fail. Stop it, and empty its data folder before it is used again under another number\n"
+        ))
     }
 
     /// Has the leader do something. Who leads is asked first, and once more if that changed meanwhile.

@@ -55,7 +55,12 @@ impl Identity {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
         };
-        let damaged = || format!("{} is damaged: restore it from a copy, or let the node join anew under another number", path.display());
+        let damaged = || {
+            format!(
+                "{} is damaged: restore it from a copy, or let the node join anew under another number",
+                path.display()
+            )
+        };
         let written: Written = serde_json::from_str(&text).with_context(damaged)?;
         ensure!(
             written.format == FORMAT,

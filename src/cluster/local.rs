@@ -85,7 +85,8 @@ impl Here {
     fn status(&self, node: &Node) -> StatusReport {
         let status = node.status().borrow().clone();
         let now = self.clock.now();
-        let links: BTreeMap<_, _> = self.links().map(|links| links.states().borrow().clone()).unwrap_or_default();
+        let links: BTreeMap<_, _> =
+            self.links().map(|links| links.states().borrow().clone()).unwrap_or_default();
         let links = links.into_iter().map(|(peer, state)| {
             let since = now.saturating_duration_since(state.since);
             (peer, LinkReport { up: state.up, since, error: state.last_error })
@@ -114,9 +115,9 @@ impl Here {
 
     /// A node that is let in must be there: a voter that is only promised makes a majority harder to come by.
     fn is_there(&self, wanted: NodeId) -> Result<(), String> {
-        let up = self.links().is_some_and(|links| {
-            links.states().borrow().get(&wanted).is_some_and(|state| state.up)
-        });
+        let up = self
+            .links()
+            .is_some_and(|links| links.states().borrow().get(&wanted).is_some_and(|state| state.up));
         if up {
             Ok(())
         } else {
@@ -153,7 +154,11 @@ impl Local for Here {
             }
             Order::Transfer { to } => {
                 self.is_there(to)?;
-                if node.transfer(to) { Ok(Report::Done) } else { Err("the node is busy: try again".to_owned()) }
+                if node.transfer(to) {
+                    Ok(Report::Done)
+                } else {
+                    Err("the node is busy: try again".to_owned())
+                }
             }
         }
     }

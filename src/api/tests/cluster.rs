@@ -83,7 +83,10 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     let now = 1_700_000_000_000_u64;
     let shown = |row: usize, key: &str| list[row][key].clone();
     assert_eq!((shown(0, "id"), shown(0, "ip")), (json!("2"), json!("10.0.0.2")));
-    assert_eq!((shown(0, "status"), shown(0, "leader"), shown(0, "reached")), (json!("alive"), json!(true), json!(true)));
+    assert_eq!(
+        (shown(0, "status"), shown(0, "leader"), shown(0, "reached")),
+        (json!("alive"), json!(true), json!(true))
+    );
     assert_eq!(shown(0, "lastUpdateTime"), json!(now));
     assert_eq!((shown(1, "status"), shown(1, "reached")), (json!("alive"), json!(false)));
     assert_eq!(shown(1, "lastUpdateTime"), json!(now - 7_000));

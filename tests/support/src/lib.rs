@@ -24,6 +24,7 @@
 mod aiortc;
 mod browser;
 mod camera;
+mod cluster;
 mod doors;
 mod encoder;
 mod files;
@@ -47,6 +48,7 @@ mod turn;
 pub use aiortc::{Aiortc, AiortcPeer};
 pub use browser::{Browser, BrowserError, BrowserOptions};
 pub use camera::{Camera, CameraFiles, CameraReport};
+pub use cluster::{Cluster, Plan};
 pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;

@@ -1,0 +1,135 @@
+//! Copies of the data: made of a running node, and brought back into an empty folder.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use base::{SystemRandomness, limits};
+use cluster_link::{ClusterId, Phase};
+use cluster_node::{Backup, MemberStore, NodeId};
+use config::NodeConfig;
+
+use super::STORE;
+use super::identity::Identity;
+
+/// Asks the node that runs on this data folder for a copy, and writes it to `file`, which must not be there yet.
+pub fn backup(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
+    let endpoints = config.data.folder.join("endpoints.json");
+    let text = std::fs::read_to_string(&endpoints).with_context(|| {
+        format!("{} cannot be read: is a node running on this data folder?", endpoints.display())
+    })?;
+    let endpoints: serde_json::Value = serde_json::from_str(&text).context("endpoints.json is damaged")?;
+    let address = endpoints["http"].as_str().context("endpoints.json names no address")?;
+    let url = format!("{address}/rest/v2/backup");
+    let mut answer = ureq::get(&url)
+        .config()
+        .http_status_as_error(false)
+        .build()
+        .call()
+        .with_context(|| format!("the node does not answer at {address}: is it running?"))?;
+    let status = answer.status();
+    let body = answer.body_mut().with_config().limit(limits::RAFT_SNAPSHOT_BYTES_MAX);
+    let bytes = body.read_to_vec().context("the copy did not come whole")?;
+    ensure!(status.is_success(), "the node makes no copy: {}", String::from_utf8_lossy(&bytes));
+    let copy = Backup::decode(&bytes).context("what the node sent is no good copy")?;
+    // It holds secrets.
+    let mut written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .with_context(|| format!("{} cannot be made", file.display()))?;
+    written
+        .write_all(&bytes)
+        .and_then(|()| written.sync_all())
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(format!(
+        "{}: {} bytes, revision {} of the data. It holds secrets: keep it where only you can read it\n",
+        file.display(),
+        bytes.len(),
+        copy.state.revision()
+    ))
+}
+
+/// Makes the data of a node that is alone, or of the first member of a new cluster, from a copy.
+pub fn restore(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let copy = Backup::decode(&bytes).with_context(|| format!("{} cannot be restored", file.display()))?;
+    let folder = &config.data.folder;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
+    let revision = copy.state.revision();
+    begin_with(config, copy, None)?;
+    Ok(format!(
+        "{} holds the data of revision {revision} now. One-time tokens that were made before the copy are void, and no stream is live{}\n",
+        folder.display(),
+        begins(config)
+    ))
+}
+
+/// Makes this member the only one of a new cluster with the data it has: for when most members are lost for good.
+pub fn recover(config: &NodeConfig, yes: bool) -> anyhow::Result<String> {
+    let folder = &config.data.folder;
+    let store = folder.join(STORE);
+    ensure!(store.exists(), "{} is not there: recover on a member that has its data", store.display());
+    let id = NodeId(config.cluster.node);
+    let (opened, saved) = MemberStore::open(&store, |_| cluster_node::Saved::default())?;
+    let applied = saved.applied;
+    let last = saved.entries.last().map_or(saved.compacted.0, |entry| entry.index);
+    let others: Vec<_> =
+        saved.members.voters.iter().filter(|node| **node != id).map(ToString::to_string).collect();
+    drop(opened);
+    if !yes {
+        return Ok(format!(
+            "this would make node {id} the only member of a new cluster, with the data up to entry {applied} (its log ends at {last}); what members {} have beyond that is lost, they must never run again on their data, and one-time tokens made before are void. Run it on the member whose applied entry is the highest. Nothing was done; say --yes to do it\n",
+            others.join(", ")
+        ));
+    }
+    let kept = folder.join("metadata.redb.before-recover");
+    ensure!(!kept.exists(), "{} is there from an earlier try: move it away first", kept.display());
+    std::fs::rename(&store, &kept).with_context(|| format!("{} cannot be renamed", store.display()))?;
+    let copy = Backup { applied, level: saved.level, members: saved.members, state: saved.state };
+    begin_with(config, copy, Some(()))?;
+    Ok(format!(
+        "node {id} is the only member of a new cluster; its data before is kept as {}{}\n",
+        kept.display(),
+        begins(config)
+    ))
+}
+
+/// What comes next, in words.
+fn begins(config: &NodeConfig) -> String {
+    if !config.cluster.enabled {
+        return String::new();
+    }
+    let node = config.cluster.node;
+    format!(
+        ". Start node {node}; empty the folders of all the others, start them with cluster.role = \"join\" under new numbers, and let them in by \"penstock cluster join\""
+    )
+}
+
+/// The beginning of a cluster of one, which is also a node that is alone.
+fn begin_with(config: &NodeConfig, copy: Backup, over: Option<()>) -> anyhow::Result<()> {
+    let folder = &config.data.folder;
+    let identity = Identity::load(folder)?;
+    let id = if config.cluster.enabled { NodeId(config.cluster.node) } else { NodeId(1) };
+    match identity {
+        Some(identity) if over.is_none() => {
+            bail!(
+                "{} belongs to node {} of a cluster: restore into an empty folder",
+                folder.display(),
+                identity.node
+            )
+        }
+        _ => {}
+    }
+    MemberStore::restore(folder.join(STORE), copy, [id], None)?;
+    if config.cluster.enabled {
+        // Another cluster than before: members of that one must never be taken for its own.
+        let cluster = Some(ClusterId::random(&SystemRandomness));
+        Identity { node: id, cluster, phase: Phase::Begun, voters: [id].into() }.store(folder)?;
+    }
+    Ok(())
+}

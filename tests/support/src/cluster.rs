@@ -1,0 +1,176 @@
+//! Several real penstock processes that are one cluster.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use base::{Randomness, SystemRandomness};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::node::{Node, NodeError, NodeOptions};
+
+/// Time for one run of the command line.
+const COMMAND_MAX: Duration = Duration::from_secs(20);
+
+/// The nodes of a cluster, each with its own loopback address for the others. Numbers begin at 1.
+pub struct Cluster {
+    nodes: Vec<Option<Node>>,
+    plan: Plan,
+}
+
+/// What the nodes are started with.
+pub struct Plan {
+    binary: PathBuf,
+    addresses: Vec<(Ipv4Addr, u16)>,
+    secret: PathBuf,
+    voters: usize,
+    folder: TempDir,
+}
+
+impl Plan {
+    /// Room for `count` nodes, of which the first `voters` form the cluster.
+    ///
+    /// # Errors
+    /// No port is free, or the binary makes no secret.
+    pub async fn new(binary: impl Into<PathBuf>, voters: usize, count: usize) -> Result<Self, NodeError> {
+        let binary = binary.into();
+        let folder = tempfile::Builder::new().prefix("penstock-cluster-").tempdir()?;
+        let mut addresses = Vec::new();
+        for _ in 0..count {
+            addresses.push(free_address()?);
+        }
+        let made = Command::new(&binary).args(["cluster", "secret"]).output().await?;
+        let secret = folder.path().join("secret");
+        write_secret(&secret, &made.stdout)?;
+        Ok(Self { binary, addresses, secret, voters, folder })
+    }
+
+    /// Where node `number` keeps its data.
+    pub fn data_folder(&self, number: usize) -> PathBuf {
+        self.folder.path().join(format!("data{number}"))
+    }
+
+    /// The file with the cluster's secret.
+    pub fn secret_file(&self) -> &Path {
+        &self.secret
+    }
+
+    /// Where node `number` is reached by the others.
+    pub fn address(&self, number: usize) -> String {
+        let (address, port) = self.addresses[number - 1];
+        format!("{address}:{port}")
+    }
+
+    /// How node `number` is started: by default a member of the list the voters make.
+    ///
+    /// # Errors
+    /// Its data folder cannot be made.
+    pub fn options(&self, number: usize) -> Result<NodeOptions, NodeError> {
+        let data = self.data_folder(number);
+        std::fs::create_dir_all(&data)?;
+        let options = NodeOptions::new(&self.binary).data_folder(data);
+        Ok(self.environment(number).into_iter().fold(options, |options, (name, value)| {
+            options.environment(name, &value)
+        }))
+    }
+
+    fn environment(&self, number: usize) -> Vec<(&'static str, String)> {
+        let (address, port) = self.addresses[number - 1];
+        let members = (1..=self.voters).map(|number| format!("{number}@{}", self.address(number)));
+        let role = if number <= self.voters { "member" } else { "join" };
+        vec![
+            ("PENSTOCK_CLUSTER_ENABLED", "true".to_owned()),
+            ("PENSTOCK_CLUSTER_NODE", number.to_string()),
+            ("PENSTOCK_CLUSTER_PORT", port.to_string()),
+            ("PENSTOCK_CLUSTER_BIND_ADDRESSES", address.to_string()),
+            ("PENSTOCK_CLUSTER_ADDRESS", address.to_string()),
+            ("PENSTOCK_CLUSTER_MEMBERS", members.collect::<Vec<_>>().join(",")),
+            ("PENSTOCK_CLUSTER_ROLE", role.to_owned()),
+            ("PENSTOCK_CLUSTER_SECRET_FILE", self.secret.display().to_string()),
+        ]
+    }
+
+    /// Runs `penstock` with the configuration of node `number`.
+    ///
+    /// # Errors
+    /// It could not be run, or took too long.
+    pub async fn command(&self, number: usize, arguments: &[&str]) -> Result<Output, NodeError> {
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .env("PENSTOCK_DATA_FOLDER", self.data_folder(number))
+            .envs(self.environment(number))
+            .kill_on_drop(true);
+        let output = timeout(COMMAND_MAX, command.output()).await;
+        Ok(output.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??)
+    }
+}
+
+impl Cluster {
+    /// Starts `count` nodes that form a cluster, and waits until all of them are ready.
+    ///
+    /// # Errors
+    /// One did not start.
+    pub async fn start(binary: impl Into<PathBuf>, count: usize) -> Result<Self, NodeError> {
+        let plan = Plan::new(binary, count, count + 3).await?;
+        let starting = (1..=count).map(|number| {
+            let options = plan.options(number);
+            async move { Node::start(options?).await }
+        });
+        let nodes = futures_util::future::try_join_all(starting).await?.into_iter().map(Some).collect();
+        Ok(Self { nodes, plan })
+    }
+
+    /// What the nodes are started with.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Node `number`, which runs.
+    ///
+    /// # Panics
+    /// It was never started.
+    pub fn node(&self, number: usize) -> &Node {
+        self.nodes[number - 1].as_ref().expect("a node that was started")
+    }
+
+    /// The same, to stop and start it.
+    ///
+    /// # Panics
+    /// It was never started.
+    pub fn node_mut(&mut self, number: usize) -> &mut Node {
+        self.nodes[number - 1].as_mut().expect("a node that was started")
+    }
+
+    /// Starts node `number` with `options`.
+    ///
+    /// # Errors
+    /// It did not start.
+    pub async fn add(&mut self, number: usize, options: NodeOptions) -> Result<&Node, NodeError> {
+        let node = Node::start(options).await?;
+        while self.nodes.len() < number {
+            self.nodes.push(None);
+        }
+        Ok(self.nodes[number - 1].insert(node))
+    }
+}
+
+fn write_secret(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text)
+}
+
+/// A port on a loopback address that nobody else has: whoever looks for a free one on 127.0.0.1 does not find it.
+fn free_address() -> std::io::Result<(Ipv4Addr, u16)> {
+    let mut bytes = [0; 3];
+    SystemRandomness.fill(&mut bytes);
+    let [a, b, c] = bytes;
+    let address = Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254));
+    let port = TcpListener::bind((address, 0))?.local_addr()?.port();
+    Ok((address, port))
+}
