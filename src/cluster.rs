@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
-use base::{Clock, Randomness};
-use cluster_link::{ClusterId, LinkOptions, Links, Phase, Secrets};
+use base::{Clock, Randomness, limits};
+use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
 use cluster_model::NodeCard;
-use cluster_node::{Member, MemberStore, Node, NodeId, Saved};
+use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
 use config::{ClusterConfig, ClusterRole, NodeConfig};
 
 use crate::listeners::port;
@@ -37,7 +38,9 @@ pub struct Plane {
     /// The plane.
     pub node: Arc<Node>,
     /// The way to the other nodes; `None`: it is alone.
-    pub links: Option<Arc<Links>>,
+    links: Option<Arc<Links>>,
+    /// What it answers them.
+    here: Option<Arc<Here>>,
 }
 
 impl Plane {
@@ -52,7 +55,7 @@ impl Plane {
             );
         }
         let node = Arc::new(Node::alone(folder.join(STORE), clock)?);
-        Ok(Self { id: NodeId(1), node, links: None })
+        Ok(Self { id: NodeId(1), node, links: None, here: None })
     }
 
     /// A node of a cluster. Waits until the cluster is formed, or this node is let in.
@@ -71,10 +74,11 @@ impl Plane {
         let identity = agreed(cluster, folder, &members, identity)?;
         let port = port(&listeners);
         let name = if cluster.address.is_empty() { host } else { &cluster.address };
+        let secrets = secrets(cluster)?;
         let links = Links::start(LinkOptions {
             node: id,
             cluster: identity.as_ref().and_then(|identity| identity.cluster),
-            secrets: secrets(cluster)?,
+            secrets: secrets.clone(),
             listener: listeners.into_iter().next().context("nothing listens on cluster.port")?,
             advertised: format!("{name}:{port}"),
             peers: members.clone(),
@@ -84,7 +88,13 @@ impl Plane {
         let here = Here::new(id, members.keys().copied().collect(), Arc::clone(&links), Arc::clone(&clock));
         here.stand(identity.as_ref(), cluster.role);
         links.serve(Arc::clone(&here) as Arc<dyn cluster_link::Local>);
-        let forming = forming::Forming { folder, here: &here, members: &members, randomness: &*randomness };
+        let forming = forming::Forming {
+            folder,
+            here: &here,
+            members: &members,
+            operator: Dialer::new(&secrets, PeerName::Admin, &*randomness)?,
+            randomness: &*randomness,
+        };
         let node = match cluster.role {
             ClusterRole::Client => {
                 let found = forming.find().await;
@@ -111,12 +121,20 @@ impl Plane {
         };
         let node = Arc::new(node);
         here.take_part(Arc::clone(&node));
-        Ok(Self { id, node, links: Some(links) })
+        if cluster.role == ClusterRole::Join {
+            tokio::spawn(knock(Arc::clone(&node), Arc::clone(&links), members.into_keys().collect()));
+        }
+        Ok(Self { id, node, links: Some(links), here: Some(here) })
     }
 
     /// Whether there are no other nodes.
     pub const fn is_alone(&self) -> bool {
         self.links.is_none()
+    }
+
+    /// When a message of another node came last; `None`: never.
+    pub fn heard(&self, node: NodeId) -> Option<Instant> {
+        self.here.as_ref()?.heard(node)
     }
 
     /// Takes no further part.
@@ -134,6 +152,18 @@ impl Plane {
             relay: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+}
+
+/// Lets the members know that this node is there, and where, until one of them leads it.
+async fn knock(node: Arc<Node>, links: Arc<Links>, members: Vec<NodeId>) {
+    // A question that asks for nothing.
+    let sign = Envelope::Read { id: 0, query: Vec::new() }.encode();
+    while node.status().borrow().leader.is_none() {
+        for member in &members {
+            cluster_node::Link::send(&*links, *member, Class::Meta, sign.clone());
+        }
+        tokio::time::sleep(limits::META_ALIVE_EVERY).await;
     }
 }
 

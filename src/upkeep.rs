@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use base::{Clock, WallTime, limits};
-use cluster_model::{MetaError, NodeId, Nodes, Owner, Upkeep};
+use cluster_model::{MetaError, Nodes, Owner, Upkeep};
 
 use crate::cluster::Plane;
 
@@ -42,27 +42,24 @@ pub async fn run(upkeep: Upkeep, nodes: Nodes, plane: Plane, clock: Arc<dyn Cloc
     }
 }
 
-/// Nodes that this leader has not reached for so long are dead. One that it never knew has as long from the moment on
+/// Nodes that this leader has not heard for so long are dead: all of them give it a sign of life. One that it never knew has as long from the moment on
 /// in which it began to lead.
 async fn bury(nodes: &Nodes, plane: &Plane, since: Instant, clock: &dyn Clock) -> Result<(), MetaError> {
-    let Some(links) = &plane.links else { return Ok(()) };
-    let states = links.states().borrow().clone();
+    if plane.is_alone() {
+        return Ok(());
+    }
     let now = clock.now();
     for (id, node) in nodes.list().await? {
         if id == plane.id || node.expired_ms.is_some() {
             continue;
         }
-        let silent_since = match states.get(&id) {
-            Some(state) if state.up => continue,
-            Some(state) => state.since.max(since),
-            None => since,
-        };
+        let silent_since = plane.heard(id).map_or(since, |heard| heard.max(since));
         if now.saturating_duration_since(silent_since) < limits::NODE_SILENCE_MAX {
             continue;
         }
         let address = &node.card.address;
         tracing::warn!(node = %id, %address, "a node was silent for too long and is taken for dead: its streams may be published elsewhere");
-        nodes.expire(Owner { node: NodeId(id.0), incarnation: node.incarnation }).await?;
+        nodes.expire(Owner { node: id, incarnation: node.incarnation }).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Three real processes with a secret between them: what one knows all know, and a stream is published on one.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -137,10 +138,12 @@ async fn members_come_and_go_by_the_command_line() -> Result<()> {
     // The node is ready once it is let in: nobody waits for the other.
     let options = cluster.plan().options(4)?;
     let joining = tokio::spawn(async move { Node::start(options).await });
+    let refused = Mutex::new(String::new());
     let joined = Node::eventually(PATIENCE, || async {
-        command(&cluster, &["cluster", "join", "--node", "4", "--replaces", "3"]).await.ok()
+        let said = command(&cluster, &["cluster", "join", "--node", "4", "--replaces", "3"]).await;
+        said.map_err(|error| *refused.lock().unwrap() = error.to_string()).ok()
     });
-    joined.await.context("node 4 was not let in")?;
+    joined.await.with_context(|| format!("node 4 was not let in: {}", refused.lock().unwrap()))?;
     let fourth = joining.await??;
     let replaced = Node::eventually(PATIENCE, || async {
         let members = command(&cluster, &["cluster", "members"]).await.ok()?;
@@ -154,7 +157,8 @@ async fn members_come_and_go_by_the_command_line() -> Result<()> {
     let leads = leader(&cluster, 1).await?;
     let other = if leads == 1 { 2 } else { 1 };
     command(&cluster, &["cluster", "transfer", &other.to_string()]).await?;
-    let moved = Node::eventually(PATIENCE, || async { (leader(&cluster, 1).await.ok()? == other).then_some(()) });
+    let moved =
+        Node::eventually(PATIENCE, || async { (leader(&cluster, 1).await.ok()? == other).then_some(()) });
     moved.await.context("leadership did not go over")?;
     let dry = command(&cluster, &["cluster", "remove", "4"]).await?;
     ensure!(dry.contains("Nothing was done"), "{dry}");

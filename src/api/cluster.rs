@@ -18,7 +18,7 @@ pub trait Cluster: Send + Sync {
     fn is_one(&self) -> bool;
     /// How it stands.
     fn place(&self) -> Place;
-    /// How this node reaches another one; `None`: it never tried, or is that node.
+    /// Whether this node hears another one; `None`: it never did. Only the leader hears all of them.
     fn reach(&self, node: NodeId) -> Option<Reach>;
     /// A copy of all stored data, consistent in itself, as `penstock restore` takes it; else why there is none.
     async fn copy(&self) -> Result<Vec<u8>, String>;
@@ -41,12 +41,12 @@ pub struct Place {
     pub age_ms: Option<u64>,
 }
 
-/// How a node reaches another.
+/// How a node hears another.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
-    /// Messages get through.
+    /// It was heard lately.
     pub up: bool,
-    /// Milliseconds for which that is so, or not so.
+    /// Milliseconds since it was heard last.
     pub for_ms: u64,
 }
 
@@ -65,8 +65,9 @@ pub(crate) struct ClusterNode {
     status: &'static str,
     version: String,
     leader: bool,
-    /// Whether the node that answers reaches it.
-    reached: bool,
+    /// Whether the node that answers hears it; left out if it has no reason to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard: Option<bool>,
 }
 
 /// What the node that answers knows of the cluster.
@@ -132,11 +133,8 @@ pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResp
         .map(|(id, node)| {
             let is_here = id == place.node;
             let reach = state.cluster.reach(id);
-            let reached = is_here || reach.is_some_and(|reach| reach.up);
-            let silent_ms = match reach {
-                Some(reach) if !reached => reach.for_ms,
-                _ => 0,
-            };
+            let heard = if is_here { Some(true) } else { reach.map(|reach| reach.up) };
+            let silent_ms = reach.filter(|_| !is_here).map_or(0, |reach| reach.for_ms);
             ClusterNode {
                 id: id.to_string(),
                 ip: node.card.address.clone(),
@@ -147,7 +145,7 @@ pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResp
                 status: if node.expired_ms.is_none() { "alive" } else { "dead" },
                 version: node.card.version.clone(),
                 leader: place.leader == Some(id),
-                reached,
+                heard,
             }
         })
         .collect();

@@ -469,6 +469,8 @@ pub const CLAIM_SILENCE_MIN: Duration = Duration::from_secs(2);
 pub const CLAIM_LAPSED_KEPT: Duration = Duration::from_secs(20);
 /// How often the leader, or a node that is alone, looks for what is over.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(2);
+/// How long after its last message a node counts as heard: it gives a sign of life every 2 s.
+pub const NODE_HEARD_MAX: Duration = Duration::from_secs(5);
 /// How long a node may be silent (AMS). Longer: it is dead, its claims and slots are void.
 pub const NODE_SILENCE_MAX: Duration = Duration::from_secs(20);
 /// How often a node renews its claims: often enough that one lost renewal costs nothing.

@@ -39,6 +39,8 @@ pub(super) struct Forming<'a> {
     pub(super) folder: &'a Path,
     pub(super) here: &'a Here,
     pub(super) members: &'a BTreeMap<NodeId, String>,
+    /// Asks as the command line does: a node of no cluster is told nothing of one.
+    pub(super) operator: Dialer,
     pub(super) randomness: &'a dyn Randomness,
 }
 
@@ -106,9 +108,16 @@ impl Forming<'_> {
 
     /// Whether the number may still be given, by the members' word.
     async fn is_unused(&self, id: NodeId) -> Result<(), String> {
-        let Some(dialer) = self.dialer() else { return Err("the link is closed".to_owned()) };
+        let mut unheard = String::new();
         for address in self.members.values() {
-            let Ok(Report::Status(status)) = dialer.operate(address, Order::Status).await else { continue };
+            let status = match self.operator.operate(address, Order::Status).await {
+                Ok(Report::Status(status)) => status,
+                Ok(Report::Done) => continue,
+                Err(error) => {
+                    unheard.push_str(&format!("; {error}"));
+                    continue;
+                }
+            };
             return if status.voters.contains(&id) || status.learners.contains(&id) {
                 Err(format!(
                     "the cluster has a node {id} already. Give this one a new cluster.node; if it is that node and has lost its data, let it in by \"penstock cluster join --node <new number> --replaces {id}\""
@@ -117,7 +126,7 @@ impl Forming<'_> {
                 Ok(())
             };
         }
-        Err("no member of the cluster says who its members are".to_owned())
+        Err(format!("no member of the cluster says who its members are{unheard}"))
     }
 
     fn begin(&self, cluster: ClusterId) -> anyhow::Result<Identity> {

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use base::Clock;
+use base::{Clock, limits};
 use cluster_link::{
     ClusterId, Introduction, LinkReport, Links, Local, Order, Phase, Report, Standing, StatusReport,
 };
 use cluster_node::{MembershipChange, Node, NodeId};
 use config::ClusterRole;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::identity::Identity;
 
@@ -23,6 +24,8 @@ pub(super) struct Here {
     clock: Arc<dyn Clock>,
     standing: RwLock<Standing>,
     node: OnceLock<Arc<Node>>,
+    /// When a message of a node came last. The link bounds how many nodes there are.
+    heard: Mutex<BTreeMap<NodeId, Instant>>,
 }
 
 impl Here {
@@ -33,7 +36,8 @@ impl Here {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let standing = RwLock::new(Standing { phase: Phase::Empty, cluster: None, voters: voters.clone() });
-        Arc::new(Self { id, voters, links: Arc::downgrade(&links), clock, standing, node: OnceLock::new() })
+        let links = Arc::downgrade(&links);
+        Arc::new(Self { id, voters, links, clock, standing, node: OnceLock::new(), heard: Mutex::default() })
     }
 
     pub(super) const fn id(&self) -> NodeId {
@@ -71,6 +75,11 @@ impl Here {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             address: None,
         }
+    }
+
+    /// When a message of `node` came last; `None`: never.
+    pub(super) fn heard(&self, node: NodeId) -> Option<Instant> {
+        self.heard.lock().get(&node).copied()
     }
 
     pub(super) fn links(&self) -> Option<Arc<Links>> {
@@ -115,10 +124,9 @@ impl Here {
 
     /// A node that is let in must be there: a voter that is only promised makes a majority harder to come by.
     fn is_there(&self, wanted: NodeId) -> Result<(), String> {
-        let up = self
-            .links()
-            .is_some_and(|links| links.states().borrow().get(&wanted).is_some_and(|state| state.up));
-        if up {
+        let now = self.clock.now();
+        let recent = |at: Instant| now.saturating_duration_since(at) < limits::NODE_HEARD_MAX;
+        if self.heard(wanted).is_some_and(recent) {
             Ok(())
         } else {
             Err(format!(
@@ -131,6 +139,12 @@ impl Here {
 #[async_trait]
 impl Local for Here {
     fn receive(&self, from: NodeId, bytes: Vec<u8>) -> bool {
+        {
+            let heard = &mut *self.heard.lock();
+            if heard.len() < limits::META_WATCHING_NODES_MAX || heard.contains_key(&from) {
+                heard.insert(from, self.clock.now());
+            }
+        }
         // Before it takes part it can answer nothing; who sent it says it again.
         self.node.get().is_some_and(|node| node.receive(from, bytes))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{Cluster, Place, Reach};
 use async_trait::async_trait;
-use base::{Clock, SystemClock};
+use base::{Clock, SystemClock, limits};
 use cluster_node::NodeId;
 
 use super::Plane;
@@ -28,9 +28,9 @@ impl Cluster for Plane {
     }
 
     fn reach(&self, node: NodeId) -> Option<Reach> {
-        let state = self.links.as_ref()?.states().borrow().get(&node).cloned()?;
-        let since = SystemClock.now().saturating_duration_since(state.since);
-        Some(Reach { up: state.up, for_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) })
+        let silent = SystemClock.now().saturating_duration_since(self.heard(node)?);
+        let for_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
+        Some(Reach { up: silent < limits::NODE_HEARD_MAX, for_ms })
     }
 
     async fn copy(&self) -> Result<Vec<u8>, String> {

@@ -41,7 +41,8 @@ impl Cluster for OneOfThree {
     }
 
     fn reach(&self, node: NodeId) -> Option<Reach> {
-        (node != NodeId(1)).then_some(Reach { up: node == NodeId(2), for_ms: 7_000 })
+        (node != NodeId(1))
+            .then_some(Reach { up: node == NodeId(2), for_ms: if node == NodeId(2) { 0 } else { 7_000 } })
     }
 
     async fn copy(&self) -> Result<Vec<u8>, String> {
@@ -84,11 +85,11 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     let shown = |row: usize, key: &str| list[row][key].clone();
     assert_eq!((shown(0, "id"), shown(0, "ip")), (json!("2"), json!("10.0.0.2")));
     assert_eq!(
-        (shown(0, "status"), shown(0, "leader"), shown(0, "reached")),
+        (shown(0, "status"), shown(0, "leader"), shown(0, "heard")),
         (json!("alive"), json!(true), json!(true))
     );
     assert_eq!(shown(0, "lastUpdateTime"), json!(now));
-    assert_eq!((shown(1, "status"), shown(1, "reached")), (json!("alive"), json!(false)));
+    assert_eq!((shown(1, "status"), shown(1, "heard")), (json!("alive"), json!(false)));
     assert_eq!(shown(1, "lastUpdateTime"), json!(now - 7_000));
     assert_eq!(shown(2, "status"), json!("dead"));
     assert_eq!(ask(&node, Method::GET, "/cluster/nodes/x/3").await.0, StatusCode::NOT_FOUND);

@@ -72,9 +72,10 @@ impl Plan {
         let data = self.data_folder(number);
         std::fs::create_dir_all(&data)?;
         let options = NodeOptions::new(&self.binary).data_folder(data);
-        Ok(self.environment(number).into_iter().fold(options, |options, (name, value)| {
-            options.environment(name, &value)
-        }))
+        Ok(self
+            .environment(number)
+            .into_iter()
+            .fold(options, |options, (name, value)| options.environment(name, &value)))
     }
 
     fn environment(&self, number: usize) -> Vec<(&'static str, String)> {
