@@ -654,13 +654,14 @@ pub const CLUSTER_CALLS_MAX: usize = 64;
 pub const CLUSTER_CALL_MAX: Duration = Duration::from_secs(10);
 /// HTTP/2 headers of one request. Larger: refused.
 pub const CLUSTER_HEADERS_BYTES_MAX: u32 = 8 * 1024;
-/// Bytes that may be on their way in one request, and on one connection: a snapshot of 1 MiB chunks over 20 ms runs at 1 Gbit/s.
-pub const CLUSTER_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Bytes that may be on their way in one request, and on one connection: 400 Mbit/s over 20 ms. A probe waits behind them, so
+/// that a way of less than 7 Mbit/s may pass for broken when it is full.
+pub const CLUSTER_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Time for finding, reaching and recognising another node. Longer: tried again.
 pub const CLUSTER_CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How often a connection is probed, and with [`CLUSTER_PROBE_ANSWER_MAX`] how soon a node that is silently gone is
 /// noticed: within 2 s.
-pub const CLUSTER_PROBE_EVERY: Duration = Duration::from_millis(700);
+pub const CLUSTER_PROBE_EVERY: Duration = Duration::from_millis(500);
 /// How long the answer to a probe may take. Longer: the connection is given up.
 pub const CLUSTER_PROBE_ANSWER_MAX: Duration = Duration::from_millis(1_200);
 /// Rest before the first try to reach a node again; twice as long after each further one.

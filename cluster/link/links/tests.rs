@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::{ClusterSecret, Phase, Refusal, StatusReport};
 
-#[path = "../tests/proxy.rs"]
+#[path = "../tests/proxy/mod.rs"]
 mod proxy;
 
 mod calls;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base::{AppName, Clock, SeededRandomness, StreamId, SystemClock, SystemRandomness};
@@ -117,8 +117,9 @@ impl Cluster {
         ways[&(other, one)].set(way);
     }
 
-    /// Cuts the leader off a follower until both have noticed, has the leader write meanwhile, and heals.
-    fn cut_and_healed(self) -> Self {
+    /// Cuts the leader off a follower until both have noticed, has the others write meanwhile, and heals. Gives how long
+    /// it took to notice, and to reach each other again.
+    fn cut_and_heal(&self) -> (Duration, Duration) {
         let (leader, follower) = (self.leader, (self.leader + 1) % VOTERS.len());
         let runtime = self.runtime.as_ref().expect("it lives");
         let (one, other) = (VOTERS[leader], VOTERS[follower]);
@@ -126,21 +127,21 @@ impl Cluster {
             self.reached(leader, other, true).await;
             self.reached(follower, one, true).await;
             self.set(one, other, Way::Silent);
-            let cut = Instant::now();
+            let cut = SystemClock.now();
             self.reached(leader, other, false).await;
             self.reached(follower, one, false).await;
-            println!("both noticed after {:?}", cut.elapsed());
+            let noticed = cut.elapsed();
             // A majority is left, with whoever leads it now.
             self.write("during", &[leader, (leader + 2) % VOTERS.len()]).await;
             self.set(one, other, Way::Open);
-            let healed = Instant::now();
+            let healed = SystemClock.now();
             self.reached(leader, other, true).await;
             self.reached(follower, one, true).await;
-            println!("both reached again after {:?}", healed.elapsed());
+            let reached = healed.elapsed();
             // The follower has what it missed.
             self.write("after", &[follower]).await;
-        });
-        self
+            (noticed, reached)
+        })
     }
 
     /// Waits until one node sees another one reached, or not.
@@ -212,7 +213,9 @@ cluster_model::meta_conformance!(three_by_a_follower, || Cluster::start().subjec
 /// What a healed follower says is what the others agreed on, and it can take part again.
 #[test]
 fn a_follower_that_was_cut_off_catches_up_when_the_way_heals() {
-    let cluster = Cluster::start().cut_and_healed();
+    let cluster = Cluster::start();
+    let (noticed, reached) = cluster.cut_and_heal();
+    println!("noticed by both after {noticed:?}, reached again after {reached:?}");
     let runtime = cluster.runtime.as_ref().expect("it lives");
     let newest = wait(runtime, async {
         let leader = elected(&cluster.nodes).await;
