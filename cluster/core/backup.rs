@@ -40,7 +40,9 @@ pub enum BackupError {
     #[error("this is no backup of the metadata store")]
     NoBackup,
     /// Written by another version of this program.
-    #[error("the backup has format {found}, this program reads format {known}: run the version that wrote it")]
+    #[error(
+        "the backup has format {found}, this program reads format {known}: run the version that wrote it"
+    )]
     UnknownVersion {
         /// Its format.
         found: u8,

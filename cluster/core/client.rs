@@ -12,9 +12,7 @@ use crate::freshness::Freshness;
 use crate::mirror::{Mirror, Taken, Wanted};
 use crate::output::{AppliedEntry, Output};
 use crate::proposals::Proposals;
-use crate::{
-    Authority, Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, Status, WireError,
-};
+use crate::{Authority, Class, Config, Envelope, Members, Moment, NodeId, Now, ReadId, Status, WireError};
 
 /// A node of the cluster that is no member. Fed and drained as a [`crate::Replica`] is; it has no disk.
 pub struct Client {
@@ -227,6 +225,7 @@ impl Client {
                 let is_ours = self.take_reading(id, (revision, generation), &reading)?;
                 if is_ours {
                     self.take_members(&members);
+                    self.catch_up(from, (revision, generation));
                 }
             }
             Envelope::Changes { after, upto, generation, now, changes }
@@ -325,6 +324,17 @@ impl Client {
         }
     }
 
+    /// `member` is ahead of what is here, which may be watched through one that is gone: it is watched through this one.
+    fn catch_up(&mut self, member: NodeId, (revision, generation): (Revision, u64)) {
+        if !self.mirror.is_copying()
+            && !self.mirror.has(revision, generation)
+            && let Some(place) = self.members.iter().position(|known| *known == member)
+        {
+            self.watch_turn = place;
+            self.ask_to_watch();
+        }
+    }
+
     /// After something was taken: asks for what is wanted next.
     fn go_on(&mut self) {
         if self.mirror.completes() {
@@ -385,12 +395,7 @@ impl Client {
     }
 
     /// Gives whether it answers a question of this life that still stands.
-    fn take_reading(
-        &mut self,
-        number: u64,
-        had: (Revision, u64),
-        reading: &[u8],
-    ) -> Result<bool, WireError> {
+    fn take_reading(&mut self, number: u64, had: (Revision, u64), reading: &[u8]) -> Result<bool, WireError> {
         if let Some(freshening) = self.freshening.as_mut().filter(|freshening| freshening.number == number) {
             freshening.had = Some(had);
             self.freshened();

@@ -45,7 +45,8 @@ impl Clocks {
     ) -> Option<WallTime> {
         let medians = voters.iter().map(|voters| self.median(own, now, voters)).collect::<Option<Vec<_>>>();
         let median = medians.and_then(|medians| medians.into_iter().min());
-        if median.is_none() && self.given.is_none() && now.monotonic < since + limits::CLUSTER_CLOCK_WAIT_MAX {
+        if median.is_none() && self.given.is_none() && now.monotonic < since + limits::CLUSTER_CLOCK_WAIT_MAX
+        {
             return None;
         }
         let (at, given) = self.given.unwrap_or((since, Duration::ZERO));

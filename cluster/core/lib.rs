@@ -45,9 +45,9 @@ mod client;
 mod mirror;
 mod replica;
 
+pub use backup::{Backup, BackupError};
 #[cfg(feature = "broken")]
 pub use broken::Broken;
-pub use backup::{Backup, BackupError};
 pub use client::Client;
 pub use config::{Config, Tuning};
 pub use halt::Halt;

@@ -111,7 +111,8 @@ impl Proposals {
 
     /// Those whose deadline passed, and what can be said of them.
     pub(crate) fn expired(&mut self, now: Moment) -> Vec<(RequestId, Proposal)> {
-        let late: Vec<_> = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).copied().collect();
+        let late: Vec<_> =
+            self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).copied().collect();
         let late = late.into_iter().filter_map(|(_, request)| Some((request, self.remove(request)?.sent)));
         late.map(|(request, sent)| (request, unanswered(sent, NotApplied::TooLate))).collect()
     }

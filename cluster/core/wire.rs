@@ -154,7 +154,12 @@ impl Envelope {
             }
             Self::Watch { from, generation } => w.u8(7).u64(from.0).u64(*generation),
             Self::Changes { after, upto, generation, now, changes } => {
-                w.u8(8).u64(after.0).u64(upto.0).u64(*generation).u64(now.as_millis()).u64(changes.len() as u64);
+                w.u8(8)
+                    .u64(after.0)
+                    .u64(upto.0)
+                    .u64(*generation)
+                    .u64(now.as_millis())
+                    .u64(changes.len() as u64);
                 for (revision, now, changes) in changes {
                     w.u64(revision.0).u64(now.as_millis()).bytes(changes);
                 }
@@ -354,7 +359,13 @@ mod tests {
             Envelope::Elsewhere { leader: None },
             Envelope::Elsewhere { leader: Some(NodeId(3)) },
             Envelope::Read { id: 1, query: vec![2] },
-            Envelope::Reading { id: 1, revision: Revision(2), generation: 6, reading: vec![3], members: vec![4, 5] },
+            Envelope::Reading {
+                id: 1,
+                revision: Revision(2),
+                generation: 6,
+                reading: vec![3],
+                members: vec![4, 5],
+            },
             Envelope::Watch { from: Revision(1), generation: 2 },
             Envelope::Changes {
                 after: Revision(1),

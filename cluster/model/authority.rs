@@ -156,7 +156,9 @@ pub const fn rule(operation: Operation, authority: Authority) -> Ruling {
 
         (Op::NewPublish, Isolated | Lost | Cold) => STORE,
 
-        (Op::RunningPublish(_), Isolated) | (Op::RunningPublish(Guarded::No), Lost | Cold) => R::GoesOnIsolated,
+        (Op::RunningPublish(_), Isolated) | (Op::RunningPublish(Guarded::No), Lost | Cold) => {
+            R::GoesOnIsolated
+        }
         (Op::RunningPublish(Guarded::Yes), Lost | Cold) => R::Ends,
 
         (Op::SpendToken, Isolated) => R::PlaneBriefly,

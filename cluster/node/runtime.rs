@@ -11,9 +11,7 @@ use cluster_core::{
     AppliedEntry, Backup, MembershipChange, MembershipError, Moment, NodeId, Now, Output, Persist, ReadId,
     Status,
 };
-use cluster_model::{
-    ChangeLog, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, State,
-};
+use cluster_model::{ChangeLog, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, State};
 use cluster_store::{MemberStore, WriteError};
 use parking_lot::RwLock;
 use tokio::sync::{oneshot, watch};

@@ -50,7 +50,11 @@ impl<'a, K: Key + 'static, V: Value + 'static> Summed<'a, K, V> {
         self.sum
     }
 
-    pub(crate) fn insert(&mut self, key: K::SelfType<'_>, value: V::SelfType<'_>) -> Result<(), StorageError> {
+    pub(crate) fn insert(
+        &mut self,
+        key: K::SelfType<'_>,
+        value: V::SelfType<'_>,
+    ) -> Result<(), StorageError> {
         let new = hash_of::<K, V>(self.number, &key, &value);
         let before = self.table.insert(&key, &value)?;
         let before = before.map_or(0, |before| hash_of::<K, V>(self.number, &key, &before.value()));

@@ -75,7 +75,9 @@ fn what_changes_while_it_is_copied_is_in_the_copy() {
         assert_eq!(mirror.take_page(number, at, &rows, ends), Ok(Taken::Here));
         assert_eq!(mirror.take_page(number, at, &rows, ends), Ok(Taken::Stray), "once");
         pages += 1;
-        for command in [create(&format!("r{pages}")), delete(&format!("s1{pages}")), user(&format!("u{pages}"))] {
+        for command in
+            [create(&format!("r{pages}")), delete(&format!("s1{pages}")), user(&format!("u{pages}"))]
+        {
             if pages < 6 {
                 member.does(command);
             }

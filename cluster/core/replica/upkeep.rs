@@ -226,7 +226,8 @@ impl Replica {
             upto = upto.min(offered);
         }
         let log = self.raft.store();
-        let most = self.applied.saturating_sub(tuning.log_entries_max).max(log.bytes_behind(tuning.log_bytes_max));
+        let most =
+            self.applied.saturating_sub(tuning.log_entries_max).max(log.bytes_behind(tuning.log_bytes_max));
         upto = upto.max(most.min(self.applied));
         if let Some(compacted) = self.raft.mut_store().compact(upto) {
             let persist = Persist { compacted: Some(compacted), ..Persist::default() };

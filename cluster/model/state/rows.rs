@@ -32,14 +32,18 @@ impl State {
 
     fn rows_of(&self, kind: RowKind, place: Option<&Change>) -> Rows<'_> {
         match kind {
-            RowKind::Generation => Box::new(place.is_none().then_some(Change::Generation(self.generation)).into_iter()),
+            RowKind::Generation => {
+                Box::new(place.is_none().then_some(Change::Generation(self.generation)).into_iter())
+            }
             RowKind::Settings => {
                 let from = place.and_then(|place| match place {
                     Change::Settings { app, .. } => Some(app.clone()),
                     _ => None,
                 });
                 let rows = self.settings.range(behind(from));
-                Box::new(rows.map(|(app, now)| Change::Settings { app: app.clone(), now: Some(Arc::clone(now)) }))
+                Box::new(
+                    rows.map(|(app, now)| Change::Settings { app: app.clone(), now: Some(Arc::clone(now)) }),
+                )
             }
             RowKind::TokensRevoked => {
                 let from = place.and_then(|place| match place {
@@ -75,7 +79,9 @@ impl State {
                     _ => None,
                 });
                 let rows = self.users.range(behind(from));
-                Box::new(rows.map(|(name, now)| Change::User { name: name.clone(), now: Some(Arc::clone(now)) }))
+                Box::new(
+                    rows.map(|(name, now)| Change::User { name: name.clone(), now: Some(Arc::clone(now)) }),
+                )
             }
             RowKind::Broadcast
             | RowKind::Token
@@ -106,7 +112,9 @@ impl State {
             }
             RowKind::Token => {
                 let from = place.and_then(|place| match place {
-                    Change::Token { app, stream, token, .. } => Some((of(app), (stream.clone(), token.clone()))),
+                    Change::Token { app, stream, token, .. } => {
+                        Some((of(app), (stream.clone(), token.clone())))
+                    }
                     _ => None,
                 });
                 Box::new(self.tokens.behind(from).map(|(app, (stream, token), now)| Change::Token {
@@ -139,12 +147,14 @@ impl State {
                     }
                     _ => None,
                 });
-                Box::new(self.slots.behind(from).map(|(app, (stream, subscriber, session), now)| Change::Slot {
-                    app: app.clone(),
-                    stream: stream.clone(),
-                    subscriber: subscriber.clone(),
-                    session: *session,
-                    now: Some(Arc::clone(now)),
+                Box::new(self.slots.behind(from).map(|(app, (stream, subscriber, session), now)| {
+                    Change::Slot {
+                        app: app.clone(),
+                        stream: stream.clone(),
+                        subscriber: subscriber.clone(),
+                        session: *session,
+                        now: Some(Arc::clone(now)),
+                    }
                 }))
             }
             RowKind::Claim => {
@@ -176,16 +186,16 @@ impl State {
                     }
                     _ => None,
                 });
-                Box::new(self.sessions.behind(from).map(|(app, (stream, subscriber, session, owner), now)| {
-                    Change::Session {
+                Box::new(self.sessions.behind(from).map(
+                    |(app, (stream, subscriber, session, owner), now)| Change::Session {
                         app: app.clone(),
                         stream: stream.clone(),
                         subscriber: subscriber.clone(),
                         session: *session,
                         owner: *owner,
                         now: Some(Arc::clone(now)),
-                    }
-                }))
+                    },
+                ))
             }
             RowKind::History => {
                 let from = place.and_then(|place| match place {
@@ -194,11 +204,13 @@ impl State {
                     }
                     _ => None,
                 });
-                Box::new(self.histories.behind(from).map(|(app, (stream, subscriber), now)| Change::History {
-                    app: app.clone(),
-                    stream: stream.clone(),
-                    subscriber: subscriber.clone(),
-                    now: Some(Arc::clone(now)),
+                Box::new(self.histories.behind(from).map(|(app, (stream, subscriber), now)| {
+                    Change::History {
+                        app: app.clone(),
+                        stream: stream.clone(),
+                        subscriber: subscriber.clone(),
+                        now: Some(Arc::clone(now)),
+                    }
                 }))
             }
             RowKind::Event => {
@@ -208,12 +220,14 @@ impl State {
                     }
                     _ => None,
                 });
-                Box::new(self.events.behind(from).map(|(app, (stream, subscriber, number), now)| Change::Event {
-                    app: app.clone(),
-                    stream: stream.clone(),
-                    subscriber: subscriber.clone(),
-                    number: *number,
-                    now: Some(Arc::clone(now)),
+                Box::new(self.events.behind(from).map(|(app, (stream, subscriber, number), now)| {
+                    Change::Event {
+                        app: app.clone(),
+                        stream: stream.clone(),
+                        subscriber: subscriber.clone(),
+                        number: *number,
+                        now: Some(Arc::clone(now)),
+                    }
                 }))
             }
             _ => Box::new(std::iter::empty()),

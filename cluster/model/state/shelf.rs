@@ -52,7 +52,8 @@ impl<K: Ord + Clone, V> Shelf<K, V> {
             None => (None, self.0.range::<AppName, _>(..)),
             Some((app, key)) => {
                 let first = self.0.get_key_value(&app);
-                let first = first.map(|(app, rows)| (app, rows.range((Bound::Excluded(key), Bound::Unbounded))));
+                let first =
+                    first.map(|(app, rows)| (app, rows.range((Bound::Excluded(key), Bound::Unbounded))));
                 (first, self.0.range((Bound::Excluded(app), Bound::Unbounded)))
             }
         };

@@ -324,7 +324,8 @@ async fn a_node_says_how_fresh_it_is_and_that_it_is_alone() {
     store.propose(request(), create("s"), deadline()).await;
     list(&store).await;
     let mut status = store.status();
-    let status = status.wait_for(|status| status.leads && status.revision == Revision(1)).await.unwrap().clone();
+    let status =
+        status.wait_for(|status| status.leads && status.revision == Revision(1)).await.unwrap().clone();
     assert_eq!(status.halted, None);
     assert!(store.age().is_some_and(|age| age < Duration::from_secs(2)), "{:?}", store.age());
     assert_eq!(store.authority(), Authority::Fresh);
@@ -342,7 +343,8 @@ async fn a_node_says_how_fresh_it_is_and_that_it_is_alone() {
 #[tokio::test]
 async fn a_client_without_a_copy_says_so() {
     let clock = Arc::new(SystemClock);
-    let client = Node::client(NodeId(9), vec![NodeId(1)], &SystemRandomness, clock, Arc::new(Nobody)).unwrap();
+    let client =
+        Node::client(NodeId(9), vec![NodeId(1)], &SystemRandomness, clock, Arc::new(Nobody)).unwrap();
     let query = Query::List(Filter::Settings);
     let local = client.read(query.clone(), Consistency::Local, deadline()).await;
     assert_eq!(local, Err(ReadFailed::NotListed));
@@ -350,5 +352,8 @@ async fn a_client_without_a_copy_says_so() {
     let soon = SystemClock.now() + Duration::from_millis(200);
     assert_eq!(client.read(query, Consistency::Linearizable, soon).await, Err(ReadFailed::TooLate));
     assert_eq!(client.copy().await.err(), Some(CopyError::NoMember));
-    assert_eq!(client.change_membership(MembershipChange::Remove { node: NodeId(1) }).await, Err(MembershipError::NotLeader));
+    assert_eq!(
+        client.change_membership(MembershipChange::Remove { node: NodeId(1) }).await,
+        Err(MembershipError::NotLeader)
+    );
 }

@@ -79,7 +79,9 @@ fn a_flipped_bit_or_a_cut_is_found_or_changes_nothing() {
     let mut look = |what: String| match open(&path) {
         Err(error) if error.contains("metadata.redb") => named += 1,
         Err(error) => wrong.push(format!("{what}: {error}")),
-        Ok((_, saved)) if text(&saved) != expected => wrong.push(format!("{what}: it was read as something else")),
+        Ok((_, saved)) if text(&saved) != expected => {
+            wrong.push(format!("{what}: it was read as something else"))
+        }
         Ok((mut store, _)) => {
             // What cannot be seen yet may harm what is written next.
             let written = store.write(std::slice::from_ref(&after));
@@ -87,7 +89,9 @@ fn a_flipped_bit_or_a_cut_is_found_or_changes_nothing() {
             match (written, open(&path)) {
                 (Err(_), _) | (_, Err(_)) => named += 1,
                 (Ok(()), Ok((_, saved))) if text(&saved) == expected_after => harmless += 1,
-                (Ok(()), Ok(_)) => wrong.push(format!("{what}: what was written next was read as something else")),
+                (Ok(()), Ok(_)) => {
+                    wrong.push(format!("{what}: what was written next was read as something else"))
+                }
             }
         }
     };

@@ -32,7 +32,11 @@ impl World {
                 }
                 Output::Relist { revision } => {
                     let is_member = self.nodes.get(&node).is_some_and(|process| process.is_member);
-                    self.counts.add(if is_member { "event: watchers list again" } else { "event: copy is whole" });
+                    self.counts.add(if is_member {
+                        "event: watchers list again"
+                    } else {
+                        "event: copy is whole"
+                    });
                     self.oracle.relists(node, revision);
                 }
                 Output::Leader { leader, term } if leader == Some(node) => {
