@@ -225,6 +225,7 @@ impl Client {
                 let is_ours = self.take_reading(id, (revision, generation), &reading)?;
                 if is_ours {
                     self.take_members(&members);
+                    self.catch_up(from, (revision, generation));
                 }
             }
             Envelope::Changes { after, upto, generation, now, changes }
@@ -320,6 +321,17 @@ impl Client {
         let behind = self.mirror.asks(id, self.now.monotonic);
         if let Some(member) = self.member(self.watch_turn) {
             self.send(member, &Envelope::List { id, from, generation, behind });
+        }
+    }
+
+    /// `member` is ahead of what is here, which may be watched through one that is gone: it is watched through this one.
+    fn catch_up(&mut self, member: NodeId, (revision, generation): (Revision, u64)) {
+        if !self.mirror.is_copying()
+            && !self.mirror.has(revision, generation)
+            && let Some(place) = self.members.iter().position(|known| *known == member)
+        {
+            self.watch_turn = place;
+            self.ask_to_watch();
         }
     }
 

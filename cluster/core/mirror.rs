@@ -110,6 +110,11 @@ impl Mirror {
         }
     }
 
+    /// Whether a copy is being made.
+    pub(crate) const fn is_copying(&self) -> bool {
+        self.copy.is_some()
+    }
+
     /// Whether the last question for a page was left without an answer.
     pub(crate) fn is_unanswered(&self) -> bool {
         self.copy.as_ref().is_some_and(|copy| copy.asked.is_some())

@@ -154,7 +154,7 @@ impl Replica {
         } else {
             saved.boot.saturating_add(1)
         };
-        let revision = saved.state.revision();
+        let at = (saved.state.revision(), saved.state.generation());
         let watch_lag_max = config.tuning.watch_lag_max;
         let mut replica = Self {
             config,
@@ -176,7 +176,7 @@ impl Replica {
             reads: Reads::default(),
             freshness: Freshness::default(),
             snapshots: Snapshots::default(),
-            watchers: Watchers::new(revision, watch_lag_max),
+            watchers: Watchers::new(at, watch_lag_max),
             alive: BTreeMap::new(),
             alive_told: None,
             clocks: Clocks::default(),

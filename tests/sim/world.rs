@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use base::limits;
-use cluster_core::{Client, Config, Fnv, NodeId, ReadId, Replica, Saved};
+use cluster_core::{Client, Config, Fnv, NodeId, Replica, Saved};
 use cluster_model::{RequestId, Revision, State};
 
 use crate::disk::Disk;

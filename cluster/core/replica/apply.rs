@@ -90,7 +90,7 @@ impl Replica {
             now: self.state.now(),
         };
         if !repeated {
-            self.watchers.push(revision, self.state.now(), changes);
+            self.watchers.push((revision, self.state.generation()), self.state.now(), changes);
             commands.push(applied.clone());
         }
         self.outputs.push_back(Output::Applied(applied));

@@ -186,10 +186,7 @@ impl Replica {
                 }
             }
             Envelope::Read { id, query } => self.read_for(from, id, &query)?,
-            Envelope::Watch { from: seen, generation } if generation != self.state.generation() => {
-                self.send(from, Class::Meta, &Envelope::Behind { from: seen });
-            }
-            Envelope::Watch { from: seen, .. } => self.watchers.wait(from, seen),
+            Envelope::Watch { from: seen, generation } => self.watchers.wait(from, (seen, generation)),
             Envelope::List { id, from: seen, generation, behind } => {
                 self.list_for(from, id, (seen, generation), behind)?;
             }

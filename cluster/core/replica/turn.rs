@@ -37,7 +37,7 @@ impl Replica {
         }
         self.tell_leader();
         self.answer_reads();
-        for (node, envelope) in self.watchers.serve(self.state.generation()) {
+        for (node, envelope) in self.watchers.serve() {
             self.send(node, Class::Meta, &envelope);
         }
     }
@@ -126,7 +126,7 @@ impl Replica {
             self.applied = installed.index;
         }
         self.hashed = None;
-        self.watchers.reset(self.state.revision());
+        self.watchers.reset((self.state.revision(), self.state.generation()));
         self.outputs.push_back(Output::Relist { revision: self.state.revision() });
         persist.snapshot = Some(Box::new(installed));
     }

@@ -407,6 +407,10 @@ mod cases {
             });
         }
         writers.join_all().await;
+        // A node that was answered may not have all that yet: once it has what comes after.
+        let mut later = subject.meta.watch(Filter::Settings, Revision(writers_len as u64));
+        run(&subject, put_settings("a", 0, 1)).await;
+        assert_ne!(later.next().await, WatchEvent::Closed);
         assert_eq!(watch.next().await, WatchEvent::Relist);
         // Until it resumes it is told nothing else.
         assert_eq!(watch.next().await, WatchEvent::Relist);
@@ -414,7 +418,7 @@ mod cases {
         let Answer::Listed(listed) = answer else {
             panic!("{answer:?}");
         };
-        assert_eq!((revision, listed.len()), (Revision(writers_len as u64), writers_len));
+        assert_eq!((revision, listed.len()), (Revision(writers_len as u64 + 1), writers_len));
         watch.resume(revision);
         let (next, _) = run(&subject, create("a", "after")).await;
         assert!(matches!(watch.next().await, WatchEvent::Changed { revision, .. } if revision == next));
