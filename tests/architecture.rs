@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cluster-core", &["cluster-model"]),
     ("cluster-store", &["cluster-core"]),
     ("cluster-node", &["cluster-store"]),
+    ("cluster-scylla", &["cluster-core"]),
     ("observe", &["base", "config"]),
     ("security", &["config", "cluster-model", "observe"]),
     ("rtmp", &["media", "container", "config"]),
