@@ -5,6 +5,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::limits;
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlValue, MaybeUnset};
+use tokio::sync::OnceCell;
 
 use crate::options::is_keyspace;
 use crate::{Cell, DatabaseError, Deed, ScyllaOptions, Table, Write, shapes};
@@ -182,24 +184,36 @@ impl From<Cell> for CqlValue {
     }
 }
 
-/// A database that is connected to when it is first needed, by whoever needs it first.
+/// A database that is connected to when it is first needed, by whoever needs it first. While it is away, only one tries, and
+/// not at once again: the others are told so.
 pub(crate) struct Reached {
     options: ScyllaOptions,
-    database: tokio::sync::OnceCell<Arc<Database>>,
+    database: OnceCell<Arc<Database>>,
+    tried: Mutex<Option<Instant>>,
 }
 
 impl Reached {
     pub fn new(options: ScyllaOptions) -> Self {
-        Self { options, database: tokio::sync::OnceCell::new() }
+        Self { options, database: OnceCell::new(), tried: Mutex::new(None) }
     }
 
     /// How long history is kept.
-    pub fn history_kept(&self) -> std::time::Duration {
+    pub fn history_kept(&self) -> Duration {
         self.options.history_kept()
     }
 
-    /// The database, for reading.
-    pub async fn get(&self) -> Result<&Arc<Database>, DatabaseError> {
+    /// The database, for reading, `now`.
+    pub async fn get(&self, now: Instant) -> Result<&Arc<Database>, DatabaseError> {
+        if let Some(database) = self.database.get() {
+            return Ok(database);
+        }
+        {
+            let mut tried = self.tried.lock();
+            if tried.is_some_and(|tried| now < tried + limits::PROJECTION_REST_MAX) {
+                return Err(DatabaseError::Away("it was not there a moment ago".to_owned()));
+            }
+            *tried = Some(now);
+        }
         let open = async || Database::open(&self.options).await.map(Arc::new);
         self.database.get_or_try_init(open).await
     }

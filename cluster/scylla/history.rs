@@ -168,7 +168,7 @@ impl History {
         size: usize,
         mut read: impl FnMut(Change) -> Option<T>,
     ) -> Result<Page<T>, DatabaseError> {
-        let database = self.reached.get().await?;
+        let database = self.reached.get(self.clock.now()).await?;
         let lineage = database.lineage().await?;
         let mut pages = Pages::new(database, table, begins, values)?;
         let mut page = Page { rows: Vec::new(), partial: false };

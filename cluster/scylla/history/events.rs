@@ -57,7 +57,7 @@ impl History {
         &self,
         wanted: &EventsWanted,
     ) -> Result<Page<EventShown>, DatabaseError> {
-        let database = self.reached.get().await?;
+        let database = self.reached.get(self.clock.now()).await?;
         let lineage = database.lineage().await?;
         let mut walk = Walk { wanted, lineage, passed: 0, walked: 0, rows: Vec::new() };
         let horizon = Horizon { now: self.clock.wall(), kept: self.reached.history_kept() };

@@ -77,7 +77,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Rows first, then the archive, then how far that is.
+    /// The archive and the rows first, then how far that is.
     async fn write_batch(&mut self, batch: Vec<Item>) -> Result<(), Stopped> {
         let Some(last) = batch.last().map(|item| item.stamp) else { return Ok(()) };
         if last.generation != self.progress.stamp.generation && self.progress.stamp != Stamp::default() {
