@@ -133,7 +133,12 @@ impl Database {
 
     /// The statements that cannot be prepared.
     async fn change_schema(&self, statement: &str) -> Result<(), DatabaseError> {
-        self.session.query_unpaged(statement, ()).await?;
-        Ok(())
+        let first = statement.lines().next().unwrap_or_default();
+        self.session.query_unpaged(statement, ()).await.map(|_| ()).map_err(|why| match why.into() {
+            DatabaseError::Rejected(why) => {
+                DatabaseError::Options(format!("the database does not do '{first}': {why}"))
+            }
+            other => other,
+        })
     }
 }

@@ -21,14 +21,14 @@ async fn a_table_that_is_not_ours_is_refused_by_name() {
     let wanted = format!("table {name}.tokens is not the one this program writes: it has no column spent");
     assert_eq!(said.as_deref(), Some(wanted.as_str()));
     make("DROP TABLE tokens").await;
-    make("CREATE TABLE tokens (app text, stream text, token text, direction text, expire_s text, spent boolean, \
-          format int, document text, PRIMARY KEY ((app, stream), token))")
+    make("CREATE TABLE tokens (app text, stream text, token_id text, direction text, expire_s text, spent boolean, \
+          format int, document text, PRIMARY KEY ((app, stream), token_id))")
         .await;
     let said = refused().await.unwrap();
     assert!(said.contains("tokens") && said.contains("expire_s is text and should be bigint"), "{said}");
     make("DROP TABLE tokens").await;
-    make("CREATE TABLE tokens (app text, stream text, token text, direction text, expire_s bigint, spent boolean, \
-          format int, document text, PRIMARY KEY (app, stream, token))")
+    make("CREATE TABLE tokens (app text, stream text, token_id text, direction text, expire_s bigint, spent boolean, \
+          format int, document text, PRIMARY KEY (app, stream, token_id))")
         .await;
     let said = refused().await.unwrap();
     assert!(said.contains("tokens") && said.contains("stream is clustering"), "{said}");
