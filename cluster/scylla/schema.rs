@@ -23,6 +23,8 @@ pub struct TableShape {
     pub columns: Vec<(String, String)>,
     /// Those of the primary key, in its order.
     pub key: Vec<String>,
+    /// How many of those are the partition's.
+    pub partition: usize,
 }
 
 impl TableShape {
@@ -45,9 +47,15 @@ impl TableShape {
             .map(|column| column.split_once(' ').map(|(name, of)| (name.to_owned(), of.to_owned())))
             .collect();
         let end = rest.find("\n)")?;
-        let key = rest.get(..end)?.replace(['(', ')'], "");
+        let key = rest.get(..end)?;
+        // Without parentheses of its own the first column is the partition.
+        let partition = key
+            .strip_prefix('(')
+            .and_then(|key| key.split_once(')'))
+            .map_or(1, |(partition, _)| partition.split(',').count());
+        let key = key.replace(['(', ')'], "");
         let key = key.split(',').map(|name| name.trim().to_owned()).collect();
-        Some((name.to_owned(), Self { statement: statement.to_owned(), columns: columns?, key }))
+        Some((name.to_owned(), Self { statement: statement.to_owned(), columns: columns?, key, partition }))
     }
 }
 
@@ -86,6 +94,7 @@ mod tests {
         }
         let events = &shapes["connection_events"];
         assert_eq!(events.key, ["app", "stream", "day", "subscriber", "at_ms", "session", "node", "ended"]);
+        assert_eq!((events.partition, shapes["users"].partition, shapes["slots"].partition), (3, 1, 2));
         assert_eq!(events.columns[2], ("day".to_owned(), "int".to_owned()));
     }
 }

@@ -102,9 +102,13 @@ impl Database {
             if found_of != of {
                 return wrong(format!("column {column} is {found_of} and should be {of}"));
             }
-            let in_key = kind == "partition_key" || kind == "clustering";
-            if in_key != shape.key.contains(column) {
-                return wrong(format!("column {column} is {kind}"));
+            let wanted = match shape.key.iter().position(|name| name == column) {
+                Some(place) if place < shape.partition => "partition_key",
+                Some(_) => "clustering",
+                None => "regular",
+            };
+            if kind != wanted {
+                return wrong(format!("column {column} is {kind} and should be {wanted}"));
             }
         }
         let mut key: Vec<_> = found

@@ -27,7 +27,8 @@ fn session(
     days: u64,
 ) -> WallTime {
     *sequence += 1;
-    let began = WallTime(SystemClock.wall().as_millis() - days * DAY_MS);
+    // Each has its own time, so that their order is known.
+    let began = WallTime(SystemClock.wall().as_millis() - days * DAY_MS + *sequence * 20);
     let facts = vec![
         fact(1, by, number, began, connected()),
         fact(1, by, number, WallTime(began.as_millis() + 1), disconnected(400)),

@@ -13,7 +13,7 @@ async fn of_two_restores_at_once_one_has_the_generation() {
     let (plane, options) = (Plane::new(), server.options());
     Work::new(10, &plane).run(&plane, 100);
     let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+    projecting.until_projected(&plane).await;
     projecting.projector.stop().await;
     let [one, other] = [beside(&options).await, beside(&options).await];
     for round in 1..=5 {
