@@ -105,7 +105,6 @@ fn put(
     deeds.insert((table, key), Deed::Put { columns, ttl_s });
 }
 
-#[expect(clippy::too_many_arguments, reason = "one key in full")]
 fn event_key(
     app: &AppName,
     stream: &StreamId,

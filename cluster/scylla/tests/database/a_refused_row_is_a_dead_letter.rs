@@ -36,8 +36,7 @@ async fn a_refused_row_becomes_a_dead_letter_and_the_next_one_goes_on() {
     assert_eq!((place.as_str(), key.as_str()), ("settings", "Huge"));
     assert!(reason.contains("size") && bytes > 800 * 1024, "{reason} {bytes}");
     // The archive has it nevertheless.
-    let copy =
-        penstock_cluster_scylla::archive::read(&database, penstock_cluster_scylla::archive::Which::Newest);
+    let copy = read(&database, Which::Newest);
     let copy = copy.await.unwrap().state;
     assert!(copy.settings(&AppName::new("Huge").unwrap()).is_some());
     assert_eq!(copy.list(&Filter::All), plane.state().list(&Filter::All));

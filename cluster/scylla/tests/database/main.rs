@@ -1,6 +1,8 @@
 //! The promises of this crate, kept against a real CQL server: Apache Cassandra, started by `scripts/cassandra`. One server
 //! for the whole run and a keyspace for each test; where it cannot be had the tests say so and are skipped.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests: a panic is how they fail")]
+
 mod plane;
 mod server;
 mod work;
