@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cluster-store", &["cluster-core"]),
     ("cluster-node", &["cluster-store"]),
     ("cluster-link", &["cluster-node"]),
+    ("cluster-scylla", &["cluster-core"]),
     ("observe", &["base", "config"]),
     ("security", &["config", "cluster-model", "observe"]),
     ("rtmp", &["media", "container", "config"]),

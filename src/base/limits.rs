@@ -673,6 +673,56 @@ pub const CLUSTER_IDLE_MAX: Duration = Duration::from_secs(30);
 /// One line of the log per kind of refusal in this time. More are only counted.
 pub const CLUSTER_REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
 
+// -- the database below the metadata plane
+
+/// Changes that wait for the database, and rows made of them. More: all of them are forgotten, and everything is listed
+/// anew once the database is back.
+pub const OUTBOX_CHANGES_MAX: usize = 65_536;
+/// Bytes of those rows. More: the same.
+pub const OUTBOX_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Commands whose rows are written before the projector notes how far it has come. More: in the next batch.
+pub const PROJECTION_BATCH_COMMANDS_MAX: usize = 256;
+/// Bytes of one batch. More: in the next one; a single command may be larger.
+pub const PROJECTION_BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Rows on their way to the database at once. More: they wait.
+pub const PROJECTION_WRITES_MAX: usize = 32;
+/// Answers that blame neither the row nor the way to the database, before a row is given up as a dead letter.
+pub const PROJECTION_DOUBTS_MAX: u32 = 5;
+/// Rest before a row is tried again; doubled with each try up to the next limit.
+pub const PROJECTION_REST_MIN: Duration = Duration::from_millis(100);
+/// See [`PROJECTION_REST_MIN`].
+pub const PROJECTION_REST_MAX: Duration = Duration::from_secs(5);
+/// How often a projector asks whether the cluster was restored elsewhere. Its writes meanwhile are of the older generation.
+pub const PROJECTION_GENERATION_CHECK: Duration = Duration::from_secs(5);
+/// How long rows that the database refused are kept. Longer: gone.
+pub const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Bytes of a refused row that are kept. Larger: only its size is.
+pub const DEAD_LETTER_BYTES_MAX: usize = 64 * 1024;
+/// Characters of the database's words that are kept of a refusal. More: cut off.
+pub const DEAD_LETTER_REASON_CHARS_MAX: usize = 500;
+/// Shortest and longest time that history is kept in the database. Another setting: the nearest of them.
+pub const HISTORY_DATABASE_KEPT_MIN: Duration = Duration::from_secs(3_600);
+/// See [`HISTORY_DATABASE_KEPT_MIN`]. Readers walk over so many days, and deletions too.
+pub const HISTORY_DATABASE_KEPT_MAX: Duration = Duration::from_secs(92 * 24 * 3_600);
+/// Rows that one page of history may pass over and hold. More: the page ends there, and says that it is partial.
+pub const HISTORY_ROWS_WALKED_MAX: usize = 20_000;
+/// Rows of history that are fetched at once.
+pub const HISTORY_FETCH_ROWS: i32 = 500;
+/// Time for one page of history. Longer: it is answered from the state, as partial.
+pub const HISTORY_ANSWER_MAX: Duration = Duration::from_secs(3);
+/// One chunk of an archived snapshot, or one part of a segment.
+pub const ARCHIVE_CHUNK_BYTES_MAX: usize = 512 * 1024;
+/// Archived snapshots kept, with what stands behind them. More: the oldest goes.
+pub const ARCHIVE_SNAPSHOTS_MAX: usize = 3;
+/// Segments behind one snapshot. More: there is a new snapshot.
+pub const ARCHIVE_SEGMENTS_MAX: u64 = 20_000;
+/// Bytes of segments behind one snapshot. More: the same.
+pub const ARCHIVE_SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Age of a snapshot with segments behind it. Older: the same.
+pub const ARCHIVE_SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(3_600);
+/// A snapshot that is restored. Larger: refused, no cluster made it.
+pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = RAFT_SNAPSHOT_BYTES_MAX;
+
 // -- the gate
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.

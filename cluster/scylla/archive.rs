@@ -1,0 +1,31 @@
+//! What a new cluster is restored from: snapshots of the state in chunks, and segments of what changed since.
+//!
+//! A snapshot has a random id, and segments belong to it: each says after which revision it begins and with which it
+//! ends, so that they make one chain. A leader that follows another goes on with its chain; of two that write the same
+//! piece of it, the longer one stands.
+
+mod restore;
+mod segment;
+mod writer;
+
+use cluster_model::Revision;
+
+pub use restore::{ArchiveError, RestoredState, SnapshotFound, Which, list, read, restore};
+pub use segment::{Segment, SegmentError};
+pub(crate) use writer::{prune, segment_writes, snapshot_writes};
+
+/// The one partition of `archive_snapshots`.
+const NAME: &str = "penstock";
+
+/// The chain that segments are added to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// Id of the snapshot it begins with.
+    pub snapshot: String,
+    /// Revision of that.
+    pub from: Revision,
+    /// Segments so far.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
