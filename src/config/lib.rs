@@ -23,7 +23,7 @@ pub use applications::{AppFolder, discover_applications};
 pub use error::{ConfigError, Place, Problem};
 pub use node::{
     BFrames, ClusterConfig, ClusterRole, DataConfig, DuplicatePublish, HttpConfig, LimitsConfig, LogConfig,
-    LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, TlsConfig, TranscodeConfig,
-    WebrtcConfig, example_toml, json_schema,
+    LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig, TlsConfig,
+    TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
 pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced};

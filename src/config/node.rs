@@ -41,6 +41,9 @@ pub struct NodeConfig {
     pub data: DataConfig,
     /// Several nodes as one: broadcasts, settings, tokens and subscribers are the same on all of them.
     pub cluster: ClusterConfig,
+    /// A database below the metadata: ScyllaDB, or any other that speaks CQL. It keeps what happened in the past, and a
+    /// copy of everything from which a cluster can be restored. Nothing ever waits for it.
+    pub scylla: ScyllaConfig,
     /// Log lines, on standard error.
     pub log: LogConfig,
     /// The page /metrics for Prometheus.
@@ -283,6 +286,46 @@ pub enum ClusterRole {
     Member,
     Join,
     Client,
+}
+
+/// See [`NodeConfig::scylla`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScyllaConfig {
+    /// Nodes of the database to begin with, as "name:port". Empty: there is no database.
+    pub contact_points: Vec<String>,
+    /// The keyspace of the tables, which are made if they are not there. Small letters, digits and _.
+    #[schemars(length(min = 1))]
+    pub keyspace: String,
+    /// How many copies the database keeps, where the keyspace has to be made: on any of its nodes, or of those of
+    /// scylla.datacenter.
+    #[schemars(range(min = 1, max = 9))]
+    pub replication_factor: u8,
+    /// The datacenter of the database whose nodes are asked. Empty: any.
+    pub datacenter: String,
+    /// The database's user. Empty: it asks for none.
+    pub user: String,
+    /// The user's password.
+    #[serde(skip_serializing, deserialize_with = "secret")]
+    #[schemars(with = "String")]
+    pub password: Secret,
+    /// Days for which connection events and other history are kept.
+    #[schemars(range(min = 1, max = 3_650))]
+    pub history_days: u16,
+}
+
+impl Default for ScyllaConfig {
+    fn default() -> Self {
+        Self {
+            contact_points: Vec::new(),
+            keyspace: "penstock".into(),
+            replication_factor: 3,
+            datacenter: String::new(),
+            user: String::new(),
+            password: Secret::default(),
+            history_days: 30,
+        }
+    }
 }
 
 /// See [`NodeConfig::log`].
