@@ -2,6 +2,7 @@
 
 mod commands;
 mod copies;
+mod database;
 mod forming;
 mod identity;
 mod local;
@@ -19,11 +20,13 @@ use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secre
 use cluster_model::NodeCard;
 use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
 use config::{ClusterConfig, ClusterRole, NodeConfig};
+use observe::{Metrics, metric};
 
 use crate::listeners::port;
 
 pub use commands::{ClusterCommand, run as command};
 pub use copies::{backup, restore};
+pub use database::use_database;
 use identity::Identity;
 use local::Here;
 
@@ -125,6 +128,31 @@ impl Plane {
             tokio::spawn(knock(Arc::clone(&node), Arc::clone(&links), members.into_keys().collect()));
         }
         Ok(Self { id, node, links: Some(links), here: Some(here) })
+    }
+
+    /// The cluster; `None`: this node is alone.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.here.as_ref()?.standing().cluster
+    }
+
+    /// Shows on `/metrics` what nodes say to each other.
+    pub fn show_link(&self, metrics: &Metrics) {
+        let Some(links) = self.links.clone() else { return };
+        metrics.follow(move || {
+            let figures = links.figures();
+            metric::cluster_connections().set(figures.connections as f64);
+            for (class, carried) in figures.classes {
+                let class = format!("{class:?}").to_lowercase();
+                metric::cluster_messages(class.clone()).absolute(carried.sent);
+                metric::cluster_bytes(class.clone()).absolute(carried.sent_bytes);
+                let lost = [carried.lost_full, carried.lost_old, carried.lost_large, carried.lost_nowhere];
+                let lost = lost.into_iter().chain([carried.no_room]).sum();
+                metric::cluster_messages_lost(class).absolute(lost);
+            }
+            for (refusal, count) in figures.refused {
+                metric::cluster_refused(refusal.label()).absolute(count);
+            }
+        });
     }
 
     /// Whether there are no other nodes.

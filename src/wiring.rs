@@ -27,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
-use crate::cluster::Plane;
+use crate::cluster::{self, Plane};
 use crate::listeners::{Listeners, port};
 use crate::{machine, upkeep};
 
@@ -148,6 +148,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             .await
             .context("the broadcasts of the last run could not be tidied up")?;
     }
+    let past = cluster::use_database(&config.scylla, &plane, &meta, &clock, &randomness, &metrics)?;
+    plane.show_link(&metrics);
     let upkeep = Upkeep::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     actix_rt::spawn(upkeep::run(upkeep, nodes.clone(), plane.clone(), Arc::clone(&clock)));
     let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
@@ -263,6 +265,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         settings,
         nodes,
         cluster: Arc::new(plane.clone()),
+        history: Arc::new(past),
         streams: Arc::new(Control {
             applications: applications.clone(),
             statistics,

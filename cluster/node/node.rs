@@ -237,6 +237,11 @@ impl Node {
         answered.await.map_err(|_| CopyError::Closed)?.ok_or(CopyError::NoMember)
     }
 
+    /// How often the data was restored before, as this node knows it; `None`: it has no copy of the state yet.
+    pub fn generation(&self) -> Option<u64> {
+        self.published.read().as_ref().map(State::generation)
+    }
+
     /// How old what this node knows is at most, by its own clock; `None`: nobody ever answered.
     pub fn age(&self) -> Option<Duration> {
         self.fresh_at.age(self.origin, self.clock.now())

@@ -29,6 +29,7 @@ mod body;
 mod broadcasts;
 mod clients;
 mod cluster;
+mod history;
 mod lists;
 mod management;
 mod messages;
@@ -48,6 +49,7 @@ use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 pub use cluster::{Cluster, Place, Reach};
+pub use history::{EventsPage, History};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
 pub use state::{ApiState, Live, Spoken, StreamControl};

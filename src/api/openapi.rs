@@ -15,6 +15,7 @@ use utoipa::openapi::{
 
 use crate::answer::{Outcome, SimpleStat};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
+use crate::history::ConnectionEventShown;
 use crate::cluster::{ClusterNode, ClusterStatus};
 use crate::management::{Liveness, Version};
 use crate::publishers::{AudioReceived, ReceiveStats, VideoReceived};
@@ -103,6 +104,14 @@ fn describe(operation: Operation) -> Description {
         Operation::GetWebrtcReceiveStatistics => {
             plain("Shows what comes from the WebRTC publishers of the application", named::<ReceiveStats>())
         }
+        Operation::ListConnectionEvents => Description {
+            query: &[("subscriberId", "Of this subscriber alone")],
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Lists when sessions of a stream began and ended, oldest first, at most 250 at a time",
+                array(named::<ConnectionEventShown>()),
+            )
+        },
         Operation::GetStreamInfo => {
             plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
         }
@@ -176,6 +185,7 @@ fn document() -> OpenApi {
         .schema_from::<VideoReceived>()
         .schema_from::<AudioReceived>()
         .schema_from::<ReceiveStats>()
+        .schema_from::<ConnectionEventShown>()
         .schema_from::<ClusterNode>()
         .schema_from::<ClusterStatus>()
         .schema_from::<Version>()

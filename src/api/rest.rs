@@ -12,7 +12,7 @@ use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::{
-    ApiState, answer, broadcasts, clients, cluster, door, lists, management, messages, publishers, statistics,
+    ApiState, answer, broadcasts, clients, cluster, door, history, lists, management, messages, publishers, statistics,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
@@ -126,6 +126,9 @@ async fn of_application(
         (Operation::GetWebrtcSendStatistics, []) => clients::of_application(state, app),
         (Operation::GetWebrtcReceiveStatistics, []) => publishers::of_application(state, app),
         (Operation::GetTotalStatistics, []) => statistics::of_application(state, app).await,
+        (Operation::ListConnectionEvents, [id, offset, size]) => {
+            history::events(state, app, id, offset, size, query).await
+        }
         (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
         (Operation::GetApplicationVersion, []) => management::application_version(),
         _ => misplaced(operation),

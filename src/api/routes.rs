@@ -47,6 +47,8 @@ pub enum Operation {
     GetWebrtcSendStatistics,
     /// Shows what comes from all WebRTC publishers.
     GetWebrtcReceiveStatistics,
+    /// Lists when sessions of a stream's subscribers began and ended.
+    ListConnectionEvents,
     /// Shows the renditions of a live stream.
     GetStreamInfo,
     /// Says something to the players and the publisher of a live stream.
@@ -143,6 +145,11 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         "/broadcasts/{id}/webrtc-client-stats/{offset}/{size}",
         Operation::ListWebrtcClients,
+    ),
+    application(
+        Method::GET,
+        "/broadcasts/{id}/connection-events/{offset}/{size}",
+        Operation::ListConnectionEvents,
     ),
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
     application(Method::POST, "/broadcasts/{id}/data", Operation::SendMessage),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::history::History;
 use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
 use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings};
@@ -20,6 +21,8 @@ pub struct ApiState {
     pub nodes: Nodes,
     /// This node's place among them.
     pub cluster: Arc<dyn Cluster>,
+    /// What happened in the past.
+    pub history: Arc<dyn History>,
     /// Live streams.
     pub streams: Arc<dyn StreamControl>,
     /// The applications of this node.

@@ -4,6 +4,7 @@ mod bodies;
 mod clients;
 mod cluster;
 mod health;
+mod history;
 mod lists;
 mod messages;
 mod pages;
@@ -137,6 +138,7 @@ impl Node {
             settings: Settings::new(meta.clone(), clock.clone(), randomness.clone()),
             nodes: Nodes::new(meta, clock.clone(), randomness),
             cluster: Arc::new(cluster::Alone),
+            history: Arc::new(history::Twice),
             streams: Arc::new(OneLive("live1", Arc::clone(&said))),
             applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
             webapps: folder.path().to_owned(),

@@ -122,6 +122,29 @@ metrics_table! {
     counter child_failures(kind) = "penstock_transcoding_program_failures_total", "failures",
         "Times such a program failed, or was not started for want of room, by kind of track.";
 
+    gauge cluster_connections() = "penstock_cluster_connections", "connections",
+        "Connections that other nodes of the cluster have to this one now.";
+    counter cluster_messages(class) = "penstock_cluster_messages_total", "messages",
+        "Messages sent to other nodes, by class (raft, snapshot, meta).";
+    counter cluster_bytes(class) = "penstock_cluster_bytes_total", "bytes",
+        "Bytes of messages sent to other nodes, by class.";
+    counter cluster_messages_lost(class) = "penstock_cluster_messages_lost_total", "messages",
+        "Messages to and from other nodes that were lost for want of room or of a connection, by class; they are said again.";
+    counter cluster_refused(reason) = "penstock_cluster_refused_total", "connections",
+        "Connections and messages at the cluster's port that were not listened to, by reason.";
+    gauge projection_reachable() = "penstock_projection_reachable", "flag",
+        "1 while the database below the metadata answers the node that writes to it.";
+    gauge projection_lag() = "penstock_projection_lag_commands", "commands",
+        "Commands whose changes are not in the database yet.";
+    gauge projection_outbox() = "penstock_projection_outbox_bytes", "bytes",
+        "Memory of changes that wait for the database.";
+    counter projection_behind() = "penstock_projection_behind_total", "times",
+        "Times so much waited for the database that it was forgotten and everything written anew.";
+    counter projection_dead_letters() = "penstock_projection_dead_letters_total", "rows",
+        "Rows that the database refused; they are in its table dead_letters.";
+    counter projection_facts_lost() = "penstock_projection_facts_lost_total", "facts",
+        "Beginnings and ends of sessions that never reached the database, at most.";
+
     gauge http_connections() = "penstock_http_connections", "connections",
         "HTTP and HTTPS connections open now, those that became signalling sockets included.";
     counter http_connections_ended(reason) = "penstock_http_connections_ended_total", "connections",

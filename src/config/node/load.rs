@@ -308,6 +308,9 @@ fn contradictions(config: &NodeConfig) -> Vec<Problem> {
     if blank(&config.tls.certificate_file) != blank(&config.tls.key_file) {
         say("only one of tls.certificate_file and tls.key_file is given; set both or none".into());
     }
+    if !config.scylla.contact_points.is_empty() && !config.cluster.enabled {
+        say("scylla.contact_points names a database, and cluster.enabled is false: only a cluster writes to one; a cluster may have a single member".into());
+    }
     if config.cluster.enabled {
         of_cluster(&config.cluster, &mut say);
     }

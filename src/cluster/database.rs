@@ -1,0 +1,133 @@
+//! The database below the metadata plane, as this node uses it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use api::{EventsPage, History as _};
+use async_trait::async_trait;
+use base::{AppName, Clock, Randomness, StreamId};
+use cluster_model::{Meta, MetaError, Subscribers, SubscriberId};
+use cluster_scylla::{
+    Credentials, EventsWanted, History, HistoryOrder, Projector, ProjectorParts, ProjectorTuning, Replication,
+    ScyllaOptions,
+};
+use config::ScyllaConfig;
+use observe::{Metrics, metric};
+use tokio::sync::watch;
+
+use super::Plane;
+
+/// How the database is reached; `None`: there is none.
+pub(super) fn options(config: &ScyllaConfig) -> Option<ScyllaOptions> {
+    if config.contact_points.is_empty() {
+        return None;
+    }
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let factor = config.replication_factor;
+    let datacenter = some(&config.datacenter);
+    Some(ScyllaOptions {
+        replication: match &datacenter {
+            Some(name) => Replication::PerDatacenter(vec![(name.clone(), factor)]),
+            None => Replication::Simple { factor },
+        },
+        credentials: some(&config.user)
+            .map(|user| Credentials { user, password: config.password.clone() }),
+        datacenter,
+        history_kept: Duration::from_secs(u64::from(config.history_days) * 24 * 3_600),
+        ..ScyllaOptions::new(config.contact_points.clone(), config.keyspace.clone())
+    })
+}
+
+/// What happened in the past: by the database, or by what the state still has of it.
+pub enum Past {
+    /// The database, and the state where it is away.
+    Database(History),
+    /// There is none.
+    State(Subscribers),
+}
+
+#[async_trait]
+impl api::History for Past {
+    async fn events(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        subscriber: Option<SubscriberId>,
+        offset: usize,
+        size: usize,
+    ) -> Result<EventsPage, MetaError> {
+        match self {
+            Self::Database(history) => {
+                let (app, stream, order) = (app.clone(), stream.clone(), HistoryOrder::OldestFirst);
+                let page =
+                    history.events(&EventsWanted { app, stream, subscriber, order, offset, size }).await?;
+                let rows = page.rows.into_iter().map(|shown| (shown.subscriber, shown.event)).collect();
+                Ok(EventsPage { rows, partial: page.partial })
+            }
+            Self::State(subscribers) => {
+                let rows = subscribers.events(app, stream, subscriber.as_ref(), offset, size).await?;
+                let rows = rows.into_iter().map(|(subscriber, event)| (Some(subscriber), event)).collect();
+                Ok(EventsPage { rows, partial: false })
+            }
+        }
+    }
+}
+
+/// Keeps the database up with the plane while this node leads, if there is a database; and reads the past.
+pub fn use_database(
+    config: &ScyllaConfig,
+    plane: &Plane,
+    meta: &Arc<dyn Meta>,
+    clock: &Arc<dyn Clock>,
+    randomness: &Arc<dyn Randomness>,
+    metrics: &Metrics,
+) -> anyhow::Result<Past> {
+    let (Some(options), Some(cluster)) = (options(config), plane.cluster()) else {
+        return Ok(Past::State(Subscribers::new(Arc::clone(meta), Arc::clone(clock), Arc::clone(randomness))));
+    };
+    let generation = plane.node.generation().context("the state of this node is not there yet")?;
+    let projector = Projector::start(ProjectorParts {
+        meta: Arc::clone(meta),
+        clock: Arc::clone(clock),
+        randomness: Arc::clone(randomness),
+        leading: leading(plane),
+        cluster_id: cluster.to_string(),
+        generation,
+        options: options.clone(),
+        tuning: ProjectorTuning::default(),
+    });
+    actix_rt::spawn(tell_of_its_end(projector.changes()));
+    metrics.follow(move || {
+        let figures = projector.figures();
+        metric::projection_reachable().set(if figures.reachable { 1.0 } else { 0.0 });
+        metric::projection_lag().set(figures.lag_entries as f64);
+        metric::projection_outbox().set(figures.outbox_bytes as f64);
+        metric::projection_behind().absolute(figures.fell_behind);
+        metric::projection_dead_letters().absolute(figures.dead_letters);
+        metric::projection_facts_lost().absolute(figures.facts_lost);
+    });
+    Ok(Past::Database(History::new(options, Arc::clone(meta), Arc::clone(clock))))
+}
+
+/// Whether this node leads, now and whenever that changes.
+fn leading(plane: &Plane) -> watch::Receiver<bool> {
+    let mut status = plane.node.status();
+    let (says, leading) = watch::channel(status.borrow_and_update().leads);
+    actix_rt::spawn(async move {
+        while status.changed().await.is_ok() {
+            let leads = status.borrow_and_update().leads;
+            says.send_if_modified(|said| std::mem::replace(said, leads) != leads);
+        }
+    });
+    leading
+}
+
+/// A projector that has stopped for good says why, once.
+async fn tell_of_its_end(mut changes: watch::Receiver<cluster_scylla::ProjectionFigures>) {
+    if let Ok(figures) = changes.wait_for(|figures| figures.stopped.is_some()).await
+        && let Some(why) = &figures.stopped
+    {
+        tracing::error!(%why, "nothing more is written to the database; the node goes on without it");
+    }
+}
