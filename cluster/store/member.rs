@@ -89,7 +89,8 @@ impl MemberStore {
         let Some(database) = &self.database else { return Err(WriteError::Closed) };
         let sync = batch.iter().any(|persist| persist.sync)
             || self.unsynced.len() + batch.len() > limits::META_UNSYNCED_WRITES_MAX;
-        match tables::write(database, batch, self.count + 1, sync) {
+        let count = self.count + 1;
+        match guarded(&self.path, || tables::write(database, batch, count, sync)) {
             Ok(()) => {
                 self.count += 1;
                 if sync {
@@ -121,13 +122,21 @@ impl MemberStore {
             return Err(WriteError::Open(StoreError::Lost { path: self.path.clone() }));
         }
         let all: Vec<_> = self.unsynced.iter().chain(batch).cloned().collect();
-        tables::write(&database, &all, self.count + 1, true)?;
+        guarded(&self.path, || tables::write(&database, &all, self.count + 1, true))?;
         self.database = Some(database);
         self.count += 1;
         self.synced = self.count;
         self.unsynced.clear();
         Ok(())
     }
+}
+
+/// A damaged part of the file that nobody read yet may lead redb astray when something is written.
+fn guarded(path: &Path, write: impl FnOnce() -> Result<(), WriteError>) -> Result<(), WriteError> {
+    catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
+        let what = "it cannot be written".to_owned();
+        Err(WriteError::Open(StoreError::Damaged { path: path.to_owned(), what }))
+    })
 }
 
 #[cfg(test)]
