@@ -103,7 +103,7 @@ impl MemberStore {
             }
             Err(error) => {
                 // What redb has in memory now may not be what is on disk.
-                self.database = None;
+                self.close();
                 Err(error)
             }
         }
@@ -115,7 +115,7 @@ impl MemberStore {
     /// # Errors
     /// It failed again, or the file is not what it was.
     pub fn write_again(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
-        self.database = None;
+        self.close();
         let database = (self.open)().map_err(WriteError::Open)?;
         let found = tables::count(&database).map_err(WriteError::Before)?;
         if !(self.synced..=self.count + 1).contains(&found) {
@@ -128,6 +128,21 @@ impl MemberStore {
         self.synced = self.count;
         self.unsynced.clear();
         Ok(())
+    }
+}
+
+impl MemberStore {
+    /// Closing writes too.
+    fn close(&mut self) {
+        let database = self.database.take();
+        // What is damaged is named when the file is opened next.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
+}
+
+impl Drop for MemberStore {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
