@@ -89,7 +89,8 @@ impl MemberStore {
         let Some(database) = &self.database else { return Err(WriteError::Closed) };
         let sync = batch.iter().any(|persist| persist.sync)
             || self.unsynced.len() + batch.len() > limits::META_UNSYNCED_WRITES_MAX;
-        match tables::write(database, batch, self.count + 1, sync) {
+        let count = self.count + 1;
+        match guarded(&self.path, || tables::write(database, batch, count, sync)) {
             Ok(()) => {
                 self.count += 1;
                 if sync {
@@ -102,7 +103,7 @@ impl MemberStore {
             }
             Err(error) => {
                 // What redb has in memory now may not be what is on disk.
-                self.database = None;
+                self.close();
                 Err(error)
             }
         }
@@ -114,20 +115,43 @@ impl MemberStore {
     /// # Errors
     /// It failed again, or the file is not what it was.
     pub fn write_again(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
-        self.database = None;
+        self.close();
         let database = (self.open)().map_err(WriteError::Open)?;
         let found = tables::count(&database).map_err(WriteError::Before)?;
         if !(self.synced..=self.count + 1).contains(&found) {
             return Err(WriteError::Open(StoreError::Lost { path: self.path.clone() }));
         }
         let all: Vec<_> = self.unsynced.iter().chain(batch).cloned().collect();
-        tables::write(&database, &all, self.count + 1, true)?;
+        guarded(&self.path, || tables::write(&database, &all, self.count + 1, true))?;
         self.database = Some(database);
         self.count += 1;
         self.synced = self.count;
         self.unsynced.clear();
         Ok(())
     }
+}
+
+impl MemberStore {
+    /// Closing writes too.
+    fn close(&mut self) {
+        let database = self.database.take();
+        // What is damaged is named when the file is opened next.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
+}
+
+impl Drop for MemberStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A damaged part of the file that nobody read yet may lead redb astray when something is written.
+fn guarded(path: &Path, write: impl FnOnce() -> Result<(), WriteError>) -> Result<(), WriteError> {
+    catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
+        let what = "it cannot be written".to_owned();
+        Err(WriteError::Open(StoreError::Damaged { path: path.to_owned(), what }))
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Bits that flip in a member's file, and files that were cut: each ends in an error that names the file, or in what was
 //! written. So does what is written after it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use base::{AppName, StreamId, WallTime};
@@ -75,7 +76,7 @@ fn a_flipped_bit_or_a_cut_is_found_or_changes_nothing() {
 
     std::panic::set_hook(Box::new(|_| {}));
     let (mut named, mut harmless) = (0, 0);
-    let mut wrong = Vec::new();
+    let (mut wrong, mut panics) = (Vec::new(), Vec::new());
     let mut look = |what: String| match open(&path) {
         Err(error) if error.contains("metadata.redb") => named += 1,
         Err(error) => wrong.push(format!("{what}: {error}")),
@@ -102,7 +103,10 @@ fn a_flipped_bit_or_a_cut_is_found_or_changes_nothing() {
         let mut flipped = whole.clone();
         flipped[usize::try_from(at).unwrap()] ^= 1 << (n % 8);
         std::fs::write(&path, &flipped).unwrap();
-        look(format!("bit {} of byte {at}", n % 8));
+        let what = format!("bit {} of byte {at}", n % 8);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| look(what.clone()))) {
+            panics.push(format!("{what}: {:?}", panic.downcast_ref::<String>()));
+        }
     }
     for n in 0..100 {
         let cut = usize::try_from(len * n / 100).unwrap();
@@ -114,6 +118,7 @@ fn a_flipped_bit_or_a_cut_is_found_or_changes_nothing() {
     }
     drop(std::panic::take_hook());
     println!("{} bytes: {named} named, {harmless} harmless", whole.len());
+    assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), named + harmless, wrong.join("\n"));
     assert!(named > 100 && harmless > 100, "{named} {harmless}");
 }
