@@ -82,7 +82,7 @@ impl Plane {
             node: id,
             cluster: identity.as_ref().and_then(|identity| identity.cluster),
             secrets: secrets.clone(),
-            listener: listeners.into_iter().next().context("nothing listens on cluster.port")?,
+            listeners,
             advertised: format!("{name}:{port}"),
             peers: members.clone(),
             clock: Arc::clone(&clock),

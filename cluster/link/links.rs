@@ -32,8 +32,8 @@ pub struct LinkOptions {
     pub cluster: Option<ClusterId>,
     /// What nodes know each other by.
     pub secrets: Secrets,
-    /// Where others connect to.
-    pub listener: TcpListener,
+    /// Where others connect to: one port, on one address or on several.
+    pub listeners: Vec<TcpListener>,
     /// How others reach it: `host:port`.
     pub advertised: String,
     /// Where other nodes are: `host:port`. This node may be among them.
@@ -81,7 +81,8 @@ pub struct Links {
 
 struct Running {
     runtime: Runtime,
-    accepting: JoinHandle<()>,
+    /// For each address.
+    accepting: Vec<JoinHandle<()>>,
 }
 
 impl Links {
@@ -90,13 +91,15 @@ impl Links {
     /// # Errors
     /// An address is none, or the system gives no thread.
     pub fn start(options: LinkOptions) -> Result<Arc<Self>, LinkError> {
-        let LinkOptions { node, cluster, secrets, listener, advertised, peers, clock, randomness } = options;
+        let LinkOptions { node, cluster, secrets, listeners, advertised, peers, clock, randomness } = options;
         if let Some(wrong) = std::iter::once(&advertised).chain(peers.values()).find(|text| !is_address(text))
         {
             return Err(LinkError::Address(wrong.clone()));
         }
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let nowhere =
+            || std::io::Error::new(std::io::ErrorKind::InvalidInput, "there is nothing to listen on");
+        let address = listeners.first().ok_or_else(nowhere)?.local_addr()?;
+        listeners.iter().try_for_each(|listener| listener.set_nonblocking(true))?;
         let name = PeerName::Node { node, cluster };
         let credentials = Credentials::new(&secrets, name, &*randomness)?;
         let runtime = Builder::new_multi_thread()
@@ -107,10 +110,10 @@ impl Links {
             .build()?;
         let listening = {
             let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)
+            listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<std::io::Result<Vec<_>>>()
         };
-        let listener = match listening {
-            Ok(listener) => listener,
+        let listeners = match listening {
+            Ok(listeners) => listeners,
             Err(error) => {
                 // Dropped as it is it would block, which it may not on a caller's async thread.
                 runtime.shutdown_background();
@@ -133,7 +136,9 @@ impl Links {
             runtime: runtime.handle().clone(),
         });
         let close = watch::Sender::new(false);
-        let accepting = runtime.spawn(inbound::accept(Arc::clone(&shared), listener, close.subscribe()));
+        let accept =
+            |listener| runtime.spawn(inbound::accept(Arc::clone(&shared), listener, close.subscribe()));
+        let accepting = listeners.into_iter().map(accept).collect();
         peers.into_iter().for_each(|(node, address)| shared.configure(node, address));
         let running = Mutex::new(Some(Running { runtime, accepting }));
         Ok(Arc::new(Self { shared, secrets, address, close, running }))
@@ -182,7 +187,7 @@ impl Links {
         self.shared.name()
     }
 
-    /// Where it listens.
+    /// Where it listens: of several addresses the first.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -198,8 +203,10 @@ impl Links {
         let running = self.running.lock().take();
         let Some(Running { runtime, accepting }) = running else { return };
         self.shared.peers.clear();
-        // It ends by itself; a panic in it is reported by the runtime.
-        let _ = accepting.await;
+        for task in accepting {
+            // It ends by itself; a panic in it is reported by the runtime.
+            let _ = task.await;
+        }
         *self.shared.local.write() = None;
         runtime.shutdown_background();
     }

@@ -15,8 +15,8 @@ use utoipa::openapi::{
 
 use crate::answer::{Outcome, SimpleStat};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
-use crate::history::ConnectionEventShown;
 use crate::cluster::{ClusterNode, ClusterStatus};
+use crate::history::ConnectionEventShown;
 use crate::management::{Liveness, Version};
 use crate::publishers::{AudioReceived, ReceiveStats, VideoReceived};
 use crate::routes::{Operation, ROUTES, Role, Route, Scope};

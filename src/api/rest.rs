@@ -12,7 +12,8 @@ use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::{
-    ApiState, answer, broadcasts, clients, cluster, door, history, lists, management, messages, publishers, statistics,
+    ApiState, answer, broadcasts, clients, cluster, door, history, lists, management, messages, publishers,
+    statistics,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -57,6 +58,19 @@ pub enum ClusterCommand {
         /// The number of the member.
         node: u64,
     },
+    /// When all members are lost for good: begin a new cluster with what the archive in the database has, or with a
+    /// file that "penstock backup" made. Run it with the configuration of the node that is to be its first member.
+    Restore {
+        /// The file; else the archive.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// Another snapshot of the archive than the newest: when that one is damaged.
+        #[arg(long, conflicts_with = "from")]
+        snapshot: Option<String>,
+        /// Do it. Without this it is only said what would happen.
+        #[arg(long)]
+        yes: bool,
+    },
     /// When most members are lost for good: make a new cluster of this node's data, with this node as its only member.
     Recover {
         /// Do it. Without this it is only said what would happen.
@@ -76,6 +90,13 @@ pub fn run(command: &ClusterCommand, config: &NodeConfig) -> anyhow::Result<Stri
     );
     if let ClusterCommand::Recover { yes } = command {
         return super::copies::recover(config, *yes);
+    }
+    if let ClusterCommand::Restore { from, snapshot, yes } = command {
+        return match from {
+            Some(file) if *yes => super::copies::restore(config, file),
+            Some(file) => super::copies::what_is_in(file),
+            None => super::copies::restore_from_archive(config, snapshot.as_deref(), *yes),
+        };
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Operator::new(config)?.carry_out(command))
@@ -114,7 +135,9 @@ impl Operator {
                 self.tell_leader(Order::Transfer { to: node }).await?;
                 Ok(format!("node {node} is asked to lead: \"penstock cluster members\" shows when it does\n"))
             }
-            ClusterCommand::Secret | ClusterCommand::Recover { .. } => bail!("needs no other node"),
+            ClusterCommand::Secret | ClusterCommand::Recover { .. } | ClusterCommand::Restore { .. } => {
+                bail!("needs no other node")
+            }
         }
     }
 

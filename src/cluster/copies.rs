@@ -9,6 +9,8 @@ use anyhow::{Context, bail, ensure};
 use base::{SystemRandomness, limits};
 use cluster_link::{ClusterId, Phase};
 use cluster_node::{Backup, MemberStore, NodeId};
+use cluster_scylla::Database;
+use cluster_scylla::archive::{self, Which};
 use config::NodeConfig;
 
 use super::STORE;
@@ -61,11 +63,21 @@ pub fn restore(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
     let revision = copy.state.revision();
-    begin_with(config, copy, None)?;
+    begin_with(config, copy, NewCluster { over: false, ..NewCluster::default() })?;
     Ok(format!(
         "{} holds the data of revision {revision} now. One-time tokens that were made before the copy are void, and no stream is live{}\n",
         folder.display(),
         begins(config)
+    ))
+}
+
+/// What restoring a file would come to.
+pub fn what_is_in(file: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let copy = Backup::decode(&bytes).with_context(|| format!("{} cannot be restored", file.display()))?;
+    Ok(format!(
+        "this would begin a new cluster with the data of revision {}; one-time tokens made before are void. Nothing was done; say --yes to do it\n",
+        copy.state.revision()
     ))
 }
 
@@ -91,7 +103,7 @@ pub fn recover(config: &NodeConfig, yes: bool) -> anyhow::Result<String> {
     ensure!(!kept.exists(), "{} is there from an earlier try: move it away first", kept.display());
     std::fs::rename(&store, &kept).with_context(|| format!("{} cannot be renamed", store.display()))?;
     let copy = Backup { applied, level: saved.level, members: saved.members, state: saved.state };
-    begin_with(config, copy, Some(()))?;
+    begin_with(config, copy, NewCluster { over: true, ..NewCluster::default() })?;
     Ok(format!(
         "node {id} is the only member of a new cluster; its data before is kept as {}{}\n",
         kept.display(),
@@ -110,26 +122,88 @@ fn begins(config: &NodeConfig) -> String {
     )
 }
 
+/// How the data begins anew.
+#[derive(Default)]
+struct NewCluster {
+    /// In place of what this folder was before.
+    over: bool,
+    /// Its id; `None`: one that is drawn.
+    id: Option<ClusterId>,
+    /// Its generation; `None`: the one after the copy's.
+    generation: Option<u64>,
+}
+
 /// The beginning of a cluster of one, which is also a node that is alone.
-fn begin_with(config: &NodeConfig, copy: Backup, over: Option<()>) -> anyhow::Result<()> {
+fn begin_with(config: &NodeConfig, copy: Backup, new: NewCluster) -> anyhow::Result<()> {
     let folder = &config.data.folder;
-    let identity = Identity::load(folder)?;
     let id = if config.cluster.enabled { NodeId(config.cluster.node) } else { NodeId(1) };
-    match identity {
-        Some(identity) if over.is_none() => {
-            bail!(
-                "{} belongs to node {} of a cluster: restore into an empty folder",
-                folder.display(),
-                identity.node
-            )
-        }
-        _ => {}
+    if let Some(identity) = Identity::load(folder)?
+        && !new.over
+    {
+        bail!(
+            "{} belongs to node {} of a cluster: restore into an empty folder",
+            folder.display(),
+            identity.node
+        );
     }
-    MemberStore::restore(folder.join(STORE), copy, [id], None)?;
+    MemberStore::restore(folder.join(STORE), copy, [id], new.generation)?;
     if config.cluster.enabled {
         // Another cluster than before: members of that one must never be taken for its own.
-        let cluster = Some(ClusterId::random(&SystemRandomness));
+        let cluster = Some(new.id.unwrap_or_else(|| ClusterId::random(&SystemRandomness)));
         Identity { node: id, cluster, phase: Phase::Begun, voters: [id].into() }.store(folder)?;
     }
     Ok(())
+}
+
+/// Makes the first member of a new cluster from the archive in the database, when all members and their data are lost.
+/// The cluster of before can write nothing more that counts.
+pub fn restore_from_archive(
+    config: &NodeConfig,
+    snapshot: Option<&str>,
+    yes: bool,
+) -> anyhow::Result<String> {
+    let options = super::database::options(&config.scylla)
+        .context("scylla.contact_points is empty: the archive is in the database")?;
+    let folder = &config.data.folder;
+    ensure!(
+        !folder.join(STORE).exists(),
+        "{} holds data already: restore into an empty folder",
+        folder.display()
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let which = snapshot.map_or(Which::Newest, |id| Which::Of(id.to_owned()));
+        let database = Database::open(&options).await.context("the database cannot be used")?;
+        let found = archive::read(&database, which.clone()).await?;
+        let lost = if found.behind_gap == 0 {
+            String::new()
+        } else {
+            format!("; {} later parts lie behind a gap and cannot be used", found.behind_gap)
+        };
+        let what = format!(
+            "snapshot {} and {} parts behind it, up to revision {}{lost}",
+            found.snapshot.id, found.segments, found.index
+        );
+        if !yes {
+            let all = archive::list(&database).await?;
+            let names: Vec<_> = all.iter().map(|snapshot| format!("{} (up to revision {})", snapshot.id, snapshot.stamp.revision)).collect();
+            return Ok(format!(
+                "this would begin a new cluster with {what}. What the cluster of before writes from then on does not count, and one-time tokens made before are void. Snapshots there are: {}. Nothing was done; say --yes to do it\n",
+                names.join(", ")
+            ));
+        }
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
+        let id = ClusterId::random(&SystemRandomness);
+        let restored = archive::restore(&database, which, &id.to_string(), &SystemRandomness).await?;
+        let copy = Backup {
+            applied: restored.index.0,
+            level: 1,
+            members: cluster_node::Members::default(),
+            state: restored.state,
+        };
+        let generation = Some(restored.generation);
+        begin_with(config, copy, NewCluster { over: false, id: Some(id), generation })?;
+        Ok(format!("the new cluster {id} begins with {what}{}\n", begins(config)))
+    })
 }

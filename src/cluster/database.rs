@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use api::{EventsPage, History as _};
+use api::EventsPage;
 use async_trait::async_trait;
 use base::{AppName, Clock, Randomness, StreamId};
-use cluster_model::{Meta, MetaError, Subscribers, SubscriberId};
+use cluster_model::{Meta, MetaError, SubscriberId, Subscribers};
 use cluster_scylla::{
-    Credentials, EventsWanted, History, HistoryOrder, Projector, ProjectorParts, ProjectorTuning, Replication,
-    ScyllaOptions,
+    Credentials, EventsWanted, History, HistoryOrder, Projector, ProjectorParts, ProjectorTuning,
+    Replication, ScyllaOptions,
 };
 use config::ScyllaConfig;
 use observe::{Metrics, metric};
@@ -31,8 +31,7 @@ pub(super) fn options(config: &ScyllaConfig) -> Option<ScyllaOptions> {
             Some(name) => Replication::PerDatacenter(vec![(name.clone(), factor)]),
             None => Replication::Simple { factor },
         },
-        credentials: some(&config.user)
-            .map(|user| Credentials { user, password: config.password.clone() }),
+        credentials: some(&config.user).map(|user| Credentials { user, password: config.password.clone() }),
         datacenter,
         history_kept: Duration::from_secs(u64::from(config.history_days) * 24 * 3_600),
         ..ScyllaOptions::new(config.contact_points.clone(), config.keyspace.clone())
@@ -84,7 +83,11 @@ pub fn use_database(
     metrics: &Metrics,
 ) -> anyhow::Result<Past> {
     let (Some(options), Some(cluster)) = (options(config), plane.cluster()) else {
-        return Ok(Past::State(Subscribers::new(Arc::clone(meta), Arc::clone(clock), Arc::clone(randomness))));
+        return Ok(Past::State(Subscribers::new(
+            Arc::clone(meta),
+            Arc::clone(clock),
+            Arc::clone(randomness),
+        )));
     };
     let generation = plane.node.generation().context("the state of this node is not there yet")?;
     let projector = Projector::start(ProjectorParts {

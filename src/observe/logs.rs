@@ -45,6 +45,8 @@ const STRANGERS_CAN_FILL_THE_LOG: &[&str] = &[
     "rtc::peer_connection::handler=error",
     "rml_rtmp=error",
     "rustls=error",
+    "h2=error",
+    "hyper=error",
     "actix_http=error",
     "symphonia=error",
 ];

@@ -90,7 +90,7 @@ impl TestNode {
             node,
             cluster,
             secrets,
-            listener,
+            listeners: vec![listener],
             advertised,
             peers,
             clock,

@@ -80,7 +80,7 @@ impl Cluster {
                 node: id,
                 cluster: Some(ClusterId(7)),
                 secrets: Secrets::one(secret.clone()),
-                listener,
+                listeners: vec![listener],
                 // Where nobody is, so that all calls go by the proxies.
                 advertised: "127.0.0.1:1".to_owned(),
                 peers,

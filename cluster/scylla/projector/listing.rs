@@ -129,7 +129,7 @@ impl Writer<'_> {
                     }
                 }
                 Err(cluster_model::ReadFailed::Closed) => return Err(Stopped::Closed),
-                Err(cluster_model::ReadFailed::TooLate) => {}
+                Err(cluster_model::ReadFailed::TooLate | cluster_model::ReadFailed::NotListed) => {}
             }
             sleep(limits::PROJECTION_REST_MIN).await;
         }

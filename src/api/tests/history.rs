@@ -33,7 +33,8 @@ impl History for Twice {
             connection: Some(connection),
             ended: None,
         };
-        let went = ConnectionEvent { at_ms: 1_700_000_005_000, ended: Some("kicked".to_owned()), ..came.clone() };
+        let went =
+            ConnectionEvent { at_ms: 1_700_000_005_000, ended: Some("kicked".to_owned()), ..came.clone() };
         let rows = [came, went].into_iter().map(|event| (subscriber.clone(), event));
         Ok(EventsPage { rows: rows.skip(offset).take(size).collect(), partial: stream.as_str() == "old" })
     }
@@ -53,7 +54,10 @@ async fn events_are_shown_as_ams_shows_them_and_marked_when_they_are_not_all() {
         "eventProtocol": "webrtc", "streamId": "s1", "subscriberId": "anna", "session": events[0]["session"],
     });
     assert_eq!(events[0], came);
-    assert_eq!((&events[1]["eventType"], &events[1]["exitReason"]), (&json!("disconnected"), &json!("kicked")));
+    assert_eq!(
+        (&events[1]["eventType"], &events[1]["exitReason"]),
+        (&json!("disconnected"), &json!("kicked"))
+    );
     assert_eq!(node.ask(Method::GET, "/s1/connection-events/1/1").await.as_array().unwrap().len(), 1);
     assert_eq!(node.ask(Method::GET, "/s1/connection-events/0/0").await, json!([]));
     let partial = async |id| {
