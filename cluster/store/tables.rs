@@ -303,8 +303,9 @@ fn begin(database: &Database, first: impl FnOnce(State) -> Saved) -> Result<(), 
         let mut tables = Tables::open(&transaction).map_err(disk)?;
         tables.whole(&first(state)).map_err(unwritten)?;
         tables.number("format", FORMAT).map_err(unwritten)?;
-        tables.sum_up().map_err(unwritten)?;
     }
+    // Anew: what was there before was in no sum.
+    sum_anew(&transaction)?;
     if format == Some(WITHOUT_ROWS) {
         transaction.delete_table(FORMER_BROADCASTS).map_err(disk)?;
         transaction.delete_table(FORMER_SETTINGS).map_err(disk)?;
@@ -320,20 +321,23 @@ fn is_new(transaction: &WriteTransaction) -> Result<bool, ReadError> {
 
 /// A file of the format before gets its sum: from now on it is compared.
 fn begin_to_sum(transaction: WriteTransaction) -> Result<(), ReadError> {
-    {
-        let mut meta = transaction.open_table(META).map_err(disk)?;
-        meta.insert("format", FORMAT).map_err(disk)?;
-        let tables = Content {
-            meta,
-            texts: transaction.open_table(TEXTS).map_err(disk)?,
-            log: transaction.open_table(LOG).map_err(disk)?,
-            rows: transaction.open_table(ROWS).map_err(disk)?,
-            requests: transaction.open_table(REQUESTS).map_err(disk)?,
-        };
-        let sum = tables.sum().map_err(disk)?;
-        transaction.open_table(SUMS).map_err(disk)?.insert(ALL, sum).map_err(disk)?;
-    }
+    transaction.open_table(META).map_err(disk)?.insert("format", FORMAT).map_err(disk)?;
+    sum_anew(&transaction)?;
     transaction.commit().map_err(disk)
+}
+
+/// Sums up all that is there, whatever the sum was.
+fn sum_anew(transaction: &WriteTransaction) -> Result<(), ReadError> {
+    let tables = Content {
+        meta: transaction.open_table(META).map_err(disk)?,
+        texts: transaction.open_table(TEXTS).map_err(disk)?,
+        log: transaction.open_table(LOG).map_err(disk)?,
+        rows: transaction.open_table(ROWS).map_err(disk)?,
+        requests: transaction.open_table(REQUESTS).map_err(disk)?,
+    };
+    let sum = tables.sum().map_err(disk)?;
+    transaction.open_table(SUMS).map_err(disk)?.insert(ALL, sum).map_err(disk)?;
+    Ok(())
 }
 
 /// All that is summed up.

@@ -54,6 +54,11 @@ fn a_row_that_cannot_be_read_is_named() {
     transaction.open_table(ROWS).unwrap().insert(key, &b"\x63{}"[..]).unwrap();
     transaction.commit().unwrap();
     let error = load(&database, path(), never).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "nobody summed it up: {error}");
+    let transaction = database.begin_write().unwrap();
+    sum_anew(&transaction).unwrap_or_else(|_| panic!("it is summed up"));
+    transaction.commit().unwrap();
+    let error = load(&database, path(), never).unwrap_err();
     assert!(matches!(error, StoreError::Row { row: "broadcast", .. }), "{error}");
     assert!(error.to_string().contains("format version 99 is unknown"), "{error}");
 }
@@ -103,6 +108,15 @@ fn second_version(database: &Database) {
     transaction.commit().unwrap();
 }
 
+/// The same as the third one wrote it: it had no sum.
+fn third_version(database: &Database) {
+    load(database, path(), |_| alone(expected())).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(META).unwrap().insert("format", WITHOUT_SUMS).unwrap();
+    transaction.delete_table(SUMS).unwrap();
+    transaction.commit().unwrap();
+}
+
 fn expected() -> State {
     let (app, stream) = (AppName::new("a").unwrap(), StreamId::new("s").unwrap());
     let mut expected = State::default();
@@ -118,7 +132,7 @@ fn expected() -> State {
 #[test]
 fn files_of_former_versions_are_taken_over_with_everything_in_them() {
     let first: fn(&Database) = |database| first_version(database, &broadcast().encode().unwrap());
-    for make in [first, second_version] {
+    for make in [first, second_version, third_version] {
         let folder = tempfile::tempdir().unwrap();
         let database = new_database(&folder);
         make(&database);
