@@ -52,7 +52,8 @@ fn the_nodes_of_docker_compose_are_one_cluster() {
             Some("/run/secrets/cluster.secret")
         );
         environment.insert("PENSTOCK_CLUSTER_SECRET".to_owned(), "a secret".to_owned());
-        let config = NodeConfig::load(None, environment.into_iter()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let config =
+            NodeConfig::load(None, environment.into_iter()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((config.cluster.role, config.cluster.enabled), (ClusterRole::Member, true));
         let members = config.cluster.members_by_number().expect("members");
         assert_eq!(members.len(), 3);

@@ -28,6 +28,8 @@ pub struct Plan {
     secret: PathBuf,
     voters: usize,
     folder: TempDir,
+    /// Beside what makes them a cluster.
+    more: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -45,7 +47,12 @@ impl Plan {
         let made = Command::new(&binary).args(["cluster", "secret"]).output().await?;
         let secret = folder.path().join("secret");
         write_secret(&secret, &made.stdout)?;
-        Ok(Self { binary, addresses, secret, voters, folder })
+        Ok(Self { binary, addresses, secret, voters, folder, more: Vec::new() })
+    }
+
+    /// Sets a variable for all nodes and for the command line.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.more.push((name, value.to_owned()));
     }
 
     /// Where node `number` keeps its data.
@@ -82,7 +89,7 @@ impl Plan {
         let (address, port) = self.addresses[number - 1];
         let members = (1..=self.voters).map(|number| format!("{number}@{}", self.address(number)));
         let role = if number <= self.voters { "member" } else { "join" };
-        vec![
+        let own = [
             ("PENSTOCK_CLUSTER_ENABLED", "true".to_owned()),
             ("PENSTOCK_CLUSTER_NODE", number.to_string()),
             ("PENSTOCK_CLUSTER_PORT", port.to_string()),
@@ -91,7 +98,8 @@ impl Plan {
             ("PENSTOCK_CLUSTER_MEMBERS", members.collect::<Vec<_>>().join(",")),
             ("PENSTOCK_CLUSTER_ROLE", role.to_owned()),
             ("PENSTOCK_CLUSTER_SECRET_FILE", self.secret.display().to_string()),
-        ]
+        ];
+        own.into_iter().chain(self.more.iter().cloned()).collect()
     }
 
     /// Runs `penstock` with the configuration of node `number`.

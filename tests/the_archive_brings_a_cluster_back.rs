@@ -1,0 +1,126 @@
+//! Backups: what a node held is there again after its disk was lost, from the database or from a file, and what happened in
+//! the past is read from the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use load_tests::{Publisher, Recording, RecordingOptions};
+use serde_json::json;
+use test_support::{CqlServer, Node, NodeOptions, Plan, note, skipped};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn run(plan: &Plan, arguments: &[&str]) -> Result<String> {
+    let output = plan.command(1, arguments).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{arguments:?}: {said}{complained}");
+    Ok(said)
+}
+
+async fn create(node: &Node, id: &str) -> Result<()> {
+    let path = "/LiveApp/rest/v2/broadcasts/create";
+    let created = node.send("POST", path, &json!({ "streamId": id })).await?;
+    ensure!(created.status == 200, "{}", created.text());
+    Ok(())
+}
+
+async fn has(node: &Node, id: &str) -> Result<bool> {
+    Ok(node.get(&format!("/LiveApp/rest/v2/broadcasts/{id}")).await?.json()["streamId"] == id)
+}
+
+/// What anna's sessions on a stream did.
+async fn events(node: &Node) -> Result<Vec<String>> {
+    let path = "/LiveApp/rest/v2/broadcasts/stream1/connection-events/0/10?subscriberId=anna";
+    let events = node.get(path).await?.json();
+    let kinds = events.as_array().into_iter().flatten();
+    Ok(kinds.filter_map(|event| Some(event["eventType"].as_str()?.to_owned())).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_database() -> Result<()> {
+    let server = match tokio::task::spawn_blocking(CqlServer::start).await? {
+        Ok(server) => server,
+        Err(why) => {
+            skipped("the archive of a cluster", &format!("no CQL server: {why}"));
+            return Ok(());
+        }
+    };
+    let mut plan = Plan::new(env!("CARGO_BIN_EXE_penstock"), 1, 1).await?;
+    plan.set("PENSTOCK_SCYLLA_CONTACT_POINTS", server.address());
+    plan.set("PENSTOCK_SCYLLA_REPLICATION_FACTOR", "1");
+    let mut node = Node::start(plan.options(1)?).await?;
+    create(&node, "kept").await?;
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
+    let publisher =
+        Publisher::start(&recording, node.rtmp_address(), "LiveApp", "stream1?subscriberId=anna")?;
+    node.until_broadcast("LiveApp", "stream1", PATIENCE, |stream| stream["status"] == "broadcasting").await?;
+    drop(publisher);
+    let both = ["connected", "disconnected"];
+    let told = Node::eventually(PATIENCE, || async { (events(&node).await.ok()? == both).then_some(()) });
+    told.await.with_context(|| "the session's events are not in the database")?;
+    let written = Node::eventually(PATIENCE, || async {
+        let lag = node.metric("penstock_projection_lag_commands", &[]).await.ok()?;
+        let reachable = node.metric("penstock_projection_reachable", &[]).await.ok()?;
+        (lag == 0.0 && reachable == 1.0).then_some(())
+    });
+    written.await.context("the database did not come up with the node")?;
+
+    node.kill9().await?;
+    std::fs::remove_dir_all(plan.data_folder(1))?;
+    let dry = run(&plan, &["cluster", "restore"]).await?;
+    ensure!(dry.contains("Nothing was done"), "{dry}");
+    note(&run(&plan, &["cluster", "restore", "--yes"]).await?);
+    let again = Node::start(plan.options(1)?).await?;
+    ensure!(has(&again, "kept").await?, "the broadcast is gone");
+    let there = Node::eventually(PATIENCE, || async { (events(&again).await.ok()? == both).then_some(()) });
+    there.await.context("the history is gone")?;
+    create(&again, "new").await?;
+    ensure!(has(&again, "new").await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_file_of_a_node_that_runs() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (data, file) = (folder.path().join("data"), folder.path().join("copy"));
+    std::fs::create_dir(&data)?;
+    let binary = env!("CARGO_BIN_EXE_penstock");
+    let penstock = async |arguments: &[&str]| -> Result<(bool, String)> {
+        let mut command = tokio::process::Command::new(binary);
+        let output = command.args(arguments).env("PENSTOCK_DATA_FOLDER", &data).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((output.status.success(), said + &String::from_utf8_lossy(&output.stderr)))
+    };
+    let path = file.to_str().context("a path")?;
+    let (done, said) = penstock(&["backup", path]).await?;
+    ensure!(!done && said.contains("is a node running"), "{said}");
+    let mut node = Node::start(NodeOptions::new(binary).data_folder(&data)).await?;
+    create(&node, "kept").await?;
+    let (done, said) = penstock(&["backup", path]).await?;
+    ensure!(done, "{said}");
+    let (done, said) = penstock(&["backup", path]).await?;
+    ensure!(!done && said.contains("cannot be made"), "a backup is not written over: {said}");
+    create(&node, "after").await?;
+    node.kill9().await?;
+
+    let (done, said) = penstock(&["restore", path]).await?;
+    ensure!(!done && said.contains("empty data folder"), "over what is there: {said}");
+    std::fs::remove_dir_all(&data)?;
+    let mut bytes = std::fs::read(&file)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let damaged = folder.path().join("damaged");
+    std::fs::write(&damaged, &bytes)?;
+    let (done, said) = penstock(&["restore", damaged.to_str().context("a path")?]).await?;
+    ensure!(!done && said.contains("damaged"), "{said}");
+    let (done, said) = penstock(&["restore", path]).await?;
+    ensure!(done, "{said}");
+    node.restart().await?;
+    ensure!(
+        has(&node, "kept").await? && !has(&node, "after").await?,
+        "what was copied is there, and no more"
+    );
+    Ok(())
+}
