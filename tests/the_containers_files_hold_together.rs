@@ -12,7 +12,7 @@ fn root() -> &'static Path {
 }
 
 fn read(name: &str) -> String {
-    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    std::fs::read_to_string(root().join(name)).expect(name)
 }
 
 /// A mapping with what `<<` takes from others.

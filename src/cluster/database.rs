@@ -41,7 +41,7 @@ pub(super) fn options(config: &ScyllaConfig) -> Option<ScyllaOptions> {
 /// What happened in the past: by the database, or by what the state still has of it.
 pub enum Past {
     /// The database, and the state where it is away.
-    Database(History),
+    Database(Box<History>),
     /// There is none.
     State(Subscribers),
 }
@@ -110,7 +110,7 @@ pub fn use_database(
         metric::projection_dead_letters().absolute(figures.dead_letters);
         metric::projection_facts_lost().absolute(figures.facts_lost);
     });
-    Ok(Past::Database(History::new(options, Arc::clone(meta), Arc::clone(clock))))
+    Ok(Past::Database(Box::new(History::new(options, Arc::clone(meta), Arc::clone(clock)))))
 }
 
 /// Whether this node leads, now and whenever that changes.

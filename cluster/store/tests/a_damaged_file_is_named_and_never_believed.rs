@@ -23,14 +23,15 @@ fn open(path: &Path) -> Result<(MemberStore, Saved), String> {
 /// What the `n`th command writes: its entry, and what came of it.
 fn writes(state: &mut State, n: u64) -> Persist {
     let index = n + 2;
-    let (app, stream) = (AppName::new("a").unwrap(), StreamId::new(&format!("s{}", n % 200)).unwrap());
+    let app = AppName::new("a").expect("a name");
+    let stream = StreamId::new(&format!("s{}", n % 200)).expect("a name");
     let named = Broadcast { name: Some(format!("name {n}")), ..Broadcast::default() };
     let command = if n.is_multiple_of(5) {
         Command::DeleteBroadcast { app, stream }
     } else {
         Command::CreateBroadcast { app, stream, broadcast: Box::new(named) }
     };
-    let bytes = command.encode().unwrap();
+    let bytes = command.encode().expect("it is encoded");
     let request = RequestId::from_u128(n.into());
     let applied = apply(state, Stamped { request, at: WallTime(1_000 + n), command });
     let command = AppliedEntry {
