@@ -128,7 +128,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let folder = &config.data.folder;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
-    let host = host_name();
+    let host = match &config.cluster.address {
+        address if config.cluster.enabled && !address.is_empty() => address.clone(),
+        _ => host_name(),
+    };
     let plane = if config.cluster.enabled {
         let (clock, randomness) = (Arc::clone(&clock), Arc::clone(&randomness));
         Plane::join(&config, listeners.cluster, &host, clock, randomness).await?

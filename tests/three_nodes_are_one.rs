@@ -75,7 +75,7 @@ async fn a_stream_is_one_nodes_and_the_others_say_whose() -> Result<()> {
     let answer = viewer.receive().await?;
     ensure!(answer["definition"] == "no_stream_exist", "{answer}");
     let information = answer["information"].as_str().unwrap_or_default();
-    ensure!(information.contains("published on another node"), "{answer}");
+    ensure!(information.contains("published on another node: node 1 (127."), "{answer}");
     // A second publisher is refused, wherever it comes.
     let second = Publisher::start(&recording, cluster.node(3).rtmp_address(), "LiveApp", "stream1")?;
     let refused = cluster.node(3).wait_for_log(PATIENCE, |line| line.contains("another node has the stream"));

@@ -27,7 +27,7 @@ struct Telling {
 impl Telling {
     fn tell(&mut self, waits_for: String) {
         if self.said != waits_for || self.looks >= SAID_EVERY {
-            tracing::warn!("the node waits: {waits_for}");
+            tracing::info!("the node waits: {waits_for}");
             (self.said, self.looks) = (waits_for, 0);
         }
         self.looks += 1;

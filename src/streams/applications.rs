@@ -166,7 +166,7 @@ impl Applications {
         self.app(app)?.send(Find(stream.clone())).await.ok().flatten()
     }
 
-    /// The address of the node that publishes a stream, if that is another one.
+    /// The node that publishes a stream, if that is another one, in words.
     pub async fn elsewhere(&self, app: &AppName, stream: &StreamId) -> Option<String> {
         self.0.services.claims.elsewhere(app, stream).await
     }

@@ -173,7 +173,7 @@ fn no_room(error: &JoinError) -> Refusal {
 /// live.
 async fn not_here(context: &SignallingContext, app: &AppName, stream: &StreamId) -> Refusal {
     match context.applications.elsewhere(app, stream).await {
-        Some(address) => Refusal::elsewhere(&address),
+        Some(node) => Refusal::elsewhere(&node),
         None => Refusal::not_live(),
     }
 }

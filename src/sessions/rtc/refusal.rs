@@ -44,10 +44,10 @@ impl Refusal {
     }
 
     /// Another node publishes the stream: the viewer is told which, and kept in the waiting list in case it comes here.
-    pub(super) fn elsewhere(address: &str) -> Self {
+    pub(super) fn elsewhere(node: &str) -> Self {
         Self {
             definition: "no_stream_exist",
-            information: Some(Cow::Owned(format!("the stream is published on another node: {address}"))),
+            information: Some(Cow::Owned(format!("the stream is published on another node: {node}"))),
             wait: true,
         }
     }

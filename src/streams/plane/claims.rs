@@ -98,11 +98,12 @@ impl Claims {
         }
     }
 
-    /// The address of the node that publishes a stream, if that is another one: as this node knows it.
+    /// The node that publishes a stream, if that is another one, in words: as this node knows it.
     pub async fn elsewhere(&self, app: &AppName, stream: &StreamId) -> Option<String> {
         // Without an answer there is none: it is said to people, and decides nothing.
         let shown = self.0.streams.owner_local(app, stream).await.ok().flatten()?;
-        (shown.claim.owner.node != self.0.life.owner().node).then(|| shown.node.card.address.clone())
+        let by = shown.claim.owner.node;
+        (by != self.0.life.owner().node).then(|| format!("node {by} ({})", shown.node.card.address))
     }
 
     /// Waits until the stream is somebody else's. Never, for one that is not claimed.

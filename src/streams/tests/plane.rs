@@ -22,7 +22,7 @@ async fn a_stream_is_published_on_one_node_and_players_of_the_other_are_told_whi
     let refused = other.applications.publish(permit, PublisherFacts::default()).await;
     assert_eq!(refused.err(), Some(PublishError::AlreadyLive));
     assert_eq!(other.play().await.err(), Some(PlayError::NoSuchStream));
-    assert_eq!(other.applications.elsewhere(&app(), &stream()).await.as_deref(), Some("node1"));
+    assert_eq!(other.applications.elsewhere(&app(), &stream()).await.as_deref(), Some("node 1 (node1)"));
     assert_eq!(one.applications.elsewhere(&app(), &stream()).await, None);
 
     drop(grant);
@@ -38,7 +38,7 @@ async fn a_stream_is_published_on_one_node_and_players_of_the_other_are_told_whi
         }
     })
     .await;
-    assert_eq!(one.applications.elsewhere(&app(), &stream()).await.as_deref(), Some("node2"));
+    assert_eq!(one.applications.elsewhere(&app(), &stream()).await.as_deref(), Some("node 2 (node2)"));
     drop(grant);
 }
 
