@@ -17,7 +17,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use base::{Clock, Randomness, limits};
 use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
-use cluster_model::NodeCard;
+use cluster_model::{Consistency, Filter, Meta, NodeCard, Query, Revision, WatchEvent};
 use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
 use config::{ClusterConfig, ClusterRole, NodeConfig};
 use observe::{Metrics, metric};
@@ -158,6 +158,18 @@ impl Plane {
     /// Whether there are no other nodes.
     pub const fn is_alone(&self) -> bool {
         self.links.is_none()
+    }
+
+    /// Waits until this node can be read from: a member at once, any other one when it has a whole copy.
+    pub async fn can_be_read(&self, clock: &dyn Clock) {
+        let mut watch = self.node.watch(Filter::Nodes, Revision::ZERO);
+        // Local reads know no deadline.
+        while self.node.read(Query::Nodes, Consistency::Local, clock.now()).await.is_err() {
+            if watch.next().await == WatchEvent::Closed {
+                // It ends.
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// When a message of another node came last; `None`: never.

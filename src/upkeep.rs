@@ -1,10 +1,12 @@
 //! What somebody must do now and then for the whole cluster: its leader, which is also a node that is alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use base::{Clock, WallTime, limits};
-use cluster_model::{MetaError, Nodes, Owner, Upkeep};
+use cluster_model::{Incarnation, MetaError, Nodes, Owner, Upkeep};
+use cluster_node::NodeId;
 
 use crate::cluster::Plane;
 
@@ -12,14 +14,13 @@ use crate::cluster::Plane;
 pub async fn run(upkeep: Upkeep, nodes: Nodes, plane: Plane, clock: Arc<dyn Clock>) {
     let status = plane.node.status();
     let mut away = false;
-    let mut leads_since: Option<Instant> = None;
+    let mut known = Lives::new();
     loop {
         tokio::time::sleep(limits::UPKEEP_EVERY).await;
         if !status.borrow().leads {
-            leads_since = None;
+            known.clear();
             continue;
         }
-        let since = *leads_since.get_or_insert_with(|| clock.now());
         // After a time in which nothing could be stored nobody could renew anything either: whoever is there does so
         // first. A sweep up to the beginning of time is a command like any other.
         if away {
@@ -34,7 +35,7 @@ pub async fn run(upkeep: Upkeep, nodes: Nodes, plane: Plane, clock: Arc<dyn Cloc
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
-        let buried = bury(&nodes, &plane, since, &*clock).await;
+        let buried = bury(&nodes, &plane, &mut known, &*clock).await;
         if let Err(error) = swept.and(buried) {
             tracing::debug!(%error, "what is over was not removed yet");
             away = true;
@@ -42,17 +43,30 @@ pub async fn run(upkeep: Upkeep, nodes: Nodes, plane: Plane, clock: Arc<dyn Cloc
     }
 }
 
-/// Nodes that this leader has not heard for so long are dead: all of them give it a sign of life. One that it never knew has as long from the moment on
-/// in which it began to lead.
-async fn bury(nodes: &Nodes, plane: &Plane, since: Instant, clock: &dyn Clock) -> Result<(), MetaError> {
+/// Lives of nodes that live, and since when this leader knows of them.
+type Lives = BTreeMap<(NodeId, Incarnation), Instant>;
+
+/// Nodes that this leader has not heard for so long are dead: all of them give it a sign of life. One that it never heard
+/// has as long from the moment on in which this leader learned of it: it may have joined by another member.
+async fn bury(nodes: &Nodes, plane: &Plane, known: &mut Lives, clock: &dyn Clock) -> Result<(), MetaError> {
     if plane.is_alone() {
         return Ok(());
     }
     let now = clock.now();
-    for (id, node) in nodes.list().await? {
-        if id == plane.id || node.expired_ms.is_some() {
+    let listed = nodes.list().await?;
+    // As many as the state has, which bounds them.
+    *known = listed
+        .iter()
+        .filter(|(_, node)| node.expired_ms.is_none())
+        .map(|(id, node)| {
+            let life = (*id, node.incarnation);
+            (life, known.get(&life).copied().unwrap_or(now))
+        })
+        .collect();
+    for (id, node) in listed {
+        let Some(since) = known.get(&(id, node.incarnation)).copied().filter(|_| id != plane.id) else {
             continue;
-        }
+        };
         let silent_since = plane.heard(id).map_or(since, |heard| heard.max(since));
         if now.saturating_duration_since(silent_since) < limits::NODE_SILENCE_MAX {
             continue;

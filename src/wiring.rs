@@ -10,7 +10,7 @@ use anyhow::Context;
 use api::{ApiState, Live, Spoken, StreamControl};
 use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
 use cluster_model::{Broadcasts, Facts, Meta, NodeCard, Nodes, Settings, Streams, Upkeep};
-use cluster_node::{Node, NodeId};
+use cluster_node::NodeId;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
 use media::{DataMessage, MediaBudget, MessageSource};
 use observe::{Component, Metrics, Readiness, metric};
@@ -139,7 +139,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         Plane::alone(folder, Arc::clone(&clock))?
     };
     let store = Arc::clone(&plane.node);
-    actix_rt::spawn(watch_store(Arc::clone(&store), readiness.component("store")));
+    actix_rt::spawn(watch_store(plane.clone(), Arc::clone(&clock), readiness.component("store")));
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
     let settings = Settings::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
@@ -373,10 +373,11 @@ fn show_media_budget(metrics: &Metrics, media: &Arc<MediaBudget>) {
     });
 }
 
-/// A node whose store has failed takes no work.
-async fn watch_store(store: Arc<Node>, component: Component) {
+/// A node that has no whole copy yet takes no work, and neither does one whose store has failed.
+async fn watch_store(plane: Plane, clock: Arc<dyn Clock>, component: Component) {
+    plane.can_be_read(&*clock).await;
     component.ready();
-    store.failure().await;
+    plane.node.failure().await;
     component.not_ready("a write failed: the log says why, and a restart is needed");
     // Dropped it would say less.
     std::future::pending().await

@@ -5,6 +5,7 @@
 mod decisions;
 
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::{
 
 /// Runs the suite as `#[tokio::test]`s: `meta_conformance!(suite_name, factory)`, where `factory` is a
 /// function without arguments that returns a [`Subject`] around an
-/// empty `Meta`. The calling crate needs tokio with `macros` and `rt`.
+/// empty `Meta`. The calling crate needs tokio with `macros` and `rt`. Whoever runs it otherwise has it as [`cases`].
 #[macro_export]
 macro_rules! meta_conformance {
     ($suite:ident, $factory:expr) => {
@@ -27,40 +28,43 @@ macro_rules! meta_conformance {
             #[allow(unused_imports, reason = "the factory may be named without a path")]
             use super::*;
 
-            $crate::meta_conformance!(@tests $factory;
-                revisions_grow_by_one,
-                a_retry_is_applied_once_and_answered_as_before,
-                a_request_in_many_hands_is_applied_once,
-                an_answered_command_is_seen_by_the_next_reader,
-                a_taken_id_is_not_created_again,
-                a_patch_keeps_other_fields_and_a_delete_is_final,
-                an_unregistered_stream_lives_as_long_as_its_publisher,
-                a_registered_stream_is_finished_after_its_publisher,
-                a_late_heartbeat_revives_nothing,
-                a_restart_leaves_no_zombi_and_nothing_live,
-                settings_are_compared_and_set,
-                of_concurrent_writers_of_settings_one_wins,
-                an_oversized_broadcast_is_refused,
-                pages_are_in_byte_order,
-                applications_do_not_see_each_other,
-                a_watch_tells_what_its_filter_wants_in_order,
-                a_watch_that_fell_behind_lists_again_and_resumes,
-                a_watch_ends_with_its_store,
-                a_command_past_its_deadline_is_answered_at_once,
-                of_many_who_spend_a_token_at_once_one_is_let_in,
-                a_token_is_listed_until_it_is_spent_or_revoked,
-                of_many_who_claim_a_stream_at_once_one_has_it,
-                who_was_superseded_has_the_stream_no_more,
-                of_many_who_connect_at_once_as_many_are_let_in_as_may,
-                what_a_life_of_a_node_held_is_free_in_the_next,
-                a_batch_of_facts_counts_once,
-                a_block_is_told_to_watchers_and_lifted_again,
-                of_many_first_users_one_is_made,
-                recordings_are_listed_by_their_stream,
-                what_is_over_is_swept,
-                a_restore_voids_what_may_have_been_spent_since,
-                who_absorbs_everything_has_what_is_listed,
-            );
+            $crate::meta_conformance!(@with @tests $factory;);
+        }
+    };
+    (@with $($then:tt)*) => {
+        $crate::meta_conformance! { $($then)*
+            revisions_grow_by_one,
+            a_retry_is_applied_once_and_answered_as_before,
+            a_request_in_many_hands_is_applied_once,
+            an_answered_command_is_seen_by_the_next_reader,
+            a_taken_id_is_not_created_again,
+            a_patch_keeps_other_fields_and_a_delete_is_final,
+            an_unregistered_stream_lives_as_long_as_its_publisher,
+            a_registered_stream_is_finished_after_its_publisher,
+            a_late_heartbeat_revives_nothing,
+            a_restart_leaves_no_zombi_and_nothing_live,
+            settings_are_compared_and_set,
+            of_concurrent_writers_of_settings_one_wins,
+            an_oversized_broadcast_is_refused,
+            pages_are_in_byte_order,
+            applications_do_not_see_each_other,
+            a_watch_tells_what_its_filter_wants_in_order,
+            a_watch_that_fell_behind_lists_again_and_resumes,
+            a_watch_ends_with_its_store,
+            a_command_past_its_deadline_is_answered_at_once,
+            of_many_who_spend_a_token_at_once_one_is_let_in,
+            a_token_is_listed_until_it_is_spent_or_revoked,
+            of_many_who_claim_a_stream_at_once_one_has_it,
+            who_was_superseded_has_the_stream_no_more,
+            of_many_who_connect_at_once_as_many_are_let_in_as_may,
+            what_a_life_of_a_node_held_is_free_in_the_next,
+            a_batch_of_facts_counts_once,
+            a_block_is_told_to_watchers_and_lifted_again,
+            of_many_first_users_one_is_made,
+            recordings_are_listed_by_their_stream,
+            what_is_over_is_swept,
+            a_restore_voids_what_may_have_been_spent_since,
+            who_absorbs_everything_has_what_is_listed,
         }
     };
     (@tests $factory:expr; $($name:ident,)+) => {
@@ -71,6 +75,24 @@ macro_rules! meta_conformance {
             }
         )+
     };
+    (@list $($name:ident,)+) => {
+        vec![$(Case { name: stringify!($name), run: |subject| Box::pin($name(subject)) },)+]
+    };
+}
+
+/// One case of the suite.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What must hold.
+    pub name: &'static str,
+    /// Has it hold, or panics.
+    pub run: fn(Subject) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// All of the suite. It may be run over a plane that others have written to, if they write no more: it has applications
+/// and nodes of its own.
+pub fn cases() -> Vec<Case> {
+    crate::meta_conformance!(@with @list)
 }
 
 /// An empty `Meta` and what must live as long as it does (a folder, say).
@@ -78,7 +100,7 @@ pub struct Subject {
     /// Under test.
     pub meta: Arc<dyn Meta>,
     /// Dropped after it.
-    pub keep: Box<dyn Any + Send>,
+    pub keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Subject {
@@ -151,6 +173,11 @@ async fn ask(subject: &Subject, query: Query) -> (Revision, Answer) {
     (reading.revision, reading.answer)
 }
 
+/// What was applied before: what a case writes counts from there.
+async fn beginning(subject: &Subject) -> u64 {
+    ask(subject, Query::Nodes).await.0.0
+}
+
 async fn broadcast(subject: &Subject, stream: &str) -> Option<Arc<Broadcast>> {
     match ask(subject, Query::Broadcast { app: app("a"), stream: id(stream) }).await.1 {
         Answer::Broadcast(broadcast) => broadcast,
@@ -186,28 +213,31 @@ mod cases {
     use super::*;
 
     pub async fn revisions_grow_by_one(subject: Subject) {
+        let before = beginning(&subject).await;
         for n in 1..=20 {
             let (revision, _) = run(&subject, create("a", &format!("s{n}"))).await;
-            assert_eq!(revision, Revision(n));
+            assert_eq!(revision, Revision(before + n));
         }
         // A command that changes nothing is a command, too.
-        assert_eq!(run(&subject, create("a", "s1")).await, (Revision(21), Outcome::Exists));
+        assert_eq!(run(&subject, create("a", "s1")).await, (Revision(before + 21), Outcome::Exists));
     }
 
     pub async fn a_retry_is_applied_once_and_answered_as_before(subject: Subject) {
+        let before = beginning(&subject).await;
         let request = RequestId::random(&SystemRandomness);
         let first = settle(&*subject.meta, request, create("a", "s")).await;
-        assert_eq!(first, (Revision(1), Outcome::Done));
+        assert_eq!(first, (Revision(before + 1), Outcome::Done));
         assert_eq!(
             outcome(&subject, Command::DeleteBroadcast { app: app("a"), stream: id("s") }).await,
             Outcome::Done
         );
         assert_eq!(settle(&*subject.meta, request, create("a", "s")).await, first);
         assert_eq!(broadcast(&subject, "s").await, None);
-        assert_eq!(run(&subject, create("a", "t")).await.0, Revision(3));
+        assert_eq!(run(&subject, create("a", "t")).await.0, Revision(before + 3));
     }
 
     pub async fn a_request_in_many_hands_is_applied_once(subject: Subject) {
+        let before = beginning(&subject).await;
         let request = RequestId::random(&SystemRandomness);
         let mut hands = JoinSet::new();
         for _ in 0..16 {
@@ -215,7 +245,7 @@ mod cases {
             hands.spawn(async move { settle(&*meta, request, put_settings("a", 0, 1)).await });
         }
         for answer in hands.join_all().await {
-            assert_eq!(answer, (Revision(1), Outcome::Stored { version: 1 }));
+            assert_eq!(answer, (Revision(before + 1), Outcome::Stored { version: 1 }));
         }
     }
 
@@ -367,6 +397,7 @@ mod cases {
     }
 
     pub async fn a_watch_tells_what_its_filter_wants_in_order(subject: Subject) {
+        let start = beginning(&subject).await;
         run(&subject, create("a", "before")).await;
         let (from, _) = run(&subject, create("b", "other")).await;
         let mut of_app = subject.meta.watch(Filter::Broadcasts(app("a")), from);
@@ -378,13 +409,16 @@ mod cases {
         run(&subject, create("a", "t")).await;
         run(&subject, Command::DeleteBroadcast { app: app("a"), stream: id("s") }).await;
         let told = |event: WatchEvent| match event {
-            WatchEvent::Changed { revision, changes } => match &changes[..] {
-                [Change::Broadcast { app, stream, now }] => {
-                    format!("{revision} {app}/{stream} {}", now.is_some())
+            WatchEvent::Changed { revision, changes } => {
+                let nth = revision.0 - start;
+                match &changes[..] {
+                    [Change::Broadcast { app, stream, now }] => {
+                        format!("{nth} {app}/{stream} {}", now.is_some())
+                    }
+                    [Change::Settings { app, now }] => format!("{nth} {app} {}", now.is_some()),
+                    other => panic!("{other:?}"),
                 }
-                [Change::Settings { app, now }] => format!("{revision} {app} {}", now.is_some()),
-                other => panic!("{other:?}"),
-            },
+            }
             other => panic!("{other:?}"),
         };
         assert_eq!(told(of_app.next().await), "3 a/s true");
@@ -395,8 +429,9 @@ mod cases {
     }
 
     pub async fn a_watch_that_fell_behind_lists_again_and_resumes(subject: Subject) {
+        let before = beginning(&subject).await;
         let filter = Filter::Broadcasts(app("a"));
-        let mut watch = subject.meta.watch(filter.clone(), Revision::ZERO);
+        let mut watch = subject.meta.watch(filter.clone(), Revision(before));
         let mut writers = JoinSet::new();
         let writers_len = limits::META_WATCH_LAG_MAX + 1;
         for n in 0..writers_len {
@@ -408,7 +443,7 @@ mod cases {
         }
         writers.join_all().await;
         // A node that was answered may not have all that yet: once it has what comes after.
-        let mut later = subject.meta.watch(Filter::Settings, Revision(writers_len as u64));
+        let mut later = subject.meta.watch(Filter::Settings, Revision(before + writers_len as u64));
         run(&subject, put_settings("a", 0, 1)).await;
         assert_ne!(later.next().await, WatchEvent::Closed);
         assert_eq!(watch.next().await, WatchEvent::Relist);
@@ -418,7 +453,7 @@ mod cases {
         let Answer::Listed(listed) = answer else {
             panic!("{answer:?}");
         };
-        assert_eq!((revision, listed.len()), (Revision(writers_len as u64 + 1), writers_len));
+        assert_eq!((revision, listed.len()), (Revision(before + writers_len as u64 + 1), writers_len));
         watch.resume(revision);
         let (next, _) = run(&subject, create("a", "after")).await;
         assert!(matches!(watch.next().await, WatchEvent::Changed { revision, .. } if revision == next));

@@ -1,5 +1,6 @@
 //! Several real penstock processes that are one cluster.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -10,7 +11,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::cluster_client::ClusterClient;
 use crate::node::{Node, NodeError, NodeOptions};
+use crate::way::Way;
 
 /// Time for one run of the command line.
 const COMMAND_MAX: Duration = Duration::from_secs(20);
@@ -30,6 +33,8 @@ pub struct Plan {
     folder: TempDir,
     /// Beside what makes them a cluster.
     more: Vec<(&'static str, String)>,
+    /// By who calls and who is called. Where there is none they call each other without a detour.
+    ways: BTreeMap<(usize, usize), Way>,
 }
 
 impl Plan {
@@ -47,12 +52,48 @@ impl Plan {
         let made = Command::new(&binary).args(["cluster", "secret"]).output().await?;
         let secret = folder.path().join("secret");
         write_secret(&secret, &made.stdout)?;
-        Ok(Self { binary, addresses, secret, voters, folder, more: Vec::new() })
+        Ok(Self { binary, addresses, secret, voters, folder, ways: BTreeMap::new(), more: Vec::new() })
     }
 
     /// Sets a variable for all nodes and for the command line.
     pub fn set(&mut self, name: &'static str, value: &str) {
         self.more.push((name, value.to_owned()));
+    }
+
+    /// Has the voters reach each other over ways that can be cut.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn over_ways(mut self) -> Result<Self, NodeError> {
+        for caller in self.voters() {
+            for called in self.voters().filter(|called| *called != caller) {
+                self.ways.insert((caller, called), Way::open(self.address(called)).await?);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Cuts node `number` off the others. Clients and the command line, which call by no way, still get through.
+    pub fn cut_off(&self, number: usize) {
+        self.ways_of(number).for_each(Way::cut);
+    }
+
+    /// The opposite.
+    pub fn heal(&self, number: usize) {
+        self.ways_of(number).for_each(Way::heal);
+    }
+
+    fn ways_of(&self, number: usize) -> impl Iterator<Item = &Way> {
+        let is_its = move |(caller, called): (usize, usize)| caller == number || called == number;
+        self.ways.iter().filter(move |(ends, _)| is_its(**ends)).map(|(_, way)| way)
+    }
+
+    /// Where node `caller` is told that node `called` is.
+    fn seen_by(&self, caller: usize, called: usize) -> String {
+        match self.ways.get(&(caller, called)) {
+            Some(way) => way.address().to_string(),
+            None => self.address(called),
+        }
     }
 
     /// Where node `number` keeps its data.
@@ -63,6 +104,11 @@ impl Plan {
     /// The file with the cluster's secret.
     pub fn secret_file(&self) -> &Path {
         &self.secret
+    }
+
+    /// The numbers of those that form the cluster.
+    pub fn voters(&self) -> impl Iterator<Item = usize> + Clone + use<> {
+        1..=self.voters
     }
 
     /// Where node `number` is reached by the others.
@@ -87,14 +133,17 @@ impl Plan {
 
     fn environment(&self, number: usize) -> Vec<(&'static str, String)> {
         let (address, port) = self.addresses[number - 1];
-        let members = (1..=self.voters).map(|number| format!("{number}@{}", self.address(number)));
+        let members = self.voters().map(|other| format!("{other}@{}", self.seen_by(number, other)));
+        // Nodes tell each other where they are reached: over ways that would be a detour around them, so it is where nobody
+        // is.
+        let shown = if self.ways.is_empty() { address } else { Ipv4Addr::LOCALHOST };
         let role = if number <= self.voters { "member" } else { "join" };
         let own = [
             ("PENSTOCK_CLUSTER_ENABLED", "true".to_owned()),
             ("PENSTOCK_CLUSTER_NODE", number.to_string()),
             ("PENSTOCK_CLUSTER_PORT", port.to_string()),
             ("PENSTOCK_CLUSTER_BIND_ADDRESSES", address.to_string()),
-            ("PENSTOCK_CLUSTER_ADDRESS", address.to_string()),
+            ("PENSTOCK_CLUSTER_ADDRESS", shown.to_string()),
             ("PENSTOCK_CLUSTER_MEMBERS", members.collect::<Vec<_>>().join(",")),
             ("PENSTOCK_CLUSTER_ROLE", role.to_owned()),
             ("PENSTOCK_CLUSTER_SECRET_FILE", self.secret.display().to_string()),
@@ -125,8 +174,15 @@ impl Cluster {
     /// # Errors
     /// One did not start.
     pub async fn start(binary: impl Into<PathBuf>, count: usize) -> Result<Self, NodeError> {
-        let plan = Plan::new(binary, count, count + 3).await?;
-        let starting = (1..=count).map(|number| {
+        Self::of(Plan::new(binary, count, count + 3).await?).await
+    }
+
+    /// Starts the voters of a plan, and waits until all of them are ready.
+    ///
+    /// # Errors
+    /// One did not start.
+    pub async fn of(plan: Plan) -> Result<Self, NodeError> {
+        let starting = plan.voters().map(|number| {
             let options = plan.options(number);
             async move { Node::start(options?).await }
         });
@@ -137,6 +193,25 @@ impl Cluster {
     /// What the nodes are started with.
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Takes part in it as node `number`, without a vote and from inside the test.
+    ///
+    /// # Errors
+    /// No member answers, or a whole copy did not come in time.
+    pub async fn client(&self, number: usize) -> anyhow::Result<ClusterClient> {
+        ClusterClient::start(&self.plan, number).await
+    }
+
+    /// The leader's number, as those say that run and answer.
+    pub async fn leader(&self) -> Option<usize> {
+        for node in self.nodes.iter().flatten() {
+            let Ok(answer) = node.get("/rest/v2/cluster/status").await else { continue };
+            if let Some(leader) = answer.json()["leader"].as_u64() {
+                return usize::try_from(leader).ok();
+            }
+        }
+        None
     }
 
     /// Node `number`, which runs.
@@ -153,6 +228,16 @@ impl Cluster {
     /// It was never started.
     pub fn node_mut(&mut self, number: usize) -> &mut Node {
         self.nodes[number - 1].as_mut().expect("a node that was started")
+    }
+
+    /// Kills all that run, at once and without a warning, and starts them again.
+    ///
+    /// # Errors
+    /// One did not end, or is not ready again.
+    pub async fn kill9_and_restart_all(&mut self) -> Result<(), NodeError> {
+        futures_util::future::try_join_all(self.nodes.iter_mut().flatten().map(Node::kill9)).await?;
+        futures_util::future::try_join_all(self.nodes.iter_mut().flatten().map(Node::restart)).await?;
+        Ok(())
     }
 
     /// Starts node `number` with `options`.

@@ -7,6 +7,7 @@
 //! * [`Marker`] — the moving picture of `make demo` and of the tests, published by ffmpeg.
 //! * [`Encoder`] — an ffmpeg with any codec, or any other encoder.
 //! * [`Node`] — a penstock process on free ports with its own data folder.
+//! * [`Cluster`] — several of them that are one; [`ClusterClient`] — one more of them, inside the test.
 //! * [`Doors`] — its TCP ports, for bytes of any kind.
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
 //! * [`Camera`] — what a page that publishes is given for a camera and a microphone: the marker.
@@ -26,6 +27,7 @@ mod browser;
 mod camera;
 mod cluster;
 mod cql_server;
+mod cluster_client;
 mod doors;
 mod encoder;
 mod files;
@@ -45,12 +47,14 @@ mod signalling;
 mod small_disk;
 mod tools;
 mod turn;
+mod way;
 
 pub use aiortc::{Aiortc, AiortcPeer};
 pub use browser::{Browser, BrowserError, BrowserOptions};
 pub use camera::{Camera, CameraFiles, CameraReport};
 pub use cluster::{Cluster, Plan};
 pub use cql_server::CqlServer;
+pub use cluster_client::ClusterClient;
 pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;
@@ -64,7 +68,7 @@ pub use measurement::{
     Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
 };
 pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
-pub use node::{Endpoints, Node, NodeError, NodeOptions};
+pub use node::{Endpoints, Node, NodeError, NodeOptions, Starting};
 pub use process::{descendants, end_tree, freeze, terminate, thaw};
 pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayReport};
 pub use rtmp_client::RtmpClient;
@@ -73,3 +77,4 @@ pub use signalling::{Signalling, SignallingError};
 pub use small_disk::SmallDisk;
 pub use tools::{enhanced_ffmpeg, runs, whip_ffmpeg};
 pub use turn::{Turn, in_full, note, skipped};
+pub use way::Way;

@@ -3,6 +3,7 @@
 mod error;
 mod log;
 mod options;
+mod starting;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use log::Log;
 
 pub use error::NodeError;
 pub use options::NodeOptions;
+pub use starting::Starting;
 
 /// Time for a node to be ready.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -67,15 +69,7 @@ impl Node {
     /// # Errors
     /// It did not start; the error carries its last log lines.
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
-        let folder = tempfile::Builder::new().prefix("penstock-test-").tempdir()?;
-        fs::create_dir(folder.path().join("data"))?;
-        copy_folder(&options.webapps, &folder.path().join("webapps"))?;
-        for (application, key, value) in &options.settings {
-            set_property(&properties_of(folder.path(), application), key, value)?;
-        }
-        let log = Log::default();
-        let running = launch(&options, folder.path(), &log).await?;
-        Ok(Self { options, folder, running, log })
+        Starting::spawn(options)?.ready().await
     }
 
     /// Starts the process again on the same folders, after [`kill9`](Self::kill9) or
@@ -84,7 +78,9 @@ impl Node {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn restart(&mut self) -> Result<(), NodeError> {
-        self.running = launch(&self.options, self.folder.path(), &self.log).await?;
+        let mut child = spawn(&self.options, self.folder.path(), &self.log)?;
+        let endpoints = until_ready(&mut child, &self.options, self.folder.path(), &self.log).await?;
+        self.running = Running { child, endpoints };
         Ok(())
     }
 
@@ -221,10 +217,9 @@ impl Node {
     }
 }
 
-async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Running, NodeError> {
+fn spawn(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Child, NodeError> {
     let data = data_of(options, folder);
-    let endpoints_file = data.join("endpoints.json");
-    match fs::remove_file(&endpoints_file) {
+    match fs::remove_file(endpoints_of(&data)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
@@ -257,6 +252,17 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
     if let Some(stderr) = child.stderr.take() {
         log.follow(stderr);
     }
+    Ok(child)
+}
+
+/// Waits until the process says that it is ready. One that is not within [`START_MAX`] ends with its `Child`.
+async fn until_ready(
+    child: &mut Child,
+    options: &NodeOptions,
+    folder: &Path,
+    log: &Log,
+) -> Result<Endpoints, NodeError> {
+    let endpoints_file = endpoints_of(&data_of(options, folder));
     let deadline = SystemClock.now() + START_MAX;
     while SystemClock.now() < deadline {
         if let Some(status) = child.try_wait()? {
@@ -268,7 +274,7 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
                 .await
                 .is_ok_and(|r| r.status == 200)
         {
-            return Ok(Running { child, endpoints });
+            return Ok(endpoints);
         }
         sleep(NAP).await;
     }
@@ -277,6 +283,10 @@ async fn launch(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Runni
 
 fn data_of(options: &NodeOptions, folder: &Path) -> PathBuf {
     options.data.clone().unwrap_or_else(|| folder.join("data"))
+}
+
+fn endpoints_of(data: &Path) -> PathBuf {
+    data.join("endpoints.json")
 }
 
 fn read_endpoints(path: &Path) -> Option<Endpoints> {

@@ -68,8 +68,11 @@ fn fact(what: FactKind) -> Fact {
     Fact { app, stream, subscriber, session: session(1), at: WallTime(1), what }
 }
 
+/// The first of the nodes that the suite has join: others may have the numbers below.
+const NODES: u64 = 1_001;
+
 async fn joins(subject: &Subject, node: u64) -> Owner {
-    let node = NodeId(node);
+    let node = NodeId(NODES + node);
     let card = NodeCard { address: format!("node{node}"), ..NodeCard::default() };
     match outcome(subject, Command::NodeJoined { node, card }).await {
         Outcome::Joined { incarnation } => Owner { node, incarnation },
@@ -359,7 +362,14 @@ mod cases {
     }
 
     pub async fn who_absorbs_everything_has_what_is_listed(subject: Subject) {
-        let mut watch = subject.meta.watch(Filter::All, crate::Revision::ZERO);
+        let mut copy = State::default();
+        let mut watch = match ask(&subject, Query::List(Filter::All)).await {
+            (before, Answer::Listed(rows)) => {
+                copy.absorb(before, WallTime(0), &rows);
+                subject.meta.watch(Filter::All, before)
+            }
+            (_, other) => panic!("{other:?}"),
+        };
         let owner = joins(&subject, 1).await;
         run(&subject, allow(2)).await;
         run(&subject, acquire(1, owner)).await;
@@ -368,7 +378,6 @@ mod cases {
         claimed(&subject, claim(owner, None)).await;
         run(&subject, Command::RevokeTokens { app: app("a"), stream: id("s") }).await;
         let (last, _) = run(&subject, Command::RaiseGeneration { to: 2 }).await;
-        let mut copy = State::default();
         while copy.revision() < last {
             match watch.next().await {
                 WatchEvent::Changed { revision, changes } => copy.absorb(revision, WallTime(0), &changes),

@@ -1,0 +1,111 @@
+//! A node without a vote and without data of its own serves what the others know, has streams that the others see, and
+//! outlives the death of whichever member it asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
+use load_tests::{Publisher, Recording, RecordingOptions};
+use serde_json::{Value, json};
+use test_support::{Cluster, Node, NodeError, NodeOptions, Plan, Starting, note};
+use tokio::time::Instant;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_penstock");
+const VOTERS: usize = 3;
+/// The number of the node without a vote.
+const CLIENT: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Enough that a whole copy takes many pages.
+const BROADCASTS: usize = 600;
+
+fn client(plan: &Plan) -> Result<NodeOptions, NodeError> {
+    Ok(plan.options(CLIENT)?.environment("PENSTOCK_CLUSTER_ROLE", "client"))
+}
+
+async fn create(node: &Node, id: &str) -> Result<()> {
+    let path = "/LiveApp/rest/v2/broadcasts/create";
+    let created = node.send("POST", path, &json!({ "streamId": id })).await?;
+    ensure!(created.status == 200, "{} {}", created.status, created.text());
+    Ok(())
+}
+
+async fn count(node: &Node) -> Result<u64> {
+    let answer = node.get("/LiveApp/rest/v2/broadcasts/count").await?;
+    answer.json()["number"].as_u64().with_context(|| format!("{} {}", answer.status, answer.text()))
+}
+
+fn is_live(broadcast: &Value) -> bool {
+    broadcast["status"] == "broadcasting"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_ready_once_it_has_a_whole_copy() -> Result<()> {
+    let plan = Plan::new(BINARY, VOTERS, CLIENT).await?;
+    let waiting = Starting::spawn(client(&plan)?)?;
+    let advice = "no member of the cluster that is to be joined answers";
+    let told = waiting.wait_for_log(PATIENCE, |line| line.contains(advice)).await;
+    ensure!(told.is_some(), "{:#?}", waiting.log_lines());
+    let members: Vec<_> = plan.voters().map(|number| plan.options(number)).collect::<Result<_, _>>()?;
+    let members = try_join_all(members.into_iter().map(Node::start)).await?;
+    let mut first = waiting.ready().await?;
+    let ids: Vec<_> = (0..BROADCASTS).map(|number| format!("s{number}")).collect();
+    for (turn, ids) in ids.chunks(20).enumerate() {
+        try_join_all(ids.iter().map(|id| create(&members[turn % VOTERS], id))).await?;
+    }
+    first.kill9().await?;
+    // Its next life has nothing of the first one.
+    let began = Instant::now();
+    first.restart().await?;
+    let has = count(&first).await?;
+    note(&format!("a node without data had {has} broadcasts {:?} after its start", began.elapsed()));
+    ensure!(has == BROADCASTS as u64, "it was ready with {has} of {BROADCASTS}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_reads_writes_and_publishes_whoever_dies() -> Result<()> {
+    let mut cluster = Cluster::start(BINARY, VOTERS).await?;
+    create(cluster.node(1), "kept").await?;
+    let options = client(cluster.plan())?;
+    let node = cluster.add(CLIENT, options).await?;
+    ensure!(node.broadcast("LiveApp", "kept").await?["streamId"] == "kept");
+    let nodes = cluster.node(1).get("/rest/v2/cluster/node-count").await?.json();
+    ensure!(nodes["number"] == CLIENT, "{nodes}");
+
+    let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
+    let address = cluster.node(CLIENT).rtmp_address();
+    let mut publisher = Publisher::start(&recording, address, "LiveApp", "stream1")?;
+    for number in 1..=VOTERS {
+        cluster.node(number).until_broadcast("LiveApp", "stream1", PATIENCE, is_live).await?;
+    }
+    let second = Publisher::start(&recording, cluster.node(2).rtmp_address(), "LiveApp", "stream1")?;
+    let refused = cluster.node(2).wait_for_log(PATIENCE, |line| line.contains("another node has the stream"));
+    ensure!(refused.await.is_some(), "a second publisher was taken");
+    drop(second);
+
+    for dead in 1..=VOTERS {
+        cluster.node_mut(dead).kill9().await?;
+        let killed = Instant::now();
+        let id = format!("without{dead}");
+        let wrote = Node::eventually(PATIENCE, || async { create(cluster.node(CLIENT), &id).await.ok() });
+        wrote.await.with_context(|| format!("it could not write without node {dead}"))?;
+        note(&format!(
+            "node {dead} is dead: written by the node without a vote after {:?}",
+            killed.elapsed()
+        ));
+        publisher.check()?;
+        cluster.node_mut(dead).restart().await?;
+        ensure!(cluster.node(dead).broadcast("LiveApp", &id).await?["streamId"] == id.as_str());
+        cluster.node(dead).until_broadcast("LiveApp", "stream1", PATIENCE, is_live).await?;
+    }
+    publisher.check()?;
+    drop(publisher);
+    for number in 1..=VOTERS {
+        let over = |broadcast: &Value| broadcast.is_null() || broadcast["streamId"].is_null();
+        cluster.node(number).until_broadcast("LiveApp", "stream1", PATIENCE, over).await?;
+    }
+    let ended = cluster.node(CLIENT).log_lines();
+    ensure!(!ended.iter().any(|line| line.contains("taken for dead")), "{ended:#?}");
+    Ok(())
+}
