@@ -28,8 +28,14 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates outside the rooms that stand above all of them.
-const ABOVE: &[&str] =
-    &["penstock", "penstock-test-support", "penstock-sim", "penstock-load-tests", "penstock-fuzz-targets"];
+const ABOVE: &[&str] = &[
+    "penstock",
+    "penstock-test-support",
+    "penstock-sim",
+    "penstock-load-tests",
+    "penstock-metadata-load",
+    "penstock-fuzz-targets",
+];
 
 /// Modules of `sessions` that are siblings: none names another.
 const SIBLINGS: &[&str] = &["rtmp", "rtc", "http"];
