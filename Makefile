@@ -55,7 +55,7 @@ fix: ## rewrite what verify only checks: format and generated files
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-api --quiet
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test documents --quiet
 
-load: ## what one core carries, in 40 minutes: figures, plots and hard cases, to load-tests/results
+load: ## what one core and the metadata plane carry, in 45 minutes: figures, plots and hard cases, to load-tests/results
 	@scripts/setup load
 	scripts/load
 

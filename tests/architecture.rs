@@ -29,8 +29,14 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates outside the rooms that stand above all of them.
-const ABOVE: &[&str] =
-    &["penstock", "penstock-test-support", "penstock-sim", "penstock-load-tests", "penstock-fuzz-targets"];
+const ABOVE: &[&str] = &[
+    "penstock",
+    "penstock-test-support",
+    "penstock-sim",
+    "penstock-load-tests",
+    "penstock-metadata-load",
+    "penstock-fuzz-targets",
+];
 
 /// The one folder in `src` that is no room.
 const OF_THE_BINARY: &str = "src/cluster";
