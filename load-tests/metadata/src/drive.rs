@@ -36,6 +36,14 @@ pub struct Run {
     pub per_second: f64,
     /// How long they took, milliseconds.
     pub ms: Latency,
+    /// Proposals at a rate that was too high: refused, or not answered in time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Run {
@@ -48,7 +56,7 @@ impl Run {
             took.get(place).map_or(f64::NAN, |micros| f64::from(*micros) / 1_000.0)
         };
         let ms = Latency { p50: at(500), p99: at(990), max: at(1_000) };
-        Self { answers, per_second: (answers as f64 / measured.as_secs_f64()).round(), ms }
+        Self { answers, per_second: (answers as f64 / measured.as_secs_f64()).round(), ms, failed: 0 }
     }
 }
 
@@ -68,9 +76,9 @@ impl Window {
         Self { from, until: from + length }
     }
 
-    /// Whether what is answered now is measured.
-    pub fn measures(&self, answered: Instant) -> bool {
-        answered >= self.from && answered < self.until
+    /// Whether what happened at a moment is measured.
+    pub fn measures(&self, at: Instant) -> bool {
+        at >= self.from && at < self.until
     }
 }
 
@@ -161,10 +169,10 @@ pub async fn all(
 }
 
 /// `per_second` proposals a second, whether the ones before are answered or not, shared out among `metas`. A latency
-/// counts from when the proposal was due.
+/// counts from when the proposal was due. Those that are refused are counted.
 ///
 /// # Errors
-/// One was not applied.
+/// A proposer panicked.
 pub async fn open(
     metas: &[Arc<dyn Meta>],
     per_second: u64,
@@ -177,7 +185,11 @@ pub async fn open(
     let mut proposals: JoinSet<anyhow::Result<Option<u32>>> = JoinSet::new();
     let mut ticks = interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let (mut n, mut took) = (0u64, Vec::new());
+    let (mut n, mut took, mut failed) = (0u64, Vec::new(), 0);
+    let mut note = |answer: anyhow::Result<Option<u32>>| match answer {
+        Ok(micros) => took.extend(micros),
+        Err(_) => failed += 1,
+    };
     while SystemClock.now() < window.until {
         ticks.tick().await;
         let due = SystemClock.now().saturating_duration_since(began).as_micros() * u128::from(per_second);
@@ -186,16 +198,30 @@ pub async fn open(
             let (meta, command) = (Arc::clone(&metas[n as usize % metas.len()]), make(n));
             proposals.spawn(async move {
                 propose(&*meta, command).await?;
-                Ok(window.measures(SystemClock.now()).then(|| micros_since(at)))
+                // By when it was due: one that is answered late counts, however late.
+                Ok(window.measures(at).then(|| micros_since(at)))
             });
             n += 1;
         }
         while let Some(done) = proposals.try_join_next() {
-            took.extend(done.context("a proposer failed")??);
+            note(done.context("a proposer failed")?);
         }
     }
     while let Some(done) = proposals.join_next().await {
-        took.extend(done.context("a proposer failed")??);
+        note(done.context("a proposer failed")?);
     }
-    Ok(Run::of(took, length))
+    Ok(Run { failed, ..Run::of(took, length) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_by_the_places_in_its_order() {
+        let run = Run::of((1..=1_000).rev().map(|n| n * 1_000).collect(), Duration::from_secs(2));
+        assert_eq!((run.answers, run.per_second), (1_000, 500.0));
+        assert_eq!((run.ms.p50, run.ms.p99, run.ms.max), (501.0, 991.0, 1_000.0));
+        assert!(Run::of(Vec::new(), Duration::from_secs(1)).ms.p50.is_nan());
+    }
 }

@@ -22,7 +22,7 @@ use crate::drive::{Run, Window, micros_since};
 use grpc::Client;
 
 /// Writers that wait at a time, row by row: as for ours.
-const OUTSTANDING: [usize; 3] = [1, 256, 1_024];
+const OUTSTANDING: [usize; 4] = [1, 64, 256, 1_024];
 /// Connections that they share.
 const CONNECTIONS: usize = 16;
 const START_MAX: Duration = Duration::from_secs(30);

@@ -217,3 +217,25 @@ fn connection() -> Connection {
         proof: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_has_two_summaries_of_each_viewer_and_a_tenth_of_the_viewers_change() {
+        let node = Node { n: 3, first: 0, last: 1_000 };
+        let count = |wanted: fn(&FactKind) -> bool| {
+            let windows = (0..30).map(|n| Duration::from_secs(2 * n));
+            let facts = windows.flat_map(|from| node.facts(from, from + Duration::from_secs(2)));
+            facts.filter(|fact| wanted(&fact.what)).count()
+        };
+        assert_eq!(count(|what| matches!(what, FactKind::Summary(_))), 2_000);
+        let (begun, over) = (
+            count(|what| matches!(what, FactKind::Connected(_))),
+            count(|what| matches!(what, FactKind::Disconnected { .. })),
+        );
+        assert_eq!(begun, over);
+        assert!((80..120).contains(&begun), "{begun}");
+    }
+}

@@ -31,28 +31,25 @@ pub fn judge(results: &Value) -> ExitCode {
         };
         println!("{part}: {what}: {figure:.1} ({word}; other programs took {foreign} % of the machine)");
     };
-    let batched = |row: &&Value| row["way"] == "links" && row["outstanding"] != 1 && row["spread"] == false;
-    let commits = results["commits"]["found"].as_array().into_iter().flatten().filter(batched);
-    // One number of proposers has to keep both.
-    let best = commits.max_by(|a, b| rank(a).total_cmp(&rank(b)));
-    let of =
-        |row: Option<&Value>, place: &str| row.and_then(|row| row.pointer(place)).and_then(Value::as_f64);
-    goal("commits", "a second, goal >= 10,000", of(best, "/per_second"), &|found| found >= COMMITS_MIN);
-    goal("commits", "p99 ms, goal <= 10", of(best, "/ms/p99"), &|found| found <= COMMIT_P99_MS_MAX);
+    let by_links = |row: &&Value| row["way"] == "links" && row["spread"] == false;
+    let commits: Vec<_> =
+        results["commits"]["found"].as_array().into_iter().flatten().filter(by_links).collect();
+    let per_second = commits.iter().filter_map(|row| row["per_second"].as_f64()).reduce(f64::max);
+    goal("commits", "a second, goal >= 10,000", per_second, &|found| found >= COMMITS_MIN);
+    // How long one takes at that rate.
+    let at_rate = commits.iter().find(|row| row["load"]["per_second"].as_f64() == Some(COMMITS_MIN));
+    let p99 = at_rate.map(|row| match row["ms"]["p99"].as_f64() {
+        Some(p99) if row["failed"].is_null() => p99,
+        _ => f64::INFINITY,
+    });
+    goal("commits", "p99 ms at 10,000 a second, goal <= 10", p99, &|found| found <= COMMIT_P99_MS_MAX);
     let rows = results["apply"]["found"].as_array();
     let worst = rows.map(|rows| {
         let took = rows.iter().filter_map(|row| row["apply_max_ms"].as_f64());
         took.fold(0.0, f64::max)
     });
     goal("apply", "worst ms, goal <= 5", worst, &|found| found <= APPLY_MS_MAX);
-    let bytes = of(Some(results), "/facts/found/bytes_per_second");
+    let bytes = results.pointer("/facts/found/bytes_per_second").and_then(Value::as_f64);
     goal("facts", "bytes a second, goal <= 1,000,000", bytes, &|found| found <= LOG_BYTES_MAX);
     code
-}
-
-/// Rows that keep the latency come first, then the faster ones.
-fn rank(row: &Value) -> f64 {
-    let per_second = row["per_second"].as_f64().unwrap_or_default();
-    let keeps = row["ms"]["p99"].as_f64().is_some_and(|p99| p99 <= COMMIT_P99_MS_MAX);
-    if keeps { per_second + 1e12 } else { per_second }
 }
