@@ -145,7 +145,7 @@ fn linked(folder: &Path) -> anyhow::Result<Linked> {
             node,
             cluster: Some(ClusterId(7)),
             secrets: Secrets::one(secret.clone()),
-            listener,
+            listeners: vec![listener],
             advertised: advertised.clone(),
             peers: VOTERS.into_iter().zip(addresses.iter().cloned()).collect(),
             clock: Arc::new(SystemClock),
