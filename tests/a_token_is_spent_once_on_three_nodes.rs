@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use base::{AppName, Clock, SessionId, StreamId, SystemClock, SystemRandomness};
+use base::{AppName, SessionId, StreamId, SystemClock, SystemRandomness};
 use cluster_model::{
     Direction, Fingerprint, Meta, MetaError, SpendError, TokenFault, TokenId, TokenTerms, Tokens,
 };
