@@ -23,7 +23,10 @@ fn is_live(broadcast: &Value) -> bool {
 async fn says(node: &Node, before: usize, words: &str) -> Result<()> {
     let is_said =
         async || node.log_lines().into_iter().skip(before).any(|line| line.contains(words)).then_some(());
-    Node::eventually(PATIENCE, is_said).await.with_context(|| format!("node did not say {words:?}"))
+    Node::eventually(PATIENCE, is_said).await.with_context(|| {
+        let said: Vec<_> = node.log_lines().into_iter().skip(before).collect();
+        format!("the node did not say {words:?}: {said:#?}")
+    })
 }
 
 async fn an_encoder_is_refused(node: &Node) -> Result<()> {
