@@ -156,7 +156,10 @@ async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
     // It is whole again: another one may die.
     cluster.node_mut(2).kill9().await?;
     let wrote = Node::eventually(PATIENCE, || async { create(&fourth, "after").await.ok() });
-    wrote.await.context("the healed cluster did not outlive a death")
+    wrote.await.with_context(|| {
+        let (first, fourth) = (cluster.node(1).log_lines(), fourth.log_lines());
+        format!("the healed cluster did not outlive a death: {first:#?} {fourth:#?}")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

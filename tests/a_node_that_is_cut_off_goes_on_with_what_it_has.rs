@@ -14,6 +14,8 @@ const VOTERS: usize = 3;
 /// The one that is cut off.
 const ALONE: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For a publisher to be let in or refused.
+const ANSWER_MAX: Duration = Duration::from_secs(8);
 
 fn is_live(broadcast: &Value) -> bool {
     broadcast["status"] == "broadcasting"
@@ -23,7 +25,10 @@ fn is_live(broadcast: &Value) -> bool {
 async fn says(node: &Node, before: usize, words: &str) -> Result<()> {
     let is_said =
         async || node.log_lines().into_iter().skip(before).any(|line| line.contains(words)).then_some(());
-    Node::eventually(PATIENCE, is_said).await.with_context(|| format!("node did not say {words:?}"))
+    Node::eventually(PATIENCE, is_said).await.with_context(|| {
+        let said: Vec<_> = node.log_lines().into_iter().skip(before).collect();
+        format!("the node did not say {words:?}: {said:#?}")
+    })
 }
 
 async fn an_encoder_is_refused(node: &Node) -> Result<()> {
@@ -85,9 +90,13 @@ async fn streams_go_on_and_new_ones_wait_until_it_is_healed() -> Result<()> {
     cluster.plan().cut_off(ALONE);
     let taken = Node::eventually(PATIENCE, || async {
         let mut second = Publisher::start(&recording, other.rtmp_address(), "LiveApp", "running").ok()?;
-        let live = other.until_metric("penstock_streams", &[], Duration::from_secs(2), |live| live >= 1.0);
-        live.await.ok()?;
-        second.check().ok()?;
+        // It sends nothing before it is told that it may.
+        let sends = Node::eventually(ANSWER_MAX, || {
+            let ended = second.check().is_err();
+            let sends = second.ledger().key_frame_sent_at().is_some();
+            async move { (ended || sends).then_some(sends) }
+        });
+        sends.await.filter(|sends| *sends)?;
         Some(second)
     });
     let mut second = taken.await.context("nobody could take over the stream of a node that is cut off")?;

@@ -82,7 +82,12 @@ async fn it_reads_writes_and_publishes_whoever_dies() -> Result<()> {
     let second = Publisher::start(&recording, cluster.node(2).rtmp_address(), "LiveApp", "stream1")?;
     let refused = cluster.node(2).wait_for_log(PATIENCE, |line| line.contains("another node has the stream"));
     ensure!(refused.await.is_some(), "a second publisher was taken");
+    // It ends, and takes nothing with it.
+    let ended =
+        cluster.node(2).wait_for_log(PATIENCE, |line| line.contains("the publish was refused: in use"));
+    ensure!(ended.await.is_some(), "the second publisher was kept waiting");
     drop(second);
+    cluster.node(3).until_broadcast("LiveApp", "stream1", PATIENCE, is_live).await?;
 
     for dead in 1..=VOTERS {
         cluster.node_mut(dead).kill9().await?;
@@ -97,7 +102,11 @@ async fn it_reads_writes_and_publishes_whoever_dies() -> Result<()> {
         publisher.check()?;
         cluster.node_mut(dead).restart().await?;
         ensure!(cluster.node(dead).broadcast("LiveApp", &id).await?["streamId"] == id.as_str());
-        cluster.node(dead).until_broadcast("LiveApp", "stream1", PATIENCE, is_live).await?;
+        let live = cluster.node(dead).until_broadcast("LiveApp", "stream1", PATIENCE, is_live).await;
+        live.with_context(|| {
+            let (back, publishing) = (cluster.node(dead).log_lines(), cluster.node(CLIENT).log_lines());
+            format!("after the death of node {dead}: {back:#?} {publishing:#?}")
+        })?;
     }
     publisher.check()?;
     drop(publisher);

@@ -105,7 +105,8 @@ impl Here {
             cluster: self.cluster(),
             term: status.term,
             leader: status.leader,
-            voters: status.members.voters,
+            // One that is on its way out is needed for a majority until it is gone.
+            voters: status.members.voters.union(&status.members.outgoing).copied().collect(),
             learners: status.members.learners,
             commit: status.commit,
             applied: status.applied,

@@ -134,12 +134,16 @@ impl Claims {
     /// The stream is over: that is recorded, and then it may be published anywhere. On an error it is claimed as before,
     /// to be tried again.
     pub async fn end(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
+        let key = (app.clone(), stream.clone());
+        if !self.0.held.lock().contains_key(&key) {
+            // It never began here: whoever came was refused, and another node may have the stream, which goes on.
+            return Ok(());
+        }
         match self.0.records(app, stream).ended(app, stream).await {
             // Whoever has it now records it.
             Ok(()) | Err(MetaError::Refused(Refusal::Superseded)) => {}
             Err(error) => return Err(error),
         }
-        let key = (app.clone(), stream.clone());
         let held = self.0.held.lock().remove(&key);
         if let Some(held) = held {
             self.0.give_back(key, held.epoch);
