@@ -259,12 +259,16 @@ fn write_secret(path: &Path, text: &[u8]) -> std::io::Result<()> {
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text)
 }
 
-/// A port on a loopback address that nobody else has: whoever looks for a free one on 127.0.0.1 does not find it.
+/// A port on a loopback address that nobody else has, and not one of those that the kernel gives to whoever asks for any:
+/// whoever listens on all addresses would have it on this one too.
 fn free_address() -> std::io::Result<(Ipv4Addr, u16)> {
-    let mut bytes = [0; 3];
+    const FIRST: u16 = 20_000;
+    const PORTS: u16 = 12_000;
+    let mut bytes = [0; 5];
     SystemRandomness.fill(&mut bytes);
-    let [a, b, c] = bytes;
+    let [a, b, c, high, low] = bytes;
     let address = Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254));
-    let port = TcpListener::bind((address, 0))?.local_addr()?.port();
+    let port = FIRST + u16::from_be_bytes([high, low]) % PORTS;
+    TcpListener::bind((address, port))?;
     Ok((address, port))
 }
