@@ -275,7 +275,7 @@ impl Client {
 
     fn propose_due(&mut self) {
         let now = self.now.monotonic;
-        while let Some((request, command)) = self.proposals.due(now, 0).pop() {
+        while let Some((request, command)) = self.proposals.next_due(now) {
             let to = self.leader.or_else(|| {
                 self.turn = self.turn.wrapping_add(1);
                 self.member(self.turn)

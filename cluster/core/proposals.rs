@@ -65,19 +65,11 @@ impl Proposals {
         Ok(())
     }
 
-    /// Those whose time to be tried (again) has come, the first one first: as many as have `bytes_max` together, or one.
-    /// They stay due until they are [`Proposals::sent`].
-    pub(crate) fn due(&self, now: Moment, bytes_max: u64) -> Vec<(RequestId, Vec<u8>)> {
-        let (mut due, mut bytes) = (Vec::new(), 0);
-        for (_, request) in self.tries.iter().take_while(|(at, _)| *at <= now) {
-            let Some(pending) = self.pending.get(request) else { continue };
-            bytes += pending.command.len() as u64;
-            if bytes > bytes_max && !due.is_empty() {
-                break;
-            }
-            due.push((*request, pending.command.clone()));
-        }
-        due
+    /// The one whose time to be tried (again) came first, if it has come. It stays so until it is
+    /// [`Proposals::sent`].
+    pub(crate) fn next_due(&self, now: Moment) -> Option<(RequestId, Vec<u8>)> {
+        let (_, request) = *self.tries.first().filter(|(at, _)| *at <= now)?;
+        Some((request, self.pending.get(&request)?.command.clone()))
     }
 
     /// Whether something was handed on and not answered in time.
@@ -166,18 +158,9 @@ mod tests {
     fn what_was_handed_on_comes_again_and_what_waits_longest_comes_first() {
         let mut proposals = Proposals::default();
         for (n, at) in [(3, 1), (1, 2), (2, 3)] {
-            proposals.add(RequestId::from_u128(n), vec![0], at * SECOND, 30 * SECOND).unwrap();
+            proposals.add(RequestId::from_u128(n), vec![], at * SECOND, 30 * SECOND).unwrap();
         }
-        let all = |proposals: &Proposals, bytes| -> Vec<u128> {
-            let due = proposals.due(3 * SECOND, bytes);
-            due.into_iter().map(|(request, _)| request.as_u128()).collect()
-        };
-        assert_eq!(
-            [all(&proposals, 9), all(&proposals, 2), all(&proposals, 0)],
-            [vec![3, 1, 2], vec![3, 1], vec![3]]
-        );
-        let due =
-            |proposals: &Proposals, now| proposals.due(now, 0).first().map(|(request, _)| request.as_u128());
+        let due = |proposals: &Proposals, now| proposals.next_due(now).map(|(request, _)| request.as_u128());
         assert_eq!(due(&proposals, 3 * SECOND), Some(3));
         proposals.sent(RequestId::from_u128(3), 3 * SECOND);
         assert!(!proposals.any_overdue(3 * SECOND));
@@ -216,7 +199,7 @@ mod tests {
         let round = |proposals: &mut Proposals, n: u128| {
             let request = RequestId::from_u128(n);
             proposals.add(request, vec![0; 100], SECOND, 9 * SECOND).unwrap();
-            assert_eq!(proposals.due(SECOND, 0).first().map(|(request, _)| *request), Some(request));
+            assert_eq!(proposals.next_due(SECOND).map(|(request, _)| request), Some(request));
             proposals.sent(request, SECOND);
             assert!(!proposals.any_overdue(SECOND) && proposals.expired(SECOND).is_empty());
             assert!(proposals.answered(request));

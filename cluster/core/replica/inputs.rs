@@ -1,12 +1,10 @@
 //! What the node around it wants, and what other nodes say.
 
-use std::collections::BTreeSet;
-
 use cluster_model::{
     Change, Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId, Revision, RowKind,
 };
 use prost_011::Message as _;
-use raft::eraftpb::{Entry, Message, MessageType};
+use raft::eraftpb::{Message, MessageType};
 
 use super::Replica;
 use crate::entry::Payload;
@@ -32,104 +30,46 @@ impl Replica {
             self.outputs.push_back(Output::Answer { request, proposal });
             return;
         }
+        self.propose_due();
         #[cfg(feature = "broken")]
         self.spend_without_check(request, command);
-        self.unsettled = true;
-    }
-
-    /// What came in since outputs were last taken goes on its way: together, so that it is one run of entries, one
-    /// message to each member and one write.
-    pub(super) fn settle(&mut self) {
-        if std::mem::take(&mut self.unsettled) && self.halted.is_none() {
-            self.propose_due();
-            self.turn();
-        }
+        self.turn();
     }
 
     /// Hands on what is due: into the log, or to the leader.
     pub(super) fn propose_due(&mut self) {
-        self.append_forwarded();
-        let now = self.now.monotonic;
+        let (now, leads) = (self.now.monotonic, self.leads());
         let Some(leader) = self.leader().filter(|_| self.started) else { return };
-        loop {
-            let mut due = self.proposals.due(now, base::limits::RAFT_MESSAGE_BYTES_MAX);
-            if self.leads() {
-                due.truncate(self.room());
-            }
-            if due.is_empty() {
+        while let Some((request, command)) = self.proposals.next_due(now) {
+            if !leads {
+                self.send(leader, Class::Meta, &Envelope::Propose { request, command });
+            } else if !self.append(request, command) {
+                // No room for it, and none for those behind it.
                 return;
             }
-            let requests: Vec<_> = due.iter().map(|(request, _)| *request).collect();
-            if self.leads() {
-                if !self.append(due) {
-                    // No room for them, and none for those behind them.
-                    return;
-                }
-            } else {
-                for (request, command) in due {
-                    self.send(leader, Class::Meta, &Envelope::Propose { request, command });
-                }
-            }
-            requests.into_iter().for_each(|request| self.proposals.sent(request, now));
+            self.proposals.sent(request, now);
         }
     }
 
-    /// Puts what other nodes wanted proposed into the log. What does not fit is asked for again by them.
-    fn append_forwarded(&mut self) {
-        let forwarded = std::mem::take(&mut self.forwarded);
-        if !self.leads() {
-            let leader = self.leader();
-            for (node, ..) in forwarded {
-                self.send(node, Class::Meta, &Envelope::Elsewhere { leader });
-            }
-            return;
+    /// Puts a command into the log, stamped with the cluster's time. One that is in it already, and not
+    /// applied, is not put there twice; one that was applied is, and is answered by that.
+    fn append(&mut self, request: RequestId, command: Vec<u8>) -> bool {
+        if self.in_log.contains(&request) {
+            return true;
         }
-        let mut rest = forwarded.into_iter().peekable();
-        while rest.peek().is_some() {
-            let room = self.room();
-            let (mut batch, mut askers, mut bytes) = (Vec::new(), Vec::new(), 0);
-            while let Some((node, request, command)) = rest.next_if(|(_, _, command)| {
-                bytes += command.len() as u64;
-                batch.len() < room && (batch.is_empty() || bytes <= base::limits::RAFT_MESSAGE_BYTES_MAX)
-            }) {
-                askers.push((request, node));
-                batch.push((request, command));
-            }
-            if batch.is_empty() || !self.append(batch) {
-                return;
-            }
-            for (request, node) in askers {
-                self.waiters.entry(request).or_default().insert(node);
-            }
+        if self.in_log.len() >= base::limits::META_COMMANDS_MAX {
+            return false;
         }
-    }
-
-    /// Puts commands into the log, stamped with the cluster's time: all of them or none. One that is in it already, and
-    /// not applied, is not put there twice; one that was applied is, and is answered by that.
-    fn append(&mut self, commands: Vec<(RequestId, Vec<u8>)>) -> bool {
         let voters = [&self.members.voters, &self.members.outgoing];
         let voters = &voters[..if self.members.is_joint() { 2 } else { 1 }];
         let (own, state) = ((self.config.node, self.now), self.state.now());
         let Some(at) = self.clocks.stamp(own, voters, state, self.leads_since) else { return false };
-        let mut new = BTreeSet::new();
-        let mut message = Message { from: self.config.node.0, ..Message::default() };
-        message.set_msg_type(MessageType::MsgPropose);
-        for (request, command) in commands {
-            if !self.in_log.contains(&request) && new.insert(request) {
-                let data = Payload::Command { request, at, command }.encode();
-                message.entries.push(Entry { data, ..Entry::default() });
-            }
-        }
-        let taken = new.is_empty() || self.raft.raft.step(message).is_ok();
+        let payload = Payload::Command { request, at, command };
+        let taken = self.raft.propose(Vec::new(), payload.encode()).is_ok();
         if taken {
-            self.in_log.append(&mut new);
+            self.in_log.insert(request);
         }
         taken
-    }
-
-    /// How many more commands may be in the log and not applied.
-    fn room(&self) -> usize {
-        base::limits::META_COMMANDS_MAX.saturating_sub(self.in_log.len())
     }
 
     /// Reads by `deadline`. Answered with [`Output::Read`] under `id`.
@@ -149,7 +89,7 @@ impl Replica {
             self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
         }
         self.begin_reads();
-        self.unsettled = true;
+        self.turn();
     }
 
     pub(super) fn begin_reads(&mut self) {
@@ -202,8 +142,6 @@ impl Replica {
     /// Hands leadership to `to`; a no-op on any other node than the leader.
     pub fn transfer(&mut self, to: NodeId, now: Now) {
         self.tell_time(now);
-        // What was wanted before does not wait for the next leader.
-        self.settle();
         if self.halted.is_none() && self.leads() {
             self.raft.transfer_leader(to.0);
             self.turn();
@@ -213,7 +151,6 @@ impl Replica {
     /// Wants the membership changed. `Ok` says that it was proposed; [`Replica::status`] shows when it is done.
     pub fn change_membership(&mut self, change: MembershipChange, now: Now) -> Result<(), MembershipError> {
         self.tell_time(now);
-        self.settle();
         if self.halted.is_some() {
             return Err(MembershipError::Closed);
         }
@@ -240,7 +177,6 @@ impl Replica {
             Envelope::Raft(bytes) => {
                 let message = Message::decode(&*bytes).map_err(|_| crate::WireError)?;
                 self.receive_raft(from, message);
-                self.turn();
             }
             Envelope::Propose { request, command } => self.propose_for(from, request, command),
             Envelope::Answer { request, revision, outcome } => {
@@ -260,7 +196,6 @@ impl Replica {
             }
             Envelope::Chunk { index, hash, chunk, bytes } => {
                 self.take_chunk(from, index, hash, chunk, &bytes);
-                self.turn();
             }
             Envelope::Alive { level, wall } => self.note_alive(from, level, wall),
             Envelope::Removed if self.members.contains(from) => self.halt(Halt::Removed),
@@ -272,7 +207,7 @@ impl Replica {
             | Envelope::Listed { .. }
             | Envelope::Behind { .. } => {}
         }
-        self.unsettled = true;
+        self.turn();
         Ok(())
     }
 
@@ -316,8 +251,14 @@ impl Replica {
     }
 
     fn propose_for(&mut self, node: NodeId, request: RequestId, command: Vec<u8>) {
-        if command.len() as u64 <= base::limits::RAFT_MESSAGE_BYTES_MAX {
-            self.forwarded.push((node, request, command));
+        if !self.leads() {
+            let leader = self.leader();
+            self.send(node, Class::Meta, &Envelope::Elsewhere { leader });
+            return;
+        }
+        let small = command.len() as u64 <= base::limits::RAFT_MESSAGE_BYTES_MAX;
+        if small && self.append(request, command) {
+            self.waiters.entry(request).or_default().insert(node);
         }
     }
 
