@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
 use load_tests::{Publisher, Recording, RecordingOptions};
 use serde_json::{Value, json};
 use test_support::{Cluster, Node, Plan, RtmpClient, Signalling, Turn, note};
-use tokio::time::Instant;
 
 const VOTERS: usize = 3;
 /// The one that is cut off.
@@ -65,10 +65,10 @@ async fn streams_go_on_and_new_ones_wait_until_it_is_healed() -> Result<()> {
 
     // Cut off, with nobody who wants the stream: it goes on, and has it again afterwards.
     let before = alone.log_lines().len();
-    let cut = Instant::now();
+    let cut = SystemClock.now();
     cluster.plan().cut_off(ALONE);
     says(alone, before, "the metadata plane does not answer: the node's streams go on").await?;
-    note(&format!("it took itself for cut off after {:?}", cut.elapsed()));
+    note(&format!("it took itself for cut off after {:?}", SystemClock.now() - cut));
     // At once: a claim that lapsed is kept for its node for 20 s.
     tokio::try_join!(an_encoder_is_refused(alone), a_page_is_refused(alone), a_write_is_refused(alone))?;
     publisher.check()?;
@@ -78,9 +78,9 @@ async fn streams_go_on_and_new_ones_wait_until_it_is_healed() -> Result<()> {
     let created = other.send("POST", path, &json!({ "streamId": "meanwhile" })).await?;
     ensure!(created.status == 200, "{} {}", created.status, created.text());
     cluster.plan().heal(ALONE);
-    let healed = Instant::now();
+    let healed = SystemClock.now();
     says(alone, before, "the metadata plane answers again, all claims are renewed").await?;
-    note(&format!("its claims were renewed {:?} after the way was healed", healed.elapsed()));
+    note(&format!("its claims were renewed {:?} after the way was healed", SystemClock.now() - healed));
     alone.until_broadcast("LiveApp", "meanwhile", PATIENCE, |read| read["streamId"] == "meanwhile").await?;
     other.until_broadcast("LiveApp", "running", PATIENCE, is_live).await?;
     publisher.check()?;

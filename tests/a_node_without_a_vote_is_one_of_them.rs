@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
 use futures_util::future::try_join_all;
 use load_tests::{Publisher, Recording, RecordingOptions};
 use serde_json::{Value, json};
 use test_support::{Cluster, Node, NodeError, NodeOptions, Plan, Starting, note};
-use tokio::time::Instant;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_penstock");
 const VOTERS: usize = 3;
@@ -55,10 +55,13 @@ async fn it_is_ready_once_it_has_a_whole_copy() -> Result<()> {
     }
     first.kill9().await?;
     // Its next life has nothing of the first one.
-    let began = Instant::now();
+    let began = SystemClock.now();
     first.restart().await?;
     let has = count(&first).await?;
-    note(&format!("a node without data had {has} broadcasts {:?} after its start", began.elapsed()));
+    note(&format!(
+        "a node without data had {has} broadcasts {:?} after its start",
+        (SystemClock.now() - began)
+    ));
     ensure!(has == BROADCASTS as u64, "it was ready with {has} of {BROADCASTS}");
     Ok(())
 }
@@ -91,13 +94,13 @@ async fn it_reads_writes_and_publishes_whoever_dies() -> Result<()> {
 
     for dead in 1..=VOTERS {
         cluster.node_mut(dead).kill9().await?;
-        let killed = Instant::now();
+        let killed = SystemClock.now();
         let id = format!("without{dead}");
         let wrote = Node::eventually(PATIENCE, || async { create(cluster.node(CLIENT), &id).await.ok() });
         wrote.await.with_context(|| format!("it could not write without node {dead}"))?;
         note(&format!(
             "node {dead} is dead: written by the node without a vote after {:?}",
-            killed.elapsed()
+            (SystemClock.now() - killed)
         ));
         publisher.check()?;
         cluster.node_mut(dead).restart().await?;

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use base::{AppName, SessionId, StreamId, SystemClock, SystemRandomness};
+use base::{AppName, Clock, SessionId, StreamId, SystemClock, SystemRandomness};
 use cluster_model::{
     Direction, Fingerprint, Meta, MetaError, SpendError, TokenFault, TokenId, TokenTerms, Tokens,
 };
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use test_support::{Cluster, ClusterClient, Node, Turn, in_full, note};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// As many as hold a token.
 const RACERS: u128 = 64;
@@ -179,9 +178,9 @@ async fn kill_leaders(
     for kill in 0..kills {
         let leads = Node::eventually(ANSWER_MAX, || cluster.leader()).await.context("nobody leads")?;
         cluster.node_mut(leads).kill9().await?;
-        let killed = Instant::now();
+        let killed = SystemClock.now();
         let probe = doors.make(kill as u128).await?;
-        away.push(killed.elapsed());
+        away.push(SystemClock.now() - killed);
         ensure!(doors.certain(&probe, kill as u128, SessionId::from_u128(u128::MAX - kill as u128)).await?);
         kept.push(probe);
         cluster.node_mut(leads).restart().await.with_context(|| format!("after kill {kill}"))?;
@@ -198,9 +197,9 @@ async fn of_all_who_hold_a_token_one_is_let_in() -> Result<()> {
     let _turn = Turn::take().await?;
     let cluster = Cluster::start(env!("CARGO_BIN_EXE_penstock"), VOTERS).await?;
     let doors = Arc::new(Doors::open(&cluster).await?);
-    let began = Instant::now();
+    let began = SystemClock.now();
     let sum = races(&doors, tokens, || false).await?;
-    let per_second = (tokens * RACERS) as f64 / began.elapsed().as_secs_f64();
+    let per_second = (tokens * RACERS) as f64 / (SystemClock.now() - began).as_secs_f64();
     note(&format!("{tokens} tokens, {RACERS} racers each: {per_second:.0} spends per second; {sum:?}"));
     ensure!(sum.admitted == sum.tokens, "{sum:?}");
     Ok(())

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use base::{Randomness, SeededRandomness, limits};
+use base::{Clock, Randomness, SeededRandomness, SystemClock, limits};
 use futures_util::future::join_all;
 use serde_json::json;
 use test_support::{Cluster, Node, Plan, Starting, Turn, note};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_penstock");
 const VOTERS: usize = 3;
@@ -34,7 +34,7 @@ async fn write(cluster: &Cluster, what: &str, stop: &AtomicBool) -> Result<(usiz
         if stop.load(Ordering::Acquire) {
             return Ok((number, slowest));
         }
-        let began = Instant::now();
+        let began = SystemClock.now();
         let node = cluster.node(number % VOTERS + 1);
         let created = node
             .send(
@@ -44,7 +44,7 @@ async fn write(cluster: &Cluster, what: &str, stop: &AtomicBool) -> Result<(usiz
             )
             .await?;
         ensure!(created.status == 200, "write {number}: {} {}", created.status, created.text());
-        slowest = slowest.max(began.elapsed());
+        slowest = slowest.max(SystemClock.now() - began);
     }
     Ok((0, slowest))
 }
