@@ -20,7 +20,7 @@ use crate::{
 
 /// Runs the suite as `#[tokio::test]`s: `meta_conformance!(suite_name, factory)`, where `factory` is a
 /// function without arguments that returns a [`Subject`] around an
-/// empty `Meta`. The calling crate needs tokio with `macros` and `rt`. Whoever runs it otherwise has it as [`cases`].
+/// empty `Meta`. The calling crate needs tokio with `macros` and `rt`. Whoever runs it otherwise has it as [`cases()`].
 #[macro_export]
 macro_rules! meta_conformance {
     ($suite:ident, $factory:expr) => {
