@@ -228,7 +228,7 @@ impl Player {
 
 /// An encoder's first moments of sound come at once. Viewers who are there hear it late, and their browser shortens it
 /// bit by bit.
-const CATCHING_UP_MAX: Duration = Duration::from_secs(45);
+const CATCHING_UP_MAX: Duration = Duration::from_secs(30);
 const WATCHED: Duration = Duration::from_millis(8_500);
 /// Less than who joins is promised: the browser keeps the buffers it had and goes on setting them right, by sound up
 /// to 90 ms off and up to one picture in five shown together with the next, without a freeze.

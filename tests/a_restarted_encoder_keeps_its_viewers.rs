@@ -21,7 +21,7 @@ const AFTER: Duration = Duration::from_millis(12_500);
 
 /// An encoder's first moments of sound come at once. Viewers who are there hear it late, and their browser shortens it
 /// bit by bit.
-const CATCHING_UP_MAX: Duration = Duration::from_secs(45);
+const CATCHING_UP_MAX: Duration = Duration::from_secs(20);
 /// Less than who joins is promised: the browser keeps the buffers it had and goes on setting them right, by sound up
 /// to 90 ms off and a picture shown together with the next one, without a freeze.
 const PROMISE: ViewerPromise = ViewerPromise {

@@ -21,12 +21,12 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 const END_MAX: Duration = Duration::from_secs(2);
 
 /// The browser that publishes encodes in real time: it leaves out a frame rather than be late. Its sound goes through the
-/// SDK's volume control, which takes some tens of milliseconds and tells nobody: 43 to 90 ms on an idle machine.
+/// SDK's volume control, which takes some tens of milliseconds and tells nobody.
 const PROMISE: ViewerPromise = ViewerPromise {
     seen_share_min: 0.97,
     shown_share_min: 0.8,
     freeze_max_ms: 200.0,
-    sound_offset_max_ms: Some(110.0),
+    sound_offset_max_ms: Some(90.0),
     glass_to_glass_median_max_ms: Some(250.0),
     seconds_min: 15.0,
 };
