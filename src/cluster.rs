@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base::{Clock, Randomness, limits};
 use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
-use cluster_model::{Consistency, Filter, Meta, NodeCard, Query, Revision, WatchEvent};
+use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
 use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
 use config::{ClusterConfig, ClusterRole, NodeConfig};
 use observe::{Metrics, metric};
@@ -76,14 +76,13 @@ impl Plane {
         let identity = Identity::load(folder)?;
         let identity = agreed(cluster, folder, &members, identity)?;
         let port = port(&listeners);
-        let name = if cluster.address.is_empty() { host } else { &cluster.address };
         let secrets = secrets(cluster)?;
         let links = Links::start(LinkOptions {
             node: id,
             cluster: identity.as_ref().and_then(|identity| identity.cluster),
             secrets: secrets.clone(),
             listeners,
-            advertised: format!("{name}:{port}"),
+            advertised: format!("{host}:{port}"),
             peers: members.clone(),
             clock: Arc::clone(&clock),
             randomness: Arc::clone(&randomness),
@@ -101,6 +100,7 @@ impl Plane {
         let node = match cluster.role {
             ClusterRole::Client => {
                 let found = forming.find().await;
+                here.is_of(found);
                 links.enter(found)?;
                 let known = members.keys().copied().collect();
                 let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
@@ -172,9 +172,9 @@ impl Plane {
         }
     }
 
-    /// When a message of another node came last; `None`: never.
-    pub fn heard(&self, node: NodeId) -> Option<Instant> {
-        self.here.as_ref()?.heard(node)
+    /// For how long no message of another node has come; `None`: none ever came.
+    pub fn silent_for(&self, node: NodeId) -> Option<Duration> {
+        self.here.as_ref()?.silent_for(node)
     }
 
     /// Takes no further part.
@@ -182,15 +182,6 @@ impl Plane {
         self.node.close().await;
         if let Some(links) = &self.links {
             links.close().await;
-        }
-    }
-
-    /// What this node says of itself when it joins.
-    pub fn card(&self, host: &str) -> NodeCard {
-        NodeCard {
-            address: host.to_owned(),
-            relay: String::new(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 }
@@ -262,9 +253,4 @@ fn open(folder: &Path, identity: &Identity) -> anyhow::Result<(MemberStore, Save
         _ => Saved::first(identity.voters.iter().copied(), state),
     };
     Ok(MemberStore::open(folder.join(STORE), first)?)
-}
-
-/// The id of a cluster, as files and people write it.
-fn parse_id(text: &str) -> Option<ClusterId> {
-    ClusterId::parse(text)
 }

@@ -67,8 +67,9 @@ async fn bury(nodes: &Nodes, plane: &Plane, known: &mut Lives, clock: &dyn Clock
         let Some(since) = known.get(&(id, node.incarnation)).copied().filter(|_| id != plane.id) else {
             continue;
         };
-        let silent_since = plane.heard(id).map_or(since, |heard| heard.max(since));
-        if now.saturating_duration_since(silent_since) < limits::NODE_SILENCE_MAX {
+        let known_for = now.saturating_duration_since(since);
+        let silent_for = plane.silent_for(id).map_or(known_for, |silent| silent.min(known_for));
+        if silent_for < limits::NODE_SILENCE_MAX {
             continue;
         }
         let address = &node.card.address;

@@ -144,7 +144,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
     let settings = Settings::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
-    let life = begin_life(nodes.clone(), plane.id, plane.card(&host)).await;
+    let life = begin_life(nodes.clone(), plane.id, card(&host)).await;
     if plane.is_alone() {
         broadcasts
             .reset_after_restart()
@@ -346,6 +346,11 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     plane.close().await;
     tracing::info!(took_ms = millis(clock.now(), began), "stopped");
     Ok(())
+}
+
+/// What this node says of itself when it joins.
+fn card(host: &str) -> NodeCard {
+    NodeCard { address: host.to_owned(), relay: String::new(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
 /// Joins, however long that takes: without a majority of its members a cluster takes nobody in.

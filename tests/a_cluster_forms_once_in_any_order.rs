@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use base::{Randomness, SeededRandomness};
 use futures_util::future::try_join_all;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use serde_json::{Value, json};
+use serde_json::Value;
 use test_support::{Cluster, Node, NodeError, NodeOptions, Plan, Starting, Turn, in_full, note};
 use tokio::time::sleep;
 
@@ -65,19 +65,12 @@ async fn are_one(plan: &Plan, nodes: &[Node]) -> Result<()> {
     }
     for (place, node) in nodes.iter().enumerate() {
         let id = format!("by{place}");
-        create(node, &id).await?;
+        node.create_broadcast("LiveApp", &id).await?;
         for other in nodes {
             let read = other.broadcast("LiveApp", &id).await?;
             ensure!(read["streamId"] == id.as_str(), "{read}");
         }
     }
-    Ok(())
-}
-
-async fn create(node: &Node, id: &str) -> Result<()> {
-    let path = "/LiveApp/rest/v2/broadcasts/create";
-    let created = node.send("POST", path, &json!({ "streamId": id })).await?;
-    ensure!(created.status == 200, "{}", created.text());
     Ok(())
 }
 
@@ -119,7 +112,7 @@ fn empty(folder: &Path) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
     let mut cluster = Cluster::start(BINARY, VOTERS).await?;
-    create(cluster.node(1), "kept").await?;
+    cluster.node(1).create_broadcast("LiveApp", "kept").await?;
     cluster.node_mut(3).kill9().await?;
     empty(&cluster.plan().data_folder(3))?;
     let wiped = Starting::spawn(cluster.plan().options(3)?)?;
@@ -127,7 +120,7 @@ async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
     let told = wiped.wait_for_log(PATIENCE, |line| line.contains(advice)).await;
     ensure!(told.is_some(), "{:#?}", wiped.log_lines());
     // The others go on meanwhile.
-    create(cluster.node(2), "meanwhile").await?;
+    cluster.node(2).create_broadcast("LiveApp", "meanwhile").await?;
     wiped.kill9().await?;
 
     let joining = Starting::spawn(cluster.plan().options(4)?)?;
@@ -155,7 +148,8 @@ async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
     whole.await.context("node 4 did not take the place of node 3")?;
     // It is whole again: another one may die.
     cluster.node_mut(2).kill9().await?;
-    let wrote = Node::eventually(PATIENCE, || async { create(&fourth, "after").await.ok() });
+    let wrote =
+        Node::eventually(PATIENCE, || async { fourth.create_broadcast("LiveApp", "after").await.ok() });
     wrote.await.with_context(|| {
         let (first, fourth) = (cluster.node(1).log_lines(), fourth.log_lines());
         format!("the healed cluster did not outlive a death: {first:#?} {fourth:#?}")
@@ -165,7 +159,7 @@ async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_not_its_own_is_refused_by_name() -> Result<()> {
     let mut cluster = Cluster::start(BINARY, VOTERS).await?;
-    create(cluster.node(1), "kept").await?;
+    cluster.node(1).create_broadcast("LiveApp", "kept").await?;
     for number in 1..=VOTERS {
         cluster.node_mut(number).kill9().await?;
     }

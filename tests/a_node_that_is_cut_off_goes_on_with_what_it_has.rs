@@ -74,9 +74,7 @@ async fn streams_go_on_and_new_ones_wait_until_it_is_healed() -> Result<()> {
     publisher.check()?;
     ensure!(alone.metric("penstock_streams", &[]).await? == 1.0);
     // The others have a majority.
-    let path = "/LiveApp/rest/v2/broadcasts/create";
-    let created = other.send("POST", path, &json!({ "streamId": "meanwhile" })).await?;
-    ensure!(created.status == 200, "{} {}", created.status, created.text());
+    other.create_broadcast("LiveApp", "meanwhile").await?;
     cluster.plan().heal(ALONE);
     let healed = SystemClock.now();
     says(alone, before, "the metadata plane answers again, all claims are renewed").await?;

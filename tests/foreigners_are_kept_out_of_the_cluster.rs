@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base::{Clock, Randomness, SeededRandomness, SystemClock, limits};
-use futures_util::future::join_all;
-use serde_json::json;
+use futures_util::future::{join_all, try_join_all};
 use test_support::{Cluster, Node, Plan, Starting, Turn, note};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -36,14 +35,7 @@ async fn write(cluster: &Cluster, what: &str, stop: &AtomicBool) -> Result<(usiz
         }
         let began = SystemClock.now();
         let node = cluster.node(number % VOTERS + 1);
-        let created = node
-            .send(
-                "POST",
-                "/LiveApp/rest/v2/broadcasts/create",
-                &json!({ "streamId": format!("{names}{number}") }),
-            )
-            .await?;
-        ensure!(created.status == 200, "write {number}: {} {}", created.status, created.text());
+        node.create_broadcast("LiveApp", &format!("{names}{number}")).await?;
         slowest = slowest.max(SystemClock.now() - began);
     }
     Ok((0, slowest))
@@ -80,6 +72,19 @@ async fn a_member_tells(cluster: &Cluster, words: &str) -> Result<()> {
         cluster.plan().voters().any(is_it).then_some(())
     });
     said.await.with_context(|| format!("no member said {words:?}"))
+}
+
+/// How often members did not listen to a node of another secret.
+async fn of_another_secret(cluster: &Cluster) -> Result<f64> {
+    let count =
+        |number| cluster.node(number).metric("penstock_cluster_refused_total", &["reason=\"other_secret\""]);
+    Ok(try_join_all(cluster.plan().voters().map(count)).await?.into_iter().sum())
+}
+
+/// Waits until they did not so often.
+async fn refused(cluster: &Cluster, count: f64) -> Result<()> {
+    let counted = async || of_another_secret(cluster).await.ok().filter(|now| *now >= count);
+    Node::eventually(PATIENCE, counted).await.map(drop).context("nobody of another secret was refused")
 }
 
 /// Nothing that anybody logged has a part of a secret in it.
@@ -132,13 +137,16 @@ async fn nodes_of_another_secret_and_of_another_cluster() -> Result<()> {
             .options(4)?
             .environment("PENSTOCK_CLUSTER_SECRET_FILE", &secret)
             .environment("PENSTOCK_CLUSTER_ROLE", role);
+        let before = of_another_secret(&cluster).await?;
         let foreigner = Starting::spawn(options)?;
         let advice = "of another cluster secret: give all nodes the same";
         unnoticed(&cluster, &format!("another secret, {role}"), told(&foreigner, advice)).await?;
-        a_member_tells(&cluster, "a node has another cluster secret: give all nodes the same").await?;
+        // Twice: one may be on its way when they are counted.
+        refused(&cluster, before + 2.0).await?;
         no_secret_in(&foreigner.log_lines(), &elsewhere)?;
         foreigner.kill9().await?;
     }
+    a_member_tells(&cluster, "a node has another cluster secret: give all nodes the same").await?;
 
     // It has formed one of its own, by the right secret, and then is told of the others.
     let own = format!("5@{}", plan.address(5));
@@ -152,9 +160,7 @@ async fn nodes_of_another_secret_and_of_another_cluster() -> Result<()> {
     let foreigner = Node::start(options.environment("PENSTOCK_CLUSTER_MEMBERS", &all)).await?;
     unnoticed(&cluster, "another cluster", async {
         // Nothing it writes is for the others.
-        let path = "/LiveApp/rest/v2/broadcasts/create";
-        let created = foreigner.send("POST", path, &json!({ "streamId": "foreign" })).await?;
-        ensure!(created.status == 200, "{}", created.text());
+        foreigner.create_broadcast("LiveApp", "foreign").await?;
         let advice = "it is of another cluster";
         let told = foreigner.wait_for_log(PATIENCE, |line| line.contains(advice)).await;
         told.map(drop).with_context(|| format!("it did not say {advice:?}: {:#?}", foreigner.log_lines()))

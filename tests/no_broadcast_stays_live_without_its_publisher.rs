@@ -14,9 +14,7 @@ async fn start(grace_s: &str) -> Result<Node> {
     let options =
         NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_PUBLISH_GRACE_S", grace_s);
     let node = Node::start(options).await?;
-    let answer =
-        node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "kept" })).await?;
-    ensure!(answer.status == 200, "{}", answer.text());
+    node.create_broadcast("LiveApp", "kept").await?;
     Ok(node)
 }
 

@@ -197,7 +197,7 @@ async fn a_stop_ends_the_publisher_and_tells_the_players() -> Result<()> {
         let node = &node;
         async move { Ok::<_, anyhow::Error>(node.send(verb, path, &Value::Null).await?.json()["success"] == true) }
     };
-    node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "live" })).await?;
+    node.create_broadcast("LiveApp", "live").await?;
     ensure!(!succeeds("POST", stop).await?, "nothing was running");
     let stopped = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "live")))?;
     until(&node, "live", "its begin", |b| b["width"].as_i64() > Some(0)).await?;

@@ -55,7 +55,10 @@ async fn client() -> Result<(Cluster, ClusterClient)> {
     Ok((cluster, client))
 }
 
-async fn steady() -> Result<Subject> {
+/// What was done to the clusters of a run.
+type Struck = Arc<AtomicUsize>;
+
+async fn steady(_: Struck) -> Result<Subject> {
     let (cluster, client) = client().await?;
     Ok(Subject { meta: Arc::clone(&client.meta) as Arc<dyn Meta>, keep: Box::new((client, cluster)) })
 }
@@ -69,7 +72,7 @@ impl Drop for Turmoil {
     }
 }
 
-async fn while_leadership_goes_round() -> Result<Subject> {
+async fn while_leadership_goes_round(struck: Struck) -> Result<Subject> {
     let (cluster, client) = client().await?;
     let meta = Arc::clone(&client.meta) as Arc<dyn Meta>;
     let cluster = Arc::new(cluster);
@@ -77,7 +80,10 @@ async fn while_leadership_goes_round() -> Result<Subject> {
     let turmoil = Turmoil(tokio::spawn(async move {
         for next in (1..=VOTERS).cycle() {
             // Refused while nobody leads: then the next one is asked for.
-            let _ = of_task.plan().command(next, &["cluster", "transfer", &next.to_string()]).await;
+            let asked = of_task.plan().command(next, &["cluster", "transfer", &next.to_string()]).await;
+            if asked.is_ok_and(|said| said.status.success()) {
+                struck.fetch_add(1, Ordering::Relaxed);
+            }
             // The rhythm of what is done to the cluster: nothing is waited for.
             sleep(TERM).await;
         }
@@ -90,6 +96,7 @@ struct Mortal {
     client: ClusterClient,
     cluster: Mutex<Cluster>,
     answered: AtomicUsize,
+    struck: Struck,
 }
 
 #[async_trait]
@@ -99,6 +106,7 @@ impl Meta for Mortal {
         let is_answer = matches!(proposal, Proposal::Applied { .. });
         if is_answer && self.answered.fetch_add(1, Ordering::Relaxed) + 1 == ANSWERS_UNTIL_KILLED {
             self.cluster.lock().await.kill9_and_restart_all().await.expect("the members come back");
+            self.struck.fetch_add(1, Ordering::Relaxed);
         }
         proposal
     }
@@ -117,49 +125,61 @@ impl Meta for Mortal {
     }
 }
 
-async fn with_kills() -> Result<Subject> {
+async fn with_kills(struck: Struck) -> Result<Subject> {
     let (cluster, client) = client().await?;
     let (cluster, answered) = (Mutex::new(cluster), AtomicUsize::new(0));
-    Ok(Subject { meta: Arc::new(Mortal { client, cluster, answered }), keep: Box::new(()) })
+    Ok(Subject { meta: Arc::new(Mortal { client, cluster, answered, struck }), keep: Box::new(()) })
 }
 
-/// Runs each case over what `subject` makes, and tells of those that do not hold.
-async fn conforms<F>(how: &str, subject: fn() -> F, but: &[&str]) -> Result<()>
+/// Runs each case over what `subject` makes, and tells of those that do not hold. Gives how many there were, and how often
+/// a cluster was struck meanwhile.
+async fn conforms<F>(how: &str, subject: fn(Struck) -> F, but: &[&str]) -> Result<(usize, usize)>
 where
     F: Future<Output = Result<Subject>> + Send + 'static,
 {
     let _turn = Turn::take().await?;
     let wanted = |case: &Case| !but.contains(&case.name) && (in_full() || SAMPLE.contains(&case.name));
     let chosen: Vec<_> = cases().into_iter().filter(wanted).collect();
-    let count = chosen.len();
-    let runs = iter(chosen).map(|Case { name, run }| async move {
-        let holds = tokio::spawn(async move {
-            run(subject().await.context("no cluster")?).await;
-            anyhow::Ok(())
-        });
-        match holds.await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("{name}: {error:#}")),
-            Err(panic) => Some(format!("{name}: {panic}")),
+    let (count, struck) = (chosen.len(), Struck::default());
+    let runs = iter(chosen).map(|Case { name, run }| {
+        let subject = subject(Arc::clone(&struck));
+        async move {
+            let holds = tokio::spawn(async move {
+                run(subject.await.context("no cluster")?).await;
+                anyhow::Ok(())
+            });
+            match holds.await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{name}: {error:#}")),
+                Err(panic) => Some(format!("{name}: {panic}")),
+            }
         }
     });
     let broken: Vec<_> = runs.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
     ensure!(broken.is_empty(), "{how}: {broken:#?}");
-    note(&format!("{how}: {count} cases hold"));
-    Ok(())
+    let struck = struck.load(Ordering::Relaxed);
+    note(&format!("{how}: {count} cases hold, struck {struck} times"));
+    Ok((count, struck))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_by_a_client() -> Result<()> {
-    conforms("three processes by a client", steady, &[]).await
+    conforms("three processes by a client", steady, &[]).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_while_leadership_goes_round() -> Result<()> {
-    conforms("three processes while leadership goes round", while_leadership_goes_round, &[]).await
+    let how = "three processes while leadership goes round";
+    let (cases, transfers) = conforms(how, while_leadership_goes_round, &[]).await?;
+    ensure!(transfers >= cases, "leadership went over only {transfers} times in {cases} cases");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_killed_after_a_write() -> Result<()> {
-    conforms("three processes killed after a write", with_kills, NOT_WITH_KILLS).await
+    let (cases, killed) =
+        conforms("three processes killed after a write", with_kills, NOT_WITH_KILLS).await?;
+    // Some cases end before there were so many answers.
+    ensure!(2 * killed >= cases, "the members were killed only {killed} times in {cases} cases");
+    Ok(())
 }

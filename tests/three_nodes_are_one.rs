@@ -40,11 +40,7 @@ async fn what_is_written_on_one_is_read_on_all_at_once() -> Result<()> {
     let cluster = start(3).await?;
     for round in 0..30 {
         let (writer, id) = (round % 3 + 1, format!("stream{round}"));
-        let created = cluster
-            .node(writer)
-            .send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": id, "name": "a" }))
-            .await?;
-        ensure!(created.status == 200, "{}", created.text());
+        cluster.node(writer).create_broadcast("LiveApp", &id).await?;
         for reader in 1..=3 {
             let read = ask(cluster.node(reader), &format!("/LiveApp/rest/v2/broadcasts/{id}")).await?;
             ensure!(read["streamId"] == id.as_str(), "node {reader} after node {writer}: {read}");
@@ -84,12 +80,7 @@ async fn a_stream_is_one_nodes_and_the_others_say_whose() -> Result<()> {
     publisher.check()?;
     drop(publisher);
     for node in 1..=3 {
-        Node::eventually(PATIENCE, || async {
-            let gone = ask(cluster.node(node), "/LiveApp/rest/v2/broadcasts/stream1").await.ok()?;
-            gone["streamId"].is_null().then_some(())
-        })
-        .await
-        .with_context(|| format!("node {node} still shows the stream"))?;
+        cluster.node(node).until_broadcast("LiveApp", "stream1", PATIENCE, Value::is_null).await?;
     }
     Ok(())
 }
@@ -99,28 +90,16 @@ async fn a_killed_leader_costs_seconds_and_nothing_else() -> Result<()> {
     let mut cluster = start(3).await?;
     let leads = leader(&cluster, 1).await?;
     let asked = leads % 3 + 1;
-    let created = cluster
-        .node(asked)
-        .send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "before" }))
-        .await?;
-    ensure!(created.status == 200, "{}", created.text());
+    cluster.node(asked).create_broadcast("LiveApp", "before").await?;
     cluster.node_mut(leads).kill9().await?;
     let killed = SystemClock.now();
     let wrote = Node::eventually(PATIENCE, || async {
-        let answer = cluster
-            .node(asked)
-            .send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "after" }))
-            .await
-            .ok()?;
-        (answer.status == 200).then_some(())
+        cluster.node(asked).create_broadcast("LiveApp", "after").await.ok()
     });
     wrote.await.context("nothing could be written without the leader")?;
-    note(&format!("written {:?} after the leader was killed", (SystemClock.now() - killed)));
-    ensure!(
-        (SystemClock.now() - killed) < Duration::from_secs(8),
-        "it took {:?}",
-        (SystemClock.now() - killed)
-    );
+    let took = SystemClock.now() - killed;
+    note(&format!("written {took:?} after the leader was killed"));
+    ensure!(took < Duration::from_secs(8), "it took {took:?}");
     cluster.node_mut(leads).restart().await?;
     for id in ["before", "after"] {
         let read = ask(cluster.node(leads), &format!("/LiveApp/rest/v2/broadcasts/{id}")).await?;
@@ -132,11 +111,7 @@ async fn a_killed_leader_costs_seconds_and_nothing_else() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_and_go_by_the_command_line() -> Result<()> {
     let mut cluster = start(3).await?;
-    let created = cluster
-        .node(1)
-        .send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "kept" }))
-        .await?;
-    ensure!(created.status == 200, "{}", created.text());
+    cluster.node(1).create_broadcast("LiveApp", "kept").await?;
     let members = command(&cluster, &["cluster", "members"]).await?;
     ensure!(members.lines().count() == 3 && members.matches("leads").count() == 1, "{members}");
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use test_support::{Marker, MarkerError, MarkerOptions, Node, NodeOptions, RtmpClient};
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -42,9 +42,7 @@ async fn only_what_was_created_is_published() -> Result<()> {
     ensure!(absent.status == 404, "a refused publish left a broadcast behind: {}", absent.text());
     ensure!(frames(&node).await? == 0.0, "frames of a refused publisher were taken");
 
-    let created =
-        node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "known" })).await?;
-    ensure!(created.status == 200, "{} {}", created.status, created.text());
+    node.create_broadcast("LiveApp", "known").await?;
     let invited = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "known")))?;
     until_frames_exceed(&node, 30.0).await?;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base::limits;
-use serde_json::{Value, json};
+use serde_json::Value;
 use test_support::http_session::{FRAGMENT, SDP, begin, check, send, until_gone};
 use test_support::offer::{H264, OPUS, SdpMedia, VP8, offered_media, publish_offer};
 use test_support::{Encoder, Node, NodeOptions, Response};
@@ -180,9 +180,7 @@ async fn when_an_encoder_was_first() -> Result<()> {
 async fn when_it_never_connects() -> Result<()> {
     let options = options().setting("LiveApp", "settings.webrtc.client.start.timeoutMs", "1000");
     let node = Node::start(options).await?;
-    let kept =
-        node.send("POST", "/LiveApp/rest/v2/broadcasts/create", &json!({ "streamId": "live" })).await?;
-    ensure!(kept.status == 200, "{}", kept.text());
+    node.create_broadcast("LiveApp", "live").await?;
     let (place, _) = publish(&node, STREAM).await?;
     let timed_out = ["reason=\"timed out\""];
     node.until_metric("penstock_publisher_ended_total", &timed_out, PATIENCE, |ended| ended == 1.0).await?;

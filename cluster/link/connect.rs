@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,8 +13,9 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::task::AbortHandle;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -51,15 +53,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to `address`, whose name is looked up anew each time, and shows who we are.
-    pub(crate) async fn open(address: &str, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
-        timeout(limits::CLUSTER_CONNECT_MAX, Self::open_slowly(address, tls))
+    /// Connects to `address`, whose name is looked up anew each time, and shows who we are. For `lookups` see [`look_up`].
+    pub(crate) async fn open(
+        address: &str,
+        lookups: Arc<Semaphore>,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Self, ConnectError> {
+        timeout(limits::CLUSTER_CONNECT_MAX, Self::open_slowly(address, lookups, tls))
             .await
             .unwrap_or(Err(ConnectError::Slow))
     }
 
-    async fn open_slowly(address: &str, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
-        let tcp = reach(address).await?;
+    async fn open_slowly(
+        address: &str,
+        lookups: Arc<Semaphore>,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Self, ConnectError> {
+        let tcp = reach(address, lookups).await?;
         let name = ServerName::try_from(ANY_NODE).map_err(|error| ConnectError::Tls(error.to_string()))?;
         let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|error| tls_error(&error))?;
         let peer = recognise(&tls)?;
@@ -97,10 +107,27 @@ impl Drop for Connection {
     }
 }
 
-async fn reach(address: &str) -> Result<TcpStream, ConnectError> {
-    let found = lookup_host(address).await.map_err(|error| ConnectError::Name(error.to_string()))?;
+/// The addresses of a name. `lookups` has one permit: a lookup goes on when nobody waits for it any more, for as long as the
+/// system takes, and until it ends no other one of the same node begins. So a name that nobody answers for takes one thread,
+/// however often its node is tried.
+async fn look_up(address: &str, lookups: Arc<Semaphore>) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Ok(address) = address.parse() {
+        return Ok(vec![address]);
+    }
+    let failed = |error: String| ConnectError::Name(error);
+    let permit = lookups.acquire_owned().await.map_err(|error| failed(error.to_string()))?;
+    let name = address.to_owned();
+    let found = spawn_blocking(move || {
+        let _until_it_ends = permit;
+        let found = name.to_socket_addrs()?;
+        Ok::<_, io::Error>(found.take(limits::CLUSTER_ADDRESSES_TRIED_MAX).collect())
+    });
+    found.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+}
+
+async fn reach(address: &str, lookups: Arc<Semaphore>) -> Result<TcpStream, ConnectError> {
     let mut failed = ConnectError::Name("it has no address".to_owned());
-    for address in found.take(limits::CLUSTER_ADDRESSES_TRIED_MAX) {
+    for address in look_up(address, lookups).await? {
         match TcpStream::connect(address).await {
             Ok(tcp) => {
                 // Failing to set this only costs time.

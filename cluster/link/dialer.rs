@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base::{Randomness, limits};
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::{Response, Status};
 
@@ -88,7 +89,7 @@ impl Dialer {
     }
 
     async fn connect(&self, address: &str) -> Result<Connection, CallError> {
-        Connection::open(address, Arc::clone(&self.tls))
+        Connection::open(address, Arc::new(Semaphore::new(1)), Arc::clone(&self.tls))
             .await
             .map_err(|error| unreachable(address, error.to_string()))
     }

@@ -146,8 +146,6 @@ pub struct ClassFigures {
     pub sent_bytes: u64,
     /// Messages received.
     pub received: u64,
-    /// Their bytes.
-    pub received_bytes: u64,
     /// Messages received and lost, because the node had no room for them.
     pub no_room: u64,
     /// Messages lost unsent, because newer ones took their place.
@@ -169,8 +167,6 @@ pub struct LinkFigures {
     pub refused: BTreeMap<Refusal, u64>,
     /// Connections that other nodes have to this one now.
     pub connections: u64,
-    /// Connections this node made and had accepted.
-    pub connected: u64,
 }
 
 #[derive(Default)]
@@ -178,7 +174,6 @@ struct ClassCounters {
     sent: AtomicU64,
     sent_bytes: AtomicU64,
     received: AtomicU64,
-    received_bytes: AtomicU64,
     no_room: AtomicU64,
     lost: [AtomicU64; 4],
 }
@@ -187,7 +182,6 @@ struct ClassCounters {
 pub(crate) struct Counters {
     classes: [ClassCounters; 3],
     refused: [AtomicU64; REFUSALS.len()],
-    connected: AtomicU64,
     told: Mutex<BTreeMap<Refusal, Instant>>,
     clock: Arc<dyn Clock>,
 }
@@ -205,13 +199,7 @@ pub(crate) const CLASSES: [Class; 3] = [Class::Raft, Class::Snapshot, Class::Met
 
 impl Counters {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            classes: Default::default(),
-            refused: Default::default(),
-            connected: AtomicU64::new(0),
-            told: Mutex::default(),
-            clock,
-        }
+        Self { classes: Default::default(), refused: Default::default(), told: Mutex::default(), clock }
     }
 
     fn class(&self, class: Class) -> &ClassCounters {
@@ -223,19 +211,14 @@ impl Counters {
         add(&self.class(class).sent_bytes, bytes);
     }
 
-    pub(crate) fn received(&self, class: Class, bytes: usize, taken: bool) {
+    pub(crate) fn received(&self, class: Class, taken: bool) {
         let counters = self.class(class);
         add(&counters.received, 1);
-        add(&counters.received_bytes, bytes);
         add(&counters.no_room, usize::from(!taken));
     }
 
     pub(crate) fn lost(&self, class: Class, why: Loss, messages: usize) {
         add(&self.class(class).lost[why as usize], messages);
-    }
-
-    pub(crate) fn connected(&self) {
-        add(&self.connected, 1);
     }
 
     /// Somebody was refused. `detail` is for the log: of our own words, or tame.
@@ -262,7 +245,6 @@ impl Counters {
                 sent: get(&counters.sent),
                 sent_bytes: get(&counters.sent_bytes),
                 received: get(&counters.received),
-                received_bytes: get(&counters.received_bytes),
                 no_room: get(&counters.no_room),
                 lost_full: get(full),
                 lost_old: get(old),
@@ -275,7 +257,6 @@ impl Counters {
             classes: classes.into(),
             refused: REFUSALS.map(|why| (why, get(&self.refused[why as usize]))).into(),
             connections: connections as u64,
-            connected: get(&self.connected),
         }
     }
 }

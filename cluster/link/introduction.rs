@@ -30,10 +30,6 @@ pub struct Introduction {
     pub phase: Phase,
     /// Who are to vote first, by its configuration.
     pub voters: BTreeSet<NodeId>,
-    /// It was a member, and its data folder is empty now.
-    pub wiped: bool,
     /// Its program's version.
     pub version: String,
-    /// Where it is reached, as `host:port`; `None`: nowhere.
-    pub address: Option<String>,
 }

@@ -68,10 +68,15 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Peer>, class: Class) {
 /// and then, are when there is something to say.
 async fn wait_for_need(peer: &Peer, class: Class) {
     let lane = peer.lane(class);
-    while class != Class::Raft || !peer.is_configured() {
+    loop {
+        // Listening begins before the look, so that no nudge falls between the two.
+        let nudged = lane.nudge.notified();
+        if class == Class::Raft && peer.is_configured() {
+            return;
+        }
         tokio::select! {
             () = lane.queue.wait() => return,
-            () = lane.nudge.notified() => {}
+            () = nudged => {}
         }
     }
 }
@@ -97,7 +102,6 @@ async fn connect(shared: &Arc<Shared>, peer: &Arc<Peer>, class: Class, tries: us
         Ok(welcomes) => welcomes,
         Err(error) => return End::Failed { address, error },
     };
-    shared.counters.connected();
     shared.peers.stands(peer);
     let end = tokio::select! {
         error = ended(&mut welcomes) => return End::Fell(error),
@@ -115,7 +119,8 @@ async fn open(
     address: &str,
 ) -> Result<Connection, String> {
     let tls = Arc::clone(&identity.credentials.client);
-    let connection = Connection::open(address, tls).await.map_err(|error| error.to_string())?;
+    let connection =
+        Connection::open(address, Arc::clone(&peer.lookup), tls).await.map_err(|error| error.to_string())?;
     match connection.peer {
         PeerName::Node { node, .. } if node != peer.node => {
             Err(format!("node {node} is there, and not node {}: check the addresses of both", peer.node))

@@ -21,8 +21,9 @@ use crate::shared::{Identity, Shared};
 use crate::wire::is_address;
 use crate::{ClusterId, Dialer, Introduction, LinkFigures, Order, PeerName, PeerState, Report, Secrets};
 
-/// Threads that look up names.
-const RESOLVERS_MAX: usize = 4;
+/// Threads that look up names: as many as there may be other members, so that those whose names are not answered for hold up
+/// nobody else.
+const RESOLVERS_MAX: usize = limits::RAFT_MEMBERS_MAX;
 
 /// What a link is made of.
 pub struct LinkOptions {
@@ -149,11 +150,14 @@ impl Links {
         *self.shared.local.write() = Some(local);
     }
 
-    /// This node is of `cluster` from now on. Connections made before are made anew.
+    /// This node is of `cluster` from now on, if it is not yet. Connections made before are made anew.
     ///
     /// # Errors
     /// The certificate could not be made.
     pub fn enter(&self, cluster: ClusterId) -> Result<(), LinkError> {
+        if self.shared.cluster() == Some(cluster) {
+            return Ok(());
+        }
         let name = PeerName::Node { node: self.shared.node, cluster: Some(cluster) };
         let credentials = Credentials::new(&self.secrets, name, &*self.shared.randomness)?;
         self.shared.identity.send_replace(Identity { cluster: Some(cluster), credentials });
@@ -164,7 +168,8 @@ impl Links {
     ///
     /// # Errors
     /// The address is none.
-    pub fn set_peer(&self, node: NodeId, address: String) -> Result<(), LinkError> {
+    #[cfg(test)]
+    fn set_peer(&self, node: NodeId, address: String) -> Result<(), LinkError> {
         if !is_address(&address) {
             return Err(LinkError::Address(address));
         }
@@ -180,11 +185,6 @@ impl Links {
     /// What was counted so far.
     pub fn figures(&self) -> LinkFigures {
         self.shared.counters.figures(self.shared.doors.open_now())
-    }
-
-    /// Who this node shows itself as.
-    pub fn name(&self) -> PeerName {
-        self.shared.name()
     }
 
     /// Where it listens: of several addresses the first.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use base::{Clock, limits};
 use cluster_core::{Class, NodeId};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::figures::{CLASSES, Counters};
@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) node: NodeId,
     lanes: [Lane; 3],
     addresses: Mutex<Addresses>,
+    /// One permit, for looking its name up.
+    pub(crate) lookup: Arc<Semaphore>,
     /// Connections that stand.
     standing: Mutex<usize>,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -160,6 +162,7 @@ impl Peers {
             node,
             lanes: CLASSES.map(|class| Lane { queue: queue(class), nudge: Notify::new() }),
             addresses: Mutex::default(),
+            lookup: Arc::new(Semaphore::new(1)),
             standing: Mutex::new(0),
             tasks: Mutex::default(),
         });

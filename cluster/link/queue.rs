@@ -7,7 +7,7 @@ use std::time::Instant;
 use base::{Clock, limits};
 use bytes::Bytes;
 use cluster_core::Class;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::figures::{Counters, Loss};
@@ -87,7 +87,7 @@ impl Queue {
 
     /// Waits until there is a message, and leaves it there.
     pub(crate) async fn wait(&self) {
-        while self.waiting.lock().messages.is_empty() {
+        while self.fresh().messages.is_empty() {
             self.came.notified().await;
         }
         // For who takes it.
@@ -107,22 +107,22 @@ impl Queue {
     }
 
     fn pop(&self) -> Option<Bytes> {
-        let now = self.clock.now();
-        let mut old = 0;
+        self.fresh().pop().map(|(_, message)| message)
+    }
+
+    /// What waits, without what has waited too long: that is lost here, whether a connection stands or not.
+    fn fresh(&self) -> MutexGuard<'_, Waiting> {
+        let (now, mut old) = (self.clock.now(), 0);
+        let is_old = |came: Instant| now.saturating_duration_since(came) > limits::CLUSTER_MESSAGE_AGE_MAX;
         let mut waiting = self.waiting.lock();
-        let fresh = loop {
-            match waiting.pop() {
-                Some((came, _)) if now.saturating_duration_since(came) > limits::CLUSTER_MESSAGE_AGE_MAX => {
-                    old += 1;
-                }
-                other => break other,
-            }
-        };
-        drop(waiting);
+        while waiting.messages.front().is_some_and(|(came, _)| is_old(*came)) {
+            waiting.pop();
+            old += 1;
+        }
         if old > 0 {
             self.counters.lost(self.class, Loss::Old, old);
         }
-        fresh.map(|(_, message)| message)
+        waiting
     }
 }
 
@@ -197,5 +197,14 @@ mod tests {
         assert_eq!(bench.next(), Some(Bytes::from("new")));
         assert_eq!((bench.next(), bench.figures().lost_old), (None, 1));
         assert!(bench.queue.wait().now_or_never().is_none());
+    }
+
+    #[test]
+    fn nobody_is_called_for_what_is_too_old_to_be_sent() {
+        let bench = bench(Class::Meta);
+        bench.queue.push(Bytes::from("old"));
+        bench.clock.advance(limits::CLUSTER_MESSAGE_AGE_MAX + std::time::Duration::from_millis(1));
+        assert!(bench.queue.wait().now_or_never().is_none());
+        assert_eq!((bench.queue.len(), bench.figures().lost_old), ((0, 0), 1));
     }
 }

@@ -1,10 +1,6 @@
 //! The one secret that nodes of a cluster share.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 use base::{Randomness, Secret, limits};
 use zeroize::Zeroizing;
@@ -51,32 +47,6 @@ pub enum SecretError {
     /// There is not one secret, and not two.
     #[error("there must be one line with a cluster secret, or two while it is replaced; there are {0}")]
     Count(usize),
-    /// The file cannot be read.
-    #[error("{path}: {error}", path = path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// Others may read the file.
-    #[error("{path} may be read by others (mode {mode:03o}): chmod 600 {path}", path = path.display())]
-    Open {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// What is in the file.
-    #[error("{path}, line {line}: {error}", path = path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What is wrong there.
-        error: Box<SecretError>,
-    },
 }
 
 impl ClusterSecret {
@@ -162,44 +132,12 @@ impl Secrets {
     /// # Errors
     /// There are more or fewer, or one is none.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        Self::read_lines(text).map_err(|(_, error)| error)
-    }
-
-    /// Reads them from a file that nobody else may read.
-    ///
-    /// # Errors
-    /// It cannot be read, others may read it, or it holds something else.
-    pub fn read_file(path: impl AsRef<Path>) -> Result<Self, SecretError> {
-        let path = path.as_ref();
-        let failed = |error| SecretError::File { path: path.to_owned(), error };
-        let file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(SecretError::Open { path: path.to_owned(), mode });
-        }
-        let mut text = Zeroizing::new(String::new());
-        let bytes_max = u64::try_from(limits::SETTINGS_FILE_BYTES_MAX).unwrap_or(u64::MAX);
-        file.take(bytes_max).read_to_string(&mut text).map_err(failed)?;
-        Self::read_lines(&text).map_err(|(line, error)| match line {
-            0 => SecretError::File { path: path.to_owned(), error: std::io::Error::other(error.to_string()) },
-            line => SecretError::Line { path: path.to_owned(), line, error: Box::new(error) },
-        })
-    }
-
-    /// An error comes with its line, from 1; 0: with none.
-    fn read_lines(text: &str) -> Result<Self, (usize, SecretError)> {
-        let mut found = Vec::new();
-        for (n, line) in text.lines().enumerate() {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
-            found.push(ClusterSecret::parse(line).map_err(|error| (n + 1, error))?);
-        }
+        let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let mut found = lines.map(ClusterSecret::parse).collect::<Result<Vec<_>, _>>()?.into_iter();
         let count = found.len();
-        let mut found = found.into_iter();
         match (found.next(), found.next(), found.next()) {
             (Some(first), second, None) => Ok(Self { first, second }),
-            _ => Err((0, SecretError::Count(count))),
+            _ => Err(SecretError::Count(count)),
         }
     }
 
@@ -216,8 +154,6 @@ impl Secrets {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use base::SeededRandomness;
 
     use super::*;
@@ -255,28 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_one_secret_or_two_and_no_other_readers() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cluster.secret");
-        let write = |text: &str, mode| {
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            Secrets::read_file(&path)
-        };
+    fn there_is_one_secret_or_there_are_two() {
         let (old, new) = (secret(1).text(), secret(2).text());
         let two = format!("# replaced in May\n{}\n\n{}\n", old.expose(), new.expose());
-        let read = write(&two, 0o600).unwrap();
+        let read = Secrets::parse(&two).unwrap();
         assert_eq!(read.shown().expose(), secret(1).expose());
         assert_eq!(read.accepted().count(), 2);
-        assert_eq!(write(old.expose(), 0o400).unwrap().accepted().count(), 1);
+        assert_eq!(Secrets::parse(old.expose()).unwrap().accepted().count(), 1);
 
-        let said = |text: &str, mode| write(text, mode).expect_err("refused").to_string();
-        let open = said(&two, 0o640);
-        assert!(open.contains("(mode 640): chmod 600 /"), "{open}");
-        let cut = said(&two[..two.len() - 9], 0o600);
-        assert!(cut.contains("cluster.secret, line 4: ") && cut.contains("this one has 28"), "{cut}");
-        assert!(said("", 0o600).contains("there are 0"));
-        assert!(said(&two.repeat(2), 0o600).contains("there are 4"));
-        assert!(Secrets::read_file(folder.path().join("none")).is_err());
+        let said = |text: &str| Secrets::parse(text).expect_err("refused").to_string();
+        assert!(said(&two[..two.len() - 9]).contains("this one has 28"));
+        assert!(said("").contains("there are 0"));
+        assert!(said(&two.repeat(2)).contains("there are 4"));
     }
 }

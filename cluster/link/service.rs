@@ -205,9 +205,8 @@ impl Caller {
             let Some(frame::Kind::Message(message)) = frame.kind else {
                 return Err(self.refuse(Refusal::Malformed, "there is one hello, and messages after it"));
             };
-            let bytes = message.len();
             let taken = local.receive(node, message.into());
-            self.shared.counters.received(class, bytes, taken);
+            self.shared.counters.received(class, taken);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Clock, Randomness, limits};
-use cluster_core::{Class, NodeId};
+use cluster_core::NodeId;
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -11,9 +11,9 @@ use tokio::task::AbortHandle;
 
 use crate::authority::Credentials;
 use crate::doors::Doors;
-use crate::figures::Counters;
+use crate::figures::{CLASSES, Counters};
 use crate::peers::{Peer, Peers};
-use crate::{ClusterId, Local, PeerName, lane};
+use crate::{ClusterId, Local, lane};
 
 /// The version of what is said. Another one is not listened to.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -53,10 +53,6 @@ impl Shared {
         self.identity.borrow().cluster
     }
 
-    pub(crate) fn name(&self) -> PeerName {
-        PeerName::Node { node: self.node, cluster: self.cluster() }
-    }
-
     /// `node` is at `address`, by an operator's or the plane's word.
     pub(crate) fn configure(self: &Arc<Self>, node: NodeId, address: String) {
         if node != self.node && self.peers.configure(node, address, |peer| self.start(peer)).is_err() {
@@ -73,6 +69,6 @@ impl Shared {
     fn start(self: &Arc<Self>, peer: &Arc<Peer>) -> Vec<AbortHandle> {
         let start =
             |class| self.runtime.spawn(lane::run(Arc::clone(self), Arc::clone(peer), class)).abort_handle();
-        [Class::Raft, Class::Snapshot, Class::Meta].map(start).into()
+        CLASSES.map(start).into()
     }
 }

@@ -105,19 +105,12 @@ impl TryFrom<proto::Introduction> for Introduction {
             proto::Phase::Joining => Phase::Joining,
             proto::Phase::Unspecified => return Err(Senseless("the phase")),
         };
-        let address = match said.address {
-            address if address.is_empty() => None,
-            address if is_address(&address) => Some(address),
-            _ => return Err(Senseless("the address")),
-        };
         Ok(Self {
             node: maybe(said.node),
             cluster: cluster(&said.cluster)?,
             phase,
             voters: nodes(said.voters)?,
-            wiped: said.wiped,
             version: tame(&said.version),
-            address,
         })
     }
 }
@@ -135,9 +128,7 @@ impl From<Introduction> for proto::Introduction {
             cluster: cluster_bytes(said.cluster),
             phase: phase.into(),
             voters: said.voters.into_iter().map(|node| node.0).collect(),
-            wiped: said.wiped,
             version: said.version,
-            address: said.address.unwrap_or_default(),
         }
     }
 }

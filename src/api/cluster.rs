@@ -57,7 +57,9 @@ pub(crate) struct ClusterNode {
     id: String,
     ip: String,
     last_update_time: u64,
+    /// Empty: nodes do not tell it each other.
     memory: String,
+    /// Empty: nodes do not tell it each other.
     cpu: String,
     /// AMS's spelling.
     #[serde(rename = "dbQueryAveargeTimeMs")]

@@ -151,9 +151,7 @@ impl Operator {
                     cluster: None,
                     phase: Phase::Empty,
                     voters: std::collections::BTreeSet::new(),
-                    wiped: false,
                     version: env!("CARGO_PKG_VERSION").to_owned(),
-                    address: None,
                 };
                 let said = match self.dialer.introduce(address, ours).await {
                     Ok(theirs) if theirs.node != Some(*node) => {

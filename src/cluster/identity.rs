@@ -69,7 +69,7 @@ impl Identity {
             written.format
         );
         let cluster = match &written.cluster {
-            Some(text) => Some(super::parse_id(text).with_context(damaged)?),
+            Some(text) => Some(ClusterId::parse(text).with_context(damaged)?),
             None => None,
         };
         let phase = match written.phase {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base::{Clock, limits};
@@ -71,15 +71,19 @@ impl Here {
             cluster,
             phase,
             voters,
-            wiped: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            address: None,
         }
     }
 
-    /// When a message of `node` came last; `None`: never.
-    pub(super) fn heard(&self, node: NodeId) -> Option<Instant> {
-        self.heard.lock().get(&node).copied()
+    /// For how long no message of `node` has come; `None`: none ever came.
+    pub(super) fn silent_for(&self, node: NodeId) -> Option<Duration> {
+        let heard = *self.heard.lock().get(&node)?;
+        Some(self.clock.now().saturating_duration_since(heard))
+    }
+
+    /// It has found the cluster that it is a client of.
+    pub(super) fn is_of(&self, cluster: ClusterId) {
+        self.standing.write().cluster = Some(cluster);
     }
 
     pub(super) fn links(&self) -> Option<Arc<Links>> {
@@ -125,9 +129,7 @@ impl Here {
 
     /// A node that is let in must be there: a voter that is only promised makes a majority harder to come by.
     fn is_there(&self, wanted: NodeId) -> Result<(), String> {
-        let now = self.clock.now();
-        let recent = |at: Instant| now.saturating_duration_since(at) < limits::NODE_HEARD_MAX;
-        if self.heard(wanted).is_some_and(recent) {
+        if self.silent_for(wanted).is_some_and(|silent| silent < limits::NODE_HEARD_MAX) {
             Ok(())
         } else {
             Err(format!(

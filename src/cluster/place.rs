@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{Cluster, Place, Reach};
 use async_trait::async_trait;
-use base::{Clock, SystemClock, limits};
+use base::limits;
 use cluster_node::NodeId;
 
 use super::Plane;
@@ -28,7 +28,7 @@ impl Cluster for Plane {
     }
 
     fn reach(&self, node: NodeId) -> Option<Reach> {
-        let silent = SystemClock.now().saturating_duration_since(self.heard(node)?);
+        let silent = self.silent_for(node)?;
         let for_ms = u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
         Some(Reach { up: silent < limits::NODE_HEARD_MAX, for_ms })
     }

@@ -12,7 +12,6 @@ use crate::plane::Attendance;
 /// What a publisher's end says to its stream.
 #[derive(Debug)]
 pub(crate) struct PublisherEnd {
-    pub ending: Ending,
     pub attendance: Attendance,
 }
 

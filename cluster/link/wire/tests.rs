@@ -9,16 +9,13 @@ fn introduction() -> Introduction {
         cluster: Some(ClusterId(9)),
         phase: Phase::Prepared,
         voters: [1, 2, 3].map(NodeId).into(),
-        wiped: true,
         version: "0.1.0".to_owned(),
-        address: Some("node3:5075".to_owned()),
     }
 }
 
 #[test]
 fn an_introduction_comes_back() {
-    let admin =
-        Introduction { node: None, cluster: None, phase: Phase::Empty, address: None, ..introduction() };
+    let admin = Introduction { node: None, cluster: None, phase: Phase::Empty, ..introduction() };
     for said in [introduction(), admin] {
         let sent = proto::Introduction::from(said.clone());
         assert_eq!(Introduction::try_from(sent), Ok(said));
@@ -77,10 +74,11 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(said(|sent| sent.cluster = vec![0; 15]), Some(Senseless("the cluster's id")));
     assert_eq!(said(|sent| sent.voters.push(0)), Some(Senseless("a node's number")));
     assert_eq!(said(|sent| sent.voters = vec![1; 100_000]), Some(Senseless("a list of nodes")));
-    assert_eq!(said(|sent| sent.address = "node3".to_owned()), Some(Senseless("the address")));
     assert_eq!(Order::try_from(proto::Order::default()), Err(Senseless("the order")));
     assert_eq!(Report::try_from(proto::Report::default()), Err(Senseless("the report")));
     assert_eq!(Greeting::try_from(Hello::default()), Err(Senseless("the cluster's id")));
+    let nowhere = Hello { cluster: vec![1; 16], node: 3, address: "node3".to_owned(), ..Hello::default() };
+    assert_eq!(Greeting::try_from(nowhere), Err(Senseless("the address")));
 }
 
 #[test]

@@ -70,7 +70,8 @@ impl Claims {
     }
 
     /// A publisher is in: the stream is this node's, and its broadcast is live. Said again by the next publisher of the
-    /// same stream.
+    /// same stream. Whoever gets an error says [`Claims::end`], unless somebody else publishes the stream here: whether its
+    /// beginning is recorded may not be known.
     pub async fn begin(
         &self,
         app: &AppName,
@@ -80,20 +81,22 @@ impl Claims {
         let key = (app.clone(), stream.clone());
         let (epoch, until) = self.0.claim(&key).await?;
         let recorded = self.0.broadcasts.under(epoch).started(app, stream, started.clone()).await;
-        let held = &mut *self.0.held.lock();
+        // Who published before goes on with it if this one is not taken.
+        let is_first = !self.0.held.lock().contains_key(&key);
         match recorded {
-            Ok(()) => {
+            Err(MetaError::Refused(refusal)) => {
+                if is_first {
+                    self.0.give_back(&key, epoch).await;
+                }
+                Err(MetaError::Refused(refusal).into())
+            }
+            Err(error) if !is_first => Err(error.into()),
+            // Recorded, or perhaps.
+            answer => {
+                let held = &mut *self.0.held.lock();
                 let lost = held.remove(&key).map_or_else(|| watch::Sender::new(false), |held| held.lost);
                 held.insert(key, Held { epoch, until, started, lost });
-                Ok(())
-            }
-            Err(error) => {
-                // Who published before goes on; else nobody has the stream, and the claim lapses by itself if it
-                // cannot be given back.
-                if !held.contains_key(&key) {
-                    self.0.give_back(key, epoch);
-                }
-                Err(error.into())
+                Ok(answer?)
             }
         }
     }
@@ -125,7 +128,8 @@ impl Claims {
         stream: &StreamId,
         heartbeat: Heartbeat,
     ) -> Result<bool, MetaError> {
-        match self.0.records(app, stream).heartbeat(app, stream, heartbeat).await {
+        let Some(records) = self.0.records(app, stream) else { return Ok(false) };
+        match records.heartbeat(app, stream, heartbeat).await {
             Err(MetaError::Refused(Refusal::Superseded)) => Ok(false),
             answer => answer,
         }
@@ -134,19 +138,18 @@ impl Claims {
     /// The stream is over: that is recorded, and then it may be published anywhere. On an error it is claimed as before,
     /// to be tried again.
     pub async fn end(&self, app: &AppName, stream: &StreamId) -> Result<(), MetaError> {
-        let key = (app.clone(), stream.clone());
-        if !self.0.held.lock().contains_key(&key) {
-            // It never began here: whoever came was refused, and another node may have the stream, which goes on.
-            return Ok(());
-        }
-        match self.0.records(app, stream).ended(app, stream).await {
+        // Without one it never began here: whoever came was refused, and another node may have the stream, which goes on.
+        let Some(records) = self.0.records(app, stream) else { return Ok(()) };
+        match records.ended(app, stream).await {
             // Whoever has it now records it.
             Ok(()) | Err(MetaError::Refused(Refusal::Superseded)) => {}
             Err(error) => return Err(error),
         }
+        let key = (app.clone(), stream.clone());
         let held = self.0.held.lock().remove(&key);
         if let Some(held) = held {
-            self.0.give_back(key, held.epoch);
+            // Before anybody is told: the next publisher here claims it under the same epoch.
+            self.0.give_back(&key, held.epoch).await;
         }
         Ok(())
     }
@@ -168,22 +171,16 @@ impl Inner {
     }
 
     /// The records of a stream, under its claim.
-    fn records(&self, app: &AppName, stream: &StreamId) -> Broadcasts {
+    fn records(&self, app: &AppName, stream: &StreamId) -> Option<Broadcasts> {
         let key = (app.clone(), stream.clone());
-        match self.held.lock().get(&key) {
-            Some(held) => self.broadcasts.under(held.epoch),
-            None => self.broadcasts.clone(),
-        }
+        self.held.lock().get(&key).map(|held| self.broadcasts.under(held.epoch))
     }
 
-    /// Without waiting for it: until it is given back, or lapses, this node may claim it again.
-    fn give_back(&self, (app, stream): Key, epoch: Epoch) {
-        let streams = self.streams.clone();
-        tokio::spawn(async move {
-            if let Err(error) = streams.release(&app, &stream, epoch).await {
-                tracing::debug!(%app, %stream, %error, "a claim was not given back, it lapses");
-            }
-        });
+    /// The stream may be published anywhere; until that is known, by this node alone.
+    async fn give_back(&self, (app, stream): &Key, epoch: Epoch) {
+        if let Err(error) = self.streams.release(app, stream, epoch).await {
+            tracing::debug!(%app, %stream, %error, "a claim was not given back, it lapses");
+        }
     }
 
     fn held(&self) -> Vec<HeldClaim> {
@@ -262,10 +259,20 @@ impl Inner {
             tracing::warn!(app = %key.0, stream = %key.1, %error, "the stream goes on and is not recorded as live");
         }
         match self.held.lock().get_mut(&key) {
-            Some(held) if held.epoch == claim.epoch => (held.epoch, held.until) = won,
-            // It ended meanwhile.
-            _ => self.give_back(key, won.0),
+            Some(held) if held.epoch == claim.epoch => {
+                (held.epoch, held.until) = won;
+                return;
+            }
+            // Begun anew meanwhile, perhaps under this very claim.
+            Some(_) => return,
+            None => {}
         }
+        // It ended meanwhile, and what was just recorded is not so.
+        if let Err(error) = self.broadcasts.under(won.0).ended(&key.0, &key.1).await {
+            tracing::debug!(app = %key.0, stream = %key.1, %error, "the stream's end is recorded when its claim lapses");
+            return;
+        }
+        self.give_back(&key, won.0).await;
     }
 
     /// Streams whose claims lapsed go on: their viewers lose nothing. That nobody else can have them is no longer certain.

@@ -117,6 +117,11 @@ impl Attendance {
         &self.who
     }
 
+    /// Its end.
+    pub(crate) const fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
     /// Why it is over.
     pub(crate) fn reason(&self) -> ExitReason {
         self.ending.reason().unwrap_or(ExitReason::Failed)

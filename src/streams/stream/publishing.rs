@@ -116,7 +116,7 @@ impl Stream {
         let who = attendance.who().clone();
         // The seat is free only when the application has forgotten the stream, in whatever way it ends.
         self.guard.edit(|note| note.permit = Some(permit));
-        let end = PublisherEnd { ending: ending.clone(), attendance };
+        let end = PublisherEnd { attendance };
         let publisher = Publisher::new(ending.clone(), life, self.publisher_ends.guard(end));
         self.publisher = Some(PublisherChild::new(ending.clone(), who, publisher.start()));
         PublishGrant { media: Arc::clone(&self.media.0), resume, ending, began: Some(began) }
@@ -160,7 +160,7 @@ impl Stream {
         metric::publisher_ended(reason.label()).increment(1);
         tracing::info!(app = %self.app, stream = %self.id, %reason, "publisher ended");
         // Another may have the stream by now.
-        if self.publisher.take_if(|held| held.ending.is(&end.ending)).is_none() {
+        if self.publisher.take_if(|held| held.ending.is(end.attendance.ending())).is_none() {
             return;
         }
         if self.coming || self.is_playable() && may_come_back(reason) {

@@ -1,8 +1,27 @@
 //! What the metadata plane is told of streams and sessions, and what it says of them.
 
-use cluster_model::{SubscriberId, Subscribers, Upkeep};
+use std::time::Instant;
+
+use cluster_model::{
+    Command, Consistency, Filter, Heartbeat, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId,
+    Revision, SubscriberId, Subscribers, Upkeep, Watch,
+};
 
 use super::*;
+
+/// Asks after each change in the plane until there is an answer.
+async fn at_some_change<T>(of: &Node, question: impl AsyncFn() -> Option<T>) -> T {
+    let mut changes = of.meta.watch(Filter::All, Revision::ZERO);
+    soon(async {
+        loop {
+            if let Some(answer) = question().await {
+                return answer;
+            }
+            changes.next().await;
+        }
+    })
+    .await
+}
 
 async fn two_nodes() -> (Node, Node) {
     let meta: Arc<dyn Meta> = Arc::new(InMemory::new(Arc::new(SystemClock)));
@@ -52,12 +71,7 @@ async fn a_node_taken_for_dead_joins_again_and_keeps_its_stream() {
     let upkeep = Upkeep::new(Arc::clone(&node.meta), Arc::new(SystemClock), Arc::new(SystemRandomness));
     upkeep.sweep(SystemClock.wall()).await.unwrap();
     assert_eq!(node.status().await, None, "a zombi whose node is dead is gone");
-    soon(async {
-        while node.status().await.as_deref() != Some("broadcasting") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    at_some_change(&node, async || node.status().await.filter(|status| status == "broadcasting")).await;
     assert_eq!(grant.ending.reason(), None);
     let (_, after) = nodes(&node).list().await.unwrap().remove(0);
     assert!(after.incarnation > before.incarnation && after.expired_ms.is_none());
@@ -94,19 +108,77 @@ async fn a_subscribers_session_is_in_its_history_from_its_beginning_to_its_end()
     let subscribers =
         Subscribers::new(Arc::clone(&node.meta), Arc::new(SystemClock), Arc::new(SystemRandomness));
     let anna = SubscriberId::new("anna").unwrap();
-    let events = soon(async {
-        loop {
-            let events = subscribers.events(&app(), &stream(), Some(&anna), 0, 10).await.unwrap();
-            if events.len() == 2 {
-                return events;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    let events = at_some_change(&node, async || {
+        let events = subscribers.events(&app(), &stream(), Some(&anna), 0, 10).await.unwrap();
+        (events.len() == 2).then_some(events)
     })
     .await;
     let (began, ended) = (&events[0].1, &events[1].1);
     assert_eq!((began.session, began.ended.as_deref()), (session, None));
     assert_eq!(began.connection.as_ref().unwrap().protocol, "webrtc");
     assert_eq!((ended.session, ended.ended.as_deref()), (session, Some("too slow")));
+    drop(grant);
+}
+
+/// Applies the beginning of a stream, and says that it is not known whether it was.
+struct Doubtful(Arc<dyn Meta>, AtomicBool);
+
+#[async_trait::async_trait]
+impl Meta for Doubtful {
+    async fn propose(&self, request: RequestId, command: Command, deadline: Instant) -> Proposal {
+        let begins = matches!(command, Command::StreamStarted { .. });
+        let answer = self.0.propose(request, command, deadline).await;
+        match begins {
+            true if !self.1.swap(true, Ordering::SeqCst) => Proposal::Unknown,
+            true => Proposal::NotApplied(NotApplied::Closed),
+            false => answer,
+        }
+    }
+
+    async fn read(
+        &self,
+        query: Query,
+        consistency: Consistency,
+        deadline: Instant,
+    ) -> Result<Reading, ReadFailed> {
+        self.0.read(query, consistency, deadline).await
+    }
+
+    fn watch(&self, filter: Filter, from: Revision) -> Watch {
+        self.0.watch(filter, from)
+    }
+}
+
+#[actix_rt::test]
+async fn a_beginning_that_may_be_recorded_is_followed_by_its_end() {
+    let meta: Arc<dyn Meta> = Arc::new(InMemory::new(Arc::new(SystemClock)));
+    let doubtful: Arc<dyn Meta> = Arc::new(Doubtful(Arc::clone(&meta), AtomicBool::new(false)));
+    let one = Node::of(doubtful, NodeId(1), vec![], MediaBudget::unlimited(), AT_ONCE).await;
+    let other = Node::of(meta, NodeId(2), vec![], MediaBudget::unlimited(), AT_ONCE).await;
+    let permit = one.permit(Direction::Publish).await.unwrap();
+    let refused = one.applications.publish(permit, PublisherFacts::default()).await;
+    assert_eq!(refused.err(), Some(PublishError::StoreUnavailable));
+    let taken = at_some_change(&other, async || {
+        let permit = other.permit(Direction::Publish).await.ok()?;
+        other.applications.publish(permit, PublisherFacts::default()).await.ok()
+    })
+    .await;
+    assert_eq!(other.status().await.as_deref(), Some("broadcasting"));
+    drop(taken);
+}
+
+#[actix_rt::test]
+async fn a_stream_that_was_never_claimed_reports_nothing() {
+    let (one, other) = two_nodes().await;
+    let grant = other.live().await;
+    let claims = Claims::start(
+        Streams::new(Arc::clone(&one.meta), Arc::new(SystemClock), Arc::new(SystemRandomness)),
+        one.broadcasts.clone(),
+        Life::begin(nodes(&one), NodeId(3), NodeCard::default()).await.unwrap(),
+        Arc::new(SystemClock),
+    );
+    assert_eq!(claims.heartbeat(&app(), &stream(), Heartbeat::default()).await, Ok(false));
+    claims.end(&app(), &stream()).await.unwrap();
+    assert_eq!(other.status().await.as_deref(), Some("broadcasting"));
     drop(grant);
 }

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use base::{Randomness, SystemRandomness};
 use tempfile::TempDir;
-use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::cluster_client::ClusterClient;
-use crate::node::{Node, NodeError, NodeOptions};
+use crate::node::{Node, NodeError, NodeOptions, penstock};
 use crate::way::Way;
 
 /// Time for one run of the command line.
@@ -49,7 +48,11 @@ impl Plan {
         for _ in 0..count {
             addresses.push(free_address()?);
         }
-        let made = Command::new(&binary).args(["cluster", "secret"]).output().await?;
+        let made = penstock(&binary).args(["cluster", "secret"]).output().await?;
+        if !made.status.success() {
+            let said = String::from_utf8_lossy(&made.stderr).into_owned();
+            return Err(std::io::Error::other(format!("`penstock cluster secret`: {said}")).into());
+        }
         let secret = folder.path().join("secret");
         write_secret(&secret, &made.stdout)?;
         Ok(Self { binary, addresses, secret, voters, folder, ways: BTreeMap::new(), more: Vec::new() })
@@ -156,7 +159,7 @@ impl Plan {
     /// # Errors
     /// It could not be run, or took too long.
     pub async fn command(&self, number: usize, arguments: &[&str]) -> Result<Output, NodeError> {
-        let mut command = Command::new(&self.binary);
+        let mut command = penstock(&self.binary);
         command
             .current_dir(self.folder.path())
             .args(arguments)

@@ -79,11 +79,6 @@ impl ClusterClient {
         Ok(client)
     }
 
-    /// Which of the members it reaches, and what it lost on the way.
-    pub fn links(&self) -> &Links {
-        &self.links
-    }
-
     async fn has_a_copy(&self) -> anyhow::Result<()> {
         let copied = Node::eventually(COPY_MAX, || async {
             let deadline = SystemClock.now() + COPY_MAX;
@@ -102,9 +97,7 @@ async fn find(plan: &Plan, secrets: &Secrets) -> anyhow::Result<ClusterId> {
         cluster: None,
         phase: Phase::Empty,
         voters: BTreeSet::new(),
-        wiped: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        address: None,
     };
     for voter in plan.voters() {
         if let Ok(theirs) = dialer.introduce(&plan.address(voter), ours.clone()).await

@@ -217,19 +217,24 @@ impl Node {
     }
 }
 
+/// The program, without what the caller's own environment says of nodes: that is not meant for this one.
+pub(crate) fn penstock(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PENSTOCK_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 fn spawn(options: &NodeOptions, folder: &Path, log: &Log) -> Result<Child, NodeError> {
     let data = data_of(options, folder);
     match fs::remove_file(endpoints_of(&data)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let mut command = Command::new(&options.binary);
-    // What the caller's own environment says of nodes is not meant for this one.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PENSTOCK_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = penstock(&options.binary);
     command
         .current_dir(folder)
         .env("PENSTOCK_HTTP_PORT", "0")

@@ -13,9 +13,7 @@ fn said(node: Option<u64>) -> Introduction {
         cluster: None,
         phase: Phase::Empty,
         voters: [1, 2].map(NodeId).into(),
-        wiped: false,
         version: "0.1.0".to_owned(),
-        address: None,
     }
 }
 

@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tonic::{Code, Status};
 
@@ -23,7 +24,9 @@ use crate::wire::Greeting;
 async fn caller(to: &TestNode, name: PeerName) -> Connection {
     let credentials =
         Credentials::new(&Secrets::one(secret(1)), name, &SystemRandomness).expect("a certificate");
-    Connection::open(&to.address(), credentials.client).await.expect("a connection")
+    Connection::open(&to.address(), Arc::new(Semaphore::new(1)), credentials.client)
+        .await
+        .expect("a connection")
 }
 
 const TWO: PeerName = PeerName::Node { node: NodeId(2), cluster: Some(CLUSTER) };

@@ -62,11 +62,10 @@ pub(in super::super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpRe
     let information = refusal.information.as_deref().unwrap_or_default();
     let (status, words) = match refusal.definition {
         "invalidStreamName" => (StatusCode::BAD_REQUEST, "the gate does not take the stream's name".into()),
-        "no_stream_exist" if refusal.wait && *refusal != Refusal::not_live() => {
-            (StatusCode::NOT_FOUND, Cow::from(information))
-        }
         "no_stream_exist" if refusal.wait => {
-            (StatusCode::NOT_FOUND, "nobody publishes this stream: try again when it is live".into())
+            let is_elsewhere = *refusal != Refusal::not_live();
+            let nowhere = "nobody publishes this stream: try again when it is live";
+            (StatusCode::NOT_FOUND, Cow::from(if is_elsewhere { information } else { nowhere }))
         }
         "broadcast_too_large" => (StatusCode::BAD_REQUEST, Cow::from(information)),
         "no_codec_enabled_in_the_server" => (StatusCode::NOT_ACCEPTABLE, Cow::from(information)),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{NAP, Node};
@@ -56,6 +56,19 @@ impl Node {
             404 => Ok(Value::Null),
             status => bail!("{application}/{stream}: {status} {}", answer.text()),
         }
+    }
+
+    /// Creates a broadcast that has nothing but its id.
+    ///
+    /// # Errors
+    /// REST answers anything but 200.
+    pub async fn create_broadcast(&self, application: &str, stream: &str) -> anyhow::Result<()> {
+        let path = format!("/{application}/rest/v2/broadcasts/create");
+        let answer = self.send("POST", &path, &json!({ "streamId": stream })).await?;
+        if answer.status != 200 {
+            bail!("{application}/{stream}: {} {}", answer.status, answer.text());
+        }
+        Ok(())
     }
 
     /// Waits until a [`broadcast`](Self::broadcast) is as wanted.
