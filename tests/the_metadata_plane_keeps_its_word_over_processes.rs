@@ -13,7 +13,7 @@ use cluster_model::{
 };
 use futures_util::stream::{StreamExt, iter};
 use test_support::{Cluster, ClusterClient, Turn, in_full, note};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -21,7 +21,7 @@ const VOTERS: usize = 3;
 /// Clusters that are at work at one time: they mostly wait.
 const AT_ONCE: usize = 3;
 /// How often another one leads.
-const TERM: Duration = Duration::from_millis(300);
+const TERM: Duration = Duration::from_millis(100);
 /// Answers until all members are killed.
 const ANSWERS_UNTIL_KILLED: usize = 2;
 /// What is hardest for several that must agree. All of the suite is run in full.
@@ -77,17 +77,24 @@ async fn while_leadership_goes_round(struck: Struck) -> Result<Subject> {
     let meta = Arc::clone(&client.meta) as Arc<dyn Meta>;
     let cluster = Arc::new(cluster);
     let of_task = Arc::clone(&cluster);
+    let (first, went_over) = oneshot::channel();
     let turmoil = Turmoil(tokio::spawn(async move {
+        let mut first = Some(first);
         for next in (1..=VOTERS).cycle() {
-            // Refused while nobody leads: then the next one is asked for.
+            // Refused while nobody leads: then the next one is asked for. Who leads already is no news.
+            let led = of_task.leader().await;
             let asked = of_task.plan().command(next, &["cluster", "transfer", &next.to_string()]).await;
-            if asked.is_ok_and(|said| said.status.success()) {
+            if asked.is_ok_and(|said| said.status.success()) && led.is_some_and(|led| led != next) {
                 struck.fetch_add(1, Ordering::Relaxed);
+                // Said once.
+                first.take().map(|first| first.send(()));
             }
             // The rhythm of what is done to the cluster: nothing is waited for.
             sleep(TERM).await;
         }
     }));
+    // However short the case is: it begins while leadership goes over.
+    went_over.await?;
     Ok(Subject { meta, keep: Box::new((turmoil, client, cluster)) })
 }
 
