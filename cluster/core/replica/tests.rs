@@ -1,7 +1,10 @@
 //! Replicas that talk to each other at once and write at once, unless a test says otherwise.
 
 use base::{AppName, StreamId, WallTime};
-use cluster_model::{Answer, Command, Consistency, Outcome, Proposal, Query, Reading};
+use cluster_model::{
+    Answer, Change, Command, Consistency, Outcome, Proposal, Query, Reading, RowKind, Token, TokenId,
+    TokenTerms,
+};
 
 use super::*;
 use crate::{Client, MembershipChange, ReadId};
@@ -332,4 +335,38 @@ fn a_client_is_served_whomever_it_asks_first() {
         let leader = cluster.leader();
         assert_eq!(client.state(), Some(&cluster.replicas[&leader].state().replica()));
     }
+}
+
+/// Many tokens, each of which is small: what is around them on the wire counts too.
+#[test]
+fn no_page_of_small_rows_is_larger_than_a_message_may_be() {
+    const TOKENS: usize = 20_000;
+    let mut state = State::default();
+    let terms = TokenTerms { direction: cluster_model::Direction::Play, expire_s: 9_000_000_000, room: None };
+    let token = std::sync::Arc::new(Token { terms, made_at: Revision(1), generation: 0, spent: None });
+    let tokens = (0..TOKENS).map(|n| Change::Token {
+        app: AppName::new("a").unwrap(),
+        stream: StreamId::new("s").unwrap(),
+        token: TokenId::new(&format!("token{n:05}")).unwrap(),
+        now: Some(std::sync::Arc::clone(&token)),
+    });
+    state.absorb(Revision(1), WallTime(1), &tokens.collect::<Vec<_>>());
+    let mut cluster = Cluster::of(1);
+    cluster.disks.insert(NodeId(1), Saved::first([NodeId(1)], state));
+    cluster.start(NodeId(1));
+    cluster.settle();
+    let (mut behind, mut listed, mut ends, mut pages) = (None, 0, false, 0);
+    while !ends {
+        let list = Envelope::List { id: pages, from: Revision(1), generation: 0, behind: behind.take() };
+        let now = cluster.time();
+        cluster.replicas.get_mut(&NodeId(1)).unwrap().receive(NodeId(9), &list.encode(), now).unwrap();
+        cluster.settle();
+        let (_, bytes) = cluster.said.pop().unwrap();
+        assert!(bytes.len() <= limits::CLUSTER_SNAPSHOT_BYTES_MAX, "{}", bytes.len());
+        let Ok(Envelope::Listed { rows, ends: last, .. }) = Envelope::decode(&bytes) else { panic!() };
+        listed += rows.iter().filter(|(kind, ..)| *kind == RowKind::Token.number()).count();
+        behind = rows.last().map(|(kind, key, _)| (*kind, key.clone()));
+        (ends, pages) = (last, pages + 1);
+    }
+    assert!(listed == TOKENS && pages > 1, "{listed} on {pages}");
 }
