@@ -52,8 +52,8 @@ pub struct Replica {
     freshness: Freshness,
     snapshots: Snapshots,
     watchers: Watchers,
-    /// Who was alive when, and the level of commands it knows.
-    alive: BTreeMap<NodeId, (Moment, u32)>,
+    /// The level of commands that each member knows.
+    levels: BTreeMap<NodeId, u32>,
     /// When this node gave its last sign of life.
     alive_told: Option<Moment>,
     clocks: Clocks,
@@ -177,7 +177,7 @@ impl Replica {
             freshness: Freshness::default(),
             snapshots: Snapshots::default(),
             watchers: Watchers::new(at, watch_lag_max),
-            alive: BTreeMap::new(),
+            levels: BTreeMap::new(),
             alive_told: None,
             clocks: Clocks::default(),
             leads_since: now.monotonic,
@@ -268,11 +268,6 @@ impl Replica {
                 (NodeId(*id), MemberProgress { matched, active, snapshot })
             })
             .collect()
-    }
-
-    /// Nodes that gave a sign of life to this one, and how long ago.
-    pub fn alive(&self, now: Now) -> impl Iterator<Item = (NodeId, std::time::Duration)> {
-        self.alive.iter().map(move |(node, (at, _))| (*node, now.monotonic.saturating_sub(*at)))
     }
 
     fn leads(&self) -> bool {

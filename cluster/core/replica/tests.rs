@@ -281,6 +281,36 @@ fn the_level_rises_when_every_member_knows_it_and_keeps_out_who_does_not() {
 }
 
 #[test]
+fn the_level_rises_however_many_nodes_gave_signs_of_life() {
+    let mut cluster = Cluster::of(3);
+    for node in [1, 2] {
+        cluster.levels.insert(NodeId(node), 2);
+        cluster.start(NodeId(node));
+    }
+    // The one that knows no more than level 1 goes, and another one comes.
+    let (old, new) = (NodeId(3), NodeId(4));
+    cluster.replicas.remove(&old);
+    let leader = cluster.leader();
+    let alive = Envelope::Alive { level: 1, wall: WallTime(1_000) }.encode();
+    for n in 0..=limits::META_WATCHING_NODES_MAX as u64 {
+        let now = cluster.time();
+        cluster.replicas.get_mut(&leader).unwrap().receive(NodeId(100 + n), &alive, now).unwrap();
+    }
+    cluster.disks.insert(new, Saved::joining());
+    cluster.levels.insert(new, 2);
+    cluster.start(new);
+    cluster.settle();
+    let change = MembershipChange::Add { node: new, replaces: Some(old) };
+    let now = cluster.time();
+    cluster.replicas.get_mut(&leader).unwrap().change_membership(change, now).unwrap();
+    cluster.ticks(100);
+    assert!(cluster.replicas.values().all(|replica| replica.status().level == 2));
+    let known: Vec<_> =
+        cluster.replicas[&leader].levels.keys().copied().filter(|node| *node != leader).collect();
+    assert_eq!(known, [NodeId(3 - leader.0), new]);
+}
+
+#[test]
 fn a_command_that_is_not_known_halts_the_replica() {
     let mut cluster = Cluster::of(3);
     let leader = cluster.leader();
