@@ -59,8 +59,10 @@ impl World {
         if let Some(replica) = self.nodes.get(&node).and_then(crate::process::Process::replica) {
             self.oracle.has(node, replica.state())?;
         }
-        if let Some(state) = self.nodes.get(&node).and_then(crate::process::Process::mirror) {
-            self.oracle.mirrors(node, state)?;
+        if let Some(process) = self.nodes.get(&node)
+            && let Some(state) = process.mirror()
+        {
+            self.oracle.mirrors((node, process.life), state)?;
         }
         Ok(())
     }
