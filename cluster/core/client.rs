@@ -111,7 +111,6 @@ impl Client {
             members: self.known.clone(),
             level: 0,
             revision: self.mirror.whole().map(State::revision).unwrap_or_default(),
-            halted: None,
             progress: BTreeMap::new(),
         }
     }

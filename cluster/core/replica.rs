@@ -103,8 +103,6 @@ pub struct Status {
     pub level: u32,
     /// The revision of its state.
     pub revision: Revision,
-    /// Why it takes no further part, if so.
-    pub halted: Option<Halt>,
     /// While it leads: how far each other member is.
     pub progress: BTreeMap<NodeId, MemberProgress>,
 }
@@ -214,11 +212,6 @@ impl Replica {
         self.boot
     }
 
-    /// Why it takes no further part.
-    pub const fn halted(&self) -> Option<&Halt> {
-        self.halted.as_ref()
-    }
-
     /// A copy of all that is applied. As large as the state: its rows are shared, their order is not.
     pub fn backup(&self) -> crate::Backup {
         let (members, state) = (self.members.clone(), self.state.clone());
@@ -254,7 +247,6 @@ impl Replica {
             members: self.members.clone(),
             level: self.level,
             revision: self.state.revision(),
-            halted: self.halted.clone(),
             progress: if self.leads() { self.progress() } else { BTreeMap::new() },
         }
     }
