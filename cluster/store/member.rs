@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use base::limits;
-use cluster_core::{Backup, Config, NodeId, Persist, Saved};
+use cluster_core::{Backup, NodeId, Persist, Saved};
 use cluster_model::State;
 use redb::Database;
 
@@ -50,10 +50,8 @@ impl MemberStore {
         if path.try_exists().map_err(|source| StoreError::open(path, source))? {
             return Err(exists());
         }
-        let voters: Vec<_> = voters.into_iter().collect();
         let generation = generation.unwrap_or_else(|| backup.state.generation().saturating_add(1));
-        let config = Config::new(voters.first().copied().unwrap_or_default(), 0);
-        let saved = Saved::restored(&config, voters, backup.state, generation)
+        let saved = Saved::restored(voters, backup.state, generation)
             .map_err(|source| StoreError::Backup { path: path.to_owned(), source })?;
         let saved = Saved { level: backup.level, ..saved };
         let made = make_database(path, |database| tables::load(database, path, |_| saved).map(drop))?;

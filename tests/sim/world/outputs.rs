@@ -20,11 +20,11 @@ impl World {
                         let real_ms = self.real_ms();
                         let is_new = self.oracle.applies(node, &entry, real_ms)?;
                         let kind = entry.request.and_then(|request| self.kinds.get(&request).copied());
-                        if let Some(count) = kind.and_then(|kind| self.applied.get_mut(kind))
+                        if let Some(kind) = kind
                             && is_new
                             && !entry.repeated
                         {
-                            *count += 1;
+                            *self.applied.entry(kind).or_default() += 1;
                         }
                     } else {
                         self.oracle.told(node, &entry)?;
