@@ -42,3 +42,25 @@ impl Mirrors {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::WallTime;
+    use cluster_model::Change;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_that_goes_back_is_seen_unless_another_life_has_it() {
+        let (mut mirrors, applied) = (Mirrors::default(), Applied::default());
+        let mut goes_back = |life, generation, revision| {
+            let mut state = State::default();
+            state.absorb(Revision(revision), WallTime(1), &[Change::Generation(generation)]);
+            let verdict = mirrors.has((NodeId(1), life), &state, &applied);
+            verdict.is_err_and(|violation| violation.promise == "a client never goes back")
+        };
+        assert!(!goes_back(1, 0, 5) && !goes_back(1, 0, 7) && goes_back(1, 0, 6));
+        assert!(!goes_back(1, 1, 2) && goes_back(1, 0, 9));
+        assert!(!goes_back(2, 0, 3));
+    }
+}
