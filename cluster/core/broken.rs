@@ -22,7 +22,7 @@ pub enum Broken {
     IncarnationNotRaised,
     /// A watcher that comes back begins one revision late.
     WatchResumedLate,
-    /// A cluster is restored under the generation of the old one.
+    /// A cluster is restored under the generation of the old one: by the simulator, which is the operator.
     RestoreWithoutGeneration,
     /// What expires does so by the clock of whoever applies.
     ExpiryByLocalClock,

@@ -111,7 +111,6 @@ impl Client {
             members: self.known.clone(),
             level: 0,
             revision: self.mirror.whole().map(State::revision).unwrap_or_default(),
-            halted: None,
             progress: BTreeMap::new(),
         }
     }
@@ -180,12 +179,7 @@ impl Client {
         self.propose_due();
         self.ask_due();
         match self.mirror.wanted(self.now.monotonic) {
-            Wanted::Page => {
-                if self.mirror.is_unanswered() {
-                    self.watch_turn = self.watch_turn.wrapping_add(1);
-                }
-                self.ask_for_page();
-            }
+            Wanted::Page { elsewhere } => self.ask_for_page(elsewhere),
             Wanted::Changes if self.now.monotonic >= self.watch_again => {
                 // No answer may be nothing new, or nobody there: another one is asked.
                 self.watch_turn = self.watch_turn.wrapping_add(1);
@@ -242,7 +236,7 @@ impl Client {
             }
             Envelope::Behind { from: asked } if self.mirror.revision() == Some(asked) => {
                 self.mirror.copy_anew(self.now.monotonic);
-                self.ask_for_page();
+                self.ask_for_page(false);
             }
             // Said to members.
             _ => {}
@@ -315,7 +309,10 @@ impl Client {
         }
     }
 
-    fn ask_for_page(&mut self) {
+    fn ask_for_page(&mut self, elsewhere: bool) {
+        if elsewhere {
+            self.watch_turn = self.watch_turn.wrapping_add(1);
+        }
         let id = self.next_number();
         let (from, generation) = (self.mirror.revision().unwrap_or_default(), self.mirror.generation());
         let behind = self.mirror.asks(id, self.now.monotonic);
@@ -343,7 +340,7 @@ impl Client {
         }
         self.freshened();
         match self.mirror.wanted(self.now.monotonic) {
-            Wanted::Page => self.ask_for_page(),
+            Wanted::Page { elsewhere } => self.ask_for_page(elsewhere),
             Wanted::Changes => self.ask_to_watch(),
             Wanted::Nothing => {}
         }
@@ -358,7 +355,7 @@ impl Client {
         let Some(seen) = self.mirror.revision() else { return Ok(()) };
         let follows = after == seen || broken!(self.config, WatchResumedLate) && after == seen.next();
         // While a page is on its way nothing is taken, or it would be old when it comes.
-        if !follows || upto <= after || self.mirror.is_unanswered() {
+        if !follows || upto <= after || self.mirror.is_asking() {
             return Ok(());
         }
         let mut read = Vec::with_capacity(changes.len());

@@ -39,7 +39,10 @@ pub(crate) enum Wanted {
     /// Changes after what is here.
     Changes,
     /// The next page.
-    Page,
+    Page {
+        /// Of another member than the last one: that one did not answer, or with it the copy came to nothing.
+        elsewhere: bool,
+    },
     /// Nothing but time.
     Nothing,
 }
@@ -95,18 +98,18 @@ impl Mirror {
         self.copy = Some(Copy::new(now));
     }
 
-    /// What is wanted at `now`. A copy that takes too long, or has grown too large, is begun anew.
+    /// What is wanted at `now`. A copy that takes too long, or has grown too large, is begun anew, with another member.
     pub(crate) fn wanted(&mut self, now: Moment) -> Wanted {
         let Some(copy) = &self.copy else { return Wanted::Changes };
         if now >= copy.began + limits::META_COPY_MAX || copy.bytes > limits::META_COPY_BYTES_MAX {
             self.copy_anew(now);
-            return Wanted::Page;
+            return Wanted::Page { elsewhere: true };
         }
         match &copy.asked {
             Some((_, again)) if now < *again => Wanted::Nothing,
-            Some(_) => Wanted::Page,
+            Some(_) => Wanted::Page { elsewhere: true },
             None if copy.state.revision() < copy.upto || copy.ends => Wanted::Changes,
-            None => Wanted::Page,
+            None => Wanted::Page { elsewhere: false },
         }
     }
 
@@ -115,8 +118,8 @@ impl Mirror {
         self.copy.is_some()
     }
 
-    /// Whether the last question for a page was left without an answer.
-    pub(crate) fn is_unanswered(&self) -> bool {
+    /// Whether a page was asked for and is not here.
+    pub(crate) fn is_asking(&self) -> bool {
         self.copy.as_ref().is_some_and(|copy| copy.asked.is_some())
     }
 
@@ -127,7 +130,7 @@ impl Mirror {
         copy.place.as_ref().and_then(Change::key).map(|(kind, key)| (kind.number(), key))
     }
 
-    /// Takes the page that was asked for under `number`.
+    /// Takes the page that was asked for under `number`. One that cannot be read is as one that did not come.
     pub(crate) fn take_page(
         &mut self,
         number: u64,
@@ -137,16 +140,29 @@ impl Mirror {
     ) -> Result<Taken, WireError> {
         let asked = |copy: &&mut Copy| copy.asked.is_some_and(|(asked, _)| asked == number);
         let Some(copy) = self.copy.as_mut().filter(asked) else { return Ok(Taken::Stray) };
-        copy.asked = None;
-        if copy.place.is_some() && revision < copy.state.revision() {
-            return Ok(Taken::Old);
-        }
         let mut changes = Vec::with_capacity(rows.len());
+        let mut bytes = 0;
         for (kind, key, value) in rows {
             let kind = RowKind::try_from(*kind).map_err(|_| WireError)?;
             changes.push(Change::of_row(kind, key, value).map_err(|_| WireError)?);
-            copy.bytes += (key.len() + value.len()) as u64;
+            bytes += (key.len() + value.len()) as u64;
         }
+        copy.asked = None;
+        let old = match (&copy.place, &self.whole) {
+            (Some(_), _) => revision < copy.state.revision(),
+            // Nothing that was read here goes back. The generation is the first row; data of a newer one may be further
+            // back.
+            (None, Some(whole)) => {
+                let newest = (whole.generation(), whole.revision());
+                let is_older = |generation| (generation, revision) < newest;
+                matches!(changes.first(), Some(Change::Generation(generation)) if is_older(*generation))
+            }
+            (None, None) => false,
+        };
+        if old {
+            return Ok(Taken::Old);
+        }
+        copy.bytes += bytes;
         let at = match copy.place {
             None => (revision, now),
             Some(_) => (copy.state.revision(), copy.state.now()),

@@ -192,10 +192,10 @@ mod tests {
         assert_eq!(proposals.add(RequestId::from_u128(0), vec![], SECOND, 4 * SECOND), Ok(()));
     }
 
-    /// Of ten thousand that wait one is taken, handed on and answered, ten thousand times.
+    /// Of ten that wait and of ten thousand one is taken, handed on and answered, ten thousand times.
     #[test]
     fn one_proposal_costs_the_same_however_many_wait() {
-        let waiting = 10_000;
+        const ROUNDS: usize = 10_000;
         let round = |proposals: &mut Proposals, n: u128| {
             let request = RequestId::from_u128(n);
             proposals.add(request, vec![0; 100], SECOND, 9 * SECOND).unwrap();
@@ -204,18 +204,23 @@ mod tests {
             assert!(!proposals.any_overdue(SECOND) && proposals.expired(SECOND).is_empty());
             assert!(proposals.answered(request));
         };
-        let mut proposals = Proposals { max: 2 * waiting, ..Proposals::default() };
-        for n in 0..waiting as u128 {
-            proposals.add(RequestId::from_u128(n), vec![0; 100], SECOND, 9 * SECOND).unwrap();
-            proposals.sent(RequestId::from_u128(n), SECOND);
-        }
-        let began = SystemClock.now();
-        for n in 0..waiting as u128 {
-            round(&mut proposals, u128::MAX - n);
-        }
-        let took = SystemClock.now().saturating_duration_since(began);
-        println!("10,000 proposals beside 10,000 that wait: {took:?}");
-        // A walk over all that wait took 10,000 times 10,000 steps, many seconds in a build like this.
-        assert!(took < Duration::from_secs(5), "{took:?}");
+        let beside = |waiting: usize| {
+            let mut proposals = Proposals { max: waiting + 1, ..Proposals::default() };
+            for n in 0..waiting as u128 {
+                proposals.add(RequestId::from_u128(n), vec![0; 100], SECOND, 9 * SECOND).unwrap();
+                proposals.sent(RequestId::from_u128(n), SECOND);
+            }
+            let began = SystemClock.now();
+            for n in 0..ROUNDS as u128 {
+                round(&mut proposals, u128::MAX - n);
+            }
+            SystemClock.now().saturating_duration_since(began)
+        };
+        // The quickest of some, so that what else the machine does counts for neither.
+        let quickest = |waiting| (0..5).map(|_| beside(waiting)).min().unwrap();
+        let (few, many) = (quickest(10), quickest(10_000));
+        println!("{ROUNDS} proposals beside 10 that wait: {few:?}, beside 10,000: {many:?}");
+        // With a walk over all that wait it is more than a hundred times as long.
+        assert!(many < 20 * few, "{few:?} and {many:?}");
     }
 }

@@ -52,8 +52,8 @@ pub struct Replica {
     freshness: Freshness,
     snapshots: Snapshots,
     watchers: Watchers,
-    /// Who was alive when, and the level of commands it knows.
-    alive: BTreeMap<NodeId, (Moment, u32)>,
+    /// The level of commands that each member knows.
+    levels: BTreeMap<NodeId, u32>,
     /// When this node gave its last sign of life.
     alive_told: Option<Moment>,
     clocks: Clocks,
@@ -103,8 +103,6 @@ pub struct Status {
     pub level: u32,
     /// The revision of its state.
     pub revision: Revision,
-    /// Why it takes no further part, if so.
-    pub halted: Option<Halt>,
     /// While it leads: how far each other member is.
     pub progress: BTreeMap<NodeId, MemberProgress>,
 }
@@ -177,7 +175,7 @@ impl Replica {
             freshness: Freshness::default(),
             snapshots: Snapshots::default(),
             watchers: Watchers::new(at, watch_lag_max),
-            alive: BTreeMap::new(),
+            levels: BTreeMap::new(),
             alive_told: None,
             clocks: Clocks::default(),
             leads_since: now.monotonic,
@@ -212,11 +210,6 @@ impl Replica {
     /// Which life of this node this is.
     pub const fn boot(&self) -> u64 {
         self.boot
-    }
-
-    /// Why it takes no further part.
-    pub const fn halted(&self) -> Option<&Halt> {
-        self.halted.as_ref()
     }
 
     /// A copy of all that is applied. As large as the state: its rows are shared, their order is not.
@@ -254,7 +247,6 @@ impl Replica {
             members: self.members.clone(),
             level: self.level,
             revision: self.state.revision(),
-            halted: self.halted.clone(),
             progress: if self.leads() { self.progress() } else { BTreeMap::new() },
         }
     }
@@ -268,11 +260,6 @@ impl Replica {
                 (NodeId(*id), MemberProgress { matched, active, snapshot })
             })
             .collect()
-    }
-
-    /// Nodes that gave a sign of life to this one, and how long ago.
-    pub fn alive(&self, now: Now) -> impl Iterator<Item = (NodeId, std::time::Duration)> {
-        self.alive.iter().map(move |(node, (at, _))| (*node, now.monotonic.saturating_sub(*at)))
     }
 
     fn leads(&self) -> bool {

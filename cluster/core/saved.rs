@@ -3,10 +3,10 @@
 use cluster_model::{Command, Outcome, RequestId, Stamped, State};
 
 use crate::output::{Installed, LogEntry, Persist, Rows, Vote};
-use crate::{Config, Members, NodeId};
+use crate::{Members, NodeId};
 
 /// All that is on a member's disk. [`Saved::write`] is what a store does with each [`Persist`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
     /// How often the node was started.
     pub boot: u64,
@@ -49,23 +49,18 @@ impl Saved {
     /// A new cluster of `voters` around `copy`, which was made of an older one: under `generation`, so that every claim
     /// and every unspent one-time token of before is void.
     pub fn restored(
-        config: &Config,
         voters: impl IntoIterator<Item = NodeId>,
         copy: State,
         generation: u64,
     ) -> Result<Self, SavedError> {
         let mut state = copy;
-        let _ = config;
-        if !broken!(config, RestoreWithoutGeneration) {
-            // The same on every voter: request and time come from the copy.
-            let request =
-                RequestId::from_u128((u128::from(generation) << 64) | u128::from(state.revision().0));
-            let command = Command::RaiseGeneration { to: generation };
-            let at = state.now();
-            let applied = cluster_model::apply(&mut state, Stamped { request, at, command });
-            if applied.outcome != (Outcome::Stored { version: generation }) {
-                return Err(SavedError(format!("generation {generation} is not greater than all before")));
-            }
+        // The same on every voter: request and time come from the copy.
+        let request = RequestId::from_u128((u128::from(generation) << 64) | u128::from(state.revision().0));
+        let command = Command::RaiseGeneration { to: generation };
+        let at = state.now();
+        let applied = cluster_model::apply(&mut state, Stamped { request, at, command });
+        if applied.outcome != (Outcome::Stored { version: generation }) {
+            return Err(SavedError(format!("generation {generation} is not greater than all before")));
         }
         Ok(Self::first(voters, state))
     }

@@ -109,6 +109,8 @@ impl Watchers {
 
 #[cfg(test)]
 mod tests {
+    use cluster_model::{User, UserName};
+
     use super::*;
 
     fn push(watchers: &mut Watchers, revision: u64, generation: u64) {
@@ -135,6 +137,31 @@ mod tests {
         // A member that is itself behind the watcher waits.
         watchers.wait(NodeId(3), (Revision(9), 3));
         assert_eq!(watchers.serve(), []);
+    }
+
+    /// What a message of the link may have is far more.
+    #[test]
+    fn a_batch_is_bounded_in_bytes_and_one_command_that_is_larger_is_copied() {
+        let command = |bytes: usize| {
+            let user = User { picture: Some("x".repeat(bytes)), ..User::default() };
+            let name = UserName::new("u").unwrap();
+            Arc::new([Change::User { name, now: Some(Arc::new(user)) }])
+        };
+        let most = limits::META_WATCH_BATCH_BYTES_MAX;
+        let mut watchers = Watchers::new((Revision(0), 0), 9);
+        for (revision, bytes) in (1..).zip([most / 3, most / 3, most / 3, most]) {
+            watchers.push((Revision(revision), 0), WallTime(revision), command(bytes));
+        }
+        let mut told = |seen| {
+            watchers.wait(NodeId(1), (Revision(seen), 0));
+            watchers.serve().pop().unwrap().1
+        };
+        let first = told(0);
+        assert!(matches!(first, Envelope::Changes { upto: Revision(2), .. }));
+        let encoded = first.encode().len();
+        assert!(encoded > most / 2 && encoded < limits::CLUSTER_META_BYTES_MAX / 2, "{encoded}");
+        assert!(matches!(told(2), Envelope::Changes { upto: Revision(3), .. }));
+        assert_eq!(told(3), Envelope::Behind { from: Revision(3) });
     }
 
     #[test]

@@ -136,6 +136,9 @@ pub enum Envelope {
     },
 }
 
+/// What a row of [`Envelope::Listed`] costs besides its key and value: its kind and two lengths.
+pub(crate) const LISTED_ROW_BYTES: usize = 1 + 8 + 8;
+
 impl Envelope {
     /// As it is sent.
     pub fn encode(&self) -> Vec<u8> {

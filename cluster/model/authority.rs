@@ -196,11 +196,6 @@ impl Ruling {
     pub const fn is_by_own_knowledge(self) -> bool {
         matches!(self, Self::Own | Self::OwnWithAge | Self::LastKnown)
     }
-
-    /// Whether it needs the plane.
-    pub const fn needs_the_plane(self) -> bool {
-        matches!(self, Self::Plane | Self::PlaneBriefly)
-    }
 }
 
 #[cfg(test)]

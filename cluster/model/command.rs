@@ -1,5 +1,7 @@
 //! The commands of the metadata plane.
 
+mod name;
+
 use std::fmt;
 
 use base::{AppName, SessionId, StreamId, WallTime};

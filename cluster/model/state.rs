@@ -24,8 +24,8 @@ use base::{AppName, SessionId, StreamId, WallTime, limits};
 
 use crate::{
     Broadcast, Change, Claim, Command, ConnectionEvent, Filter, History, Life, Node, NodeId, Outcome, Owner,
-    RequestId, Revision, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token, TokenId,
-    User, UserName, Vod, VodId,
+    RequestId, Revision, RowKind, Session, SettingsRecord, Slot, Stamped, Subscriber, SubscriberId, Token,
+    TokenId, User, UserName, Vod, VodId,
 };
 use digest::Digest;
 use index::{Due, Index, Owned};
@@ -127,15 +127,13 @@ impl State {
                     .into_iter()
                     .collect()
             }
-            Filter::Broadcasts(app) => self.broadcast_rows(Some(app)).collect(),
-            Filter::Tokens(app) => {
-                self.token_rows(Some(app)).chain(self.revocation_rows(Some(app))).collect()
-            }
-            Filter::Subscribers(app) => self.subscriber_rows(Some(app)).collect(),
-            Filter::Settings => self.settings_rows().collect(),
-            Filter::Claims => self.claim_rows().collect(),
-            Filter::Nodes => self.node_rows().collect(),
-            Filter::Users => self.user_rows().collect(),
+            Filter::Broadcasts(app) => self.broadcast_rows(app).collect(),
+            Filter::Tokens(app) => self.token_rows(app).chain(self.revocation_rows(app)).collect(),
+            Filter::Subscribers(app) => self.subscriber_rows(app).collect(),
+            Filter::Settings => self.rows_of(RowKind::Settings, None).collect(),
+            Filter::Claims => self.rows_of(RowKind::Claim, None).collect(),
+            Filter::Nodes => self.rows_of(RowKind::Node, None).collect(),
+            Filter::Users => self.rows_of(RowKind::User, None).collect(),
             Filter::All => self.rows().collect(),
         }
     }
@@ -346,22 +344,16 @@ impl State {
         }
     }
 
-    fn settings_rows(&self) -> impl Iterator<Item = Change> {
-        self.settings
-            .iter()
-            .map(|(app, now)| Change::Settings { app: app.clone(), now: Some(Arc::clone(now)) })
-    }
-
-    fn broadcast_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
-        self.broadcasts.all_of(of).map(|(app, stream, now)| Change::Broadcast {
+    fn broadcast_rows(&self, app: &AppName) -> impl Iterator<Item = Change> {
+        self.broadcasts.of(app).map(|(stream, now)| Change::Broadcast {
             app: app.clone(),
             stream: stream.clone(),
             now: Some(Arc::clone(now)),
         })
     }
 
-    fn token_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
-        self.tokens.all_of(of).map(|(app, (stream, token), now)| Change::Token {
+    fn token_rows(&self, app: &AppName) -> impl Iterator<Item = Change> {
+        self.tokens.of(app).map(|((stream, token), now)| Change::Token {
             app: app.clone(),
             stream: stream.clone(),
             token: token.clone(),
@@ -369,8 +361,8 @@ impl State {
         })
     }
 
-    fn revocation_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
-        let wanted = self.revocations.iter().filter(move |((app, _), _)| of.is_none_or(|of| of == app));
+    fn revocation_rows(&self, app: &AppName) -> impl Iterator<Item = Change> {
+        let wanted = self.revocations.iter().filter(move |((of, _), _)| of == app);
         wanted.map(|((app, stream), before)| Change::TokensRevoked {
             app: app.clone(),
             stream: stream.clone(),
@@ -378,29 +370,13 @@ impl State {
         })
     }
 
-    fn subscriber_rows<'a>(&'a self, of: Option<&'a AppName>) -> impl Iterator<Item = Change> + 'a {
-        self.subscribers.all_of(of).map(|(app, (stream, subscriber), now)| Change::Subscriber {
+    fn subscriber_rows(&self, app: &AppName) -> impl Iterator<Item = Change> {
+        self.subscribers.of(app).map(|((stream, subscriber), now)| Change::Subscriber {
             app: app.clone(),
             stream: stream.clone(),
             subscriber: subscriber.clone(),
             now: Some(Arc::clone(now)),
         })
-    }
-
-    fn claim_rows(&self) -> impl Iterator<Item = Change> {
-        self.claims.all().map(|(app, stream, now)| Change::Claim {
-            app: app.clone(),
-            stream: stream.clone(),
-            now: Some(Arc::clone(now)),
-        })
-    }
-
-    fn node_rows(&self) -> impl Iterator<Item = Change> {
-        self.nodes.iter().map(|(node, now)| Change::Node { node: *node, now: Some(Arc::clone(now)) })
-    }
-
-    fn user_rows(&self) -> impl Iterator<Item = Change> {
-        self.users.iter().map(|(name, now)| Change::User { name: name.clone(), now: Some(Arc::clone(now)) })
     }
 }
 

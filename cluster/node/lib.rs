@@ -24,8 +24,7 @@ mod node;
 mod runtime;
 
 pub use cluster_core::{
-    Authority, Backup, BackupError, Class, Envelope, Halt, Members, MembershipChange, MembershipError,
-    NodeId, Saved, Status,
+    Backup, Class, Envelope, Members, MembershipChange, MembershipError, NodeId, Saved, Status,
 };
 pub use cluster_store::{MemberStore, StoreError};
 pub use link::Link;

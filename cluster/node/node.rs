@@ -132,7 +132,7 @@ impl Node {
         let config = Config::new(id, randomness.next_u64());
         let (lease, now) = (config.tuning.authority_lease, beginning(&*clock));
         let client = Client::start(config, members, randomness.next_u64(), now);
-        Self::run((Core::Client(Box::new(client)), None), lease, clock, link)
+        Self::run(Core::Client(Box::new(client)), lease, clock, link)
     }
 
     pub(crate) fn start(
@@ -142,12 +142,12 @@ impl Node {
         link: Arc<dyn Link>,
     ) -> Result<Self, StartError> {
         let lease = config.tuning.authority_lease;
-        let replica = Replica::start(config, saved, beginning(&*clock))?;
-        Self::run((Core::Member(Box::new(replica)), Some(store)), lease, clock, link)
+        let replica = Box::new(Replica::start(config, saved, beginning(&*clock))?);
+        Self::run(Core::Member { replica, store }, lease, clock, link)
     }
 
     fn run(
-        (core, store): (Core, Option<MemberStore>),
+        core: Core,
         authority_lease: Duration,
         clock: Arc<dyn Clock>,
         link: Arc<dyn Link>,
@@ -163,7 +163,6 @@ impl Node {
         let (says, status) = watch::channel(core.status());
         let runtime = Runtime {
             core,
-            store,
             disk: Disk::Ready,
             link,
             published: Arc::clone(&published),

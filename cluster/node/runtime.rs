@@ -12,7 +12,7 @@ use cluster_core::{
     Status,
 };
 use cluster_model::{ChangeLog, Command, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, State};
-use cluster_store::{MemberStore, WriteError};
+use cluster_store::WriteError;
 use parking_lot::RwLock;
 use tokio::sync::{oneshot, watch};
 
@@ -51,11 +51,10 @@ pub(crate) enum Disk {
     Failed,
 }
 
-/// Owns the core and, of a member, its disk. Readers have a second state, `published`, whose rows are shared; `None`:
+/// Owns the core, and with it the disk of a member. Readers have a second state, `published`, whose rows are shared; `None`:
 /// there is none yet.
 pub(crate) struct Runtime {
     pub(crate) core: Core,
-    pub(crate) store: Option<MemberStore>,
     pub(crate) disk: Disk,
     pub(crate) link: Arc<dyn Link>,
     pub(crate) published: Arc<RwLock<Option<State>>>,
@@ -176,8 +175,7 @@ impl Runtime {
                 Disk::Full { batch: waiting, .. } => return waiting.extend(batch),
                 Disk::Failed => return,
             }
-            let Some(store) = &mut self.store else { return };
-            match store.write(&batch) {
+            match self.core.write(&batch) {
                 Ok(()) => self.written(&batch),
                 Err(error) => return self.stop_writing(&error, batch),
             }
@@ -243,8 +241,7 @@ impl Runtime {
             return;
         }
         let batch = std::mem::take(batch);
-        let Some(store) = &mut self.store else { return };
-        match store.write_again(&batch) {
+        match self.core.write_again(&batch) {
             Ok(()) => {
                 self.disk = Disk::Ready;
                 self.told = false;

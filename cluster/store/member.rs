@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use base::limits;
-use cluster_core::{Backup, Config, NodeId, Persist, Saved};
+use cluster_core::{Backup, NodeId, Persist, Saved};
 use cluster_model::State;
 use redb::Database;
 
@@ -50,10 +50,8 @@ impl MemberStore {
         if path.try_exists().map_err(|source| StoreError::open(path, source))? {
             return Err(exists());
         }
-        let voters: Vec<_> = voters.into_iter().collect();
         let generation = generation.unwrap_or_else(|| backup.state.generation().saturating_add(1));
-        let config = Config::new(voters.first().copied().unwrap_or_default(), 0);
-        let saved = Saved::restored(&config, voters, backup.state, generation)
+        let saved = Saved::restored(voters, backup.state, generation)
             .map_err(|source| StoreError::Backup { path: path.to_owned(), source })?;
         let saved = Saved { level: backup.level, ..saved };
         let made = make_database(path, |database| tables::load(database, path, |_| saved).map(drop))?;
@@ -66,15 +64,10 @@ impl MemberStore {
         path: &Path,
         first: impl FnOnce(State) -> Saved,
     ) -> Result<(Self, Saved), StoreError> {
-        // A damaged file may lead redb astray.
-        let loaded = catch_unwind(AssertUnwindSafe(|| {
+        let (database, saved, count) = guarded(path, UNREADABLE, std::convert::identity, || {
             let database = open()?;
             let (saved, count) = tables::load(&database, path, first)?;
             Ok((database, saved, count))
-        }));
-        let (database, saved, count) = loaded.unwrap_or_else(|_| {
-            let what = "it cannot be read to its end".to_owned();
-            Err(StoreError::Damaged { path: path.to_owned(), what })
         })?;
         let (path, database) = (path.to_owned(), Some(database));
         let store = Self { path, open, database, count, synced: count, unsynced: Vec::new() };
@@ -90,7 +83,8 @@ impl MemberStore {
         let sync = batch.iter().any(|persist| persist.sync)
             || self.unsynced.len() + batch.len() > limits::META_UNSYNCED_WRITES_MAX;
         let count = self.count + 1;
-        match guarded(&self.path, || tables::write(database, batch, count, sync)) {
+        let write = || tables::write(database, batch, count, sync);
+        match guarded(&self.path, UNWRITABLE, WriteError::Open, write) {
             Ok(()) => {
                 self.count += 1;
                 if sync {
@@ -116,14 +110,20 @@ impl MemberStore {
     /// It failed again, or the file is not what it was.
     pub fn write_again(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
         self.close();
-        let database = (self.open)().map_err(WriteError::Open)?;
-        let found = tables::count(&database).map_err(WriteError::Before)?;
-        if !(self.synced..=self.count + 1).contains(&found) {
-            return Err(WriteError::Open(StoreError::Lost { path: self.path.clone() }));
-        }
         let all: Vec<_> = self.unsynced.iter().chain(batch).cloned().collect();
-        guarded(&self.path, || tables::write(&database, &all, self.count + 1, true))?;
-        self.database = Some(database);
+        let written = guarded(&self.path, UNWRITABLE, WriteError::Open, || {
+            // Here from now on, so that whatever fails it is closed as it must be.
+            let database = self.database.insert((self.open)().map_err(WriteError::Open)?);
+            let found = tables::count(database).map_err(WriteError::Before)?;
+            if !(self.synced..=self.count + 1).contains(&found) {
+                return Err(WriteError::Open(StoreError::Lost { path: self.path.clone() }));
+            }
+            tables::write(database, &all, self.count + 1, true)
+        });
+        if written.is_err() {
+            self.close();
+            return written;
+        }
         self.count += 1;
         self.synced = self.count;
         self.unsynced.clear();
@@ -136,7 +136,10 @@ impl MemberStore {
     fn close(&mut self) {
         let database = self.database.take();
         // What is damaged is named when the file is opened next.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        let _ = guarded(&self.path, UNWRITABLE, std::convert::identity, || {
+            drop(database);
+            Ok(())
+        });
     }
 }
 
@@ -146,11 +149,20 @@ impl Drop for MemberStore {
     }
 }
 
-/// A damaged part of the file that nobody read yet may lead redb astray when something is written.
-fn guarded(path: &Path, write: impl FnOnce() -> Result<(), WriteError>) -> Result<(), WriteError> {
-    catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
-        let what = "it cannot be written".to_owned();
-        Err(WriteError::Open(StoreError::Damaged { path: path.to_owned(), what }))
+/// What shows that a file is damaged, when it leads redb astray.
+const UNREADABLE: &str = "it cannot be read to its end";
+const UNWRITABLE: &str = "it cannot be written";
+
+/// Does `work` with the file `path`. A damaged part of it that nobody read yet may lead redb astray at any time: then the
+/// file is named, with `what` shows it.
+fn guarded<T, E>(
+    path: &Path,
+    what: &str,
+    damaged: impl FnOnce(StoreError) -> E,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(damaged(StoreError::Damaged { path: path.to_owned(), what: what.to_owned() }))
     })
 }
 

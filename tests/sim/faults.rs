@@ -1,5 +1,7 @@
 //! What breaks, and what the operator does about it.
 
+mod disaster;
+
 use std::collections::BTreeSet;
 
 use cluster_core::{Members, MembershipChange, NodeId, Saved};
@@ -8,7 +10,7 @@ use crate::disk::Disk;
 use crate::net::Network;
 use crate::oracle::Violation;
 use crate::process::Process;
-use crate::work::{RAISE_GENERATION, SECOND};
+use crate::work::SECOND;
 use crate::world::{Event, FAULTS_END, World};
 
 /// What is mended later.
@@ -298,53 +300,6 @@ impl World {
             self.counts.add("fault: member removed");
             self.faults.goal = Some(Goal::Leave(node));
         }
-    }
-
-    /// Sometimes a copy of the data is made. Later all members are lost for good, and the cluster is restored from it.
-    fn disaster(&mut self) -> Result<(), Violation> {
-        let now = self.now;
-        let leading = self.leader().and_then(|leader| self.nodes.get(&leader)).and_then(Process::replica);
-        let copy = leading.map(|replica| replica.state().clone());
-        let Some(archive) = self.archive.take_if(|_| self.rng.chance(300) && now + 40 * SECOND < FAULTS_END)
-        else {
-            self.archive = copy.or(self.archive.take());
-            return Ok(());
-        };
-        self.counts.add("fault: all members lost and restored");
-        let all: Vec<_> = self.nodes.keys().copied().collect();
-        for node in &all {
-            self.take_down(*node);
-        }
-        self.nodes.retain(|_, process| !process.is_member);
-        self.faults.goal = None;
-        self.shared.generation += 1;
-        let first = self.faults.next_node;
-        self.faults.next_node += self.faults.voters;
-        let voters: Vec<_> = (first..self.faults.next_node).map(NodeId).collect();
-        let config = self.config(NodeId(first));
-        let Ok(saved) = Saved::restored(&config, voters.iter().copied(), archive, self.shared.generation)
-        else {
-            return crate::oracle::broken("a copy restores a cluster", "it does not");
-        };
-        self.oracle.restored(&saved.state)?;
-        self.applied[RAISE_GENERATION] += 1;
-        for session in &mut self.sessions {
-            session.forget();
-        }
-        for node in voters {
-            let mut process = Process::new(self.config(node), true);
-            process.disk = Disk::with(saved.clone());
-            self.place(process);
-            self.start(node)?;
-        }
-        for node in all {
-            self.start(node)?;
-        }
-        for session in 0..self.sessions.len() {
-            let after = self.rng.around(SECOND);
-            self.think_after(session, after);
-        }
-        Ok(())
     }
 
     /// The operator tells the leader what is wanted, until it is so.

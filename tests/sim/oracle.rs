@@ -98,8 +98,8 @@ impl Oracle {
         Ok(is_new)
     }
 
-    /// A client has `state`.
-    pub fn mirrors(&mut self, node: NodeId, state: &State) -> Verdict {
+    /// A client has `state`, in a life of its.
+    pub fn mirrors(&mut self, node: (NodeId, u64), state: &State) -> Verdict {
         self.mirrors.has(node, state, &self.applied)
     }
 

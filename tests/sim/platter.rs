@@ -34,7 +34,7 @@ impl RealStore {
     }
 
     /// The power goes, perhaps in the middle of writing `writing`, and comes back. Gives how many of `pending` are there,
-    /// which follow on `durable`; of those the first `written` were handed to the store.
+    /// which follow on `durable`.
     pub fn crash(
         &mut self,
         (durable, pending): (&Saved, &[Persist]),
@@ -56,7 +56,7 @@ impl RealStore {
         self.store = Some(store);
         let mut expected = durable.clone();
         for kept in 0..=pending.len() {
-            if same(&expected, &found) {
+            if expected == found {
                 return Ok(kept);
             }
             if let Some(persist) = pending.get(kept) {
@@ -65,17 +65,6 @@ impl RealStore {
         }
         broken(PROMISE, format!("it has {}, {} at least was synced", summary(&found), summary(durable)))
     }
-}
-
-fn same(one: &Saved, other: &Saved) -> bool {
-    one.boot == other.boot
-        && one.vote == other.vote
-        && one.compacted == other.compacted
-        && one.entries == other.entries
-        && one.members == other.members
-        && one.level == other.level
-        && one.applied == other.applied
-        && one.state == other.state
 }
 
 fn summary(saved: &Saved) -> String {

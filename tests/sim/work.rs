@@ -1,6 +1,5 @@
 //! What clients want: sessions that think, ask, and ask again under the same request when they were not told.
 
-mod kinds;
 mod names;
 mod others;
 
@@ -15,7 +14,6 @@ use cluster_model::{
 
 use crate::oracle::{Asked, Key, Told};
 use crate::rng::Rng;
-pub use kinds::{KINDS, RAISE_GENERATION, kind};
 use names::{app, session_id, stream, subscriber, token};
 
 /// Microseconds of a second.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::limits;
 use cluster_core::{Client, Config, Fnv, NodeId, Replica, Saved};
-use cluster_model::{RequestId, Revision, State};
+use cluster_model::{Command, RequestId, Revision, State};
 
 use crate::disk::Disk;
 use crate::faults::{Faults, Heal};
@@ -19,7 +19,7 @@ use crate::oracle::{Oracle, Violation};
 use crate::process::{Core, EPOCH_MS, Process};
 use crate::report::{Counts, Report};
 use crate::rng::Rng;
-use crate::work::{KINDS, SECOND, Session, Shared};
+use crate::work::{SECOND, Session, Shared};
 use crate::{Plan, oracle};
 
 /// Until then there are faults.
@@ -109,10 +109,10 @@ pub struct World {
     trace: Fnv,
     next_read: u64,
     operations: u64,
-    /// Commands that were proposed, by their place in [`KINDS`].
-    pub kinds: BTreeMap<RequestId, usize>,
-    /// How often each kind was applied.
-    pub applied: [u64; KINDS.len()],
+    /// What the commands are called that were proposed.
+    pub kinds: BTreeMap<RequestId, &'static str>,
+    /// How often each kind was applied, those that never were included.
+    pub applied: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -140,7 +140,7 @@ impl World {
             next_read: 0,
             operations: 0,
             kinds: BTreeMap::new(),
-            applied: [0; KINDS.len()],
+            applied: Command::NAMES.iter().map(|kind| (*kind, 0)).collect(),
             rng,
         };
         let members: Vec<_> = (1..=voters).map(NodeId).collect();
@@ -190,7 +190,7 @@ impl World {
         for (cell, count) in self.oracle.cells() {
             self.counts.add_many(&cell, count);
         }
-        for (kind, count) in KINDS.iter().zip(self.applied) {
+        for (kind, count) in self.applied {
             self.counts.add_many(&format!("applied: {kind}"), count);
         }
         Ok(Report {

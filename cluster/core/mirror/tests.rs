@@ -66,7 +66,7 @@ fn what_changes_while_it_is_copied_is_in_the_copy() {
     let mut number = 0;
     let mut pages = 0;
     while mirror.whole().is_none() {
-        assert_eq!(mirror.wanted(SECOND), Wanted::Page, "page {pages}");
+        assert_eq!(mirror.wanted(SECOND), Wanted::Page { elsewhere: false }, "page {pages}");
         number += 1;
         let behind = mirror.asks(number, SECOND);
         assert_eq!(mirror.wanted(SECOND), Wanted::Nothing);
@@ -113,27 +113,53 @@ fn a_page_of_a_member_that_lags_is_not_taken() {
     let place = mirror.asks(2, SECOND);
     let (rows, ends) = behind.page(place);
     assert_eq!(mirror.take_page(2, at(&behind), &rows, ends), Ok(Taken::Old));
-    assert_eq!(mirror.wanted(SECOND), Wanted::Page);
+    assert_eq!(mirror.wanted(SECOND), Wanted::Page { elsewhere: false });
+}
+
+fn whole_of(member: &Member) -> Vec<(u8, String, Vec<u8>)> {
+    let rows = member.state.rows().map(|change| change.row().unwrap().unwrap());
+    rows.map(|row| (row.kind.number(), row.key, row.value.unwrap())).collect()
+}
+
+/// Who was whole and begins anew takes no first page either of a member that is behind what was read here.
+#[test]
+fn a_copy_that_is_begun_anew_does_not_go_back() {
+    let (mut behind, mut ahead) = (Member::default(), Member::default());
+    behind.does(create("s"));
+    ahead.does(create("s"));
+    ahead.does(create("t"));
+    let mut mirror = Mirror::new(SECOND);
+    let take = |mirror: &mut Mirror, member: &Member, number| {
+        mirror.asks(number, SECOND);
+        let at = (member.state.revision(), member.state.now());
+        mirror.take_page(number, at, &whole_of(member), true)
+    };
+    assert_eq!(take(&mut mirror, &ahead, 1), Ok(Taken::Here));
+    assert!(mirror.completes());
+    mirror.copy_anew(SECOND);
+    assert_eq!(take(&mut mirror, &behind, 2), Ok(Taken::Old));
+    assert!(!mirror.completes() && mirror.revision().is_none());
+    assert_eq!(mirror.whole(), Some(&ahead.state.replica()));
+    assert_eq!(take(&mut mirror, &ahead, 3), Ok(Taken::Here));
+    assert!(mirror.completes());
 }
 
 #[test]
 fn a_copy_is_read_until_the_next_one_is_whole() {
     let mut member = Member::default();
     member.does(create("s"));
+    member.does(create("t"));
     let mut mirror = Mirror::new(SECOND);
     let copy = |mirror: &mut Mirror, member: &Member, number| {
         mirror.asks(number, SECOND);
-        let rows: Vec<_> = member.state.rows().map(|change| change.row().unwrap().unwrap()).collect();
-        let rows: Vec<_> =
-            rows.into_iter().map(|row| (row.kind.number(), row.key, row.value.unwrap())).collect();
         let at = (member.state.revision(), member.state.now());
-        mirror.take_page(number, at, &rows, true).unwrap();
+        assert_eq!(mirror.take_page(number, at, &whole_of(member), true), Ok(Taken::Here));
         assert!(mirror.completes());
     };
     copy(&mut mirror, &member, 1);
     mirror.copy_anew(SECOND);
     assert_eq!(mirror.whole(), Some(&member.state.replica()));
-    assert_eq!((mirror.revision(), mirror.has(Revision(1), 0)), (None, false));
+    assert_eq!((mirror.revision(), mirror.has(Revision(2), 0)), (None, false));
     // The new one is of a cluster that was restored, and further back.
     let mut restored = Member::default();
     restored.does(Command::RaiseGeneration { to: 1 });
@@ -150,8 +176,9 @@ fn a_copy_that_takes_too_long_is_begun_anew() {
     let (rows, _) = member.page(place);
     mirror.take_page(1, (Revision(1), WallTime(10)), &rows, false).unwrap();
     assert_eq!(mirror.revision(), Some(Revision(1)));
-    assert_eq!(mirror.wanted(SECOND + limits::META_COPY_MAX), Wanted::Page);
-    assert_eq!(mirror.revision(), None);
+    let later = SECOND + limits::META_COPY_MAX;
+    assert_eq!(mirror.wanted(later), Wanted::Page { elsewhere: true });
+    assert_eq!((mirror.revision(), mirror.wanted(later)), (None, Wanted::Page { elsewhere: false }));
 }
 
 #[test]
@@ -161,4 +188,7 @@ fn what_is_no_row_is_refused() {
     let rows = [(200, String::new(), vec![])];
     assert_eq!(mirror.take_page(1, (Revision(1), WallTime(1)), &rows, true), Err(WireError));
     assert!(!mirror.completes());
+    // Whoever sent it is not asked again at once, and not first.
+    assert_eq!(mirror.wanted(SECOND), Wanted::Nothing);
+    assert_eq!(mirror.wanted(SECOND + 2 * limits::META_RETRY_AFTER), Wanted::Page { elsewhere: true });
 }

@@ -11,7 +11,7 @@ use crate::entry::Payload;
 use crate::output::Output;
 use crate::reads::{Asker, Read};
 use crate::snapshots::Fetched;
-use crate::wire::members_to_json;
+use crate::wire::{LISTED_ROW_BYTES, members_to_json};
 use crate::{Class, Envelope, Halt, Members, MembershipChange, MembershipError, Moment, NodeId, Now, ReadId};
 
 impl Replica {
@@ -284,7 +284,7 @@ impl Replica {
             // What is in the state was encoded before.
             let Ok(Some(row)) = change.row() else { continue };
             let value = row.value.unwrap_or_default();
-            bytes += row.key.len() + value.len();
+            bytes += row.key.len() + value.len() + LISTED_ROW_BYTES;
             if bytes > self.config.tuning.chunk_bytes && !rows.is_empty() {
                 ends = false;
                 break;

@@ -1,7 +1,10 @@
 //! Replicas that talk to each other at once and write at once, unless a test says otherwise.
 
 use base::{AppName, StreamId, WallTime};
-use cluster_model::{Answer, Command, Consistency, Outcome, Proposal, Query, Reading};
+use cluster_model::{
+    Answer, Change, Command, Consistency, Outcome, Proposal, Query, Reading, RowKind, Token, TokenId,
+    TokenTerms,
+};
 
 use super::*;
 use crate::{Client, MembershipChange, ReadId};
@@ -278,6 +281,36 @@ fn the_level_rises_when_every_member_knows_it_and_keeps_out_who_does_not() {
 }
 
 #[test]
+fn the_level_rises_however_many_nodes_gave_signs_of_life() {
+    let mut cluster = Cluster::of(3);
+    for node in [1, 2] {
+        cluster.levels.insert(NodeId(node), 2);
+        cluster.start(NodeId(node));
+    }
+    // The one that knows no more than level 1 goes, and another one comes.
+    let (old, new) = (NodeId(3), NodeId(4));
+    cluster.replicas.remove(&old);
+    let leader = cluster.leader();
+    let alive = Envelope::Alive { level: 1, wall: WallTime(1_000) }.encode();
+    for n in 0..=limits::META_WATCHING_NODES_MAX as u64 {
+        let now = cluster.time();
+        cluster.replicas.get_mut(&leader).unwrap().receive(NodeId(100 + n), &alive, now).unwrap();
+    }
+    cluster.disks.insert(new, Saved::joining());
+    cluster.levels.insert(new, 2);
+    cluster.start(new);
+    cluster.settle();
+    let change = MembershipChange::Add { node: new, replaces: Some(old) };
+    let now = cluster.time();
+    cluster.replicas.get_mut(&leader).unwrap().change_membership(change, now).unwrap();
+    cluster.ticks(100);
+    assert!(cluster.replicas.values().all(|replica| replica.status().level == 2));
+    let known: Vec<_> =
+        cluster.replicas[&leader].levels.keys().copied().filter(|node| *node != leader).collect();
+    assert_eq!(known, [NodeId(3 - leader.0), new]);
+}
+
+#[test]
 fn a_command_that_is_not_known_halts_the_replica() {
     let mut cluster = Cluster::of(3);
     let leader = cluster.leader();
@@ -332,4 +365,38 @@ fn a_client_is_served_whomever_it_asks_first() {
         let leader = cluster.leader();
         assert_eq!(client.state(), Some(&cluster.replicas[&leader].state().replica()));
     }
+}
+
+/// Many tokens, each of which is small: what is around them on the wire counts too.
+#[test]
+fn no_page_of_small_rows_is_larger_than_a_message_may_be() {
+    const TOKENS: usize = 20_000;
+    let mut state = State::default();
+    let terms = TokenTerms { direction: cluster_model::Direction::Play, expire_s: 9_000_000_000, room: None };
+    let token = std::sync::Arc::new(Token { terms, made_at: Revision(1), generation: 0, spent: None });
+    let tokens = (0..TOKENS).map(|n| Change::Token {
+        app: AppName::new("a").unwrap(),
+        stream: StreamId::new("s").unwrap(),
+        token: TokenId::new(&format!("token{n:05}")).unwrap(),
+        now: Some(std::sync::Arc::clone(&token)),
+    });
+    state.absorb(Revision(1), WallTime(1), &tokens.collect::<Vec<_>>());
+    let mut cluster = Cluster::of(1);
+    cluster.disks.insert(NodeId(1), Saved::first([NodeId(1)], state));
+    cluster.start(NodeId(1));
+    cluster.settle();
+    let (mut behind, mut listed, mut ends, mut pages) = (None, 0, false, 0);
+    while !ends {
+        let list = Envelope::List { id: pages, from: Revision(1), generation: 0, behind: behind.take() };
+        let now = cluster.time();
+        cluster.replicas.get_mut(&NodeId(1)).unwrap().receive(NodeId(9), &list.encode(), now).unwrap();
+        cluster.settle();
+        let (_, bytes) = cluster.said.pop().unwrap();
+        assert!(bytes.len() <= limits::CLUSTER_SNAPSHOT_BYTES_MAX, "{}", bytes.len());
+        let Ok(Envelope::Listed { rows, ends: last, .. }) = Envelope::decode(&bytes) else { panic!() };
+        listed += rows.iter().filter(|(kind, ..)| *kind == RowKind::Token.number()).count();
+        behind = rows.last().map(|(kind, key, _)| (*kind, key.clone()));
+        (ends, pages) = (last, pages + 1);
+    }
+    assert!(listed == TOKENS && pages > 1, "{listed} on {pages}");
 }

@@ -152,7 +152,7 @@ impl Replica {
     fn raise_level(&mut self) {
         let own = self.config.node;
         let knows = |node: &NodeId| {
-            if *node == own { self.config.level } else { self.alive.get(node).map_or(0, |(_, level)| *level) }
+            if *node == own { self.config.level } else { self.levels.get(node).copied().unwrap_or_default() }
         };
         let all = self.members.voters.iter().chain(&self.members.learners).chain(&self.members.outgoing);
         let common = all.map(knows).min().unwrap_or_default();
@@ -178,12 +178,12 @@ impl Replica {
         }
     }
 
+    /// Other nodes give signs of life as well: what their clocks show and which commands they know is nothing to members.
     pub(super) fn note_alive(&mut self, node: NodeId, level: u32, wall: base::WallTime) {
         if self.members.contains(node) {
             self.clocks.hear(node, self.now.monotonic, wall);
-        }
-        if self.alive.len() < limits::META_WATCHING_NODES_MAX || self.alive.contains_key(&node) {
-            self.alive.insert(node, (self.now.monotonic, level));
+            self.levels.insert(node, level);
+            self.levels.retain(|node, _| self.members.contains(*node));
         }
     }
 

@@ -30,7 +30,8 @@ impl State {
         kinds.flat_map(move |kind| self.rows_of(kind, place.filter(|_| first == Some(kind))))
     }
 
-    fn rows_of(&self, kind: RowKind, place: Option<&Change>) -> Rows<'_> {
+    /// The rows of one kind, behind `place` if that is of it.
+    pub(super) fn rows_of(&self, kind: RowKind, place: Option<&Change>) -> Rows<'_> {
         match kind {
             RowKind::Generation => {
                 Box::new(place.is_none().then_some(Change::Generation(self.generation)).into_iter())
@@ -230,7 +231,13 @@ impl State {
                     }
                 }))
             }
-            _ => Box::new(std::iter::empty()),
+            // They lie on none.
+            RowKind::Generation
+            | RowKind::Settings
+            | RowKind::TokensRevoked
+            | RowKind::Node
+            | RowKind::Life
+            | RowKind::User => Box::new(std::iter::empty()),
         }
     }
 }

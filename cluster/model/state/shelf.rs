@@ -37,15 +37,6 @@ impl<K: Ord + Clone, V> Shelf<K, V> {
         self.0.iter().flat_map(|(app, rows)| rows.iter().map(move |(key, row)| (app, key, row)))
     }
 
-    /// All rows, or those of one application.
-    pub fn all_of<'a>(
-        &'a self,
-        of: Option<&'a AppName>,
-    ) -> impl Iterator<Item = (&'a AppName, &'a K, &'a Arc<V>)> {
-        let shelves = self.0.iter().filter(move |(app, _)| of.is_none_or(|of| of == *app));
-        shelves.flat_map(|(app, rows)| rows.iter().map(move |(key, row)| (app, key, row)))
-    }
-
     /// The rows behind one, those of the applications that follow included; all without one.
     pub fn behind(&self, place: Option<(AppName, K)>) -> impl Iterator<Item = (&AppName, &K, &Arc<V>)> {
         let (first, rest) = match place {

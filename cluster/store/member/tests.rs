@@ -1,4 +1,6 @@
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::{AppName, StreamId, WallTime};
 use cluster_core::{AppliedEntry, Installed, LogEntry, Members, NodeId, Rows, Vote};
@@ -164,4 +166,30 @@ fn a_backup_becomes_a_cluster_of_a_new_generation_where_there_is_none() {
     assert_eq!((saved.state.generation(), saved.state.revision()), (1, Revision(2)));
     let error = restore(None).unwrap_err();
     assert!(matches!(error, StoreError::Exists { .. }), "{error}");
+}
+
+/// What damage does to redb when the file is opened anew: by an opener that panics, since none of its own is known.
+#[test]
+fn a_file_that_leads_redb_astray_when_it_is_opened_again_is_named() {
+    let disk = FailingDisk::new();
+    let (astray, opened) = (Arc::new(AtomicBool::new(false)), disk.clone());
+    let path = Path::new("metadata.redb");
+    let open: Opener = Box::new({
+        let astray = Arc::clone(&astray);
+        move || {
+            assert!(!astray.load(Ordering::Relaxed), "a page of no type");
+            crate::file::database_in(opened.clone(), path)
+        }
+    });
+    let (mut store, _) = MemberStore::open_by(open, path, |state| Saved::first([NodeId(1)], state)).unwrap();
+    disk.breaks(ErrorKind::StorageFull);
+    store.write(&writes()).unwrap_err();
+    disk.breaks(None);
+    astray.store(true, Ordering::Relaxed);
+    let error = store.write_again(&writes()).unwrap_err();
+    assert!(error.to_string().contains("metadata.redb is damaged"), "{error}");
+    assert!(matches!(store.write(&writes()), Err(WriteError::Closed)));
+    // What is on disk is as it was.
+    astray.store(false, Ordering::Relaxed);
+    store.write_again(&writes()).unwrap();
 }

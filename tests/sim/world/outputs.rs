@@ -20,11 +20,11 @@ impl World {
                         let real_ms = self.real_ms();
                         let is_new = self.oracle.applies(node, &entry, real_ms)?;
                         let kind = entry.request.and_then(|request| self.kinds.get(&request).copied());
-                        if let Some(count) = kind.and_then(|kind| self.applied.get_mut(kind))
+                        if let Some(kind) = kind
                             && is_new
                             && !entry.repeated
                         {
-                            *count += 1;
+                            *self.applied.entry(kind).or_default() += 1;
                         }
                     } else {
                         self.oracle.told(node, &entry)?;
@@ -59,8 +59,10 @@ impl World {
         if let Some(replica) = self.nodes.get(&node).and_then(crate::process::Process::replica) {
             self.oracle.has(node, replica.state())?;
         }
-        if let Some(state) = self.nodes.get(&node).and_then(crate::process::Process::mirror) {
-            self.oracle.mirrors(node, state)?;
+        if let Some(process) = self.nodes.get(&node)
+            && let Some(state) = process.mirror()
+        {
+            self.oracle.mirrors((node, process.life), state)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use cluster_model::{Proposal, ReadFailed, Reading, RequestId};
 
 use super::{CALM_FROM, Event, World};
 use crate::oracle::{self, Key, Told, Violation};
-use crate::work::{Running, SECOND, Wish, is_void, kind, told};
+use crate::work::{Running, SECOND, Wish, is_void, told};
 
 impl World {
     pub(super) fn think(&mut self, session: usize) -> Result<(), Violation> {
@@ -29,7 +29,7 @@ impl World {
         let (key, asked, wish) = thinking.think(&mut self.rng, &mut self.shared, now, wall);
         self.operations += 1;
         if let Wish::Change(command) = &wish {
-            self.kinds.insert(RequestId::from_u128(request), kind(command));
+            self.kinds.insert(RequestId::from_u128(request), command.name());
         }
         // What was made before a restore has a history that no order explains.
         let old = matches!(&key, Key::Token(generation, _) if *generation != self.shared.generation);

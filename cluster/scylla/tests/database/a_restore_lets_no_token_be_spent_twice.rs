@@ -1,7 +1,7 @@
 //! A cluster is lost while the database is behind, and restored from it.
 
 use base::{SystemRandomness, limits};
-use cluster_core::{Config, NodeId, Saved};
+use cluster_core::{NodeId, Saved};
 use cluster_model::{Filter, Outcome, TokenFault};
 use penstock_cluster_scylla::archive::{Which, restore};
 use penstock_cluster_scylla::{Database, ProjectorTuning};
@@ -35,8 +35,7 @@ async fn no_token_is_spent_twice_though_the_copy_is_older_than_the_loss() {
     assert_eq!((restored.generation, restored.written_under, restored.behind_gap), (1, 0, 0));
     assert!(restored.segments > 0);
     assert_eq!(restored.state.list(&Filter::All), archived.list(&Filter::All));
-    let config = Config::new(NodeId(1), 0);
-    let saved = Saved::restored(&config, [NodeId(1)], restored.state, restored.generation).unwrap();
+    let saved = Saved::restored([NodeId(1)], restored.state, restored.generation).unwrap();
     let plane = Plane::of(saved.state);
     for number in 1_000..1_050 {
         let expected = if number < 1_010 { TokenFault::Spent } else { TokenFault::Void };

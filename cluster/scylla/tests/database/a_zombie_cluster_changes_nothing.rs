@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::SystemRandomness;
-use cluster_core::{Config, NodeId, Saved};
+use cluster_core::{NodeId, Saved};
 use cluster_model::{Change, Command};
 use penstock_cluster_scylla::archive::{Which, restore};
 use penstock_cluster_scylla::{ProjectorTuning, Stopped, Table};
@@ -26,8 +26,7 @@ async fn what_a_zombie_writes_is_invisible_and_its_projector_stops() {
 
     let database = beside(&options).await;
     let restored = restore(&database, Which::Newest, "two", &SystemRandomness).await.unwrap();
-    let config = Config::new(NodeId(1), 0);
-    let saved = Saved::restored(&config, [NodeId(1)], restored.state, restored.generation).unwrap();
+    let saved = Saved::restored([NodeId(1)], restored.state, restored.generation).unwrap();
     let plane = Plane::of(saved.state);
     let new = project_with(&plane, &options, "two", ProjectorTuning::default());
     new.until(|figures| figures.listed == 1).await;
