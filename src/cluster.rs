@@ -19,7 +19,7 @@ use base::{Clock, Randomness, limits};
 use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
 use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
 use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
-use config::{ClusterConfig, ClusterRole, NodeConfig};
+use config::{ClusterBootstrap, ClusterConfig, ClusterRole, NodeConfig};
 use observe::{Metrics, metric};
 
 use crate::listeners::port;
@@ -87,7 +87,10 @@ impl Plane {
             clock: Arc::clone(&clock),
             randomness: Arc::clone(&randomness),
         })?;
-        let here = Here::new(id, members.keys().copied().collect(), Arc::clone(&links), Arc::clone(&clock));
+        // Who was alone before has data, and is no member that lost it.
+        let new = cluster.bootstrap == ClusterBootstrap::New || folder.join(STORE).exists();
+        let voters = members.keys().copied().collect();
+        let here = Here::new(id, voters, new, Arc::clone(&links), Arc::clone(&clock));
         here.stand(identity.as_ref(), cluster.role);
         links.serve(Arc::clone(&here) as Arc<dyn cluster_link::Local>);
         let forming = forming::Forming {
@@ -228,7 +231,7 @@ fn agreed(
             "data.folder {shown} belongs to a member of a cluster, and cluster.role is \"client\": remove the member by \"penstock cluster remove {id}\" and use an empty folder under a new number"
         ),
         Some(identity) if identity.phase == Phase::Begun && !has_store => bail!(
-            "data.folder {shown} has lost its file {STORE}: this node must not vote again under its number. Empty the folder, give the node a new number with cluster.role = \"join\", start it, and run \"penstock cluster join --node <new number> --replaces {id}\""
+            "data.folder {shown} has lost its file {STORE}: this node must not vote again under its number. Empty the folder, give the node a new number with cluster.role = \"join\", start it, and run \"penstock cluster join --node <new number> --replaces {id}\". If all members have lost theirs, run \"penstock cluster restore\" on one of them"
         ),
         // A standalone node is a cluster of one voter already.
         None if has_store && cluster.role == ClusterRole::Member => {

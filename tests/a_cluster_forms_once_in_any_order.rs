@@ -156,6 +156,50 @@ async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
     })
 }
 
+/// They wait, and each of them names what there is to be done.
+async fn all_name_the_commands(nodes: &[Starting]) -> Result<()> {
+    for node in nodes {
+        for command in ["penstock cluster bootstrap", "penstock cluster restore"] {
+            let told = node.wait_for_log(PATIENCE, |line| line.contains(command)).await;
+            ensure!(told.is_some(), "{command}: {:#?}", node.log_lines());
+        }
+        ensure!(!node.log_lines().iter().any(|line| line.contains("the cluster has begun")));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_have_all_lost_their_data_form_nothing_until_they_are_told_to() -> Result<()> {
+    let mut plan = Plan::new(BINARY, VOTERS, VOTERS).await?;
+    plan.set("PENSTOCK_CLUSTER_BOOTSTRAP", "wait");
+    let spawn = |plan: &Plan| {
+        plan.voters().map(|number| Ok(Starting::spawn(plan.options(number)?)?)).collect::<Result<Vec<_>>>()
+    };
+    let begin = async |plan: &Plan, nodes: Vec<Starting>| {
+        all_name_the_commands(&nodes).await?;
+        let said = plan.command(2, &["cluster", "bootstrap", "--wait"]).await?;
+        ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        anyhow::Ok(try_join_all(nodes.into_iter().map(Starting::ready)).await?)
+    };
+    let nodes = begin(&plan, spawn(&plan)?).await?;
+    are_one(&plan, &nodes).await?;
+    let said = plan.command(1, &["cluster", "bootstrap"]).await?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    ensure!(said.matches("is a member of cluster").count() == VOTERS, "{said}");
+    let first = identity(&plan, 1)?;
+    for mut node in nodes {
+        node.kill9().await?;
+    }
+    for number in plan.voters() {
+        empty(&plan.data_folder(number))?;
+    }
+
+    let again = begin(&plan, spawn(&plan)?).await?;
+    are_one(&plan, &again).await?;
+    ensure!(identity(&plan, 1)?["cluster"] != first["cluster"], "{first}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_not_its_own_is_refused_by_name() -> Result<()> {
     let mut cluster = Cluster::start(BINARY, VOTERS).await?;

@@ -1,5 +1,7 @@
 //! How a cluster comes into being: once, and only when all who are to vote first are there, empty and of one mind.
 //!
+//! Somebody has to want it: nodes that are empty may have been members that lost their data, all of them.
+//!
 //! The one with the smallest number goes first. When it has seen every other one empty it draws the cluster's id and
 //! writes it down (`prepared`); the others write it down when they see that. When it has seen that all have, it begins,
 //! and the others begin when they see somebody who has. So whoever is empty while somebody has begun had written it down
@@ -48,17 +50,19 @@ pub enum Waiting {
     NotPrepared(BTreeSet<NodeId>),
     /// This one goes first.
     First(NodeId),
+    /// All are there and empty, and nobody has said that they are new.
+    Word,
 }
 
 /// What `node`, which stands at `own`, does next. `others` are those to vote first besides it, with what they said last;
-/// `None`: they do not answer. `fresh` is the id a new cluster is given.
+/// `None`: they do not answer. `fresh` is the id a new cluster is given; `None`: nobody has said that there is to be one.
 ///
 /// Never to be asked of a node that has begun.
 pub fn next_step(
     node: NodeId,
     own: &Standing,
     others: &BTreeMap<NodeId, Option<Standing>>,
-    fresh: ClusterId,
+    fresh: Option<ClusterId>,
 ) -> Step {
     let heard = || others.iter().filter_map(|(id, said)| Some((*id, said.as_ref()?)));
     // Before anything else: somebody has begun.
@@ -67,6 +71,8 @@ pub fn next_step(
         let agreed = own.phase == Phase::Prepared && own.cluster == Some(cluster);
         return if agreed { Step::Begin(cluster) } else { Step::Wiped(cluster) };
     }
+    let all_empty = own.phase == Phase::Empty
+        && others.values().all(|said| said.as_ref().is_some_and(|said| said.phase == Phase::Empty));
     let first = own.voters.first().copied().unwrap_or(node);
     if first != node {
         let firsts = others.get(&first).and_then(Option::as_ref);
@@ -79,6 +85,7 @@ pub fn next_step(
             {
                 Step::Prepare(*cluster)
             }
+            Some(_) if all_empty && fresh.is_none() => Step::Wait(Waiting::Word),
             Some(_) => Step::Wait(Waiting::First(first)),
         };
     }
@@ -93,7 +100,7 @@ pub fn next_step(
         return Step::Wait(Waiting::Joining(other));
     }
     let Some(cluster) = own.cluster.filter(|_| own.phase == Phase::Prepared) else {
-        return Step::Prepare(fresh);
+        return fresh.map_or(Step::Wait(Waiting::Word), Step::Prepare);
     };
     let behind: BTreeSet<_> = heard()
         .filter(|(_, said)| said.phase != Phase::Prepared || said.cluster != Some(cluster))
@@ -121,6 +128,9 @@ impl std::fmt::Display for Waiting {
             }
             Self::NotPrepared(nodes) => write!(f, "{} has not agreed yet", list(nodes)),
             Self::First(node) => write!(f, "node {node} goes first, and has not seen all of us yet"),
+            Self::Word => f.write_str(
+                "all members are there, and none of them has data. If they are new, run \"penstock cluster bootstrap\"; if they have lost their data, all of them, run \"penstock cluster restore\" on one",
+            ),
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::ClusterId;
 pub enum Order {
     /// How the node sees the cluster.
     Status,
+    /// The members that its configuration lists are new, and begin a cluster.
+    Bootstrap,
     /// A node becomes a member: a learner, and a voter once it has caught up.
     Add {
         /// Its number, never used before.

@@ -140,6 +140,7 @@ impl TryFrom<proto::Order> for Order {
         use order::Kind;
         match order.kind.ok_or(Senseless("the order"))? {
             Kind::Status(order::Status {}) => Ok(Self::Status),
+            Kind::Bootstrap(order::Bootstrap {}) => Ok(Self::Bootstrap),
             Kind::Add(add) => Ok(Self::Add { node: node(add.node)?, replaces: maybe(add.replaces) }),
             Kind::Remove(remove) => Ok(Self::Remove { node: node(remove.node)? }),
             Kind::Transfer(transfer) => Ok(Self::Transfer { to: node(transfer.to)? }),
@@ -149,9 +150,10 @@ impl TryFrom<proto::Order> for Order {
 
 impl From<Order> for proto::Order {
     fn from(order: Order) -> Self {
-        use order::{Add, Kind, Remove, Status, Transfer};
+        use order::{Add, Bootstrap, Kind, Remove, Status, Transfer};
         let kind = match order {
             Order::Status => Kind::Status(Status {}),
+            Order::Bootstrap => Kind::Bootstrap(Bootstrap {}),
             Order::Add { node, replaces } => Kind::Add(Add { node: node.0, replaces: number(replaces) }),
             Order::Remove { node } => Kind::Remove(Remove { node: node.0 }),
             Order::Transfer { to } => Kind::Transfer(Transfer { to: to.0 }),

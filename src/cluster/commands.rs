@@ -22,7 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub enum ClusterCommand {
     /// Make a new secret. Put it into a file that only the node's user may read, and name it as cluster.secret_file on every node.
     Secret,
-    /// Show how far the members of a new cluster are: it forms by itself when all of them run.
+    /// Begin a new cluster, once all its members run; and show how far they are. If they are no new ones, and have lost
+    /// their data, see "restore".
     Bootstrap {
         /// Wait until it has formed.
         #[arg(long)]
@@ -144,7 +145,7 @@ impl Operator {
     async fn bootstrap(&self, wait: bool) -> anyhow::Result<String> {
         loop {
             let mut text = String::new();
-            let mut begun = 0;
+            let (mut begun, mut empty) = (0, 0);
             for (node, address) in &self.members {
                 let ours = Introduction {
                     node: None,
@@ -165,6 +166,7 @@ impl Operator {
                     }
                     Ok(theirs) => {
                         begun += usize::from(theirs.phase == Phase::Begun);
+                        empty += usize::from(theirs.phase == Phase::Empty);
                         let cluster = theirs
                             .cluster
                             .map(|cluster| format!(" of cluster {cluster}"))
@@ -179,6 +181,10 @@ impl Operator {
                     Err(error) => format!("does not answer: {error}"),
                 };
                 let _ = writeln!(text, "node {node} at {address}: {said}");
+            }
+            if let Some(first) = self.members.values().next().filter(|_| empty == self.members.len()) {
+                self.dialer.operate(first, Order::Bootstrap).await?;
+                text.push_str("they begin a new cluster\n");
             }
             if !wait || begun == self.members.len() {
                 return Ok(text);

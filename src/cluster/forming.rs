@@ -50,7 +50,7 @@ impl Forming<'_> {
         let mut telling = Telling::default();
         loop {
             let (others, unheard) = self.look().await;
-            let fresh = ClusterId::random(self.randomness);
+            let fresh = self.here.is_new().then(|| ClusterId::random(self.randomness));
             match next_step(self.here.id(), &self.here.standing(), &others, fresh) {
                 Step::Prepare(cluster) => {
                     self.write_down(Phase::Prepared, cluster)?;

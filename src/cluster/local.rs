@@ -1,6 +1,7 @@
 //! What this node answers other nodes, and the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ pub(super) struct Here {
     links: Weak<Links>,
     clock: Arc<dyn Clock>,
     standing: RwLock<Standing>,
+    /// Whether an operator has said that it is new, and not one that lost its data.
+    new: AtomicBool,
     node: OnceLock<Arc<Node>>,
     /// When a message of a node came last. The link bounds how many nodes there are.
     heard: Mutex<BTreeMap<NodeId, Instant>>,
@@ -32,12 +35,14 @@ impl Here {
     pub(super) fn new(
         id: NodeId,
         voters: BTreeSet<NodeId>,
+        new: bool,
         links: Arc<Links>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let standing = RwLock::new(Standing { phase: Phase::Empty, cluster: None, voters: voters.clone() });
         let links = Arc::downgrade(&links);
-        Arc::new(Self { id, voters, links, clock, standing, node: OnceLock::new(), heard: Mutex::default() })
+        let (new, node, heard) = (AtomicBool::new(new), OnceLock::new(), Mutex::default());
+        Arc::new(Self { id, voters, links, clock, standing, new, node, heard })
     }
 
     pub(super) const fn id(&self) -> NodeId {
@@ -56,6 +61,10 @@ impl Here {
 
     pub(super) fn standing(&self) -> Standing {
         self.standing.read().clone()
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.new.load(Ordering::Acquire)
     }
 
     /// It takes part from now on.
@@ -158,9 +167,14 @@ impl Local for Here {
 
     async fn operate(&self, order: Order) -> Result<Report, String> {
         let Some(node) = self.node.get() else {
+            if order == Order::Bootstrap {
+                self.new.store(true, Ordering::Release);
+                return Ok(Report::Done);
+            }
             return Err(format!("node {} is of no cluster yet: its log says what it waits for", self.id));
         };
         match order {
+            Order::Bootstrap => Err(format!("node {} is of a cluster already", self.id)),
             Order::Status => Ok(Report::Status(Box::new(self.status(node)))),
             Order::Add { node: wanted, replaces } => {
                 self.is_there(wanted)?;

@@ -22,8 +22,8 @@ mod settings;
 pub use applications::{AppFolder, discover_applications};
 pub use error::{ConfigError, Place, Problem};
 pub use node::{
-    BFrames, ClusterConfig, ClusterRole, DataConfig, DuplicatePublish, HttpConfig, LimitsConfig, LogConfig,
-    LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig, TlsConfig,
-    TranscodeConfig, WebrtcConfig, example_toml, json_schema,
+    BFrames, ClusterBootstrap, ClusterConfig, ClusterRole, DataConfig, DuplicatePublish, HttpConfig,
+    LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
+    TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
 pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced};

@@ -240,6 +240,10 @@ pub struct ClusterConfig {
     /// What this node is: a "member" of the cluster the list makes, one that will "join" a cluster that is there
     /// (then "penstock cluster join" lets it in), or a "client", which has no vote and keeps no data.
     pub role: ClusterRole,
+    /// Members that find each other without data "wait" until "penstock cluster bootstrap" says that they are new ones, or
+    /// take themselves for "new" and begin a cluster: leave that out once it has begun, or they do so again when all of
+    /// them have lost their data.
+    pub bootstrap: ClusterBootstrap,
 }
 
 impl Default for ClusterConfig {
@@ -253,6 +257,7 @@ impl Default for ClusterConfig {
             secret: Secret::default(),
             members: Vec::new(),
             role: ClusterRole::Member,
+            bootstrap: ClusterBootstrap::Wait,
         }
     }
 }
@@ -286,6 +291,15 @@ pub enum ClusterRole {
     Member,
     Join,
     Client,
+}
+
+/// What members without data do.
+#[expect(missing_docs, reason = "the schema would no longer be a plain list of words")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterBootstrap {
+    Wait,
+    New,
 }
 
 /// See [`NodeConfig::scylla`].

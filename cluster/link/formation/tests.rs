@@ -35,7 +35,7 @@ impl World {
             return None;
         }
         self.drawn += 1;
-        let step = next_step(node, own, seen, ClusterId(self.drawn));
+        let step = next_step(node, own, seen, Some(ClusterId(self.drawn)));
         match step {
             Step::Prepare(cluster) => (own.phase, own.cluster) = (Phase::Prepared, Some(cluster)),
             Step::Begin(cluster) => (own.phase, own.cluster) = (Phase::Begun, Some(cluster)),
@@ -126,16 +126,37 @@ fn one_that_was_wiped_is_told_so_and_never_votes_again_under_its_number() {
 }
 
 #[test]
+fn nothing_begins_until_somebody_says_that_they_are_new() {
+    let mut world = World::of(3);
+    world.up = voters(3);
+    for node in voters(3) {
+        let step = next_step(node, &empty(3), &world.seen_by(node), None);
+        assert_eq!(step, Step::Wait(Waiting::Word));
+    }
+    // Said to the first, it goes for all.
+    let seen = world.seen_by(NodeId(1));
+    world.act(NodeId(1), &seen);
+    let Standing { cluster, .. } = world.stand[&NodeId(1)].clone();
+    for node in [NodeId(2), NodeId(3)] {
+        assert_eq!(next_step(node, &empty(3), &world.seen_by(node), None), Step::Prepare(cluster.unwrap()));
+    }
+    // What is missing is named before it.
+    world.up.remove(&NodeId(2));
+    let away = Step::Wait(Waiting::Unreachable([NodeId(2)].into()));
+    assert_eq!(next_step(NodeId(1), &empty(3), &world.seen_by(NodeId(1)), None), away);
+}
+
+#[test]
 fn nobody_goes_on_with_who_is_of_another_mind() {
     let own = empty(3);
     let said = |standing: Standing| Some(standing);
     let two = Standing { voters: voters(2), ..empty(3) };
     let others = [(NodeId(2), said(two)), (NodeId(3), said(empty(3)))].into();
-    assert_eq!(next_step(NodeId(1), &own, &others, FRESH), Step::Wait(Waiting::OtherVoters(NodeId(2))));
+    assert_eq!(next_step(NodeId(1), &own, &others, Some(FRESH)), Step::Wait(Waiting::OtherVoters(NodeId(2))));
     let joining = Standing { phase: Phase::Joining, ..empty(3) };
     let others = [(NodeId(2), said(empty(3))), (NodeId(3), said(joining))].into();
-    assert_eq!(next_step(NodeId(1), &own, &others, FRESH), Step::Wait(Waiting::Joining(NodeId(3))));
+    assert_eq!(next_step(NodeId(1), &own, &others, Some(FRESH)), Step::Wait(Waiting::Joining(NodeId(3))));
     let others = [(NodeId(2), None), (NodeId(3), said(empty(3)))].into();
     let away = Waiting::Unreachable([NodeId(2)].into());
-    assert_eq!(next_step(NodeId(1), &own, &others, FRESH), Step::Wait(away));
+    assert_eq!(next_step(NodeId(1), &own, &others, Some(FRESH)), Step::Wait(away));
 }

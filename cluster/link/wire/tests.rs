@@ -27,6 +27,7 @@ fn orders_and_reports_come_back() {
     let (node, replaces) = (NodeId(4), Some(NodeId(1)));
     for order in [
         Order::Status,
+        Order::Bootstrap,
         Order::Add { node, replaces },
         Order::Add { node, replaces: None },
         Order::Remove { node },

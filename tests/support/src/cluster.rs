@@ -150,6 +150,7 @@ impl Plan {
             ("PENSTOCK_CLUSTER_MEMBERS", members.collect::<Vec<_>>().join(",")),
             ("PENSTOCK_CLUSTER_ROLE", role.to_owned()),
             ("PENSTOCK_CLUSTER_SECRET_FILE", self.secret.display().to_string()),
+            ("PENSTOCK_CLUSTER_BOOTSTRAP", "new".to_owned()),
         ];
         own.into_iter().chain(self.more.iter().cloned()).collect()
     }
