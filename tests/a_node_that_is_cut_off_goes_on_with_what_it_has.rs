@@ -72,6 +72,12 @@ async fn streams_go_on_and_new_ones_wait_until_it_is_healed() -> Result<()> {
     // At once: a claim that lapsed is kept for its node for 20 s.
     tokio::try_join!(an_encoder_is_refused(alone), a_page_is_refused(alone), a_write_is_refused(alone))?;
     publisher.check()?;
+    // What it knows it shows, and says how old that may be.
+    let shown = alone.get("/LiveApp/rest/v2/broadcasts/running").await?;
+    ensure!(shown.status == 200 && shown.json()["streamId"] == "running", "{}", shown.text());
+    let age = shown.header("penstock-age-ms").and_then(|age| age.parse::<u64>().ok());
+    let max = u64::try_from((SystemClock.now() - cut).as_millis())?;
+    ensure!(age.is_some_and(|age| (2_000..=max + 2_000).contains(&age)), "{age:?} of {max}");
     ensure!(alone.metric("penstock_streams", &[]).await? == 1.0);
     // The others have a majority.
     other.create_broadcast("LiveApp", "meanwhile").await?;

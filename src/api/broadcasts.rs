@@ -2,11 +2,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
 use actix_web::web::Data;
 use base::limits::{REST_IDS_MAX, REST_SUBTRACKS_MAX};
 use base::{AppName, StreamId};
 use cluster_model::{
-    Broadcast, BroadcastPatch, CreateError, MetaError, Shown, Unreadable, is_source_url, read_texts,
+    Broadcast, BroadcastPatch, CreateError, MetaError, Operation, Ruling, Shown, Unreadable, is_source_url,
+    read_texts, rule,
 };
 use serde_json::Value;
 use sessions::Parameters;
@@ -15,6 +17,8 @@ use crate::ApiState;
 use crate::answer::{self, Outcome, ok, refusal, unavailable};
 use crate::body::is_true;
 
+/// Says that an answer is what this node knows while the metadata plane is away, and how old that is at most.
+const AGE_MS: HeaderName = HeaderName::from_static("penstock-age-ms");
 const AUTO_START_NEEDS_SOURCE: &str = "Auto start query needs an IP camera or stream source.";
 const AUTO_START_UNSUPPORTED: &str = "This server does not pull streams, so it cannot start one.";
 const SUBFOLDER_INVALID: &str = "Subfolder is not valid. ";
@@ -90,14 +94,26 @@ fn read_draft(body: Option<Value>) -> Result<Broadcast, Unreadable> {
     }
 }
 
-/// `GET /{id}`: 200 with the broadcast, or 404.
+/// `GET /{id}`: 200 with the broadcast, or 404. While the metadata plane is away it is what this node knows, and how old
+/// that may be; not for ever.
 pub(crate) async fn get(state: &ApiState, app: &AppName, id: &str) -> HttpResponse {
     let Ok(id) = StreamId::new(id) else { return answer::not_found() };
-    match state.broadcasts.get(app, &id).await {
+    let may_be_old = || rule(Operation::ReadOne, state.cluster.authority()) == Ruling::OwnWithAge;
+    let asked = if may_be_old() { None } else { Some(state.broadcasts.get(app, &id).await) };
+    let (known, age) = match asked {
+        Some(Err(error)) if !may_be_old() => (Err(error), None),
+        None | Some(Err(_)) => (state.broadcasts.get_local(app, &id).await, state.cluster.place().age_ms),
+        Some(known) => (known, None),
+    };
+    let mut response = match known {
         Ok(Some(broadcast)) => ok(&shown(state, app, &broadcast)),
         Ok(None) => answer::not_found(),
         Err(error) => unavailable(&error),
+    };
+    if let Some(age) = age {
+        response.headers_mut().insert(AGE_MS, age.into());
     }
+    response
 }
 
 /// `PUT /{id}`: changes the fields that are not null, as far as AMS lets a client change them. A `Result`;

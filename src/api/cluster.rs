@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use async_trait::async_trait;
-use cluster_model::{MetaError, NodeId, Nodes, Refusal};
+use cluster_model::{Authority, MetaError, NodeId, Nodes, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,6 +18,8 @@ pub trait Cluster: Send + Sync {
     fn is_one(&self) -> bool;
     /// How it stands.
     fn place(&self) -> Place;
+    /// What it may decide by itself.
+    fn authority(&self) -> Authority;
     /// Whether this node hears another one; `None`: it never did. Only the leader hears all of them.
     fn reach(&self, node: NodeId) -> Option<Reach>;
     /// A copy of all stored data, consistent in itself, as `penstock restore` takes it; else why there is none.

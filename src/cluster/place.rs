@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::{Cluster, Place, Reach};
 use async_trait::async_trait;
 use base::limits;
+use cluster_model::Authority;
 use cluster_node::NodeId;
 
 use super::Plane;
@@ -25,6 +26,10 @@ impl Cluster for Plane {
             lag: status.commit.saturating_sub(status.applied),
             age_ms: self.node.age().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         }
+    }
+
+    fn authority(&self) -> Authority {
+        self.node.authority()
     }
 
     fn reach(&self, node: NodeId) -> Option<Reach> {

@@ -1,6 +1,12 @@
 //! The cluster over REST.
 
-use cluster_model::{NodeCard, NodeId};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use cluster_model::{
+    Authority, Command, Consistency, Filter, NodeCard, NodeId, Proposal, Query, ReadFailed, Reading,
+    RequestId, Revision, Watch,
+};
 
 use super::*;
 use crate::{Cluster, Place, Reach};
@@ -16,6 +22,10 @@ impl Cluster for Alone {
 
     fn place(&self) -> Place {
         Place { node: NodeId(1), leader: Some(NodeId(1)), term: 1, applied: 5, lag: 0, age_ms: Some(0) }
+    }
+
+    fn authority(&self) -> Authority {
+        Authority::Fresh
     }
 
     fn reach(&self, _: NodeId) -> Option<Reach> {
@@ -38,6 +48,10 @@ impl Cluster for OneOfThree {
 
     fn place(&self) -> Place {
         Place { leader: Some(NodeId(2)), lag: 3, age_ms: Some(120), ..Alone.place() }
+    }
+
+    fn authority(&self) -> Authority {
+        Authority::Fresh
     }
 
     fn reach(&self, node: NodeId) -> Option<Reach> {
@@ -102,4 +116,72 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     assert_eq!(ask(&node, Method::DELETE, "/cluster/node/4").await.1["success"], false);
     assert_eq!(ask(&node, Method::DELETE, "/cluster/node/four").await.1["success"], false);
     assert_eq!(ask(&node, Method::GET, "/backup").await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// A node whose plane is away.
+struct Away(Authority);
+
+#[async_trait]
+impl Cluster for Away {
+    fn is_one(&self) -> bool {
+        true
+    }
+
+    fn place(&self) -> Place {
+        Place { age_ms: Some(2_345), ..Alone.place() }
+    }
+
+    fn authority(&self) -> Authority {
+        self.0
+    }
+
+    fn reach(&self, _: NodeId) -> Option<Reach> {
+        None
+    }
+
+    async fn copy(&self) -> Result<Vec<u8>, String> {
+        Err("not now".to_owned())
+    }
+}
+
+/// A plane that nobody agrees on: what was known before is all there is.
+struct Silent(InMemory, AtomicBool);
+
+#[async_trait]
+impl Meta for Silent {
+    async fn propose(&self, request: RequestId, command: Command, deadline: Instant) -> Proposal {
+        self.0.propose(request, command, deadline).await
+    }
+
+    async fn read(&self, query: Query, how: Consistency, deadline: Instant) -> Result<Reading, ReadFailed> {
+        if self.1.load(Ordering::Relaxed) && how == Consistency::Linearizable {
+            return Err(ReadFailed::TooLate);
+        }
+        self.0.read(query, how, deadline).await
+    }
+
+    fn watch(&self, filter: Filter, from: Revision) -> Watch {
+        self.0.watch(filter, from)
+    }
+}
+
+#[actix_web::test]
+async fn while_the_plane_is_away_one_broadcast_is_shown_with_its_age_and_later_not_at_all() {
+    use Authority::{Cold, Fresh, Isolated, Lost};
+    for (authority, shown) in [(Fresh, false), (Isolated, true), (Lost, false), (Cold, false)] {
+        let clock = Arc::new(ManualClock::new(WallTime(1)));
+        let silent = Arc::new(Silent(InMemory::new(clock.clone()), AtomicBool::new(false)));
+        let node = Node::over(silent.clone(), clock, |state| state.cluster = Arc::new(Away(authority)));
+        node.create(json!({ "streamId": "live1" })).await;
+        silent.1.store(true, Ordering::Relaxed);
+        let (known, unknown) = ("/LiveApp/rest/v2/broadcasts/live1", "/LiveApp/rest/v2/broadcasts/other");
+        let expected = [StatusCode::OK, StatusCode::NOT_FOUND];
+        for (path, status) in [known, unknown].into_iter().zip(expected) {
+            let answer = node.get(path).await;
+            let age = answer.headers().get("penstock-age-ms").map(|age| age.to_str().unwrap());
+            let expected =
+                if shown { (status, Some("2345")) } else { (StatusCode::SERVICE_UNAVAILABLE, None) };
+            assert_eq!((answer.status(), age), expected, "{authority:?} {path}");
+        }
+    }
 }
