@@ -127,7 +127,10 @@ fn place(change: &Change) -> Option<(Table, Vec<Cell>)> {
             (Table::SubscriberSummaries, of_subscriber(app, stream, subscriber))
         }
         // The generation is in every stamp; events and facts are history.
-        Change::Generation(_) | Change::Event { .. } | Change::Fact { .. } => return None,
+        Change::Generation(_)
+        | Change::Event { .. }
+        | Change::Fact { .. }
+        | Change::HistoryDeleted { .. } => return None,
     })
 }
 
