@@ -43,7 +43,7 @@ impl Database {
     }
 
     /// Says that this is the data of `cluster_id`, if it is nobody's yet. Answers whose it is then.
-    pub async fn take(&self, cluster_id: &str, generation: u64) -> Result<ClusterRow, DatabaseError> {
+    pub(crate) async fn take(&self, cluster_id: &str, generation: u64) -> Result<ClusterRow, DatabaseError> {
         if let Some(known) = self.cluster().await? {
             return Ok(known);
         }
@@ -54,7 +54,7 @@ impl Database {
     }
 
     /// Gives the data, as it was at `from`, to `cluster_id` under a new generation. `None`: another restore was faster.
-    pub async fn hand_over(
+    pub(crate) async fn hand_over(
         &self,
         known: &ClusterRow,
         from: Stamp,
