@@ -151,7 +151,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             .await
             .context("the broadcasts of the last run could not be tidied up")?;
     }
-    let past = cluster::use_database(&config.scylla, &plane, &meta, &clock, &randomness, &metrics)?;
+    let past = cluster::use_database(&config.scylla, &plane, &meta, &clock, &randomness, &metrics);
     plane.show_link(&metrics);
     let upkeep = Upkeep::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     actix_rt::spawn(upkeep::run(upkeep, nodes.clone(), plane.clone(), Arc::clone(&clock)));

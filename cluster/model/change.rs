@@ -189,6 +189,16 @@ pub enum Change {
         /// The fact.
         fact: Arc<Fact>,
     },
+    /// What is kept of a subscriber's past anywhere is to go: an operator deleted it. It is not part of the state, whose rows
+    /// also go when they are old.
+    HistoryDeleted {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The subscriber.
+        subscriber: SubscriberId,
+    },
 }
 
 /// Which changes a watcher wants.

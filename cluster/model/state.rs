@@ -340,7 +340,7 @@ impl State {
                 let before = self.events.set(app, place, now.clone());
                 digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
-            Change::Fact { .. } => {}
+            Change::Fact { .. } | Change::HistoryDeleted { .. } => {}
         }
     }
 

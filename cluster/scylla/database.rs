@@ -4,7 +4,7 @@ mod cluster;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use base::limits;
@@ -19,10 +19,12 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlValue, MaybeUnset};
-use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 
 use crate::options::is_keyspace;
-use crate::{Cell, DatabaseError, Deed, ScyllaOptions, Table, Write, shapes};
+use crate::planned::{Cell, Deed, Write};
+use crate::schema::shapes;
+use crate::{DatabaseError, ScyllaOptions, Table};
 
 pub use cluster::ClusterRow;
 
@@ -79,7 +81,7 @@ impl Database {
     }
 
     /// Writes one row.
-    pub async fn write(&self, write: &Write) -> Result<(), DatabaseError> {
+    pub(crate) async fn write(&self, write: &Write) -> Result<(), DatabaseError> {
         let (text, values) = statement(write)?;
         let prepared = self.prepared(&text).await?;
         self.session.execute_unpaged(&prepared, values).await?;
@@ -184,17 +186,17 @@ impl From<Cell> for CqlValue {
     }
 }
 
-/// A database that is connected to when it is first needed, by whoever needs it first. While it is away, only one tries, and
-/// not at once again: the others are told so.
+/// A database that is connected to when it is first needed. While it is away, only one tries, and not at once again: the
+/// others are told so. To connect may take longer than whoever needs it waits: it goes on without them.
 pub(crate) struct Reached {
     options: ScyllaOptions,
-    database: OnceCell<Arc<Database>>,
-    tried: Mutex<Option<Instant>>,
+    database: Arc<OnceLock<Arc<Database>>>,
+    tried: Mutex<Option<(Instant, AbortHandle)>>,
 }
 
 impl Reached {
     pub fn new(options: ScyllaOptions) -> Self {
-        Self { options, database: OnceCell::new(), tried: Mutex::new(None) }
+        Self { options, database: Arc::default(), tried: Mutex::new(None) }
     }
 
     /// How long history is kept.
@@ -203,19 +205,44 @@ impl Reached {
     }
 
     /// The database, for reading, `now`.
-    pub async fn get(&self, now: Instant) -> Result<&Arc<Database>, DatabaseError> {
+    pub async fn get(&self, now: Instant) -> Result<Arc<Database>, DatabaseError> {
         if let Some(database) = self.database.get() {
-            return Ok(database);
+            return Ok(Arc::clone(database));
         }
-        {
+        let opening = {
             let mut tried = self.tried.lock();
-            if tried.is_some_and(|tried| now < tried + limits::PROJECTION_REST_MAX) {
+            let is_early = |at: &Instant| now < *at + limits::PROJECTION_REST_MAX;
+            if tried.as_ref().is_some_and(|(at, last)| is_early(at) || !last.is_finished()) {
                 return Err(DatabaseError::Away("it was not there a moment ago".to_owned()));
             }
-            *tried = Some(now);
+            let opening = tokio::spawn(open(self.options.clone(), Arc::clone(&self.database)));
+            *tried = Some((now, opening.abort_handle()));
+            opening
+        };
+        opening.await.map_err(|why| DatabaseError::Away(why.to_string()))?
+    }
+}
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        if let Some((_, opening)) = &*self.tried.lock() {
+            opening.abort();
         }
-        let open = async || Database::open(&self.options).await.map(Arc::new);
-        self.database.get_or_try_init(open).await
+    }
+}
+
+async fn open(
+    options: ScyllaOptions,
+    place: Arc<OnceLock<Arc<Database>>>,
+) -> Result<Arc<Database>, DatabaseError> {
+    match Database::open(&options).await {
+        Ok(database) => Ok(Arc::clone(place.get_or_init(|| Arc::new(database)))),
+        Err(error) => {
+            if !error.is_passing() {
+                tracing::warn!("history is answered from the state: {error}");
+            }
+            Err(error)
+        }
     }
 }
 

@@ -15,9 +15,9 @@ pub struct ProjectionFigures {
     pub generation: u64,
     /// Everything up to here is in the database.
     pub projected: Revision,
-    /// Commands that wait: how far it lags behind.
-    pub lag_entries: usize,
-    /// Rows of them.
+    /// Commands whose changes are not in the database yet, those that changed nothing included: how far it lags behind.
+    pub lag_entries: u64,
+    /// Rows that wait.
     pub outbox_changes: usize,
     /// Memory they take, about.
     pub outbox_bytes: usize,

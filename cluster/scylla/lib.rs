@@ -1,8 +1,8 @@
 //! The database below the metadata plane, ScyllaDB or any other that speaks CQL v4: a projection of the state for reading,
 //! the history that outlives the state, and an archive from which a new cluster is restored.
 //!
-//! Reading order: [`Stamp`] says how writes are ordered; [`project`] makes rows of changes; the [`Projector`] is the task
-//! of the leading node that writes them, [`Outbox`] what waits meanwhile; [`archive`] is what it leaves for
+//! Reading order: [`Stamp`] says how writes are ordered; `projection` makes rows of changes; the [`Projector`] is the task
+//! of the leading node that writes them, `outbox` what waits meanwhile; [`archive`] is what it leaves for
 //! [`restore`](archive::restore); [`History`] is what REST reads.
 //!
 //! Not here: decisions. The database is never asked whether a token is good or a stream is free, and nobody waits for it.
@@ -39,15 +39,14 @@ mod reading;
 
 mod history;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use database::{ClusterRow, Database};
 pub use error::DatabaseError;
 pub use figures::{ProjectionFigures, Stopped};
-pub use history::{EventShown, EventsWanted, History, HistoryOrder, Page, SummaryShown};
+pub use history::{EventShown, EventsWanted, History, Page};
 pub use options::{Credentials, Replication, ScyllaOptions};
-pub use outbox::{Outbox, Waiting};
-pub use planned::{Cell, Deed, Write};
-pub use projection::{Horizon, Item, change_of, project};
 pub use projector::{Projector, ProjectorParts, ProjectorTuning};
-pub use schema::{SCHEMA_VERSION, TableShape, shapes};
 pub use stamp::{Lineage, Stamp};
 pub use table::Table;

@@ -7,14 +7,14 @@ use cluster_model::Revision;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::Item;
+use crate::projection::Item;
 
 /// Items on their way to the database, oldest first. One puts, one takes; nobody who puts waits.
 ///
 /// Beyond its limits it forgets everything and is *behind*: whoever takes lists the state and begins anew at the
 /// revision of that list. What no list has is counted as lost.
 #[derive(Debug)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     inner: Mutex<Inner>,
     filled: Notify,
     begun: Notify,
@@ -38,13 +38,15 @@ struct Load(usize, usize, usize);
 
 /// What waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     /// Commands whose rows wait, those on their way included.
     pub commands: usize,
     /// Rows of them.
     pub changes: usize,
     /// Memory they take, about.
     pub bytes: usize,
+    /// The newest revision that is to be written, or was; also while behind. Zero: nobody writes.
+    pub newest: Revision,
     /// Whether the state must be listed.
     pub behind: bool,
     /// How often it fell behind.
@@ -74,8 +76,9 @@ impl Outbox {
     /// As it was made: empty and behind. What it counted stays.
     pub fn reset(&self) {
         let inner = &mut *self.inner.lock();
-        inner.queue.clear();
+        inner.queue = VecDeque::new();
         (inner.in_hand, inner.resume_at) = (Load::default(), None);
+        inner.waiting.newest = Revision::ZERO;
         inner.only_in_hand();
         inner.waiting.behind = true;
     }
@@ -87,6 +90,7 @@ impl Outbox {
         inner.in_hand = Load::default();
         inner.only_in_hand();
         inner.waiting.behind = false;
+        inner.waiting.newest = inner.waiting.newest.max(at);
         inner.resume_at = Some(at);
         self.begun.notify_one();
     }
@@ -94,6 +98,7 @@ impl Outbox {
     /// Puts what follows. While behind it is forgotten at once.
     pub fn push(&self, item: Item) {
         let inner = &mut *self.inner.lock();
+        inner.waiting.newest = inner.waiting.newest.max(item.stamp.revision);
         // What follows a revision that is about to be resumed from comes again.
         if inner.resume_at.is_some() {
             return;
@@ -208,7 +213,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Deed, Stamp, Table, Write};
+    use crate::planned::{Deed, Write};
+    use crate::{Stamp, Table};
 
     fn item(revision: u64, writes: usize, fleeting: u64) -> Item {
         let stamp = Stamp::new(0, Revision(revision));
@@ -233,8 +239,12 @@ mod tests {
         assert!(waiting.behind && waiting.changes == 0 && waiting.bytes == 0, "{waiting:?}");
         outbox.push(item(5, 1, 1));
         assert_eq!((outbox.waiting().lost, outbox.waiting().fell_behind), (3, 1));
+        // What is not there yet is known nevertheless.
+        assert_eq!(outbox.waiting().newest, Revision(5));
         outbox.begin(Revision(9));
         assert!(!outbox.waiting().behind);
+        outbox.reset();
+        assert_eq!((outbox.waiting().newest, outbox.waiting().bytes), (Revision::ZERO, 0));
     }
 
     #[test]

@@ -6,8 +6,7 @@ use crate::{Stamp, Table};
 
 /// A value of a column. Its type is the column's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "named as the types of CQL")]
-pub enum Cell {
+pub(crate) enum Cell {
     Text(String),
     Int(i32),
     BigInt(i64),
@@ -61,7 +60,7 @@ impl From<u64> for Cell {
 
 /// What is done to a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// These columns get these values; others stay as they are.
     Put {
         /// The columns.
@@ -75,7 +74,7 @@ pub enum Deed {
 
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
+pub(crate) struct Write {
     /// The table.
     pub table: Table,
     /// The columns of the primary key, in its order.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use base::{AppName, StreamId, WallTime};
 use cluster_model::{Change, FormatError, Owner, Row, SubscriberId};
 
-use crate::{Cell, Deed, Stamp, Table, Write};
+use crate::planned::{Cell, Deed, Write};
+use crate::{Stamp, Table};
 
 pub(crate) use events::{EventRow, day_of, event_of_row};
 
@@ -17,7 +18,7 @@ pub(crate) const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// What history is worth writing.
 #[derive(Clone, Copy, Debug)]
-pub struct Horizon {
+pub(crate) struct Horizon {
     /// The time.
     pub now: WallTime,
     /// How long history is kept.
@@ -42,7 +43,7 @@ impl Horizon {
 
 /// What one revision comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
+pub(crate) struct Item {
     /// The revision.
     pub stamp: Stamp,
     /// Its writes: each row once.
@@ -70,7 +71,7 @@ pub(crate) type Deeds = BTreeMap<(Table, Vec<Cell>), Deed>;
 
 /// What the revision of `stamp`, which made `changes`, comes to. Rows of the state are absolute; the same changes give
 /// the same writes but for the time that history has left.
-pub fn project(stamp: Stamp, changes: &[Change], horizon: Horizon) -> Result<Item, FormatError> {
+pub(crate) fn project(stamp: Stamp, changes: &[Change], horizon: Horizon) -> Result<Item, FormatError> {
     let mut deeds = Deeds::new();
     let mut rows = Vec::new();
     for change in changes {
@@ -127,7 +128,10 @@ fn place(change: &Change) -> Option<(Table, Vec<Cell>)> {
             (Table::SubscriberSummaries, of_subscriber(app, stream, subscriber))
         }
         // The generation is in every stamp; events and facts are history.
-        Change::Generation(_) | Change::Event { .. } | Change::Fact { .. } => return None,
+        Change::Generation(_)
+        | Change::Event { .. }
+        | Change::Fact { .. }
+        | Change::HistoryDeleted { .. } => return None,
     })
 }
 
@@ -204,7 +208,12 @@ fn of_owner(owner: Owner) -> [Cell; 2] {
 }
 
 /// The change that stores a row of `table` as it was read: the reverse of what is written.
-pub fn change_of(table: Table, key: &[Cell], format: i32, document: &str) -> Result<Change, FormatError> {
+pub(crate) fn change_of(
+    table: Table,
+    key: &[Cell],
+    format: i32,
+    document: &str,
+) -> Result<Change, FormatError> {
     let bad = || FormatError::Malformed(format!("{} holds no rows of the state", table.name()));
     let kind = table.kind().ok_or_else(bad)?;
     let parts: Vec<_> = key

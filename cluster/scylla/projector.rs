@@ -14,7 +14,8 @@ use cluster_model::Meta;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Outbox, ProjectionFigures, ScyllaOptions};
+use crate::outbox::Outbox;
+use crate::{ProjectionFigures, ScyllaOptions};
 use task::Task;
 
 /// What a projector is made of.
@@ -25,12 +26,11 @@ pub struct ProjectorParts {
     pub clock: Arc<dyn Clock>,
     /// Names for snapshots.
     pub randomness: Arc<dyn Randomness>,
-    /// Whether this node leads: only the leader projects. Two that do for a moment do no harm.
-    pub leading: watch::Receiver<bool>,
+    /// The generation of the node's state while this node leads; `None`: it does not. Only the leader projects. Two that do
+    /// for a moment do no harm.
+    pub leading: watch::Receiver<Option<u64>>,
     /// The cluster, for ever: a database of another one is left alone.
     pub cluster_id: String,
-    /// The generation of the node's state.
-    pub generation: u64,
     /// The database.
     pub options: ScyllaOptions,
     /// How much may wait, and how often a snapshot is made.
@@ -78,20 +78,21 @@ impl Projector {
         let tuning = &parts.tuning;
         let outbox = Arc::new(Outbox::new(tuning.outbox_changes_max, tuning.outbox_bytes_max));
         let (says, figures) = watch::channel(ProjectionFigures::default());
-        let task = tokio::spawn(Task::new(parts, Arc::clone(&outbox), says).run());
+        let task = tokio::spawn(Task { parts, outbox: Arc::clone(&outbox), figures: says }.run());
         Self { figures, outbox, task }
     }
 
     /// What it says of itself now.
     pub fn figures(&self) -> ProjectionFigures {
         let waiting = self.outbox.waiting();
+        let told = self.figures.borrow().clone();
         ProjectionFigures {
-            lag_entries: waiting.commands,
+            lag_entries: waiting.newest.0.saturating_sub(told.projected.0),
             outbox_changes: waiting.changes,
             outbox_bytes: waiting.bytes,
             fell_behind: waiting.fell_behind,
             facts_lost: waiting.lost,
-            ..self.figures.borrow().clone()
+            ..told
         }
     }
 

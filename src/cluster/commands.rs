@@ -95,7 +95,7 @@ pub fn run(command: &ClusterCommand, config: &NodeConfig) -> anyhow::Result<Stri
     if let ClusterCommand::Restore { from, snapshot, yes } = command {
         return match from {
             Some(file) if *yes => super::copies::restore(config, file),
-            Some(file) => super::copies::what_is_in(file),
+            Some(file) => super::copies::what_is_in(config, file),
             None => super::copies::restore_from_archive(config, snapshot.as_deref(), *yes),
         };
     }

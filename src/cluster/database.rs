@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use api::EventsPage;
 use async_trait::async_trait;
 use base::{AppName, Clock, Randomness, StreamId};
 use cluster_model::{Meta, MetaError, SubscriberId, Subscribers};
 use cluster_scylla::{
-    Credentials, EventsWanted, History, HistoryOrder, Projector, ProjectorParts, ProjectorTuning,
-    Replication, ScyllaOptions,
+    Credentials, EventsWanted, History, Projector, ProjectorParts, ProjectorTuning, Replication,
+    ScyllaOptions,
 };
 use config::ScyllaConfig;
 use observe::{Metrics, metric};
@@ -58,9 +57,8 @@ impl api::History for Past {
     ) -> Result<EventsPage, MetaError> {
         match self {
             Self::Database(history) => {
-                let (app, stream, order) = (app.clone(), stream.clone(), HistoryOrder::OldestFirst);
-                let page =
-                    history.events(&EventsWanted { app, stream, subscriber, order, offset, size }).await?;
+                let (app, stream) = (app.clone(), stream.clone());
+                let page = history.events(&EventsWanted { app, stream, subscriber, offset, size }).await?;
                 let rows = page.rows.into_iter().map(|shown| (shown.subscriber, shown.event)).collect();
                 Ok(EventsPage { rows, partial: page.partial })
             }
@@ -81,26 +79,19 @@ pub fn use_database(
     clock: &Arc<dyn Clock>,
     randomness: &Arc<dyn Randomness>,
     metrics: &Metrics,
-) -> anyhow::Result<Past> {
+) -> Past {
     let (Some(options), Some(cluster)) = (options(config), plane.cluster()) else {
-        return Ok(Past::State(Subscribers::new(
-            Arc::clone(meta),
-            Arc::clone(clock),
-            Arc::clone(randomness),
-        )));
+        return Past::State(Subscribers::new(Arc::clone(meta), Arc::clone(clock), Arc::clone(randomness)));
     };
-    let generation = plane.node.generation().context("the state of this node is not there yet")?;
     let projector = Projector::start(ProjectorParts {
         meta: Arc::clone(meta),
         clock: Arc::clone(clock),
         randomness: Arc::clone(randomness),
         leading: leading(plane),
         cluster_id: cluster.to_string(),
-        generation,
         options: options.clone(),
         tuning: ProjectorTuning::default(),
     });
-    actix_rt::spawn(tell_of_its_end(projector.changes()));
     metrics.follow(move || {
         let figures = projector.figures();
         metric::projection_reachable().set(if figures.reachable { 1.0 } else { 0.0 });
@@ -110,27 +101,22 @@ pub fn use_database(
         metric::projection_dead_letters().absolute(figures.dead_letters);
         metric::projection_facts_lost().absolute(figures.facts_lost);
     });
-    Ok(Past::Database(Box::new(History::new(options, Arc::clone(meta), Arc::clone(clock)))))
+    let history = History::new(options, cluster.to_string(), Arc::clone(meta), Arc::clone(clock));
+    Past::Database(Box::new(history))
 }
 
-/// Whether this node leads, now and whenever that changes.
-fn leading(plane: &Plane) -> watch::Receiver<bool> {
-    let mut status = plane.node.status();
-    let (says, leading) = watch::channel(status.borrow_and_update().leads);
+/// The generation of this node's state while it leads, now and whenever that changes. Only whoever leads knows it: before,
+/// the state may not be there yet.
+fn leading(plane: &Plane) -> watch::Receiver<Option<u64>> {
+    let node = Arc::clone(&plane.node);
+    let mut status = node.status();
+    let leads = move |leads: bool| leads.then(|| node.generation()).flatten();
+    let (says, leading) = watch::channel(leads(status.borrow_and_update().leads));
     actix_rt::spawn(async move {
         while status.changed().await.is_ok() {
-            let leads = status.borrow_and_update().leads;
-            says.send_if_modified(|said| std::mem::replace(said, leads) != leads);
+            let now = leads(status.borrow_and_update().leads);
+            says.send_if_modified(|said| std::mem::replace(said, now) != now);
         }
     });
     leading
-}
-
-/// A projector that has stopped for good says why, once.
-async fn tell_of_its_end(mut changes: watch::Receiver<cluster_scylla::ProjectionFigures>) {
-    if let Ok(figures) = changes.wait_for(|figures| figures.stopped.is_some()).await
-        && let Some(why) = &figures.stopped
-    {
-        tracing::error!(%why, "nothing more is written to the database; the node goes on without it");
-    }
 }

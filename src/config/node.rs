@@ -324,7 +324,7 @@ pub struct ScyllaConfig {
     #[schemars(with = "String")]
     pub password: Secret,
     /// Days for which connection events and other history are kept.
-    #[schemars(range(min = 1, max = 3_650))]
+    #[schemars(range(min = 1, max = 92))]
     pub history_days: u16,
 }
 

@@ -102,10 +102,16 @@ impl State {
         let is_full = |changes: &Vec<Change>| changes.len() + ROWS_PER_STEP_MAX > limits::META_SWEEP_ROWS_MAX;
         let next = |state: &Self| state.subscribers(app, stream).next().map(|(id, _)| id.clone());
         let mut more = false;
+        // Not among the changes that fill a step: how far one goes is the same on every version.
+        let mut deleted = Vec::new();
         while let Some(subscriber) = next(self) {
             if is_full(changes) {
                 more = true;
                 break;
+            }
+            // One whose events are all too old for the state may have some elsewhere.
+            if self.history(app, stream, &subscriber).is_none() {
+                deleted.push(subscriber.clone());
             }
             let (app, stream) = (app.clone(), stream.clone());
             self.change(Change::Subscriber { app, stream, subscriber, now: None }, changes);
@@ -116,9 +122,16 @@ impl State {
                 more = true;
                 break;
             }
-            self.shorten((app.clone(), stream.clone(), subscriber), changes);
+            if self.shorten((app.clone(), stream.clone(), subscriber.clone()), changes) {
+                deleted.push(subscriber);
+            }
         }
         row::collapse(changes);
+        changes.extend(deleted.into_iter().map(|subscriber| Change::HistoryDeleted {
+            app: app.clone(),
+            stream: stream.clone(),
+            subscriber,
+        }));
         Outcome::Swept { more }
     }
 

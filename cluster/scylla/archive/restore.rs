@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use base::{Randomness, WallTime, limits};
-use cluster_model::{Change, FormatError, Revision, RowKind, State};
+use cluster_model::{Change, FormatError, Revision, Row, State};
 use sha2::{Digest, Sha256};
 
+use super::writer::is_hash;
 use super::{NAME, Segment, SegmentError};
 use crate::{ClusterRow, Database, DatabaseError, Lineage, Stamp};
 
@@ -27,7 +28,8 @@ pub struct SnapshotFound {
 /// From which snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// The newest.
+    /// Of the newest generation the one behind which most is there: mostly the newest, but a leader may have come to its
+    /// end just after it made that one, and the next one went on behind an older one.
     Newest,
     /// The one of this id: when a newer one is damaged.
     Of(String),
@@ -83,7 +85,7 @@ pub enum ArchiveError {
 /// The complete snapshots that count, the newest first.
 pub async fn list(database: &Database) -> Result<Vec<SnapshotFound>, ArchiveError> {
     let cluster = database.cluster().await?.ok_or(ArchiveError::Nobody)?;
-    found(database, &cluster.lineage).await
+    Ok(found(database, &cluster.lineage).await?)
 }
 
 /// Reads the archive and takes the data over for `cluster_id`: from now on, what the cluster of before writes does not count,
@@ -113,21 +115,79 @@ async fn read_under(
     which: Which,
     known: &ClusterRow,
 ) -> Result<RestoredState, ArchiveError> {
-    let mut found = found(database, &known.lineage).await?.into_iter();
-    let snapshot = match which {
-        Which::Newest => found.next().ok_or(ArchiveError::Empty)?,
-        Which::Of(id) => found.find(|snapshot| snapshot.id == id).ok_or(ArchiveError::NoSuch(id))?,
-    };
-    let state = read_snapshot(database, &snapshot).await?;
-    let last = known.lineage.last_of(snapshot.stamp.generation).unwrap_or_default();
-    let (state, segments, behind_gap) = follow(database, &snapshot, state, last).await?;
+    loop {
+        let snapshot = choose(database, &which, &known.lineage).await?;
+        let read = read_chain(database, &snapshot, known).await;
+        // That its parts go is said of it first: if it was removed meanwhile, what is missing is no damage, and what was
+        // found may lack some of it. There is a newer one then.
+        if matches!(read, Err(ArchiveError::Database(_))) || is_there(database, &snapshot, known).await? {
+            return read;
+        }
+    }
+}
+
+async fn read_chain(
+    database: &Database,
+    snapshot: &SnapshotFound,
+    known: &ClusterRow,
+) -> Result<RestoredState, ArchiveError> {
+    let state = read_snapshot(database, snapshot).await?;
+    let (state, segments, behind_gap) = follow(database, snapshot, state, known.end_of(snapshot)).await?;
     let written_under = snapshot.stamp.generation;
-    let index = state.revision();
-    let generation = written_under;
+    let (index, generation, snapshot) = (state.revision(), written_under, snapshot.clone());
     Ok(RestoredState { state, index, written_under, generation, snapshot, segments, behind_gap })
 }
 
-async fn found(database: &Database, lineage: &Lineage) -> Result<Vec<SnapshotFound>, ArchiveError> {
+async fn choose(
+    database: &Database,
+    which: &Which,
+    lineage: &Lineage,
+) -> Result<SnapshotFound, ArchiveError> {
+    let found = found(database, lineage).await?;
+    let id = match which {
+        Which::Of(id) => id,
+        Which::Newest => {
+            let mut best = None;
+            for snapshot in found {
+                let place = (snapshot.stamp.generation, reach(database, &snapshot).await?);
+                // The newest come first: of two that reach as far it is the newer one.
+                if best.as_ref().is_none_or(|(of, _)| place > *of) {
+                    best = Some((place, snapshot));
+                }
+            }
+            return best.map(|(_, snapshot)| snapshot).ok_or(ArchiveError::Empty);
+        }
+    };
+    let of = found.into_iter().find(|snapshot| snapshot.id == *id);
+    of.ok_or_else(|| ArchiveError::NoSuch(id.clone()))
+}
+
+async fn is_there(
+    database: &Database,
+    snapshot: &SnapshotFound,
+    known: &ClusterRow,
+) -> Result<bool, DatabaseError> {
+    Ok(found(database, &known.lineage).await?.iter().any(|found| found.id == snapshot.id))
+}
+
+/// The revision up to which the segments behind a snapshot follow each other.
+async fn reach(database: &Database, snapshot: &SnapshotFound) -> Result<u64, DatabaseError> {
+    let text = "SELECT after, last FROM archive_segments WHERE snapshot = ?";
+    let mut at = snapshot.stamp.revision.0;
+    for (after, last) in database.rows::<(i64, Option<i64>)>(text, (&snapshot.id,)).await? {
+        if after.cast_unsigned() > at {
+            break;
+        }
+        at = at.max(last.unwrap_or_default().cast_unsigned());
+    }
+    Ok(at)
+}
+
+/// The complete snapshots that count, the newest first.
+pub(crate) async fn found(
+    database: &Database,
+    lineage: &Lineage,
+) -> Result<Vec<SnapshotFound>, DatabaseError> {
     let text = "SELECT generation, revision, id, made_ms, chunks, bytes, sha256 FROM archive_snapshots \
                 WHERE name = ?";
     type Found = (i64, i64, String, Option<i64>, Option<i32>, Option<i64>, Option<Vec<u8>>);
@@ -140,11 +200,18 @@ async fn found(database: &Database, lineage: &Lineage) -> Result<Vec<SnapshotFou
             made: WallTime(made_ms?.cast_unsigned()),
             bytes: bytes?.cast_unsigned(),
             chunks: chunks?,
-            sha256: sha256?,
+            sha256: sha256.filter(|hash| is_hash(Some(hash)))?,
         })
     };
     let counts = |snapshot: &SnapshotFound| lineage.counts(snapshot.stamp);
     Ok(rows.into_iter().filter_map(read).filter(counts).collect())
+}
+
+impl ClusterRow {
+    /// The last revision behind a snapshot that counts.
+    fn end_of(&self, snapshot: &SnapshotFound) -> Revision {
+        self.lineage.last_of(snapshot.stamp.generation).unwrap_or_default()
+    }
 }
 
 async fn read_snapshot(database: &Database, snapshot: &SnapshotFound) -> Result<State, ArchiveError> {
@@ -194,11 +261,10 @@ struct Link {
 async fn follow(
     database: &Database,
     snapshot: &SnapshotFound,
-    state: State,
+    mut state: State,
     end: Revision,
 ) -> Result<(State, u64, u64), ArchiveError> {
     let links = links(database, &snapshot.id).await?;
-    let mut rows = Rows::of(&state)?;
     let mut at = snapshot.stamp.revision;
     let (mut used, mut left) = (0, 0);
     for (after, link) in links {
@@ -226,21 +292,16 @@ async fn follow(
         if last <= at {
             continue;
         }
-        for (revision, changed) in segment.revisions {
+        for (revision, rows) in segment.revisions {
             if revision > at && revision <= end {
-                changed.into_iter().for_each(|row| rows.put(row.kind, row.key, row.value));
+                let changes: Result<Vec<_>, _> = rows.iter().map(change).collect();
+                let changes = changes.map_err(|why| damaged(why.to_string()))?;
+                state.absorb(revision, state.now(), &changes);
                 at = revision;
             }
         }
         used += 1;
     }
-    if used == 0 {
-        return Ok((state, 0, left));
-    }
-    let state = rows.state(&state, at).map_err(|why| ArchiveError::Damaged {
-        what: format!("a row of the segments behind snapshot {}", snapshot.id),
-        why: why.to_string(),
-    })?;
     Ok((state, used, left))
 }
 
@@ -271,37 +332,10 @@ async fn links(database: &Database, snapshot: &str) -> Result<BTreeMap<u64, Link
     Ok(links)
 }
 
-/// The rows of a state while segments are applied.
-struct Rows(BTreeMap<(RowKind, String), Vec<u8>>);
-
-impl Rows {
-    fn of(state: &State) -> Result<Self, ArchiveError> {
-        let unreadable = |why: FormatError| DatabaseError::unreadable("a row of the snapshot", why);
-        let mut rows = Self(BTreeMap::new());
-        for change in state.rows() {
-            if let Some(row) = change.row().map_err(unreadable)? {
-                rows.put(row.kind, row.key, row.value);
-            }
-        }
-        Ok(rows)
-    }
-
-    fn put(&mut self, kind: RowKind, key: String, value: Option<Vec<u8>>) {
-        match value {
-            Some(value) => self.0.insert((kind, key), value),
-            None => self.0.remove(&(kind, key)),
-        };
-    }
-
-    fn state(self, before: &State, revision: Revision) -> Result<State, FormatError> {
-        let mut state = State::default();
-        state.absorb(revision, before.now(), &[]);
-        for ((kind, key), value) in self.0 {
-            state.absorb(revision, before.now(), &[Change::of_row(kind, &key, &value)?]);
-        }
-        for (request, at, outcome) in before.requests() {
-            state.remember(request, at, outcome);
-        }
-        Ok(state)
+/// What made a row what it is.
+fn change(row: &Row) -> Result<Change, FormatError> {
+    match &row.value {
+        Some(value) => Change::of_row(row.kind, &row.key, value),
+        None => Change::of_key(row.kind, &row.key),
     }
 }

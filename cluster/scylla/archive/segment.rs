@@ -9,21 +9,21 @@
 
 use cluster_model::{Revision, Row, RowKind};
 
-use crate::Item;
+use crate::projection::Item;
 
 const FORMAT: u8 = 1;
 const GONE: u32 = u32::MAX;
 
 /// What some revisions in a row changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// Each revision with its rows, in order. Revisions that changed nothing are not among them.
     pub revisions: Vec<(Revision, Vec<Row>)>,
 }
 
 /// Why bytes are no segment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SegmentError {
+pub(crate) enum SegmentError {
     /// Written by another version of this program.
     #[error("format version {found} is unknown, this program reads version {FORMAT}")]
     UnknownVersion {

@@ -5,11 +5,22 @@ use cluster_model::Revision;
 use sha2::{Digest, Sha256};
 
 use super::{NAME, Segment, SegmentError};
-use crate::projection::exact;
-use crate::{Cell, Database, DatabaseError, Deed, Item, Stamp, Table, Write};
+use crate::planned::{Cell, Deed, Write};
+use crate::projection::{Item, exact};
+use crate::{Database, DatabaseError, Stamp, Table};
 
-/// The writes of a snapshot: its chunks, and last the row that says it is complete.
-pub(crate) fn snapshot_writes(stamp: Stamp, id: &str, bytes: &[u8], made: WallTime) -> (Vec<Write>, Write) {
+/// The writes of a snapshot, in their order.
+pub(crate) struct SnapshotWrites {
+    /// The row that names it and says how many chunks there will be: whatever is left of it is found by that.
+    pub begun: Write,
+    /// Its bytes.
+    pub chunks: Vec<Write>,
+    /// The rest of the row, which says that it is whole.
+    pub complete: Write,
+}
+
+/// The writes of a snapshot.
+pub(crate) fn snapshot_writes(stamp: Stamp, id: &str, bytes: &[u8], made: WallTime) -> SnapshotWrites {
     let chunks = bytes.chunks(limits::ARCHIVE_CHUNK_BYTES_MAX);
     let chunks: Vec<_> = (0..)
         .zip(chunks)
@@ -18,14 +29,18 @@ pub(crate) fn snapshot_writes(stamp: Stamp, id: &str, bytes: &[u8], made: WallTi
             put(Table::ArchiveChunks, vec![id.into(), Cell::Int(chunk)], columns, stamp)
         })
         .collect();
-    let columns = vec![
+    let key = vec![NAME.into(), exact(stamp.generation), exact(stamp.revision.0), id.into()];
+    let count = vec![("chunks", Cell::Int(i32::try_from(chunks.len()).unwrap_or(i32::MAX)))];
+    let rest = vec![
         ("made_ms", made.as_millis().into()),
-        ("chunks", Cell::Int(i32::try_from(chunks.len()).unwrap_or(i32::MAX))),
         ("bytes", (bytes.len() as u64).into()),
         ("sha256", hash(bytes)),
     ];
-    let key = vec![NAME.into(), exact(stamp.generation), exact(stamp.revision.0), id.into()];
-    (chunks, put(Table::ArchiveSnapshots, key, columns, stamp))
+    SnapshotWrites {
+        begun: put(Table::ArchiveSnapshots, key.clone(), count, stamp),
+        chunks,
+        complete: put(Table::ArchiveSnapshots, key, rest, stamp),
+    }
 }
 
 /// The writes of a segment of `items`, which follow `after` in the chain of `snapshot`; and its bytes.
@@ -52,23 +67,43 @@ pub(crate) fn segment_writes(
     Ok((writes, bytes.len() as u64))
 }
 
-/// The deletions of all snapshots but the newest ones, with what belongs to them. Under `stamp`, which is not before
-/// that of any of them.
-pub(crate) async fn prune(database: &Database, stamp: Stamp) -> Result<Vec<Write>, DatabaseError> {
-    let text = "SELECT generation, revision, id, chunks FROM archive_snapshots WHERE name = ?";
-    let found = database.rows::<(i64, i64, String, Option<i32>)>(text, (NAME,)).await?;
+/// The deletions of all complete snapshots but the newest ones, and of what was begun before `stamp` and will never be
+/// complete, with all that belongs to them. Under `stamp`, which is not before that of any of them. One step after the
+/// other: first they are no longer said to be complete, then what belongs to them goes, and at last what names them.
+pub(crate) async fn prune(database: &Database, stamp: Stamp) -> Result<[Vec<Write>; 3], DatabaseError> {
+    let text = "SELECT generation, revision, id, chunks, sha256 FROM archive_snapshots WHERE name = ?";
+    type Found = (i64, i64, String, Option<i32>, Option<Vec<u8>>);
+    let found = database.rows::<Found>(text, (NAME,)).await?;
     let delete = |table, key| Write { table, key, deed: Deed::Delete, stamp };
-    let mut writes = Vec::new();
-    for (generation, revision, id, chunks) in found.into_iter().skip(limits::ARCHIVE_SNAPSHOTS_MAX) {
-        // First what says that it is complete.
+    let (mut marks, mut parts, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let mut stay = 0;
+    for (generation, revision, id, chunks, sha256) in found {
+        let is_complete = is_hash(sha256.as_deref());
+        let of = Stamp::new(generation.cast_unsigned(), Revision(revision.cast_unsigned()));
+        if is_complete && stay < limits::ARCHIVE_SNAPSHOTS_MAX {
+            stay += 1;
+            continue;
+        }
+        // Another leader may be at work on one that is not older.
+        if !is_complete && of >= stamp {
+            continue;
+        }
         let key = vec![NAME.into(), Cell::BigInt(generation), Cell::BigInt(revision), id.as_str().into()];
-        writes.push(delete(Table::ArchiveSnapshots, key));
-        let chunks = 0..chunks.unwrap_or_default();
+        if is_complete {
+            let columns = vec![("sha256", Cell::Blob(Vec::new()))];
+            marks.push(put(Table::ArchiveSnapshots, key.clone(), columns, stamp));
+        }
+        rows.push(delete(Table::ArchiveSnapshots, key));
         let key = |chunk| vec![id.as_str().into(), Cell::Int(chunk)];
-        writes.extend(chunks.map(|chunk| delete(Table::ArchiveChunks, key(chunk))));
-        writes.push(delete(Table::ArchiveSegments, vec![id.as_str().into()]));
+        parts.extend((0..chunks.unwrap_or_default()).map(|chunk| delete(Table::ArchiveChunks, key(chunk))));
+        parts.push(delete(Table::ArchiveSegments, vec![id.as_str().into()]));
     }
-    Ok(writes)
+    Ok([marks, parts, rows])
+}
+
+/// Whether a snapshot's hash is there: it is written last, and made empty before anything of the snapshot goes.
+pub(super) fn is_hash(sha256: Option<&[u8]>) -> bool {
+    sha256.is_some_and(|hash| !hash.is_empty())
 }
 
 fn put(table: Table, key: Vec<Cell>, columns: Vec<(&'static str, Cell)>, stamp: Stamp) -> Write {

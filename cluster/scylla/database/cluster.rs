@@ -22,17 +22,28 @@ pub struct ClusterRow {
 impl Database {
     /// Whose data this is, as it was agreed on last; `None`: nobody's yet.
     pub async fn cluster(&self) -> Result<Option<ClusterRow>, DatabaseError> {
-        Ok(self.marked_cluster().await?.map(|(row, _)| row))
+        // Sees what was agreed on, and finishes what was half agreed on.
+        Ok(self.marked_cluster(Consistency::LocalSerial).await?.map(|(row, _)| row))
     }
 
-    /// What of the writes here counts, for reading.
-    pub(crate) async fn lineage(&self) -> Result<Lineage, DatabaseError> {
-        let cluster = self.cluster().await?;
-        Ok(cluster.ok_or_else(|| DatabaseError::Away("nobody has written to it yet".to_owned()))?.lineage)
+    /// What of the writes here counts, for reading the history of `cluster_id`.
+    pub(crate) async fn lineage(&self, cluster_id: &str) -> Result<Lineage, DatabaseError> {
+        // Each page asks: without a round of agreement, which all of them would have on one partition.
+        let Some((row, _)) = self.marked_cluster(Consistency::LocalQuorum).await? else {
+            return Err(DatabaseError::Away("nobody has written to it yet".to_owned()));
+        };
+        if row.cluster_id == cluster_id {
+            Ok(row.lineage)
+        } else {
+            let (keyspace, found) = (&self.keyspace, &row.cluster_id);
+            Err(DatabaseError::Options(format!(
+                "keyspace {keyspace} holds the data of cluster {found}, this is {cluster_id}: give another one"
+            )))
+        }
     }
 
     /// Says that this is the data of `cluster_id`, if it is nobody's yet. Answers whose it is then.
-    pub async fn take(&self, cluster_id: &str, generation: u64) -> Result<ClusterRow, DatabaseError> {
+    pub(crate) async fn take(&self, cluster_id: &str, generation: u64) -> Result<ClusterRow, DatabaseError> {
         if let Some(known) = self.cluster().await? {
             return Ok(known);
         }
@@ -43,7 +54,7 @@ impl Database {
     }
 
     /// Gives the data, as it was at `from`, to `cluster_id` under a new generation. `None`: another restore was faster.
-    pub async fn hand_over(
+    pub(crate) async fn hand_over(
         &self,
         known: &ClusterRow,
         from: Stamp,
@@ -62,7 +73,7 @@ impl Database {
             Ok(()) | Err(DatabaseError::Away(_)) => {}
             Err(other) => return Err(other),
         }
-        match self.marked_cluster().await? {
+        match self.marked_cluster(Consistency::LocalSerial).await? {
             Some((row, last)) if last == mark => Ok(Some(row)),
             Some((row, _)) if row.lineage.generation == before => {
                 Err(DatabaseError::Away("the generation could not be raised; try again".to_owned()))
@@ -78,11 +89,13 @@ impl Database {
         self.conditional(text, (generation.cast_signed(), NAME, before)).await
     }
 
-    async fn marked_cluster(&self) -> Result<Option<(ClusterRow, String)>, DatabaseError> {
+    async fn marked_cluster(
+        &self,
+        consistency: Consistency,
+    ) -> Result<Option<(ClusterRow, String)>, DatabaseError> {
         let text = "SELECT cluster_id, generation, lineage, restore FROM cluster WHERE name = ?";
         let mut prepared = self.prepared(text).await?;
-        // Sees what was agreed on, and finishes what was half agreed on.
-        prepared.set_consistency(Consistency::LocalSerial);
+        prepared.set_consistency(consistency);
         let result = self.session.execute_unpaged(&prepared, (NAME,)).await?;
         let bad = |why: String| DatabaseError::unreadable("the row of the cluster", why);
         let result = result.into_rows_result().map_err(|why| bad(why.to_string()))?;

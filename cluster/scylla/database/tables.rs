@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cluster_model::Revision;
 
 use super::Database;
-use crate::{
-    Cell, DatabaseError, Deed, SCHEMA_VERSION, ScyllaOptions, Stamp, Table, TableShape, Write, shapes,
-};
+use crate::planned::{Cell, Deed, Write};
+use crate::schema::{SCHEMA_VERSION, TableShape, shapes};
+use crate::{DatabaseError, ScyllaOptions, Stamp, Table};
 
 /// The row of `markers` that holds the version.
 const VERSION_MARKER: &str = "schema";

@@ -6,9 +6,9 @@ use scylla::DeserializeRow;
 use scylla::response::PagingState;
 use scylla::value::{CqlValue, MaybeUnset};
 
-use super::{EventShown, EventsWanted, History, HistoryOrder, Page};
-use crate::projection::{EventRow, event_of_row};
-use crate::{Database, DatabaseError, Horizon, Lineage, Stamp};
+use super::{EventShown, EventsWanted, History, Page};
+use crate::projection::{EventRow, Horizon, event_of_row};
+use crate::{Database, DatabaseError, Lineage, Stamp};
 
 /// A row of `connection_events`.
 #[derive(DeserializeRow)]
@@ -58,18 +58,14 @@ impl History {
         wanted: &EventsWanted,
     ) -> Result<Page<EventShown>, DatabaseError> {
         let database = self.reached.get(self.clock.now()).await?;
-        let lineage = database.lineage().await?;
+        let lineage = database.lineage(&self.cluster_id).await?;
         let mut walk = Walk { wanted, lineage, passed: 0, walked: 0, rows: Vec::new() };
         let horizon = Horizon { now: self.clock.wall(), kept: self.reached.history_kept() };
-        let days: Vec<i32> = match wanted.order {
-            HistoryOrder::NewestFirst => horizon.days().collect(),
-            HistoryOrder::OldestFirst => horizon.days().rev().collect(),
-        };
-        for day in days {
+        for day in horizon.days().rev() {
             if walk.is_full() {
                 break;
             }
-            walk.over(database, day).await?;
+            walk.over(&database, day).await?;
         }
         let partial = walk.is_full() && walk.rows.len() < wanted.page_size();
         Ok(Page { rows: walk.rows, partial })
@@ -77,23 +73,15 @@ impl History {
 
     /// From the state, which has the newest of each subscriber.
     pub(super) async fn events_here(&self, wanted: &EventsWanted) -> Result<Page<EventShown>, ReadFailed> {
-        let EventsWanted { app, stream, subscriber, order, offset, .. } = wanted.clone();
-        let size = wanted.page_size();
-        let (passed, read) = match order {
-            HistoryOrder::OldestFirst => (offset, size),
-            HistoryOrder::NewestFirst => (0, limits::HISTORY_ROWS_WALKED_MAX),
-        };
-        let query = Query::Events { app, stream, subscriber, offset: passed, size: read };
-        let mut rows = match self.ask(query).await? {
+        let EventsWanted { app, stream, subscriber, offset, .. } = wanted.clone();
+        let query = Query::Events { app, stream, subscriber, offset, size: wanted.page_size() };
+        let rows = match self.ask(query).await? {
             Answer::Events(events) => events
                 .into_iter()
                 .map(|(subscriber, event)| EventShown { subscriber: Some(subscriber), event, figures: None })
                 .collect(),
             _ => Vec::new(),
         };
-        if order == HistoryOrder::NewestFirst {
-            rows = rows.into_iter().rev().skip(offset).take(size).collect();
-        }
         Ok(Page { rows, partial: true })
     }
 }
@@ -112,7 +100,7 @@ impl Walk<'_> {
     }
 
     async fn over(&mut self, database: &Database, day: i32) -> Result<(), DatabaseError> {
-        let EventsWanted { app, stream, subscriber, order, .. } = self.wanted;
+        let EventsWanted { app, stream, subscriber, .. } = self.wanted;
         let mut text =
             "SELECT subscriber, at_ms, session, node, ended, reason, direction, protocol, peer, proof, \
                         duration_ms, bytes, video_bytes, audio_bytes, WRITETIME(seen) \
@@ -126,9 +114,6 @@ impl Walk<'_> {
         if let Some(subscriber) = subscriber {
             text.push_str(" AND subscriber = ?");
             values.push(MaybeUnset::Set(CqlValue::Text(subscriber.as_str().to_owned())));
-        }
-        if *order == HistoryOrder::NewestFirst {
-            text.push_str(" ORDER BY subscriber DESC, at_ms DESC");
         }
         let mut next = Some(PagingState::start());
         while let Some(from) = next

@@ -6,7 +6,8 @@ use cluster_model::{
 };
 
 use super::{DAY_MS, Deeds, Horizon, exact};
-use crate::{Cell, Deed, Table};
+use crate::Table;
+use crate::planned::{Cell, Deed};
 
 /// The day of a time, since 1970.
 pub(crate) fn day_of(at_ms: u64) -> i32 {
@@ -24,11 +25,10 @@ pub(super) fn add(change: &Change, horizon: Horizon, deeds: &mut Deeds) {
             let (at_ms, session, node) = (event.at_ms, event.session, event.node);
             let ended = event.ended.is_some();
             let key = event_key(app, stream, subscriber.as_str(), at_ms, session, node, ended);
-            put(Table::ConnectionEvents, key, at_ms, columns, horizon, deeds);
+            put(key, at_ms, columns, horizon, deeds);
         }
         Change::Fact { owner, fact, .. } => add_fact(owner.node, fact, horizon, deeds),
-        Change::History { app, stream, subscriber, now: None } => {
-            // Its subscriber was deleted, or had its last event so long ago that there is nothing left to delete.
+        Change::HistoryDeleted { app, stream, subscriber } => {
             for day in horizon.days() {
                 let key = vec![
                     app.as_str().into(),
@@ -36,8 +36,7 @@ pub(super) fn add(change: &Change, horizon: Horizon, deeds: &mut Deeds) {
                     Cell::Int(day),
                     subscriber.as_str().into(),
                 ];
-                deeds.insert((Table::ConnectionEvents, key.clone()), Deed::Delete);
-                deeds.insert((Table::SessionFigures, key), Deed::Delete);
+                deeds.insert((Table::ConnectionEvents, key), Deed::Delete);
             }
         }
         _ => {}
@@ -48,7 +47,8 @@ pub(super) fn add(change: &Change, horizon: Horizon, deeds: &mut Deeds) {
 /// room may never have been written.
 pub(super) fn is_fleeting(change: &Change) -> bool {
     match change {
-        Change::Fact { fact, .. } => fact.subscriber.is_none(),
+        // Figures on the way are written nowhere.
+        Change::Fact { fact, .. } => fact.subscriber.is_none() && !matches!(fact.what, FactKind::Summary(_)),
         Change::Event { now, .. } => now.is_none(),
         _ => false,
     }
@@ -58,36 +58,21 @@ fn add_fact(node: NodeId, fact: &Fact, horizon: Horizon, deeds: &mut Deeds) {
     let Fact { app, stream, subscriber, session, at, what } = fact;
     let at_ms = at.as_millis();
     let subscriber = subscriber.as_ref().map_or("", SubscriberId::as_str);
-    let (ended, mut columns, figures) = match what {
-        FactKind::Connected(how) => (false, connection(how), None),
-        FactKind::Summary(figures) => (false, Vec::new(), Some(figures)),
+    let (ended, columns) = match what {
+        FactKind::Connected(how) => (false, connection(how)),
+        // What it came to is told with its end.
+        FactKind::Summary(_) => return,
         FactKind::Disconnected { reason, figures } => {
-            (true, vec![("reason", reason.as_str().into())], Some(figures))
+            let mut columns = figures_of(figures);
+            columns.push(("reason", reason.as_str().into()));
+            (true, columns)
         }
     };
-    if let Some(figures) = figures {
-        let key = vec![
-            app.as_str().into(),
-            stream.as_str().into(),
-            Cell::Int(day_of(at_ms)),
-            subscriber.into(),
-            session.to_string().into(),
-            exact(node.0),
-        ];
-        let mut columns = figures_of(figures);
-        columns.push(("at_ms", at_ms.into()));
-        put(Table::SessionFigures, key, at_ms, columns, horizon, deeds);
-        if !ended {
-            return;
-        }
-    }
-    columns.extend(figures.map(figures_of).into_iter().flatten());
     let key = event_key(app, stream, subscriber, at_ms, *session, node, ended);
-    put(Table::ConnectionEvents, key, at_ms, columns, horizon, deeds);
+    put(key, at_ms, columns, horizon, deeds);
 }
 
 fn put(
-    table: Table,
     key: Vec<Cell>,
     at_ms: u64,
     mut columns: Vec<(&'static str, Cell)>,
@@ -95,14 +80,13 @@ fn put(
     deeds: &mut Deeds,
 ) {
     let Some(ttl_s) = horizon.ttl_s(at_ms) else { return };
-    if table == Table::ConnectionEvents {
-        columns.push(("seen", Cell::Boolean(true)));
-        if let Some(Deed::Put { columns: known, .. }) = deeds.get(&(table, key.clone())) {
-            let told = columns.clone();
-            columns.extend(known.iter().filter(|(name, _)| !told.iter().any(|(of, _)| of == name)).cloned());
-        }
+    columns.push(("seen", Cell::Boolean(true)));
+    let place = (Table::ConnectionEvents, key);
+    if let Some(Deed::Put { columns: known, .. }) = deeds.get(&place) {
+        let told = columns.clone();
+        columns.extend(known.iter().filter(|(name, _)| !told.iter().any(|(of, _)| of == name)).cloned());
     }
-    deeds.insert((table, key), Deed::Put { columns, ttl_s });
+    deeds.insert(place, Deed::Put { columns, ttl_s });
 }
 
 fn event_key(

@@ -116,7 +116,7 @@ fn an_event_that_is_told_twice_is_one_row_that_has_all_that_is_known() {
     for changes in [[row.clone(), fact.clone()], [fact, row]] {
         let item = project(stamp(), &changes, horizon()).unwrap();
         let tables: Vec<_> = item.writes.iter().map(|write| write.table).collect();
-        assert_eq!(tables, [Table::ConnectionEvents, Table::SessionFigures]);
+        assert_eq!(tables, [Table::ConnectionEvents]);
         let columns = columns_of(&item.writes[0]);
         assert_eq!(columns["number"], Cell::BigInt(4));
         assert_eq!(columns["bytes"], Cell::BigInt(20));
@@ -155,23 +155,28 @@ fn viewers_without_a_name_have_history_too_and_it_is_in_no_state() {
     ];
     let item = project(stamp(), &changes, horizon()).unwrap();
     let tables: Vec<_> = item.writes.iter().map(|write| write.table).collect();
-    // The figures are absolute: the last ones stand.
-    assert_eq!(tables, [Table::ConnectionEvents, Table::ConnectionEvents, Table::SessionFigures]);
-    assert_eq!(columns_of(&item.writes[2])["bytes"], Cell::BigInt(20));
+    // What they came to is told with their end.
+    assert_eq!(tables, [Table::ConnectionEvents; 2]);
+    assert_eq!(columns_of(&item.writes[1])["bytes"], Cell::BigInt(20));
     assert_eq!(item.writes[0].key[3], Cell::from(""));
-    assert_eq!((item.fleeting, item.rows.len()), (3, 0));
+    assert_eq!((item.fleeting, item.rows.len()), (2, 0));
 }
 
 #[test]
-fn with_a_history_its_events_go_and_an_event_that_makes_room_stays_here() {
+fn with_a_deleted_history_its_events_go_and_what_the_state_forgets_stays_here() {
     let gone = Change::History { app: app(), stream: on(), subscriber: by(), now: None };
-    let item = project(stamp(), &[gone], horizon()).unwrap();
+    let item = project(stamp(), std::slice::from_ref(&gone), horizon()).unwrap();
+    let tables: Vec<_> = item.writes.iter().map(|write| write.table).collect();
+    assert_eq!(tables, [Table::SubscriberSummaries], "what is swept is only old");
+
+    let deleted = Change::HistoryDeleted { app: app(), stream: on(), subscriber: by() };
+    let item = project(stamp(), &[gone, deleted], horizon()).unwrap();
     let of = |table| item.writes.iter().filter(|write| write.table == table).collect::<Vec<_>>();
     let events = of(Table::ConnectionEvents);
     let days: Vec<_> = events.iter().map(|write| write.key[2].clone()).collect();
     assert_eq!(days, [19_998, 19_999, 20_000, 20_001].map(Cell::Int));
     assert!(events.iter().all(|write| write.key.len() == 4 && write.deed == Deed::Delete));
-    assert_eq!((of(Table::SessionFigures).len(), of(Table::SubscriberSummaries).len()), (4, 1));
+    assert_eq!((of(Table::SubscriberSummaries).len(), item.rows.len()), (1, 1));
 
     let room = Change::Event { app: app(), stream: on(), subscriber: by(), number: 4, now: None };
     let item = project(stamp(), &[room], horizon()).unwrap();
@@ -211,7 +216,7 @@ fn every_column_that_is_written_is_one_of_its_table() {
     let changes = [token(true), history, event(at, true), fact(None, at, left())];
     let item = project(stamp(), &changes, horizon()).unwrap();
     for write in &item.writes {
-        let shape = &crate::shapes()[write.table.name()];
+        let shape = &crate::schema::shapes()[write.table.name()];
         assert_eq!(write.key.len(), shape.key.len(), "{write:?}");
         for name in columns_of(write).keys() {
             assert!(shape.values().any(|column| column == *name), "{name} of {}", write.table.name());

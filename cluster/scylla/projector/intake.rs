@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use cluster_model::{Change, Filter, Revision, WatchEvent};
 
 use super::task::Task;
-use crate::{Stamp, Stopped, project};
+use crate::projection::project;
+use crate::{Stamp, Stopped};
 
 impl Task {
-    /// Puts whatever changes into the outbox, until the plane closes.
-    pub(super) async fn take_in(&self) -> Result<Infallible, Stopped> {
+    /// Puts whatever changes into the outbox, as changes of `generation`, until the plane closes.
+    pub(super) async fn take_in(&self, generation: u64) -> Result<Infallible, Stopped> {
         let mut watch = self.parts.meta.watch(Filter::All, self.outbox.resumed().await);
         loop {
             let event = tokio::select! {
@@ -20,7 +21,7 @@ impl Task {
                 event = watch.next() => event,
             };
             match event {
-                WatchEvent::Changed { revision, changes } => self.put(revision, &changes),
+                WatchEvent::Changed { revision, changes } => self.put(generation, revision, &changes),
                 WatchEvent::Relist => {
                     self.outbox.fall_behind();
                     watch.resume(self.outbox.resumed().await);
@@ -30,13 +31,8 @@ impl Task {
         }
     }
 
-    fn put(&self, revision: Revision, changes: &[Change]) {
-        for change in changes {
-            if let Change::Generation(to) = change {
-                self.raise_generation(*to);
-            }
-        }
-        match project(Stamp::new(self.generation(), revision), changes, self.horizon()) {
+    fn put(&self, generation: u64, revision: Revision, changes: &[Change]) {
+        match project(Stamp::new(generation, revision), changes, self.horizon()) {
             Ok(item) => self.outbox.push(item),
             // What is stored can be written, or it would never have been applied: the state is right, so list it.
             Err(error) => {

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use base::limits;
+use base::{WallTime, limits};
 use cluster_model::{Answer, Change, Consistency, Filter, Query, Revision, State};
 use tokio::time::sleep;
 
 use super::writer::Writer;
-use crate::archive::{Chain, prune, snapshot_writes};
-use crate::{Deed, Stamp, Stopped, Table, Write, project, shapes};
+use crate::archive::{Chain, SnapshotWrites, prune, snapshot_writes};
+use crate::planned::{Cell, Deed, Write};
+use crate::projection::project;
+use crate::schema::shapes;
+use crate::{Stamp, Stopped, Table};
 
 /// Letters of a snapshot's id.
 const SNAPSHOT_ID_LETTERS: usize = 24;
@@ -18,14 +21,9 @@ impl Writer<'_> {
     /// Writes the whole state, removes what is not in it, and goes on from its revision.
     pub async fn list(&mut self) -> Result<(), Stopped> {
         // While the database is away there is no use in a list: it would be old when it can be written.
-        self.task.check(self.database).await?;
+        self.task.check(self.database, self.generation).await?;
         let (revision, changes) = self.state().await?;
-        for change in &changes {
-            if let Change::Generation(to) = change {
-                self.task.raise_generation(*to);
-            }
-        }
-        let stamp = Stamp::new(self.task.generation(), revision);
+        let stamp = Stamp::new(self.generation, revision);
         self.task.outbox.begin(revision);
         tracing::info!("the whole state of revision {revision} is written to the database");
         let mut there = HashSet::new();
@@ -101,19 +99,23 @@ impl Writer<'_> {
                 return Ok(());
             }
         };
-        let stamp = Stamp::new(self.task.generation(), revision);
+        let stamp = Stamp::new(self.generation, revision);
         let id = self.task.parts.randomness.alphanumeric(SNAPSHOT_ID_LETTERS);
-        let (chunks, complete) = snapshot_writes(stamp, &id, &bytes, now);
-        if self.write_all(chunks).await? > 0 || self.write_all([complete]).await? > 0 {
+        let SnapshotWrites { begun, chunks, complete } = snapshot_writes(stamp, &id, &bytes, now);
+        let mut refused = self.write_all([begun]).await?;
+        for writes in [chunks, vec![complete]] {
+            // What is not whole is never said to be.
+            refused += if refused == 0 { self.write_all(writes).await? } else { 0 };
+        }
+        if refused > 0 {
             tracing::error!("the archive has no snapshot of revision {revision}: the database refuses it");
             return Ok(());
         }
         self.task.figures.send_modify(|figures| figures.archived = Some(revision));
         self.next_chain = Some(Chain { snapshot: id, from: revision, segments: 0, bytes: 0 });
         let old = self.task.patiently(|| prune(self.database, stamp)).await?;
-        // In their order: first what says that a snapshot is complete.
-        for write in old {
-            self.write_all([write]).await?;
+        for step in old {
+            self.write_all(step).await?;
         }
         Ok(())
     }
@@ -138,21 +140,24 @@ impl Writer<'_> {
     /// Removes the rows of `table` that are not `there`, unless they were written after `stamp`.
     async fn remove_others(&self, table: Table, there: &HashSet<u64>, stamp: Stamp) -> Result<(), Stopped> {
         let Some(shape) = shapes().get(table.name()) else { return Ok(()) };
-        let text = format!("SELECT {} FROM {}", shape.key.join(", "), table.name());
+        // When a subscriber's sessions did something last: what else there is of it hangs on that.
+        let touched = if table == Table::SubscriberSummaries { ", touched_ms" } else { "" };
+        let text = format!("SELECT {}{touched} FROM {}", shape.key.join(", "), table.name());
         let mut next = Some(scylla::response::PagingState::start());
         while let Some(from) = next {
             let page = || self.database.page::<scylla::value::Row>(&text, (), from.clone());
             let (rows, after) = self.task.patiently(page).await?;
             let mut others = Vec::new();
             for row in rows {
-                let key: Option<Vec<_>> =
+                let mut cells: Vec<_> =
                     row.columns.into_iter().map(|value| value.and_then(crate::database::cell)).collect();
-                let Some(key) = key else { continue };
+                let touched = cells.split_off(shape.key.len()).pop().flatten();
+                let Some(key) = cells.into_iter().collect() else { continue };
                 let write = Write { table, key, deed: Deed::Delete, stamp };
                 if there.contains(&mark(&write)) {
                     continue;
                 }
-                if table == Table::SubscriberSummaries {
+                if table == Table::SubscriberSummaries && !self.is_over(touched) {
                     others.extend(self.events_of(&write));
                 }
                 others.push(write);
@@ -163,14 +168,20 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Whether the state has forgotten a subscriber by itself, being idle for so long: its events stay as long as any.
+    fn is_over(&self, touched_ms: Option<Cell>) -> bool {
+        let Some(Cell::BigInt(touched_ms)) = touched_ms else { return false };
+        let touched = WallTime(u64::try_from(touched_ms).unwrap_or_default());
+        touched.plus(limits::HISTORY_KEPT) <= self.task.parts.clock.wall()
+    }
+
     /// The deletions of what a subscriber that is gone has left in the history.
     fn events_of(&self, summary: &Write) -> Vec<Write> {
         let [app, stream, subscriber] = summary.key.as_slice() else { return Vec::new() };
-        let of_day = |day| vec![app.clone(), stream.clone(), crate::Cell::Int(day), subscriber.clone()];
-        let delete = |table, day| Write { table, key: of_day(day), ..summary.clone() };
-        let tables = [Table::ConnectionEvents, Table::SessionFigures];
+        let of_day = |day| vec![app.clone(), stream.clone(), Cell::Int(day), subscriber.clone()];
         let days = self.task.horizon().days();
-        days.flat_map(|day| tables.map(|table| delete(table, day))).collect()
+        days.map(|day| Write { table: Table::ConnectionEvents, key: of_day(day), ..summary.clone() })
+            .collect()
     }
 }
 

@@ -4,7 +4,8 @@ use cluster_model::Revision;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::Chain;
-use crate::{Cell, Database, DatabaseError, Deed, Stamp, Table, Write};
+use crate::planned::{Cell, Deed, Write};
+use crate::{Database, DatabaseError, Stamp, Table};
 
 /// The row of `markers`.
 const MARKER: &str = "projection";

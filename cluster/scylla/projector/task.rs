@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::limits;
@@ -13,43 +12,36 @@ use tokio::time::sleep;
 use super::ProjectorParts;
 use super::progress::Progress;
 use super::writer::Writer;
-use crate::{Database, DatabaseError, Horizon, Outbox, ProjectionFigures, Stopped};
+use crate::archive;
+use crate::outbox::Outbox;
+use crate::projection::Horizon;
+use crate::{Database, DatabaseError, Lineage, ProjectionFigures, Stopped};
 
 /// What intake and writer share.
 pub(super) struct Task {
     pub parts: ProjectorParts,
     pub outbox: Arc<Outbox>,
     pub figures: watch::Sender<ProjectionFigures>,
-    /// What new writes carry. It grows if the generation is raised under way.
-    generation: AtomicU64,
 }
 
 impl Task {
-    pub fn new(
-        parts: ProjectorParts,
-        outbox: Arc<Outbox>,
-        figures: watch::Sender<ProjectionFigures>,
-    ) -> Self {
-        let generation = AtomicU64::new(parts.generation);
-        Self { parts, outbox, figures, generation }
-    }
-
     /// Runs until it stops for good.
     pub async fn run(self) {
         let mut leading = self.parts.leading.clone();
-        // Whoever says who leads may go: then nobody does.
-        while leading.wait_for(|leads| *leads).await.is_ok() {
-            self.figures.send_modify(|figures| figures.leading = true);
+        while let Some(generation) = leads(&mut leading).await {
+            self.figures.send_modify(|figures| (figures.leading, figures.generation) = (true, generation));
             let mut until = leading.clone();
             let ended = tokio::select! {
-                Err(stopped) = self.lead() => Some(stopped),
-                _ = until.wait_for(|leads| !*leads) => None,
+                Err(stopped) = self.lead(generation) => Some(stopped),
+                _ = until.wait_for(|now| *now != Some(generation)) => None,
             };
-            self.figures.send_modify(|figures| figures.leading = false);
+            // What waits is the next one's, and nobody here knows any longer how the database does.
+            self.outbox.reset();
+            self.figures.send_modify(|figures| (figures.leading, figures.reachable) = (false, false));
             if let Some(stopped) = ended {
                 match &stopped {
                     Stopped::Closed => tracing::debug!("the projection ends: {stopped}"),
-                    _ => tracing::error!("the projection stops: {stopped}"),
+                    _ => tracing::error!("nothing more is written to the database: {stopped}"),
                 }
                 self.figures.send_modify(|figures| figures.stopped = Some(stopped));
                 return;
@@ -57,29 +49,33 @@ impl Task {
         }
     }
 
-    async fn lead(&self) -> Result<Infallible, Stopped> {
+    async fn lead(&self, generation: u64) -> Result<Infallible, Stopped> {
         let database = self.patiently(|| Database::create(&self.parts.options)).await?;
-        self.check(&database).await?;
+        let lineage = self.check(&database, generation).await?;
         let progress = self.patiently(|| Progress::read(&database)).await?;
-        let own = self.generation();
-        let progress = progress.filter(|progress| progress.stamp.generation == own).unwrap_or_default();
+        let progress = progress.filter(|progress| progress.stamp.generation == generation);
+        let mut progress = progress.unwrap_or_default();
+        let snapshots = self.patiently(|| archive::found(&database, &lineage)).await?;
+        // A snapshot whose chain was not noted any more: a restore would rather take that one. So there is a new one.
+        let newest = snapshots.first().map(|snapshot| snapshot.id.as_str());
+        progress.chain = progress.chain.take().filter(|chain| Some(chain.snapshot.as_str()) == newest);
         if progress.stamp.revision == Revision::ZERO {
             // Nothing is there, or another generation's: everything is written anew.
             self.outbox.reset();
         } else {
             self.outbox.begin(progress.stamp.revision);
-            self.figures.send_modify(|figures| figures.projected = progress.stamp.revision);
         }
-        let mut writer = Writer::new(self, &database, progress);
+        self.figures.send_modify(|figures| figures.projected = progress.stamp.revision);
+        let mut writer = Writer::new(self, &database, generation, progress);
         tokio::select! {
-            ended = self.take_in() => ended,
+            ended = self.take_in(generation) => ended,
             ended = writer.run() => ended,
         }
     }
 
-    /// Whose data the database holds: ours, or this ends.
-    pub async fn check(&self, database: &Database) -> Result<(), Stopped> {
-        let (own, own_id) = (self.generation(), self.parts.cluster_id.as_str());
+    /// Whose data the database holds: ours, or this ends. Answers what of it counts.
+    pub async fn check(&self, database: &Database, own: u64) -> Result<Lineage, Stopped> {
+        let own_id = self.parts.cluster_id.as_str();
         let row = self.patiently(|| database.take(own_id, own)).await?;
         let by = row.lineage.generation;
         if by > own {
@@ -91,7 +87,7 @@ impl Task {
         if by < own {
             self.patiently(|| database.raise(&row, own)).await?;
         }
-        Ok(())
+        Ok(row.lineage)
     }
 
     /// Does what may fail for a time until it does not.
@@ -128,18 +124,17 @@ impl Task {
         }
     }
 
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Relaxed)
-    }
-
-    pub fn raise_generation(&self, to: u64) {
-        let before = self.generation.fetch_max(to, Ordering::Relaxed);
-        self.figures.send_modify(|figures| figures.generation = before.max(to));
-    }
-
     pub fn horizon(&self) -> Horizon {
         Horizon { now: self.parts.clock.wall(), kept: self.parts.options.history_kept() }
     }
+}
+
+/// Waits until this node leads; `None`: nobody says any more whether it does.
+async fn leads(leading: &mut watch::Receiver<Option<u64>>) -> Option<u64> {
+    let generation = *leading.wait_for(Option::is_some).await.ok()?;
+    // Whoever says who leads may go: what was said last is no longer so.
+    leading.has_changed().ok()?;
+    generation
 }
 
 /// The rest after the next failure.

@@ -12,12 +12,14 @@ use tokio::time::sleep;
 use super::progress::Progress;
 use super::task::{Task, longer};
 use crate::archive::{Chain, segment_writes};
-use crate::projection::day_of;
-use crate::{Cell, Database, DatabaseError, Deed, Item, Stamp, Stopped, Table, Write};
+use crate::planned::{Cell, Deed, Write};
+use crate::projection::{Item, day_of};
+use crate::{Database, DatabaseError, Stamp, Stopped, Table};
 
 pub(super) struct Writer<'a> {
     pub task: &'a Task,
     pub database: &'a Database,
+    pub generation: u64,
     pub progress: Progress,
     /// The chain of a snapshot that is of a revision we have not come to.
     pub next_chain: Option<Chain>,
@@ -27,11 +29,11 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub fn new(task: &'a Task, database: &'a Database, progress: Progress) -> Self {
+    pub fn new(task: &'a Task, database: &'a Database, generation: u64, progress: Progress) -> Self {
         let checked = task.parts.clock.now();
         // A chain that is gone on with: nobody knows how old its snapshot is; it gets its time anew.
         let archived = progress.chain.as_ref().map(|_| checked);
-        Self { task, database, progress, next_chain: None, archived, checked }
+        Self { task, database, generation, progress, next_chain: None, archived, checked }
     }
 
     /// Writes what there is, until the cluster is another's.
@@ -41,6 +43,10 @@ impl<'a> Writer<'a> {
             if self.task.outbox.waiting().behind {
                 self.list().await?;
             }
+            // Before what follows is written: without a chain only a snapshot has it.
+            if self.snapshot_is_due() {
+                self.snapshot().await?;
+            }
             self.follow_next_chain();
             let up_to = self.next_chain.as_ref().map_or(Revision(u64::MAX), |next| next.from);
             let batch = self.task.outbox.take(up_to);
@@ -48,7 +54,7 @@ impl<'a> Writer<'a> {
                 self.write_batch(batch).await?;
             }
             if self.snapshot_is_due() {
-                self.snapshot().await?;
+                continue;
             }
             tokio::select! {
                 () = self.task.outbox.filled() => {}
@@ -60,7 +66,7 @@ impl<'a> Writer<'a> {
     async fn check_sometimes(&mut self) -> Result<(), Stopped> {
         let now = self.task.parts.clock.now();
         if now.saturating_duration_since(self.checked) >= self.task.parts.tuning.generation_check {
-            self.task.check(self.database).await?;
+            self.task.check(self.database, self.generation).await?;
             self.checked = self.task.parts.clock.now();
         }
         Ok(())
@@ -80,10 +86,6 @@ impl<'a> Writer<'a> {
     /// The archive and the rows first, then how far that is.
     async fn write_batch(&mut self, batch: Vec<Item>) -> Result<(), Stopped> {
         let Some(last) = batch.last().map(|item| item.stamp) else { return Ok(()) };
-        if last.generation != self.progress.stamp.generation && self.progress.stamp != Stamp::default() {
-            // A chain is of one generation.
-            (self.progress.chain, self.next_chain, self.archived) = (None, None, None);
-        }
         self.add_to_chain(&batch).await?;
         self.write_all(newest(batch)).await?;
         self.note(last).await?;

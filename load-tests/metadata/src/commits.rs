@@ -1,8 +1,10 @@
 //! Commits on three voters.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_model::Meta;
 use serde::Serialize;
 
 use crate::drive::{self, Run};
@@ -66,7 +68,11 @@ async fn row(folder: &Path, length: Duration, way: Way, load: Load, spread: bool
     let metas = if spread { trio.all() } else { vec![trio.leader()] };
     let make = |n| rows::create_token(n, rows::LATE_S);
     let run = match load {
-        Load::Outstanding(count) => drive::closed(&metas, count, length, make).await,
+        Load::Outstanding(count) => {
+            let call =
+                move |meta: Arc<dyn Meta>, n| async move { drive::propose(&*meta, make(n)).await.map(drop) };
+            drive::closed(&metas, count, length, call).await
+        }
         Load::PerSecond(rate) => drive::open(&metas, rate, length, make).await,
     };
     drop(metas);

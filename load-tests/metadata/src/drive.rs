@@ -103,27 +103,31 @@ pub async fn propose(meta: &dyn Meta, command: Command) -> anyhow::Result<Outcom
     }
 }
 
-/// `outstanding` proposers, each of which proposes again when it is answered, shared out among `metas`.
+/// `outstanding` callers, each of which calls again when it is answered, shared out among the `ways`. Calls are numbered.
 ///
 /// # Errors
-/// One was not applied.
-pub async fn closed(
-    metas: &[Arc<dyn Meta>],
+/// A call failed.
+pub async fn closed<W, A>(
+    ways: &[W],
     outstanding: usize,
     length: Duration,
-    make: impl Fn(u64) -> Command + Send + Sync + 'static,
-) -> anyhow::Result<Run> {
-    let (make, next) = (Arc::new(make), Arc::new(AtomicU64::new(0)));
+    call: impl Fn(W, u64) -> A + Send + Sync + 'static,
+) -> anyhow::Result<Run>
+where
+    W: Clone + Send + 'static,
+    A: Future<Output = anyhow::Result<()>> + Send,
+{
+    let (call, next) = (Arc::new(call), Arc::new(AtomicU64::new(0)));
     let window = Window::of(length);
-    let mut proposers = JoinSet::new();
-    for meta in metas.iter().cycle().take(outstanding) {
-        let (meta, make, next) = (Arc::clone(meta), Arc::clone(&make), Arc::clone(&next));
-        proposers.spawn(async move {
+    let mut callers = JoinSet::new();
+    for way in ways.iter().cycle().take(outstanding) {
+        let (way, call, next) = (way.clone(), Arc::clone(&call), Arc::clone(&next));
+        callers.spawn(async move {
             let mut took = Vec::new();
             while SystemClock.now() < window.until {
-                let command = make(next.fetch_add(1, Ordering::Relaxed));
+                let n = next.fetch_add(1, Ordering::Relaxed);
                 let began = SystemClock.now();
-                propose(&*meta, command).await?;
+                call(way.clone(), n).await?;
                 if window.measures(SystemClock.now()) {
                     took.push(micros_since(began));
                 }
@@ -132,8 +136,8 @@ pub async fn closed(
         });
     }
     let mut all = Vec::new();
-    while let Some(took) = proposers.join_next().await {
-        all.extend(took.context("a proposer failed")??);
+    while let Some(took) = callers.join_next().await {
+        all.extend(took.context("a caller failed")??);
     }
     Ok(Run::of(all, length))
 }

@@ -6,19 +6,15 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command as Program, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use base::{Clock, SystemClock};
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::drive::{Run, Window, micros_since};
+use crate::drive::{self, Run};
 use grpc::Client;
 
 /// Writers that wait at a time, row by row: as for ours.
@@ -51,17 +47,14 @@ pub struct Etcd {
 /// The members, which end with this.
 struct Members {
     children: Vec<Child>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Drop for Members {
     fn drop(&mut self) {
         for child in &mut self.children {
-            if let Ok(pid) = i32::try_from(child.id())
-                && let Some(pid) = Pid::from_raw(pid)
-            {
-                let _ = kill_process(pid, Signal::KILL);
-            }
+            // One that has ended already is waited for all the same.
+            let _ = child.kill();
             let _ = child.wait();
         }
     }
@@ -81,7 +74,10 @@ pub async fn etcd(folder: &Path, length: Duration) -> anyhow::Result<Option<Etcd
     }
     let mut rows = Vec::new();
     for outstanding in OUTSTANDING {
-        let run = write(&connections, outstanding, length).await?;
+        let write = move |client: Client, n| async move {
+            client.put(format!("{outstanding}/{n}").into_bytes(), vec![b'x'; VALUE_BYTES]).await
+        };
+        let run = drive::closed(&connections, outstanding, length, write).await?;
         eprintln!("etcd {outstanding}: {run:?}");
         rows.push(Row { outstanding, run });
     }
@@ -96,25 +92,26 @@ fn start(folder: &Path) -> anyhow::Result<(Members, Vec<String>)> {
     let names = ["one", "two", "three"];
     let cluster: Vec<_> =
         names.iter().zip(peers).map(|(name, port)| format!("{name}={}", url(port))).collect();
-    let mut children = Vec::new();
+    // One that does not start ends those that did.
+    let mut members = Members { children: Vec::new(), folder };
     for ((name, peer), client) in names.iter().zip(peers).zip(clients) {
-        let log = File::create(folder.path().join(format!("{name}.log")))?;
+        let log = File::create(members.folder.path().join(format!("{name}.log")))?;
         let child = Program::new("etcd")
             .args(["--name", name, "--initial-cluster-state", "new", "--initial-cluster-token", "yardstick"])
             .args(["--initial-cluster", &cluster.join(",")])
             .args(["--listen-peer-urls", &url(peer), "--initial-advertise-peer-urls", &url(peer)])
             .args(["--listen-client-urls", &url(client), "--advertise-client-urls", &url(client)])
             .arg("--data-dir")
-            .arg(folder.path().join(name))
+            .arg(members.folder.path().join(name))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .context("etcd cannot be started")?;
-        children.push(child);
+        members.children.push(child);
     }
     let addresses = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    Ok((Members { children, _folder: folder }, addresses))
+    Ok((members, addresses))
 }
 
 /// Ports that nobody has at this moment.
@@ -138,29 +135,4 @@ async fn connect(address: &str) -> anyhow::Result<Client> {
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
-}
-
-async fn write(connections: &[Client], outstanding: usize, length: Duration) -> anyhow::Result<Run> {
-    let (next, window) = (Arc::new(AtomicU64::new(0)), Window::of(length));
-    let mut writers = JoinSet::new();
-    for client in connections.iter().cycle().take(outstanding) {
-        let (client, next) = (client.clone(), Arc::clone(&next));
-        writers.spawn(async move {
-            let mut took = Vec::new();
-            while SystemClock.now() < window.until {
-                let key = format!("{outstanding}/{}", next.fetch_add(1, Ordering::Relaxed)).into_bytes();
-                let began = SystemClock.now();
-                client.put(key, vec![b'x'; VALUE_BYTES]).await?;
-                if window.measures(SystemClock.now()) {
-                    took.push(micros_since(began));
-                }
-            }
-            anyhow::Ok(took)
-        });
-    }
-    let mut all = Vec::new();
-    while let Some(took) = writers.join_next().await {
-        all.extend(took.context("a writer failed")??);
-    }
-    Ok(Run::of(all, length))
 }

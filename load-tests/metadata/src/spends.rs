@@ -30,7 +30,7 @@ pub struct Row {
 /// Spends by the leader, and by all three voters.
 ///
 /// # Errors
-/// There is no cluster, or a token was refused.
+/// There is no cluster, or the tokens were not made. Spends that are refused are counted.
 pub async fn spends(folder: &Path, length: Duration) -> anyhow::Result<Vec<Row>> {
     let mut all = Vec::new();
     for spread in [false, true] {

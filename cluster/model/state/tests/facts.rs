@@ -152,12 +152,19 @@ fn with_all_subscribers_of_a_stream_go_their_events() {
     let one = run.joins(0, 1);
     run.at(1, batch(one, 1, vec![connected(1), disconnected(1, 5), connected(2)]));
     let (app_a, stream) = (app("a"), id("s"));
-    let deleted = run.out(2, Command::DeleteSubscribers { app: app_a, stream });
-    assert_eq!((deleted, shown(&run).history, events(&run).len()), (SWEPT, None, 0));
+    let deleted = run.at(2, Command::DeleteSubscribers { app: app_a, stream });
+    assert_eq!((deleted.outcome, shown(&run).history, events(&run).len()), (SWEPT, None, 0));
+    // Told apart from one that was swept: what others keep for longer goes too.
+    let told = |changes: &[Change]| {
+        changes.iter().filter(|change| matches!(change, Change::HistoryDeleted { .. })).count()
+    };
+    assert_eq!(told(&deleted.changes), 1);
     // What runs is counted from here on.
     run.at(3, batch(one, 2, vec![disconnected(2, 7)]));
     let history = shown(&run).history.unwrap();
     assert_eq!((history.ended, history.figures.bytes, events(&run).len()), (1, 7, 1));
+    let swept = run.at(3 + expires_after(limits::HISTORY_KEPT), expire(u64::MAX));
+    assert_eq!((shown(&run).history, told(&swept.changes)), (None, 0));
 }
 
 #[test]

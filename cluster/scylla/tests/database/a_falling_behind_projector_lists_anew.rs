@@ -3,7 +3,7 @@
 use penstock_cluster_scylla::ProjectorTuning;
 
 use crate::plane::{CLUSTER, Plane, assert_equal, project_with};
-use crate::server::{beside, server};
+use crate::server::{beside, keyspace_of, server};
 use crate::work::Work;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -11,7 +11,7 @@ async fn what_is_too_much_to_wait_is_forgotten_and_the_state_is_listed() {
     let Some(server) = server("what_is_too_much_to_wait_is_forgotten_and_the_state_is_listed") else {
         return;
     };
-    let (plane, options) = (Plane::new(), server.options());
+    let (plane, options) = (Plane::new(), keyspace_of(server));
     let mut work = Work::new(5, &plane);
     let tuning = ProjectorTuning { outbox_changes_max: 200, ..ProjectorTuning::default() };
     let projecting = project_with(&plane, &options, CLUSTER, tuning);

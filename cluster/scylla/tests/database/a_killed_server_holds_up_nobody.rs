@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
+use penstock_cluster_scylla::testing::CqlServer;
 
 use crate::plane::{Plane, assert_equal, project};
-use crate::server::{Server, beside, server};
+use crate::server::{beside, keyspace_of, server};
 use crate::work::Work;
 
 /// Commands per second of the load, about.
@@ -18,8 +19,8 @@ async fn with_the_server_killed_nobody_waits_and_afterwards_nothing_is_missing()
     if server(name).is_none() {
         return;
     }
-    let own = Server::start().expect("a second server");
-    let (plane, options) = (Plane::new(), own.options());
+    let own = CqlServer::start().expect("a second server");
+    let (plane, options) = (Plane::new(), keyspace_of(&own));
     let mut work = Work::new(4, &plane);
     let projecting = project(&plane, &options);
     projecting.until(|figures| figures.listed == 1).await;
@@ -29,7 +30,7 @@ async fn with_the_server_killed_nobody_waits_and_afterwards_nothing_is_missing()
     for beat in 0..200 {
         pulse.tick().await;
         if beat == 40 {
-            own.kill();
+            own.kill().expect("the server is killed");
         }
         let began = SystemClock.now();
         work.run(&plane, RATE / 40);
@@ -40,7 +41,7 @@ async fn with_the_server_killed_nobody_waits_and_afterwards_nothing_is_missing()
     assert!(slowest < Duration::from_millis(500), "a command waited for {slowest:?}");
     assert!(!projecting.projector.figures().reachable);
     assert!(waiting_max > 100, "nothing waited: {waiting_max}");
-    own.start_again();
+    own.start_again().expect("the server is there again");
     projecting.until_projected(&plane).await;
     let figures = projecting.projector.figures();
     assert!(figures.reachable && figures.listed == 1 && figures.facts_lost == 0, "{figures:?}");

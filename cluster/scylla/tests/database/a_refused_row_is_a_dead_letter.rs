@@ -6,13 +6,13 @@ use penstock_cluster_scylla::Table;
 use penstock_cluster_scylla::archive::{Which, read};
 
 use crate::plane::{Plane, project};
-use crate::server::{beside, raw, server};
+use crate::server::{beside, keyspace_of, raw, server};
 use crate::work::{create, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_row_becomes_a_dead_letter_and_the_next_one_goes_on() {
     let Some(server) = server("a_refused_row_becomes_a_dead_letter_and_the_next_one_goes_on") else { return };
-    let (plane, options) = (Plane::new(), server.options());
+    let (plane, options) = (Plane::new(), keyspace_of(server));
     let projecting = project(&plane, &options);
     projecting.until(|figures| figures.listed == 1).await;
     plane.run(create(1));

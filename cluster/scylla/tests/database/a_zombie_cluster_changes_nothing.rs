@@ -8,14 +8,14 @@ use cluster_model::{Change, Command};
 use penstock_cluster_scylla::archive::{Which, restore};
 use penstock_cluster_scylla::{ProjectorTuning, Stopped, Table};
 
-use crate::plane::{CLUSTER, Plane, assert_equal, project_with};
-use crate::server::{beside, raw, server};
+use crate::plane::{CLUSTER, Plane, assert_equal, project_with, waiting};
+use crate::server::{beside, keyspace_of, raw, server};
 use crate::work::{Work, app, create, stream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_zombie_writes_is_invisible_and_its_projector_stops() {
     let Some(server) = server("what_a_zombie_writes_is_invisible_and_its_projector_stops") else { return };
-    let (zombie, options) = (Plane::new(), server.options());
+    let (zombie, options) = (Plane::new(), keyspace_of(server));
     let mut work = Work::new(8, &zombie);
     // One that asks so seldom that it writes for a while.
     let seldom = ProjectorTuning { generation_check: Duration::from_secs(3), ..ProjectorTuning::default() };
@@ -60,9 +60,34 @@ async fn what_a_zombie_writes_is_invisible_and_its_projector_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_joined_a_restored_cluster_leads_under_its_generation() {
+    let Some(server) = server("a_node_that_joined_a_restored_cluster_leads_under_its_generation") else {
+        return;
+    };
+    let (lost, options) = (Plane::new(), keyspace_of(server));
+    lost.run(create(1));
+    let old = project_with(&lost, &options, CLUSTER, ProjectorTuning::default());
+    old.until(|figures| figures.archived.is_some()).await;
+    old.projector.stop().await;
+    let database = beside(&options).await;
+    let restored = restore(&database, Which::Newest, "two", &SystemRandomness).await.unwrap();
+    let config = Config::new(NodeId(1), 0);
+    let saved = Saved::restored(&config, [NodeId(1)], restored.state, restored.generation).unwrap();
+    let plane = Plane::of(saved.state);
+    // It starts with an empty state, whose generation is 0, and has the cluster's long before it leads.
+    let joined = waiting(&plane, &options, "two", ProjectorTuning::default());
+    joined.leads.send_replace(Some(plane.state().generation()));
+    plane.run(create(2));
+    let figures = joined.until(|figures| figures.listed == 1 || figures.stopped.is_some()).await;
+    assert_eq!((figures.generation, figures.stopped), (1, None));
+    joined.until_projected(&plane).await;
+    assert_equal(&database, &plane.state()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_of_another_cluster_is_left_alone() {
     let Some(server) = server("the_database_of_another_cluster_is_left_alone") else { return };
-    let (plane, options) = (Plane::new(), server.options());
+    let (plane, options) = (Plane::new(), keyspace_of(server));
     plane.run(create(1));
     let first = project_with(&plane, &options, CLUSTER, ProjectorTuning::default());
     first.until(|figures| figures.listed == 1).await;

@@ -2,12 +2,12 @@
 
 use penstock_cluster_scylla::{Database, DatabaseError};
 
-use crate::server::{raw, server};
+use crate::server::{keyspace_of, raw, server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_not_ours_is_refused_by_name() {
     let Some(server) = server("a_table_that_is_not_ours_is_refused_by_name") else { return };
-    let options = server.options();
+    let options = keyspace_of(server);
     let refused = async || Database::create(&options).await.err().map(|error| error.to_string());
     assert!(matches!(Database::open(&options).await.err(), Some(DatabaseError::Away(_))));
     assert_eq!(refused().await, None);

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use base::{Clock, SystemClock, WallTime};
 use cluster_model::{Command, Meta, Owner};
-use penstock_cluster_scylla::{EventsWanted, History, HistoryOrder, ScyllaOptions};
+use penstock_cluster_scylla::{EventsWanted, History, ScyllaOptions, Table};
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::plane::{Plane, project};
-use crate::server::{Server, server};
-use crate::work::{Work, app, connected, disconnected, fact, join, stream, subscriber};
+use crate::plane::{CLUSTER, Plane, project};
+use crate::server::{beside, keyspace_of, server};
+use crate::work::{app, connected, disconnected, fact, join, join_at, stream, subscriber};
 
+/// Of the connections that a session needs there are two, one after the other: longer than a question waits.
+const CONNECTING: Duration = Duration::from_secs(2);
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
-fn wanted(of: Option<u64>, order: HistoryOrder, offset: usize, size: usize) -> EventsWanted {
-    EventsWanted { app: app(), stream: stream(1), subscriber: of.map(subscriber), order, offset, size }
+fn wanted(of: Option<u64>, offset: usize, size: usize) -> EventsWanted {
+    EventsWanted { app: app(), stream: stream(1), subscriber: of.map(subscriber), offset, size }
 }
 
 /// Session `number` of subscriber `by`, `days` days ago.
@@ -38,13 +41,18 @@ fn session(
 }
 
 fn history(options: &ScyllaOptions, plane: &Arc<Plane>) -> History {
-    History::new(options.clone(), Arc::clone(plane) as Arc<dyn Meta>, Arc::new(SystemClock))
+    History::new(
+        options.clone(),
+        CLUSTER.to_owned(),
+        Arc::clone(plane) as Arc<dyn Meta>,
+        Arc::new(SystemClock),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_paged_over_the_days_and_outlive_the_state() {
     let Some(server) = server("events_are_paged_over_the_days_and_outlive_the_state") else { return };
-    let (plane, options) = (Plane::new(), server.options());
+    let (plane, options) = (Plane::new(), keyspace_of(server));
     let projecting = project(&plane, &options);
     projecting.until(|figures| figures.listed == 1).await;
     let owner = join(&plane);
@@ -62,8 +70,7 @@ async fn events_are_paged_over_the_days_and_outlive_the_state() {
     projecting.until_projected(&plane).await;
 
     let history = history(&options, &plane);
-    let oldest = HistoryOrder::OldestFirst;
-    let page = history.events(&wanted(Some(7), oldest, 0, 1_000)).await.unwrap();
+    let page = history.events(&wanted(Some(7), 0, 1_000)).await.unwrap();
     assert!(!page.partial && page.rows.len() == 150, "{} {}", page.partial, page.rows.len());
     let at: Vec<_> = page.rows.iter().map(|row| row.event.at_ms).collect();
     assert!(at.is_sorted(), "{at:?}");
@@ -75,32 +82,22 @@ async fn events_are_paged_over_the_days_and_outlive_the_state() {
         assert_eq!(pair[1].event.connection, pair[0].event.connection);
         assert_eq!(pair[1].figures.unwrap().bytes, 400);
     }
-    // In small pages, and the other way, it is the same.
+    // In small pages it is the same.
     let mut small = Vec::new();
     for offset in (0..150).step_by(40) {
-        small.extend(history.events(&wanted(Some(7), oldest, offset, 40)).await.unwrap().rows);
+        small.extend(history.events(&wanted(Some(7), offset, 40)).await.unwrap().rows);
     }
     assert_eq!(small, page.rows);
-    let newest = history.events(&wanted(Some(7), HistoryOrder::NewestFirst, 0, 1_000)).await.unwrap();
-    assert!(newest.rows.iter().rev().eq(&page.rows));
     // Of all: viewers without a name too. What is over is over.
-    let all = history.events(&wanted(None, oldest, 0, 1_000)).await.unwrap();
+    let all = history.events(&wanted(None, 0, 1_000)).await.unwrap();
     assert_eq!(all.rows.len(), 154);
     assert_eq!(all.rows.iter().filter(|row| row.subscriber.is_none()).count(), 2);
-    // Figures of subscribers.
-    let sums = history.summaries(&app(), &stream(1), 0, 10).await.unwrap();
-    assert_eq!(
-        sums.rows.iter().map(|sum| (sum.ended, sum.figures.bytes)).collect::<Vec<_>>(),
-        [(75, 30_000), (2, 800)]
-    );
-    assert!(!sums.partial);
-
     // With the subscribers their events go.
     while let cluster_model::Outcome::Swept { more: true } =
         plane.run(Command::DeleteSubscribers { app: app(), stream: stream(1) })
     {}
     projecting.until_projected(&plane).await;
-    let all = history.events(&wanted(None, oldest, 0, 1_000)).await.unwrap();
+    let all = history.events(&wanted(None, 0, 1_000)).await.unwrap();
     assert_eq!(all.rows.len(), 2, "{:?}", all.rows);
 }
 
@@ -116,30 +113,96 @@ async fn without_the_database_the_newest_part_comes_from_the_state() {
     let mut options = ScyllaOptions::new(vec!["127.0.0.1:9".to_owned()], "nowhere".to_owned());
     options.connect_timeout = Duration::from_millis(200);
     let history = history(&options, &plane);
-    let page = history.events(&wanted(Some(7), HistoryOrder::NewestFirst, 1, 3)).await.unwrap();
+    let page = history.events(&wanted(Some(7), 1, 3)).await.unwrap();
     assert!(page.partial && page.rows.len() == 3, "{page:?}");
-    assert_eq!(page.rows[0].event.session, base::SessionId::from_u128(3));
-    assert!(history.vods(&app(), None, 0, 10).await.unwrap().partial);
-    let sums = history.summaries(&app(), &stream(1), 0, 10).await.unwrap();
-    assert!(sums.partial);
+    assert_eq!(page.rows[2].event.session, base::SessionId::from_u128(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn recordings_are_listed_as_the_plane_lists_them() {
-    let Some(server): Option<&Server> = server("recordings_are_listed_as_the_plane_lists_them") else {
-        return;
-    };
-    let (plane, options) = (Plane::new(), server.options());
-    let mut work = Work::new(11, &plane);
-    work.run(&plane, 1_500);
+async fn what_the_state_forgets_in_time_stays_in_the_database() {
+    let Some(server) = server("what_the_state_forgets_in_time_stays_in_the_database") else { return };
+    for is_listed in [false, true] {
+        let mut options = keyspace_of(server);
+        options.history_kept = Duration::from_secs(90 * 24 * 3_600);
+        let plane = Plane::new();
+        let projecting = project(&plane, &options);
+        projecting.until(|figures| figures.listed == 1).await;
+        let ago = WallTime(SystemClock.wall().as_millis() - 40 * DAY_MS);
+        let owner = join_at(&plane, ago);
+        let facts = vec![fact(1, Some(7), 1, ago, connected()), fact(1, Some(7), 1, ago, disconnected(400))];
+        plane.run_at(ago, Command::RecordFacts { owner, sequence: 1, facts });
+        projecting.until_projected(&plane).await;
+        let database = beside(&options).await;
+        let summaries = async || database.state_rows(Table::SubscriberSummaries).await.unwrap().len();
+        assert_eq!(summaries().await, 1);
+        projecting.projector.stop().await;
+        while plane.state().history(&app(), &stream(1), &subscriber(7)).is_some() {
+            plane.run(Command::Expire { up_to: SystemClock.wall() });
+        }
+        // By the change, or because it is in no list any more.
+        let plane = if is_listed { Plane::of(plane.state()) } else { plane };
+        let again = project(&plane, &options);
+        again.until_projected(&plane).await;
+        assert_eq!((again.projector.figures().listed > 0, summaries().await), (is_listed, 0));
+        let page = history(&options, &plane).events(&wanted(None, 0, 10)).await.unwrap();
+        assert_eq!((page.partial, page.rows.len()), (false, 2), "listed: {is_listed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_clusters_past_is_not_this_ones() {
+    let Some(server) = server("another_clusters_past_is_not_this_ones") else { return };
+    let (plane, options) = (Plane::new(), keyspace_of(server));
     let projecting = project(&plane, &options);
     projecting.until(|figures| figures.listed == 1).await;
-    let history = history(&options, &plane);
-    for of in [None, Some(stream(3))] {
-        let page = history.vods(&app(), of.as_ref(), 1, 5).await.unwrap();
-        let query = cluster_model::Query::Vods { app: app(), stream: of, offset: 1, size: 5 };
-        let cluster_model::Answer::Vods(rows) = plane.state().answer(&query).answer else { panic!() };
-        assert!(!page.partial && !rows.is_empty());
-        assert_eq!(page.rows, rows);
-    }
+    let owner = join(&plane);
+    session(&plane, owner, &mut 0, Some(7), 1, 0);
+    projecting.until_projected(&plane).await;
+    let page = history(&options, &plane).events(&wanted(Some(7), 0, 10)).await.unwrap();
+    assert_eq!((page.partial, page.rows.len()), (false, 2));
+    let other = Plane::new();
+    let meta = Arc::clone(&other) as Arc<dyn Meta>;
+    let history = History::new(options.clone(), "another".to_owned(), meta, Arc::new(SystemClock));
+    let page = history.events(&wanted(Some(7), 0, 10)).await.unwrap();
+    assert_eq!((page.partial, page.rows.len()), (true, 0));
+}
+
+/// The address of a line to `to` over which each connection takes its time.
+async fn slow_line(to: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut caller, _)) = listener.accept().await {
+            let to = to.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(CONNECTING).await;
+                let mut called = TcpStream::connect(to).await.unwrap();
+                // It ends with one of them.
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut called).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_connects_for_longer_than_anybody_waits_gets_there_all_the_same() {
+    let Some(server) = server("who_connects_for_longer_than_anybody_waits_gets_there_all_the_same") else {
+        return;
+    };
+    let (plane, options) = (Plane::new(), keyspace_of(server));
+    let projecting = project(&plane, &options);
+    projecting.until(|figures| figures.listed == 1).await;
+    let owner = join(&plane);
+    session(&plane, owner, &mut 0, Some(7), 1, 0);
+    projecting.until_projected(&plane).await;
+    let slow = slow_line(server.address().to_owned()).await;
+    let history = history(&ScyllaOptions { contact_points: vec![slow], ..options }, &plane);
+    assert!(history.events(&wanted(Some(7), 0, 10)).await.unwrap().partial);
+    let whole = async {
+        while history.events(&wanted(Some(7), 0, 10)).await.unwrap().partial {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), whole).await.expect("it is never reached");
 }

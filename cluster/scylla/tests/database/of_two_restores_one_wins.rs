@@ -4,13 +4,13 @@ use base::SystemRandomness;
 use penstock_cluster_scylla::archive::{ArchiveError, Which, restore};
 
 use crate::plane::{Plane, project};
-use crate::server::{beside, server};
+use crate::server::{beside, keyspace_of, server};
 use crate::work::Work;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_restores_at_once_one_has_the_generation() {
     let Some(server) = server("of_two_restores_at_once_one_has_the_generation") else { return };
-    let (plane, options) = (Plane::new(), server.options());
+    let (plane, options) = (Plane::new(), keyspace_of(server));
     Work::new(10, &plane).run(&plane, 100);
     let projecting = project(&plane, &options);
     projecting.until_projected(&plane).await;

@@ -1,13 +1,14 @@
 //! A metadata plane in memory, and a projector below it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use base::{Clock, SystemClock, SystemRandomness};
+use base::{Clock, SystemClock, SystemRandomness, WallTime};
 use cluster_model::{
     Change, ChangeLog, Command, Consistency, Filter, Meta, Outcome, Proposal, Query, ReadFailed, Reading,
-    RequestId, Revision, Row, Stamped, State, Watch, apply,
+    RequestId, Revision, Row, RowKind, Stamped, State, Watch, apply,
 };
 use parking_lot::Mutex;
 use penstock_cluster_scylla::{
@@ -30,6 +31,8 @@ struct Inner {
     requests: u128,
     /// The last revision that changed something.
     changed: Revision,
+    /// The last revision of each row that is there and was changed here.
+    written: BTreeMap<(RowKind, String), Revision>,
 }
 
 impl Plane {
@@ -39,17 +42,26 @@ impl Plane {
 
     pub fn of(state: State) -> Arc<Self> {
         let revision = state.revision();
-        let inner = Inner { requests: u128::from(revision.0) << 64, changed: revision, state };
+        let (requests, written) = (u128::from(revision.0) << 64, BTreeMap::new());
+        let inner = Inner { requests, changed: revision, state, written };
         Arc::new(Self { inner: Mutex::new(inner), log: ChangeLog::new(revision) })
     }
 
     pub fn run(&self, command: Command) -> Outcome {
+        self.run_at(SystemClock.wall(), command)
+    }
+
+    /// The same at another time, which is that of the state from then on.
+    pub fn run_at(&self, at: WallTime, command: Command) -> Outcome {
         let inner = &mut *self.inner.lock();
         inner.requests += 1;
         let request = RequestId::from_u128(inner.requests);
-        let applied = apply(&mut inner.state, Stamped { request, at: SystemClock.wall(), command });
+        let applied = apply(&mut inner.state, Stamped { request, at, command });
         if !applied.changes.is_empty() {
             inner.changed = applied.revision;
+        }
+        for key in applied.changes.iter().filter_map(Change::key) {
+            inner.written.insert(key, applied.revision);
         }
         self.log.push(applied.revision, applied.changes, SystemClock.now());
         applied.outcome
@@ -61,6 +73,11 @@ impl Plane {
 
     pub fn changed(&self) -> Revision {
         self.inner.lock().changed
+    }
+
+    /// The revision that wrote a row last; zero: none here.
+    pub fn written(&self, kind: RowKind, key: &str) -> Revision {
+        self.inner.lock().written.get(&(kind, key.to_owned())).copied().unwrap_or_default()
     }
 }
 
@@ -83,7 +100,7 @@ impl Meta for Plane {
 /// A projector and who says whether it leads.
 pub struct Projecting {
     pub projector: Projector,
-    pub leads: watch::Sender<bool>,
+    pub leads: watch::Sender<Option<u64>>,
 }
 
 /// Starts a projector of `plane` that leads.
@@ -97,14 +114,25 @@ pub fn project_with(
     cluster: &str,
     tuning: ProjectorTuning,
 ) -> Projecting {
-    let (leads, leading) = watch::channel(true);
+    let projecting = waiting(plane, options, cluster, tuning);
+    projecting.leads.send_replace(Some(plane.state().generation()));
+    projecting
+}
+
+/// A projector of `plane` that does not lead yet.
+pub fn waiting(
+    plane: &Arc<Plane>,
+    options: &ScyllaOptions,
+    cluster: &str,
+    tuning: ProjectorTuning,
+) -> Projecting {
+    let (leads, leading) = watch::channel(None);
     let projector = Projector::start(ProjectorParts {
         meta: Arc::clone(plane) as Arc<dyn Meta>,
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
         leading,
         cluster_id: cluster.to_owned(),
-        generation: plane.state().generation(),
         options: options.clone(),
         tuning,
     });

@@ -1,6 +1,6 @@
 //! Commands of every kind, drawn from a seed.
 
-use base::{AppName, Randomness, SeededRandomness, SessionId, StreamId, WallTime};
+use base::{AppName, Clock, Randomness, SeededRandomness, SessionId, StreamId, SystemClock, WallTime};
 use cluster_model::{
     Broadcast, Command, Connection, Direction, Fact, FactKind, Figures, Fingerprint, HeldClaim, NodeCard,
     NodeId, Outcome, Owner, PutWhen, SettingsDocument, SubscriberId, SubscriberTerms, TokenId, TokenTerms,
@@ -74,8 +74,13 @@ pub fn disconnected(bytes: u64) -> FactKind {
 
 /// Has node 1 join.
 pub fn join(plane: &Plane) -> Owner {
+    join_at(plane, SystemClock.wall())
+}
+
+/// The same at another time.
+pub fn join_at(plane: &Plane, at: WallTime) -> Owner {
     let card = NodeCard { address: "node-1".to_owned(), ..NodeCard::default() };
-    match plane.run(Command::NodeJoined { node: NodeId(1), card }) {
+    match plane.run_at(at, Command::NodeJoined { node: NodeId(1), card }) {
         Outcome::Joined { incarnation } => Owner { node: NodeId(1), incarnation },
         other => panic!("{other:?}"),
     }

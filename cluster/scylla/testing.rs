@@ -5,7 +5,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A server that runs. It ends when this is dropped, and with the test's process.
+/// A server that runs. It ends when this is dropped, and with the test's process. Whatever is done with it blocks, for some
+/// seconds.
+#[derive(Debug)]
 pub struct CqlServer {
     address: String,
     folder: PathBuf,
@@ -13,21 +15,37 @@ pub struct CqlServer {
 }
 
 impl CqlServer {
-    /// Starts one. Blocks for some seconds.
+    /// Starts one.
     ///
     /// # Errors
     /// Why there is none, in words: no Java, say.
     pub fn start() -> Result<Self, String> {
         let owned = tempfile::tempdir().map_err(|error| error.to_string())?;
         let folder = owned.path().join("server");
-        let said = script(&["start", "--owner", &std::process::id().to_string()], &folder)?;
-        let address = said.split_whitespace().nth(1).unwrap_or_default().to_owned();
+        let address = started(&[], &folder)?;
         Ok(Self { address, folder, _owned: owned })
     }
 
     /// Where it answers, as `host:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Ends it as a crash does.
+    ///
+    /// # Errors
+    /// Why it goes on, in words.
+    pub fn kill(&self) -> Result<(), String> {
+        script(&["stop", "--kill"], &self.folder).map(drop)
+    }
+
+    /// Starts it again where it was, with what it had.
+    ///
+    /// # Errors
+    /// Why it does not, in words.
+    pub fn start_again(&self) -> Result<(), String> {
+        let port = self.address.rsplit(':').next().unwrap_or_default();
+        started(&["--port", port], &self.folder).map(drop)
     }
 }
 
@@ -36,6 +54,15 @@ impl Drop for CqlServer {
         // One that is gone already has ended.
         let _ = script(&["stop", "--kill"], &self.folder);
     }
+}
+
+/// Starts a server and says where.
+fn started(arguments: &[&str], folder: &Path) -> Result<String, String> {
+    let owner = std::process::id().to_string();
+    let arguments: Vec<_> =
+        ["start", "--owner", &owner].into_iter().chain(arguments.iter().copied()).collect();
+    let said = script(&arguments, folder)?;
+    said.split_whitespace().nth(1).map(str::to_owned).ok_or_else(|| format!("it says {said:?}"))
 }
 
 fn script(arguments: &[&str], folder: &Path) -> Result<String, String> {
