@@ -10,7 +10,6 @@ use cluster_scylla::archive::{Which, read};
 use cluster_scylla::testing::CqlServer;
 use cluster_scylla::{Database, ScyllaOptions};
 use load_tests::{Publisher, Recording, RecordingOptions};
-use serde_json::json;
 use test_support::{Node, NodeOptions, Plan, note, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,13 +20,6 @@ async fn run(plan: &Plan, arguments: &[&str]) -> Result<String> {
     let complained = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{arguments:?}: {said}{complained}");
     Ok(said)
-}
-
-async fn create(node: &Node, id: &str) -> Result<()> {
-    let path = "/LiveApp/rest/v2/broadcasts/create";
-    let created = node.send("POST", path, &json!({ "streamId": id })).await?;
-    ensure!(created.status == 200, "{}", created.text());
-    Ok(())
 }
 
 async fn has(node: &Node, id: &str) -> Result<bool> {
@@ -61,7 +53,7 @@ async fn from_the_database() -> Result<()> {
     plan.set("PENSTOCK_SCYLLA_CONTACT_POINTS", server.address());
     plan.set("PENSTOCK_SCYLLA_REPLICATION_FACTOR", "1");
     let mut node = Node::start(plan.options(1)?).await?;
-    create(&node, "kept").await?;
+    node.create_broadcast("LiveApp", "kept").await?;
     let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let publisher =
         Publisher::start(&recording, node.rtmp_address(), "LiveApp", "stream1?subscriberId=anna")?;
@@ -93,7 +85,7 @@ async fn from_the_database() -> Result<()> {
     ensure!(has(&again, "kept").await?, "the broadcast is gone");
     let there = Node::eventually(PATIENCE, || async { (events(&again).await.ok()? == both).then_some(()) });
     there.await.context("the history is gone")?;
-    create(&again, "new").await?;
+    again.create_broadcast("LiveApp", "new").await?;
     ensure!(has(&again, "new").await?);
     Ok(())
 }
@@ -114,12 +106,12 @@ async fn from_a_file_of_a_node_that_runs() -> Result<()> {
     let (done, said) = penstock(&["backup", path]).await?;
     ensure!(!done && said.contains("is a node running"), "{said}");
     let mut node = Node::start(NodeOptions::new(binary).data_folder(&data)).await?;
-    create(&node, "kept").await?;
+    node.create_broadcast("LiveApp", "kept").await?;
     let (done, said) = penstock(&["backup", path]).await?;
     ensure!(done, "{said}");
     let (done, said) = penstock(&["backup", path]).await?;
     ensure!(!done && said.contains("cannot be made"), "a backup is not written over: {said}");
-    create(&node, "after").await?;
+    node.create_broadcast("LiveApp", "after").await?;
     node.kill9().await?;
 
     let (done, said) = penstock(&["restore", path]).await?;

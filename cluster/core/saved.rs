@@ -1,7 +1,10 @@
 //! What a replica starts from.
 
 use cluster_model::{Command, Outcome, RequestId, Stamped, State};
+use prost_011::Message as _;
+use raft::eraftpb::{Entry, EntryType};
 
+use crate::entry::Payload;
 use crate::output::{Installed, LogEntry, Persist, Rows, Vote};
 use crate::{Members, NodeId};
 
@@ -63,6 +66,30 @@ impl Saved {
             return Err(SavedError(format!("generation {generation} is not greater than all before")));
         }
         Ok(Self::first(voters, state))
+    }
+
+    /// Applies its whole log, for a member that goes on alone because the others are lost: what was acknowledged is in it,
+    /// though this member may not have learned that it was.
+    pub fn apply_all(&mut self) -> Result<(), SavedError> {
+        let unknown = |index: u64, why: &dyn ToString| {
+            SavedError(format!("entry {index} of the log cannot be read: {}", why.to_string()))
+        };
+        let from = self.applied;
+        for LogEntry { index, bytes, .. } in self.entries.iter().filter(|entry| entry.index > from) {
+            let entry = Entry::decode(&**bytes).map_err(|error| unknown(*index, &error))?;
+            if entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty() {
+                match Payload::decode(&entry.data).map_err(|error| unknown(*index, &error))? {
+                    Payload::Command { request, at, command } => {
+                        let command = Command::decode(&command).map_err(|error| unknown(*index, &error))?;
+                        cluster_model::apply(&mut self.state, Stamped { request, at, command });
+                    }
+                    Payload::Level(level) => self.level = self.level.max(level),
+                    Payload::CheckHash { .. } => {}
+                }
+            }
+            self.applied = *index;
+        }
+        Ok(())
     }
 
     /// A node that will be added to a cluster that is there.

@@ -89,15 +89,15 @@ pub fn recover(config: &NodeConfig, yes: bool) -> anyhow::Result<String> {
     let store = folder.join(STORE);
     ensure!(store.exists(), "{} is not there: recover on a member that has its data", store.display());
     let id = NodeId(config.cluster.node);
-    let (opened, saved) = MemberStore::open(&store, |_| cluster_node::Saved::default())?;
-    let applied = saved.applied;
-    let last = saved.entries.last().map_or(saved.compacted.0, |entry| entry.index);
+    let (opened, mut saved) = MemberStore::open(&store, |_| cluster_node::Saved::default())?;
+    saved.apply_all()?;
+    let last = saved.applied;
     let others: Vec<_> =
         saved.members.voters.iter().filter(|node| **node != id).map(ToString::to_string).collect();
     drop(opened);
     if !yes {
         return Ok(format!(
-            "this would make node {id} the only member of a new cluster, with the data up to entry {applied} (its log ends at {last}); what members {} have beyond that is lost, they must never run again on their data, and one-time tokens made before are void{}. Run it on the member whose applied entry is the highest. Nothing was done; say --yes to do it\n",
+            "this would make node {id} the only member of a new cluster, with the data up to entry {last}, where its log ends; what members {} have beyond that is lost, they must never run again on their data, and one-time tokens made before are void{}. Run it on the member whose log ends at the highest entry. Nothing was done; say --yes to do it\n",
             others.join(", "),
             other_keyspace(config)
         ));
@@ -111,7 +111,7 @@ pub fn recover(config: &NodeConfig, yes: bool) -> anyhow::Result<String> {
         }
         _ => {}
     }
-    let copy = Backup { applied, level: saved.level, members: saved.members, state: saved.state };
+    let copy = Backup { applied: last, level: saved.level, members: saved.members, state: saved.state };
     MemberStore::restore(&new, copy, [id], None)?;
     // At every moment the folder has a whole store. That of before under the new cluster's id reaches nobody; the new one under
     // the id of before would be a second leader there.

@@ -71,8 +71,7 @@ async fn a_node_that_joined_a_restored_cluster_leads_under_its_generation() {
     old.projector.stop().await;
     let database = beside(&options).await;
     let restored = restore(&database, Which::Newest, "two", &SystemRandomness).await.unwrap();
-    let config = Config::new(NodeId(1), 0);
-    let saved = Saved::restored(&config, [NodeId(1)], restored.state, restored.generation).unwrap();
+    let saved = Saved::restored([NodeId(1)], restored.state, restored.generation).unwrap();
     let plane = Plane::of(saved.state);
     // It starts with an empty state, whose generation is 0, and has the cluster's long before it leads.
     let joined = waiting(&plane, &options, "two", ProjectorTuning::default());
