@@ -25,8 +25,6 @@ pub const OPUS_TRACK: &str = "audio-opus";
 const HEAD_START: Duration = Duration::from_millis(100);
 /// A source that is silent for so long begins anew: another encoder goes on with the stream.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
-/// How long is waited then for what it sends at once.
-const GATHERED: Duration = limits::AUDIO_PACE_MAX;
 
 /// Converts units, or panics; in tests something else than [`AacToOpus`].
 trait Convert: Send {
@@ -77,7 +75,6 @@ async fn run(media: Arc<StreamMedia>, pool: AudioPool, clock: Arc<dyn Clock>, ma
             config,
             converter: None,
             writer,
-            taken: None,
             newest: None,
             pace: Pace::default(),
             hold: Hold::default(),
@@ -185,8 +182,6 @@ struct Transcoder<'a> {
     /// `None` before the first unit and after a panic took it along.
     converter: Option<Box<dyn Convert>>,
     writer: TrackWriter,
-    /// The newest unit converted.
-    taken: Option<MediaTime>,
     /// The newest packet written.
     newest: Option<MediaTime>,
     pace: Pace,
@@ -237,48 +232,17 @@ impl Transcoder<'_> {
         if read.skipped > 0 {
             metric::ring_skips().increment(1);
         }
-        let anew = read.entries.iter().position(|unit| {
-            let before = self.taken.replace(unit.dts);
-            before.is_some_and(|before| unit.dts.since(before) > PAUSE_MIN)
-        });
-        let before = anew.unwrap_or(read.entries.len());
-        if anew.is_some() || read.entries.len() == limits::AUDIO_UNITS_PER_JOB_MAX {
+        if read.entries.len() == limits::AUDIO_UNITS_PER_JOB_MAX {
             // There may be more, and no push to come.
             self.bell.ring();
         }
-        for units in read.entries[..before].chunk_by(|a, b| a.generation == b.generation) {
+        for units in read.entries.chunk_by(|a, b| a.generation == b.generation) {
             let Some(generation) = units.first().map(|unit| unit.generation) else { continue };
             if generation != self.generation && !self.reconfigure(generation)? {
                 continue;
             }
             self.convert(units.to_vec()).await?;
         }
-        match read.entries.get(before) {
-            Some(first) => self.begin_anew(first, self.cursor.0 - (read.entries.len() - before) as u64).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Another encoder's sound begins with the unit at `index`. Encoders begin with more than a moment at once: ffmpeg with
-    /// 0.3 s. Of that only the newest is converted. The rest would be heard late by viewers who are there, and Chromium, which
-    /// plays it all, has the pictures wait meanwhile and then leaves them up to 30 ms late for good.
-    async fn begin_anew(&mut self, first: &Unit, index: u64) -> Result<(), End> {
-        tokio::select! {
-            () = tokio::time::sleep_until((first.arrived + GATHERED).into()) => {}
-            () = self.media.closed() => return Err(End::Closed),
-        }
-        let frames = self.frames.frames();
-        let Some(newest) = frames.head().checked_sub(1).and_then(|at| frames.get(at)) else { return Ok(()) };
-        // How much older it is than what comes at the newest one's pace.
-        let is_old = |unit: &Unit| {
-            let made = newest.dts.since(unit.dts);
-            made > newest.arrived.saturating_duration_since(unit.arrived) + HEAD_START
-        };
-        let at = (index..frames.head()).find(|at| frames.get(*at).is_some_and(|unit| !is_old(&unit)));
-        let at = at.unwrap_or(index);
-        tracing::debug!(skipped = at - index, "another encoder's sound begins");
-        self.cursor = Cursor(at);
-        self.taken = frames.get(at).map(|unit| unit.dts);
         Ok(())
     }
 

@@ -51,7 +51,8 @@ impl Pace {
             // A stall, or the silence that fills a gap: no pace to keep up with.
             return arrived;
         }
-        let latest = self.latest.of(late, arrived);
+        // Later than that were the first ones of an encoder that begins with a burst: nothing is held for them.
+        let latest = self.latest.of(late, arrived).min(earliest.saturating_add(most));
         let hold = Duration::from_nanos(u64::try_from(latest.saturating_sub(late)).unwrap_or(0));
         arrived + hold.min(limits::AUDIO_PACE_MAX)
     }
@@ -114,6 +115,31 @@ mod tests {
             }
             last = Some(due);
         }
+    }
+
+    /// ffmpeg begins with 0.3 s at once.
+    #[test]
+    fn an_even_pace_follows_the_burst_an_encoder_begins_with() {
+        let start = SystemClock.now();
+        let mut pace = Pace::default();
+        let (mut last, mut uneven) = (None, Vec::new());
+        for packet in 0..200_u32 {
+            let made = MediaTime::from_millis(i64::from(packet) * 20);
+            // With the pictures, every 33 ms, and those of the first 300 ms when the last of them is made.
+            let arrived = start + 33 * MS * (packet * 20).max(300).div_ceil(33);
+            let hold = pace.due(made, arrived) - arrived;
+            let due = arrived + hold;
+            if packet > 20 {
+                assert!(hold <= 60 * MS, "packet {packet} is held for {hold:?}");
+                let step = due.saturating_duration_since(last.unwrap_or(due));
+                if step < 19 * MS || step > 21 * MS {
+                    uneven.push((packet, step));
+                }
+            }
+            last = Some(due);
+        }
+        // Once the burst is forgotten what comes with the pictures alone is held for less.
+        assert!(uneven.len() <= 2, "{uneven:?}");
     }
 
     #[test]
