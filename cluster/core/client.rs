@@ -27,7 +27,7 @@ pub struct Client {
     members: Vec<NodeId>,
     /// The same, as a member told it last.
     known: Members,
-    /// Whom proposals and reads go to, as a place in `members`.
+    /// Whom proposals go to and reads go first, as a place in `members`.
     turn: usize,
     /// The same for the copy and the watch, and for the question how fresh this node is. Each goes round by itself: with one
     /// count for all, each could miss the same members every time.
@@ -49,8 +49,10 @@ struct Question {
     query: Vec<u8>,
     deadline: Moment,
     again: Moment,
-    /// The number it was last sent under.
+    /// The number it was last sent under; 0 if it never was.
     number: u64,
+    /// Whom it was last sent to, as a place in the members.
+    turn: usize,
 }
 
 struct Freshening {
@@ -158,7 +160,7 @@ impl Client {
             self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
             return;
         };
-        self.reads.insert(id, Question { query, deadline, again: Moment::ZERO, number: 0 });
+        self.reads.insert(id, Question { query, deadline, again: Moment::ZERO, number: 0, turn: 0 });
         self.ask_due();
     }
 
@@ -285,17 +287,34 @@ impl Client {
         let due: Vec<_> =
             self.reads.iter().filter(|(_, question)| question.again <= now).map(|(id, _)| *id).collect();
         for id in due {
-            let number = self.next_number();
-            let Some(member) = self.member(self.turn) else { return };
+            let (number, first) = (self.next_number(), self.first_turn());
             let Some(question) = self.reads.get_mut(&id) else { continue };
-            if question.number != 0 {
-                self.turn = self.turn.wrapping_add(1);
+            if question.number == 0 {
+                question.turn = first;
+            } else {
+                // Another one than did not answer, whoever else was asked for anything meanwhile.
+                let next = question.turn.wrapping_add(1);
+                if self.turn == question.turn {
+                    self.turn = next;
+                }
+                question.turn = next;
             }
             question.number = number;
             question.again = now + 2 * limits::META_RETRY_AFTER;
-            let query = question.query.clone();
+            let (query, turn) = (question.query.clone(), question.turn);
+            let Some(member) = self.member(turn) else { return };
             self.send(member, &Envelope::Read { id: number, query });
         }
+    }
+
+    /// Whose turn it is to be asked first: a member's, as one told it last. Those only configured may be gone, all of them,
+    /// and a question's deadline may come before it has gone round them.
+    fn first_turn(&mut self) -> usize {
+        let place = self.turn.checked_rem(self.members.len()).unwrap_or_default();
+        if place >= self.known.voters.len() {
+            self.turn = place.checked_rem(self.known.voters.len()).unwrap_or_default();
+        }
+        self.turn
     }
 
     fn ask_to_watch(&mut self) {
@@ -432,3 +451,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,11 +65,16 @@ impl Proposals {
         Ok(())
     }
 
-    /// The one whose time to be tried (again) came first, if it has come. It stays so until it is
+    /// Those whose time to be tried (again) has come, the first one first. They stay so until they are
     /// [`Proposals::sent`].
+    pub(crate) fn due(&self, now: Moment) -> impl Iterator<Item = (RequestId, &Vec<u8>)> {
+        let due = self.tries.iter().take_while(move |(at, _)| *at <= now);
+        due.filter_map(|(_, request)| Some((*request, &self.pending.get(request)?.command)))
+    }
+
+    /// The first of them.
     pub(crate) fn next_due(&self, now: Moment) -> Option<(RequestId, Vec<u8>)> {
-        let (_, request) = *self.tries.first().filter(|(at, _)| *at <= now)?;
-        Some((request, self.pending.get(&request)?.command.clone()))
+        self.due(now).next().map(|(request, command)| (request, command.clone()))
     }
 
     /// Whether something was handed on and not answered in time.
@@ -161,7 +166,8 @@ mod tests {
             proposals.add(RequestId::from_u128(n), vec![], at * SECOND, 30 * SECOND).unwrap();
         }
         let due = |proposals: &Proposals, now| proposals.next_due(now).map(|(request, _)| request.as_u128());
-        assert_eq!(due(&proposals, 3 * SECOND), Some(3));
+        let all: Vec<_> = proposals.due(2 * SECOND).map(|(request, _)| request.as_u128()).collect();
+        assert_eq!((all, due(&proposals, 3 * SECOND)), (vec![3, 1], Some(3)));
         proposals.sent(RequestId::from_u128(3), 3 * SECOND);
         assert!(!proposals.any_overdue(3 * SECOND));
         assert_eq!(due(&proposals, 3 * SECOND), Some(1));

@@ -44,6 +44,10 @@ pub struct Replica {
     /// Given out to be written and not yet written, in order.
     outstanding: VecDeque<Outstanding>,
     proposals: Proposals,
+    /// What other nodes want proposed, until [`Replica::settle`].
+    forwarded: Vec<(NodeId, RequestId, Vec<u8>)>,
+    /// Something came in since outputs were last taken.
+    unsettled: bool,
     /// While this node leads: proposed and not applied.
     in_log: BTreeSet<RequestId>,
     /// Who else is to be told of them.
@@ -169,6 +173,8 @@ impl Replica {
             persist_n: 0,
             outstanding: VecDeque::new(),
             proposals: Proposals::default(),
+            forwarded: Vec::new(),
+            unsettled: false,
             in_log: BTreeSet::new(),
             waiters: BTreeMap::new(),
             reads: Reads::default(),
@@ -192,8 +198,10 @@ impl Replica {
         Ok(replica)
     }
 
-    /// The next thing to be done.
+    /// The next thing to be done. What was proposed and asked since the last call is only taken up here: whoever has more
+    /// inputs at hand gives them all before, so that they share entries, messages, writes and questions.
     pub fn poll(&mut self) -> Option<Output> {
+        self.settle();
         self.outputs.pop_front()
     }
 

@@ -1,10 +1,13 @@
 //! What the node around it wants, and what other nodes say.
 
+use std::collections::{BTreeSet, VecDeque};
+
+use base::limits;
 use cluster_model::{
     Change, Command, Consistency, NotApplied, Proposal, Query, ReadFailed, RequestId, Revision, RowKind,
 };
 use prost_011::Message as _;
-use raft::eraftpb::{Message, MessageType};
+use raft::eraftpb::{Entry, Message, MessageType};
 
 use super::Replica;
 use crate::entry::Payload;
@@ -20,7 +23,7 @@ impl Replica {
         self.tell_time(now);
         let taken = match command.encode() {
             _ if self.halted.is_some() => Err(NotApplied::Closed),
-            Ok(bytes) if bytes.len() as u64 <= base::limits::RAFT_MESSAGE_BYTES_MAX => {
+            Ok(bytes) if bytes.len() as u64 <= limits::RAFT_MESSAGE_BYTES_MAX => {
                 self.proposals.add(request, bytes, now.monotonic, deadline)
             }
             _ => Err(NotApplied::Failed),
@@ -30,44 +33,87 @@ impl Replica {
             self.outputs.push_back(Output::Answer { request, proposal });
             return;
         }
-        self.propose_due();
         #[cfg(feature = "broken")]
         self.spend_without_check(request, command);
-        self.turn();
+        self.unsettled = true;
+    }
+
+    /// What came in since outputs were last taken goes on its way: together, so that it is one run of entries, one message
+    /// to each member, one write, and one question to the leader.
+    pub(super) fn settle(&mut self) {
+        if std::mem::take(&mut self.unsettled) && self.halted.is_none() {
+            self.propose_due();
+            self.begin_reads();
+            self.turn();
+        }
     }
 
     /// Hands on what is due: into the log, or to the leader.
     pub(super) fn propose_due(&mut self) {
-        let (now, leads) = (self.now.monotonic, self.leads());
-        let Some(leader) = self.leader().filter(|_| self.started) else { return };
+        if self.leads() {
+            self.append_due();
+            return;
+        }
+        let (now, leader) = (self.now.monotonic, self.leader());
+        for (node, ..) in std::mem::take(&mut self.forwarded) {
+            self.send(node, Class::Meta, &Envelope::Elsewhere { leader });
+        }
+        let Some(leader) = leader.filter(|_| self.started) else { return };
         while let Some((request, command)) = self.proposals.next_due(now) {
-            if !leads {
-                self.send(leader, Class::Meta, &Envelope::Propose { request, command });
-            } else if !self.append(request, command) {
-                // No room for it, and none for those behind it.
-                return;
-            }
+            self.send(leader, Class::Meta, &Envelope::Propose { request, command });
             self.proposals.sent(request, now);
         }
     }
 
-    /// Puts a command into the log, stamped with the cluster's time. One that is in it already, and not
+    /// What other nodes want proposed and what is due here, as few runs as hold it. What there is no room for is asked for
+    /// again by the others, and stays due here.
+    fn append_due(&mut self) {
+        let now = self.now.monotonic;
+        let mut forwarded = VecDeque::from(std::mem::take(&mut self.forwarded));
+        loop {
+            let others = forwarded.iter().map(|(node, request, command)| (Some(*node), *request, command));
+            let own = self.proposals.due(now).map(|(request, command)| (None, request, command));
+            let run = one_message(others.chain(own).take(self.room()), |(.., command)| command.len());
+            let wanted: Vec<_> = run.iter().map(|(node, request, _)| (*node, *request)).collect();
+            let commands = run.into_iter().map(|(_, request, command)| (request, command.clone())).collect();
+            if wanted.is_empty() || !self.append(commands) {
+                return;
+            }
+            for (node, request) in wanted {
+                if let Some(node) = node {
+                    forwarded.pop_front();
+                    self.waiters.entry(request).or_default().insert(node);
+                } else {
+                    self.proposals.sent(request, now);
+                }
+            }
+        }
+    }
+
+    /// How many more commands may be in the log and not applied.
+    pub(super) fn room(&self) -> usize {
+        limits::META_COMMANDS_MAX.saturating_sub(self.in_log.len())
+    }
+
+    /// Puts commands into the log, stamped with the cluster's time: all of them or none. One that is in it already, and not
     /// applied, is not put there twice; one that was applied is, and is answered by that.
-    fn append(&mut self, request: RequestId, command: Vec<u8>) -> bool {
-        if self.in_log.contains(&request) {
-            return true;
-        }
-        if self.in_log.len() >= base::limits::META_COMMANDS_MAX {
-            return false;
-        }
+    fn append(&mut self, commands: Vec<(RequestId, Vec<u8>)>) -> bool {
         let voters = [&self.members.voters, &self.members.outgoing];
         let voters = &voters[..if self.members.is_joint() { 2 } else { 1 }];
         let (own, state) = ((self.config.node, self.now), self.state.now());
         let Some(at) = self.clocks.stamp(own, voters, state, self.leads_since) else { return false };
-        let payload = Payload::Command { request, at, command };
-        let taken = self.raft.propose(Vec::new(), payload.encode()).is_ok();
+        let mut message = Message { from: self.config.node.0, ..Message::default() };
+        message.set_msg_type(MessageType::MsgPropose);
+        let mut new = BTreeSet::new();
+        for (request, command) in commands {
+            if !self.in_log.contains(&request) && new.insert(request) {
+                let data = Payload::Command { request, at, command }.encode();
+                message.entries.push(Entry { data, ..Entry::default() });
+            }
+        }
+        let taken = new.is_empty() || self.raft.step(message).is_ok();
         if taken {
-            self.in_log.insert(request);
+            self.in_log.append(&mut new);
         }
         taken
     }
@@ -88,8 +134,7 @@ impl Replica {
         if !self.reads.add(read) {
             self.outputs.push_back(Output::Read { id, result: Err(ReadFailed::TooLate) });
         }
-        self.begin_reads();
-        self.turn();
+        self.unsettled = true;
     }
 
     pub(super) fn begin_reads(&mut self) {
@@ -142,6 +187,8 @@ impl Replica {
     /// Hands leadership to `to`; a no-op on any other node than the leader.
     pub fn transfer(&mut self, to: NodeId, now: Now) {
         self.tell_time(now);
+        // What was wanted before does not wait for the next leader.
+        self.settle();
         if self.halted.is_none() && self.leads() {
             self.raft.transfer_leader(to.0);
             self.turn();
@@ -177,6 +224,8 @@ impl Replica {
             Envelope::Raft(bytes) => {
                 let message = Message::decode(&*bytes).map_err(|_| crate::WireError)?;
                 self.receive_raft(from, message);
+                // What raft has of it is given out before the next one is judged by it.
+                self.turn();
             }
             Envelope::Propose { request, command } => self.propose_for(from, request, command),
             Envelope::Answer { request, revision, outcome } => {
@@ -196,6 +245,7 @@ impl Replica {
             }
             Envelope::Chunk { index, hash, chunk, bytes } => {
                 self.take_chunk(from, index, hash, chunk, &bytes);
+                self.turn();
             }
             Envelope::Alive { level, wall } => self.note_alive(from, level, wall),
             Envelope::Removed if self.members.contains(from) => self.halt(Halt::Removed),
@@ -207,7 +257,7 @@ impl Replica {
             | Envelope::Listed { .. }
             | Envelope::Behind { .. } => {}
         }
-        self.turn();
+        self.unsettled = true;
         Ok(())
     }
 
@@ -251,14 +301,12 @@ impl Replica {
     }
 
     fn propose_for(&mut self, node: NodeId, request: RequestId, command: Vec<u8>) {
-        if !self.leads() {
-            let leader = self.leader();
-            self.send(node, Class::Meta, &Envelope::Elsewhere { leader });
-            return;
-        }
-        let small = command.len() as u64 <= base::limits::RAFT_MESSAGE_BYTES_MAX;
-        if small && self.append(request, command) {
+        if self.in_log.contains(&request) {
             self.waiters.entry(request).or_default().insert(node);
+        } else if command.len() as u64 <= limits::RAFT_MESSAGE_BYTES_MAX
+            && self.forwarded.len() < limits::META_COMMANDS_MAX
+        {
+            self.forwarded.push((node, request, command));
         }
     }
 
@@ -318,10 +366,20 @@ impl Replica {
             self.send(node, Class::Meta, &envelope);
             return Ok(());
         }
-        let deadline = self.now.monotonic + base::limits::META_ANSWER_MAX;
+        let deadline = self.now.monotonic + limits::META_ANSWER_MAX;
         // Too many: the asker tries another member.
         self.reads.add(Read { asker: Asker::There(node, id), query, deadline });
-        self.begin_reads();
         Ok(())
     }
+}
+
+/// As many of `wanted`, the first one in any case, as one message holds.
+fn one_message<T>(wanted: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut sum = 0;
+    let fits = |one: &T| {
+        let is_first = sum == 0;
+        sum += bytes(one) as u64;
+        is_first || sum <= limits::RAFT_MESSAGE_BYTES_MAX
+    };
+    wanted.take_while(fits).collect()
 }

@@ -9,6 +9,8 @@ use cluster_model::{
 use super::*;
 use crate::{Client, MembershipChange, ReadId};
 
+mod gathered;
+
 const TICK: Moment = limits::RAFT_TICK;
 
 /// Members and what is on their disks.

@@ -78,6 +78,7 @@ impl Replica {
     pub fn persisted(&mut self, n: u64, now: crate::Now) {
         self.tell_time(now);
         let begins = !self.started;
+        self.unsettled = true;
         let mut ready = 0;
         while let Some(written) = self.outstanding.pop_front_if(|outstanding| outstanding.n <= n) {
             self.started = true;

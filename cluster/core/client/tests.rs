@@ -1,0 +1,99 @@
+//! A node that is no member, and members that are only what they say.
+
+use std::collections::BTreeSet;
+
+use base::AppName;
+use cluster_model::Which;
+
+use super::*;
+
+/// Some of them gone since the node was configured.
+const CONFIGURED: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+const VOTERS: [NodeId; 3] = [NodeId(4), NodeId(5), NodeId(6)];
+
+struct Asker {
+    client: Client,
+    now: Now,
+}
+
+impl Asker {
+    /// One that knows who the members are, from one of them.
+    fn of_seed(seed: u64) -> Self {
+        let now = Now { monotonic: Duration::from_secs(1), wall: WallTime(1_000) };
+        let client = Client::start(Config::new(NodeId(100), seed), CONFIGURED.to_vec(), 1, now);
+        let mut asker = Self { client, now };
+        asker.client.tick(now);
+        let (_, id) = asker.asked().into_iter().next().expect("how fresh it is");
+        let members = Members { voters: VOTERS.into(), ..Members::default() };
+        let envelope = Envelope::Reading {
+            id,
+            revision: Revision::ZERO,
+            generation: 0,
+            reading: Vec::new(),
+            members: serde_json::to_vec(&members).unwrap(),
+        };
+        asker.client.receive(VOTERS[0], &envelope.encode(), now).unwrap();
+        asker.asked();
+        asker
+    }
+
+    /// Who was asked since, and under which number.
+    fn asked(&mut self) -> Vec<(NodeId, u64)> {
+        let mut asked = Vec::new();
+        while let Some(output) = self.client.poll() {
+            if let Output::Send { to, bytes, .. } = output
+                && let Envelope::Read { id, .. } = Envelope::decode(&bytes).unwrap()
+            {
+                asked.push((to, id));
+            }
+        }
+        asked
+    }
+
+    fn read(&mut self, id: u64) {
+        let query = Query::BroadcastCount { app: AppName::new("a").unwrap(), which: Which::All };
+        let deadline = self.now.monotonic + Duration::from_secs(30);
+        self.client.read(ReadId(id), &query, deadline, self.now);
+    }
+
+    /// Whom the reads that nobody answered go to next.
+    fn asked_again(&mut self) -> Vec<NodeId> {
+        self.now.monotonic += 2 * limits::META_RETRY_AFTER;
+        // How fresh the node is was asked before: what is asked of the reads is what follows.
+        self.client.freshen_again = Moment::MAX;
+        self.client.tick(self.now);
+        self.asked().into_iter().map(|(node, _)| node).collect()
+    }
+}
+
+/// A read of two seconds asks two of them: those gone must not be both.
+#[test]
+fn a_read_goes_to_a_member_and_then_to_another_one() {
+    for seed in 0..12 {
+        let mut asker = Asker::of_seed(seed);
+        asker.read(1);
+        let first = asker.asked()[0].0;
+        assert!(VOTERS.contains(&first), "seed {seed}: {first}");
+        let mut all: BTreeSet<_> = [first].into();
+        for _ in 1..VOTERS.len() + CONFIGURED.len() {
+            all.extend(asker.asked_again());
+        }
+        // Nobody was asked twice before everybody was once.
+        assert_eq!(all.len(), VOTERS.len() + CONFIGURED.len(), "seed {seed}: {all:?}");
+    }
+}
+
+#[test]
+fn no_read_comes_back_to_who_did_not_answer_because_of_others() {
+    let mut asker = Asker::of_seed(0);
+    // As many as go round: with one turn for all, the last one would be where it was.
+    let many = VOTERS.len() + CONFIGURED.len();
+    (0..many as u64).for_each(|id| asker.read(id));
+    let asked: BTreeSet<_> = asker.asked().into_iter().map(|(node, _)| node).collect();
+    let [silent] = asked.into_iter().collect::<Vec<_>>()[..] else { panic!("one is asked first") };
+    let again = asker.asked_again();
+    assert!(again.len() == many && !again.contains(&silent), "{silent}: {again:?}");
+    // What comes now begins with another one, too.
+    asker.read(many as u64);
+    assert!(asker.asked().iter().all(|(node, _)| *node != silent));
+}
