@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
-use penstock_cluster_scylla::testing::CqlServer;
 
 use crate::plane::{Plane, assert_equal, project};
 use crate::server::{beside, keyspace_of, server};
+use crate::testing::CqlServer;
 use crate::work::Work;
 
 /// Commands per second of the load, about.

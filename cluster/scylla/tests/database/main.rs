@@ -5,6 +5,9 @@
 
 mod plane;
 mod server;
+/// Other crates have it by the feature `testing`.
+#[path = "../../testing.rs"]
+mod testing;
 mod work;
 
 mod a_falling_behind_projector_lists_anew;

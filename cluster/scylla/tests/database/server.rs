@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use penstock_cluster_scylla::testing::CqlServer;
 use penstock_cluster_scylla::{Database, Replication, ScyllaOptions};
+
+use crate::testing::CqlServer;
 
 /// A keyspace of a test's own.
 pub fn keyspace_of(server: &CqlServer) -> ScyllaOptions {
