@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use base::{Clock, SystemClock, limits};
 use load_tests::{Identity, Publisher, Recording, RecordingOptions, Swarm, SwarmOptions};
 use serde_json::{Value, json};
-use test_support::{Load, Node, NodeError, NodeOptions, RtmpClient, SmallDisk, Turn, note, skipped};
+use test_support::{
+    Load, Node, NodeError, NodeOptions, RtmpClient, SmallDisk, Starting, Turn, note, skipped,
+};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
@@ -118,7 +120,7 @@ async fn full() -> Result<()> {
     let _turn = Turn::take().await?;
     let recording = Arc::new(Recording::make(RecordingOptions::default()).await?);
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).data_folder(disk.path());
-    let node = Node::start(options).await?;
+    let node = Node::start(options.clone()).await?;
     let mut encoder = Publisher::start(&recording, node.rtmp_address(), "LiveApp", STREAM)?;
     let passing = Publisher::start(&recording, node.rtmp_address(), "LiveApp", "passing-by")?;
     for id in [STREAM, "passing-by"] {
@@ -165,17 +167,18 @@ async fn full() -> Result<()> {
     scene.fill().await?;
     scene.node.kill9().await?;
     drop((again, viewers, encoder));
-    match scene.node.restart().await {
-        Ok(()) => note("the node started on the full disk"),
-        Err(NodeError::Died { last_lines, .. }) => {
-            let clear = last_lines.iter().any(|line| line.contains("space") || line.contains("full"));
-            ensure!(clear, "it did not say why it does not start: {last_lines:#?}");
-            note(&format!("the node did not start on the full disk: {:?}", last_lines.last()));
-            scene.disk.free()?;
-            scene.node.restart().await.context("there is room again, and it does not start")?;
+    let starting = Starting::spawn(options.clone())?;
+    // By what room is left in its own file it starts, or waits until it can note that it is there, or ends.
+    let told = |line: &str| ["ready: open", "space"].iter().any(|words| line.contains(words));
+    let told = starting.wait_for_log(PATIENCE, told).await;
+    note(&format!("on the full disk: {}", told.context("it did not say why it does not start")?));
+    scene.disk.free()?;
+    scene.node = match starting.ready().await {
+        Err(NodeError::Died { .. }) => {
+            Starting::spawn(options)?.ready().await.context("there is room again, and it does not start")?
         }
-        Err(other) => return Err(other.into()),
-    }
+        waited => waited.context("there is room again, and it does not go on")?,
+    };
     scene.all_kept().await?;
     for id in [STREAM, "passing-by"] {
         ensure!(!live(&scene.node.broadcast("LiveApp", id).await?), "{id} has no publisher");
