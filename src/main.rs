@@ -1,6 +1,7 @@
 //! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
 
 mod cluster;
+mod control;
 #[cfg(feature = "faults")]
 mod faults;
 mod listeners;

@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use actix_rt::{Arbiter, System};
 use actix_web::{App, web};
 use anyhow::Context;
-use api::{ApiState, Live, Spoken, StreamControl};
-use base::{AppName, Clock, ExitReason, Randomness, StreamId, SystemClock, SystemRandomness, limits};
+use api::ApiState;
+use base::{AppName, Clock, Randomness, SystemClock, SystemRandomness, limits};
 use cluster_model::{Broadcasts, Facts, Meta, NodeCard, Nodes, Settings, Streams, Upkeep};
 use cluster_node::NodeId;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
-use media::{DataMessage, MediaBudget, MessageSource};
+use media::MediaBudget;
 use observe::{Component, Metrics, Readiness, metric};
 use security::Gate;
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
-    ClientFigures, OfferedAddresses, Received, Receptions, SIGNALLING_PATH, SentFigures, Shards,
-    ShardsConfig, SignallingContext, WhepResources, WhipResources, signalling, whep, whip,
+    OfferedAddresses, Receptions, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources,
+    WhipResources, signalling, whep, whip,
 };
 use sessions::rtmp::RtmpContext;
 use streams::{Applications, Claims, FactLog, Life, LiveStatistics, PublishPolicy, ReaderFactory, Services};
@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
 use crate::cluster::{self, Plane};
+use crate::control::Control;
 use crate::listeners::{Listeners, port};
 use crate::{machine, upkeep};
 
@@ -46,64 +47,6 @@ pub fn run(config: NodeConfig) -> anyhow::Result<()> {
     };
     observe::init_logs(format, &config.log.level).context("log.level in penstock.toml cannot be used")?;
     System::new().block_on(node(config))
-}
-
-/// Ends and shows streams for REST, and speaks to them.
-struct Control {
-    applications: Applications,
-    statistics: LiveStatistics,
-    shards: Shards,
-    receptions: Receptions,
-    clock: Arc<dyn Clock>,
-}
-
-#[async_trait::async_trait]
-impl StreamControl for Control {
-    async fn stop(&self, app: &AppName, id: &StreamId) -> bool {
-        self.applications.stop(app, id, ExitReason::Kicked).await
-    }
-
-    fn live(&self, app: &AppName, id: &StreamId) -> Option<Live> {
-        self.statistics.of(app, id).map(|figures| Live {
-            heartbeat: figures.heartbeat,
-            video_codec: figures.video_codec.map(media::Codec::label),
-            video_bitrate_bps: figures.video_bitrate_bps,
-            audio_bitrate_bps: figures.audio_bitrate_bps,
-        })
-    }
-
-    fn webrtc_clients(&self, app: &AppName, id: &StreamId, offset: usize, size: usize) -> Vec<ClientFigures> {
-        self.shards.clients().of(app, id, offset, size)
-    }
-
-    fn webrtc_sent(&self, app: &AppName) -> SentFigures {
-        self.shards.clients().sent(app)
-    }
-
-    fn webrtc_received(&self, app: &AppName) -> Received {
-        self.receptions.of(app)
-    }
-
-    fn players(&self, app: &AppName) -> u64 {
-        self.statistics.players(app)
-    }
-
-    async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken {
-        let Some(stream) = self.applications.find(app, id).await else { return Spoken::NotLive };
-        let message = DataMessage {
-            text: true,
-            payload: text.into(),
-            from: MessageSource::Rest,
-            to_players: true,
-            to_publisher: true,
-            came: self.clock.now(),
-        };
-        if message.payload.is_empty() || stream.media.send_message(message).is_err() {
-            return Spoken::Refused;
-        }
-        metric::data_messages("REST").increment(1);
-        Spoken::Sent
-    }
 }
 
 async fn node(config: NodeConfig) -> anyhow::Result<()> {

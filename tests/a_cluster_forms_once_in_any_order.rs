@@ -39,6 +39,7 @@ impl Fate {
     }
 
     async fn carry_out(&self, plan: &Plan, number: usize) -> Result<Node> {
+        // The order is made of these pauses: what happens meanwhile is of no account.
         sleep(self.pause).await;
         for (life, away) in &self.deaths {
             let node = Starting::spawn(plan.options(number)?)?;

@@ -167,6 +167,7 @@ impl TestNode {
 async fn until(holds: impl Fn() -> bool) {
     let looking = async {
         while !holds() {
+            // Counters tell nobody, and what they count is real sockets: time cannot be virtual.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

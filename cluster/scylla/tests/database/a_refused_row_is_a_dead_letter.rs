@@ -5,16 +5,14 @@ use cluster_model::Filter;
 use penstock_cluster_scylla::Table;
 use penstock_cluster_scylla::archive::{Which, read};
 
-use crate::plane::{Plane, project};
-use crate::server::{beside, keyspace_of, raw, server};
+use crate::plane::projected;
+use crate::server::{beside, raw, server};
 use crate::work::{create, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_row_becomes_a_dead_letter_and_the_next_one_goes_on() {
     let Some(server) = server("a_refused_row_becomes_a_dead_letter_and_the_next_one_goes_on") else { return };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+    let (plane, options, projecting) = projected(server).await;
     plane.run(create(1));
     // The test server takes no row of more than 768 KiB.
     plane.run(settings("Huge", "x".repeat(800 * 1024)));

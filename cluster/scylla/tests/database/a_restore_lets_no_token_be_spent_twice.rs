@@ -7,7 +7,7 @@ use penstock_cluster_scylla::archive::{ArchiveError, Which, list, read, restore}
 use penstock_cluster_scylla::{Database, ProjectorTuning};
 use sha2::{Digest, Sha256};
 
-use crate::plane::{CLUSTER, Plane, assert_equal, project, project_with};
+use crate::plane::{CLUSTER, Plane, assert_equal, project, project_with, projected};
 use crate::server::{beside, keyspace_of, raw, server};
 use crate::work::{Work, create, create_token, spend};
 
@@ -16,9 +16,7 @@ async fn no_token_is_spent_twice_though_the_copy_is_older_than_the_loss() {
     let Some(server) = server("no_token_is_spent_twice_though_the_copy_is_older_than_the_loss") else {
         return;
     };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+    let (plane, options, projecting) = projected(server).await;
     let mut work = Work::new(6, &plane);
     work.run(&plane, 500);
     (1_000..1_050).for_each(|number| assert_eq!(plane.run(create_token(1, number)), Outcome::Done));
@@ -124,9 +122,7 @@ async fn of_several_snapshots_the_one_whose_chain_reaches_furthest_is_read() {
     let Some(server) = server("of_several_snapshots_the_one_whose_chain_reaches_furthest_is_read") else {
         return;
     };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+    let (plane, options, projecting) = projected(server).await;
     let mut work = Work::new(13, &plane);
     work.run(&plane, 40);
     let middle = plane.state();

@@ -2,16 +2,14 @@
 
 use penstock_cluster_scylla::Table;
 
-use crate::plane::{Plane, assert_equal, project};
-use crate::server::{beside, keyspace_of, server};
+use crate::plane::{assert_equal, projected};
+use crate::server::{beside, server};
 use crate::work::Work;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_change_lands_in_its_table_and_comes_back_equal() {
     let Some(server) = server("every_kind_of_change_lands_in_its_table_and_comes_back_equal") else { return };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+    let (plane, options, projecting) = projected(server).await;
     let mut work = Work::new(1, &plane);
     // Some of it as it comes, some of it in batches.
     for _ in 0..10 {

@@ -8,8 +8,9 @@ use cluster_model::{Command, Meta, Owner};
 use penstock_cluster_scylla::{EventsWanted, History, ScyllaOptions, Table};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::plane::{CLUSTER, Plane, project};
+use crate::plane::{CLUSTER, Plane, Projecting, project, projected};
 use crate::server::{beside, keyspace_of, server};
+use crate::testing::CqlServer;
 use crate::work::{app, connected, disconnected, fact, join, join_at, stream, subscriber};
 
 /// Of the connections that a session needs there are two, one after the other: longer than a question waits.
@@ -52,9 +53,7 @@ fn history(options: &ScyllaOptions, plane: &Arc<Plane>) -> History {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_paged_over_the_days_and_outlive_the_state() {
     let Some(server) = server("events_are_paged_over_the_days_and_outlive_the_state") else { return };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+    let (plane, options, projecting) = projected(server).await;
     let owner = join(&plane);
     let mut sequence = 0;
     // 75 sessions over five days: more events than the state keeps of one subscriber.
@@ -149,15 +148,19 @@ async fn what_the_state_forgets_in_time_stays_in_the_database() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_clusters_past_is_not_this_ones() {
-    let Some(server) = server("another_clusters_past_is_not_this_ones") else { return };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
+/// A plane with one session, which is in the database.
+async fn one_session(server: &CqlServer) -> (Arc<Plane>, ScyllaOptions, Projecting) {
+    let (plane, options, projecting) = projected(server).await;
     let owner = join(&plane);
     session(&plane, owner, &mut 0, Some(7), 1, 0);
     projecting.until_projected(&plane).await;
+    (plane, options, projecting)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_clusters_past_is_not_this_ones() {
+    let Some(server) = server("another_clusters_past_is_not_this_ones") else { return };
+    let (plane, options, _projecting) = one_session(server).await;
     let page = history(&options, &plane).events(&wanted(Some(7), 0, 10)).await.unwrap();
     assert_eq!((page.partial, page.rows.len()), (false, 2));
     let other = Plane::new();
@@ -175,6 +178,7 @@ async fn slow_line(to: String) -> String {
         while let Ok((mut caller, _)) = listener.accept().await {
             let to = to.clone();
             tokio::spawn(async move {
+                // That it is slow is what this line is for.
                 tokio::time::sleep(CONNECTING).await;
                 let mut called = TcpStream::connect(to).await.unwrap();
                 // It ends with one of them.
@@ -190,17 +194,13 @@ async fn who_connects_for_longer_than_anybody_waits_gets_there_all_the_same() {
     let Some(server) = server("who_connects_for_longer_than_anybody_waits_gets_there_all_the_same") else {
         return;
     };
-    let (plane, options) = (Plane::new(), keyspace_of(server));
-    let projecting = project(&plane, &options);
-    projecting.until(|figures| figures.listed == 1).await;
-    let owner = join(&plane);
-    session(&plane, owner, &mut 0, Some(7), 1, 0);
-    projecting.until_projected(&plane).await;
+    let (plane, options, _projecting) = one_session(server).await;
     let slow = slow_line(server.address().to_owned()).await;
     let history = history(&ScyllaOptions { contact_points: vec![slow], ..options }, &plane);
     assert!(history.events(&wanted(Some(7), 0, 10)).await.unwrap().partial);
     let whole = async {
         while history.events(&wanted(Some(7), 0, 10)).await.unwrap().partial {
+            // Whether it is connected is told by nothing but an answer.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

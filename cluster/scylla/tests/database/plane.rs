@@ -17,6 +17,9 @@ use penstock_cluster_scylla::{
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::server::keyspace_of;
+use crate::testing::CqlServer;
+
 /// The name of the cluster under test.
 pub const CLUSTER: &str = "one";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -101,6 +104,14 @@ impl Meta for Plane {
 pub struct Projecting {
     pub projector: Projector,
     pub leads: watch::Sender<Option<u64>>,
+}
+
+/// A plane whose empty state is in a keyspace of its own, and goes on being projected there.
+pub async fn projected(server: &CqlServer) -> (Arc<Plane>, ScyllaOptions, Projecting) {
+    let (plane, options) = (Plane::new(), keyspace_of(server));
+    let projecting = project(&plane, &options);
+    projecting.until(|figures| figures.listed == 1).await;
+    (plane, options, projecting)
 }
 
 /// Starts a projector of `plane` that leads.
