@@ -210,11 +210,11 @@ impl Client {
                 }
             }
             Envelope::Elsewhere { leader } => {
-                let better = leader.filter(|leader| *leader != from);
-                if better.is_some() && better != self.leader {
+                // One that leads itself says so when it begins to: it was asked before it did.
+                if leader.is_some() && leader != self.leader {
                     self.proposals.hurry(self.now.monotonic);
                 }
-                self.leader = better;
+                self.leader = leader;
                 self.propose_due();
             }
             Envelope::Reading { id, revision, generation, reading, members } => {

@@ -536,7 +536,12 @@ pub const RAFT_HEARTBEAT_TICKS: usize = 3;
 /// steps down.
 pub const RAFT_ELECTION_TICKS_MIN: usize = 10;
 /// The same at most, exclusively: a new leader is there within 2 s.
-pub const RAFT_ELECTION_TICKS_MAX: usize = 18;
+pub const RAFT_ELECTION_TICKS_MAX: usize = 15;
+/// Ticks until a voter that stood for election in vain stands again, at least: votes that split between those who are left
+/// are to cost less than another wait for a dead leader, and an answer takes less than this.
+pub const RAFT_STAND_AGAIN_TICKS_MIN: usize = 2;
+/// The same at most, exclusively.
+pub const RAFT_STAND_AGAIN_TICKS_MAX: usize = 7;
 /// Bytes of entries in one message, and of one command. Larger commands: refused.
 pub const RAFT_MESSAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Messages with entries on their way to one member. More wait in the log.
@@ -724,6 +729,9 @@ pub const ARCHIVE_SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(3_600);
 pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = RAFT_SNAPSHOT_BYTES_MAX;
 
 // -- the gate
+
+/// A JSON Web Token. Longer: refused unread.
+pub const JWT_BYTES_MAX: usize = 8 * 1024;
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.
 pub const GATE_DECISION_MAX: Duration = Duration::from_secs(3);

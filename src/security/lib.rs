@@ -14,6 +14,7 @@
 //! - Credentials and whole addresses reach neither log nor metric.
 
 mod access;
+pub mod credential;
 mod denial;
 mod gate;
 mod permit;

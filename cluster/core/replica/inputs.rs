@@ -57,6 +57,10 @@ impl Replica {
         let (now, leader) = (self.now.monotonic, self.leader());
         for (node, ..) in std::mem::take(&mut self.forwarded) {
             self.send(node, Class::Meta, &Envelope::Elsewhere { leader });
+            // Whom it was sent to may be dead already.
+            if self.asked_in_vain.len() < limits::META_WATCHING_NODES_MAX {
+                self.asked_in_vain.insert(node);
+            }
         }
         let Some(leader) = leader.filter(|_| self.started) else { return };
         while let Some((request, command)) = self.proposals.next_due(now) {

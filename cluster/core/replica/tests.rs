@@ -9,6 +9,7 @@ use cluster_model::{
 use super::*;
 use crate::{Client, MembershipChange, ReadId};
 
+mod elections;
 mod gathered;
 
 const TICK: Moment = limits::RAFT_TICK;

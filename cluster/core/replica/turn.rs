@@ -147,8 +147,11 @@ impl Replica {
         if seen == self.told_leader {
             return;
         }
-        if seen.0.is_some() {
+        if let Some(leader) = seen.0 {
             self.proposals.hurry(self.now.monotonic);
+            for node in std::mem::take(&mut self.asked_in_vain) {
+                self.send(node, Class::Meta, &Envelope::Elsewhere { leader: Some(leader) });
+            }
         }
         self.told_leader = seen;
         self.clocks.begin();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base::limits;
 use cluster_model::ReadFailed;
-use raft::{ProgressState, SnapshotStatus, Storage};
+use raft::{ProgressState, SnapshotStatus, StateRole, Storage};
 
 use super::Replica;
 use crate::entry::Payload;
@@ -54,8 +54,25 @@ impl Replica {
         if self.leads() || self.outstanding.is_empty() {
             for _ in 0..ticks {
                 self.raft.tick();
+                self.stand_again();
             }
         }
+    }
+
+    /// Who stood for election in vain (a vote was split, or the other one had still heard the dead leader) stands again
+    /// sooner than raft would, which waits as long as for a leader.
+    fn stand_again(&mut self) {
+        if !matches!(self.raft.raft.state, StateRole::PreCandidate | StateRole::Candidate) {
+            self.stands = (0, 0);
+            return;
+        }
+        let (attempt, ticks) = self.stands;
+        let (attempt, ticks) = (attempt.max(1), ticks + 1);
+        let wait =
+            self.draw(attempt, limits::RAFT_STAND_AGAIN_TICKS_MIN..limits::RAFT_STAND_AGAIN_TICKS_MAX);
+        // The tick in which it first stood is none of waiting.
+        let again = ticks > wait && self.raft.campaign().is_ok();
+        self.stands = if again { (attempt + 1, 1) } else { (attempt, ticks) };
     }
 
     fn expire(&mut self) {
