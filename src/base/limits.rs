@@ -732,6 +732,28 @@ pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = RAFT_SNAPSHOT_BYTES_MAX;
 
 /// A JSON Web Token. Longer: refused unread.
 pub const JWT_BYTES_MAX: usize = 8 * 1024;
+/// Wrong codes of one subscriber from one network (/24, /56) until that is locked for this subscriber.
+pub const GUESSES_PER_NETWORK_MAX: u32 = 10;
+/// Wrong codes of one subscriber from anywhere until every network that was wrong is locked for it.
+pub const GUESSES_PER_SUBSCRIBER_MAX: u32 = 100;
+/// How long a wrong code counts, from the first of them on.
+pub const GUESSES_COUNTED_FOR: Duration = Duration::from_secs(300);
+/// How long a lock lasts the first time; each further one twice as long.
+pub const GUESS_LOCK_MIN: Duration = Duration::from_secs(60);
+/// How long a lock lasts at most.
+pub const GUESS_LOCK_MAX: Duration = Duration::from_secs(3_600);
+/// Subscribers whose wrong codes are counted. More: those of the one counted longest are forgotten.
+pub const GUESSED_SUBSCRIBERS_MAX: usize = 10_000;
+/// Networks whose wrong codes are counted for one subscriber. More: one that is not locked is forgotten.
+pub const GUESSING_NETWORKS_MAX: usize = 256;
+/// Between two looks at what live permits rest on.
+pub const PERMITS_REVIEWED_EVERY: Duration = Duration::from_millis(500);
+/// Sessions that a rotated secret or a narrowed range ends, end spread over this time.
+pub const ROTATION_SPREAD: Duration = Duration::from_secs(1);
+/// Connection slots on their way back. More: they are free when the node's life is over.
+pub const SLOTS_GIVEN_BACK_MAX: usize = 65_536;
+/// Sessions of one stream that one answer shows. More: cut off.
+pub const SESSIONS_PER_LIST_MAX: usize = 250;
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.
 pub const GATE_DECISION_MAX: Duration = Duration::from_secs(3);

@@ -9,8 +9,7 @@
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
 //! Invariants: an unknown key of `penstock.toml` or an unknown `PENSTOCK_*` variable never passes; no
-//! secret is ever in a `Debug`, an error or a notice; a security mechanism that cannot be enforced is
-//! named by [`AppSettings::unenforced_mechanisms`], never silently off.
+//! secret is ever in a `Debug`, an error or a notice; no setting that protects ([`Concerns`]) is without effect.
 
 mod applications;
 mod error;
@@ -26,4 +25,4 @@ pub use node::{
     LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
     TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
-pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced};
+pub use settings::{AppSettings, Concerns, LoadedSettings, Notice};

@@ -159,7 +159,7 @@ fn nearest_name<'a>(key: &str, names: impl Iterator<Item = &'a String>) -> Optio
     Some(if prefixed { format!("{PREFIX}{found}") } else { found.to_owned() })
 }
 
-/// Settings that were made and do nothing yet, and security mechanisms that therefore refuse everybody.
+/// Settings that were made and do nothing yet.
 fn without_effect(settings: &AppSettings) -> Vec<Notice> {
     let mut notices = Vec::new();
     let keys: Vec<_> = ROWS
@@ -171,14 +171,6 @@ fn without_effect(settings: &AppSettings) -> Vec<Notice> {
         .collect();
     if !keys.is_empty() {
         notices.push(Notice::NoEffectYet { keys });
-    }
-    let unenforced = settings.unenforced_mechanisms();
-    if !unenforced.is_empty() {
-        let keys = |of: fn(super::Concerns) -> bool| {
-            unenforced.iter().filter(|it| of(it.concerns)).map(|it| it.key).collect()
-        };
-        let (publish, play) = (keys(super::Concerns::publish), keys(super::Concerns::play));
-        notices.push(Notice::Refusing { publish, play });
     }
     notices
 }
