@@ -7,6 +7,7 @@ mod faults;
 mod listeners;
 mod machine;
 mod upkeep;
+mod webhook;
 mod wiring;
 
 use std::path::PathBuf;

@@ -9,12 +9,15 @@ use actix_web::{App, web};
 use anyhow::Context;
 use api::ApiState;
 use base::{AppName, Clock, Randomness, SystemClock, SystemRandomness, limits};
-use cluster_model::{Broadcasts, Facts, Meta, NodeCard, Nodes, Settings, Streams, Upkeep};
+use cluster_model::{
+    Authority, Broadcasts, Facts, Meta, NodeCard, Nodes, Owner, Settings, Streams, Subscribers, Tokens,
+    Upkeep,
+};
 use cluster_node::NodeId;
 use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
 use media::MediaBudget;
 use observe::{Component, Metrics, Readiness, metric};
-use security::Gate;
+use security::{Gate, GateParts};
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
@@ -30,6 +33,7 @@ use transcode::{AudioPool, AudioTranscoders, Making};
 use crate::cluster::{self, Plane};
 use crate::control::Control;
 use crate::listeners::{Listeners, port};
+use crate::webhook::Webhooks;
 use crate::{machine, upkeep};
 
 /// Time for streams to end and be recorded at a drain.
@@ -100,13 +104,21 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     actix_rt::spawn(upkeep::run(upkeep, nodes.clone(), plane.clone(), Arc::clone(&clock)));
     let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let claims = Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock));
-    let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
+    let facts = Facts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let facts = FactLog::start(facts, life.clone());
     let names = applications(&config, &settings, plane.is_alone(), &*randomness).await?;
     actix_rt::spawn(settings.clone().follow());
 
-    let gate =
-        Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
+    let gate = Gate::new(GateParts {
+        applications: names.clone(),
+        settings: settings.clone(),
+        broadcasts: broadcasts.clone(),
+        tokens: Tokens::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness)),
+        subscribers: Subscribers::new(meta, Arc::clone(&clock), Arc::clone(&randomness)),
+        plane: Arc::new(Place { plane: plane.clone(), life: life.clone() }),
+        authorizer: Arc::new(Webhooks::new()),
+        clock: Arc::clone(&clock),
+    });
     let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
     let making = Making::new(
         config.transcode.ffmpeg.clone(),
@@ -190,7 +202,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         randomness: Arc::clone(&randomness),
     });
     let rtmp_context = Arc::new(RtmpContext {
-        gate,
+        gate: Arc::clone(&gate),
         applications: applications.clone(),
         connections: Connections::new(
             config.limits.rtmp_connections,
@@ -212,6 +224,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         nodes,
         cluster: Arc::new(plane.clone()),
         history: Arc::new(past),
+        gate: Arc::clone(&gate),
         streams: Arc::new(Control {
             applications: applications.clone(),
             statistics,
@@ -289,6 +302,22 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     plane.close().await;
     tracing::info!(took_ms = millis(clock.now(), began), "stopped");
     Ok(())
+}
+
+/// This node as its gate sees it.
+struct Place {
+    plane: Plane,
+    life: Life,
+}
+
+impl security::Plane for Place {
+    fn owner(&self) -> Owner {
+        self.life.owner()
+    }
+
+    fn authority(&self) -> Authority {
+        self.plane.node.authority()
+    }
 }
 
 /// What this node says of itself when it joins.

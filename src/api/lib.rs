@@ -22,6 +22,7 @@ mod state;
 mod path;
 mod routes;
 
+mod admission;
 mod answer;
 mod door;
 

@@ -13,6 +13,7 @@ use utoipa::openapi::{
     ResponseBuilder,
 };
 
+use crate::admission::{Asked, Clause, Explained, SessionShown};
 use crate::answer::{Outcome, SimpleStat};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
 use crate::cluster::{ClusterNode, ClusterStatus};
@@ -112,6 +113,21 @@ fn describe(operation: Operation) -> Description {
                 array(named::<ConnectionEventShown>()),
             )
         },
+        Operation::ListSessions => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Lists the live sessions of a stream on this node, oldest first, at most 250 at a time",
+                array(named::<SessionShown>()),
+            )
+        },
+        Operation::KickSession => {
+            plain("Ends a session as kicked, whichever node it is on", named::<Outcome>())
+        }
+        Operation::ExplainAccess => Description {
+            body: Some(named::<Asked>()),
+            failure: Some(("400", "What is asked cannot be read")),
+            ..plain("Says what the gate would, clause by clause; nothing is spent", named::<Explained>())
+        },
         Operation::GetStreamInfo => {
             plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
         }
@@ -174,6 +190,10 @@ fn document() -> OpenApi {
         .schema_from::<HlsParameters>()
         .schema_from::<EncoderSettings>()
         .schema_from::<Outcome>()
+        .schema_from::<SessionShown>()
+        .schema_from::<Asked>()
+        .schema_from::<Explained>()
+        .schema_from::<Clause>()
         .schema_from::<SimpleStat>()
         .schema_from::<BroadcastStatistics>()
         .schema_from::<AppBroadcastStatistics>()

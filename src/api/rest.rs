@@ -12,8 +12,8 @@ use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::{
-    ApiState, answer, broadcasts, clients, cluster, door, history, lists, management, messages, publishers,
-    statistics,
+    ApiState, admission, answer, broadcasts, clients, cluster, door, history, lists, management, messages,
+    publishers, statistics,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
@@ -69,17 +69,22 @@ pub(crate) async fn serve(
         return say(request, body, state, &owner, &values).await;
     }
     let body = match operation {
-        Operation::CreateBroadcast | Operation::UpdateBroadcast | Operation::DeleteListedBroadcasts => {
-            match read_json(request, body).await {
-                Ok(body) => body,
-                Err(refusal) => return refusal,
-            }
-        }
+        Operation::CreateBroadcast
+        | Operation::UpdateBroadcast
+        | Operation::DeleteListedBroadcasts
+        | Operation::ExplainAccess => match read_json(request, body).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
+        },
         _ => None,
     };
     match owner {
         Owner::Application(app) => {
             of_application(state, &app, operation, &values, body, request.query_string()).await
+        }
+        Owner::Node if operation == Operation::ExplainAccess => {
+            let [app] = values[..] else { return misplaced(operation) };
+            admission::explain(state, app, body, request.peer_addr()).await
         }
         Owner::Node => of_node(state, operation, &values).await,
     }
@@ -130,6 +135,8 @@ async fn of_application(
         (Operation::ListConnectionEvents, [id, offset, size]) => {
             history::events(state, app, id, offset, size, query).await
         }
+        (Operation::ListSessions, [id, offset, size]) => admission::list(state, app, id, offset, size),
+        (Operation::KickSession, [id, session]) => admission::kick(state, app, id, session).await,
         (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
         (Operation::GetApplicationVersion, []) => management::application_version(),
         _ => misplaced(operation),

@@ -49,6 +49,12 @@ pub enum Operation {
     GetWebrtcReceiveStatistics,
     /// Lists when sessions of a stream's subscribers began and ended.
     ListConnectionEvents,
+    /// Lists the live sessions of a stream on this node.
+    ListSessions,
+    /// Ends a session, whichever node it is on.
+    KickSession,
+    /// Says what the gate would, clause by clause.
+    ExplainAccess,
     /// Shows the renditions of a live stream.
     GetStreamInfo,
     /// Says something to the players and the publisher of a live stream.
@@ -151,10 +157,13 @@ pub const ROUTES: &[Route] = &[
         "/broadcasts/{id}/connection-events/{offset}/{size}",
         Operation::ListConnectionEvents,
     ),
+    application(Method::GET, "/broadcasts/{id}/sessions/{offset}/{size}", Operation::ListSessions),
+    application(Method::DELETE, "/broadcasts/{id}/sessions/{session}", Operation::KickSession),
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
     application(Method::POST, "/broadcasts/{id}/data", Operation::SendMessage),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
     node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),
+    node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Machine),
     node(Method::GET, "/version", Operation::GetVersion, Role::Machine),
     node(Method::GET, "/liveness", Operation::GetLiveness, Role::Everyone),
     node(Method::GET, "/cluster-mode-status", Operation::GetClusterMode, Role::Machine),

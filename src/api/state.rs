@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
 use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings};
 use observe::{Metrics, Readiness};
+use security::Gate;
 use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
@@ -25,6 +26,8 @@ pub struct ApiState {
     pub history: Arc<dyn History>,
     /// Live streams.
     pub streams: Arc<dyn StreamControl>,
+    /// Who is in, and why.
+    pub gate: Arc<Gate>,
     /// The applications of this node.
     pub applications: Vec<AppName>,
     /// The folder that holds `root` and a folder per application.

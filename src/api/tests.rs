@@ -132,6 +132,7 @@ impl Node {
         let readiness = Readiness::new();
         let component = readiness.component("store");
         let randomness = Arc::new(SeededRandomness::new(1));
+        let gate = security::testing::plain_gate(meta.clone(), clock.clone(), &["LiveApp", "WebRTCAppEE"]);
         let said = Arc::default();
         let mut state = ApiState {
             broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
@@ -139,6 +140,7 @@ impl Node {
             nodes: Nodes::new(meta, clock.clone(), randomness),
             cluster: Arc::new(cluster::Alone),
             history: Arc::new(history::Twice),
+            gate,
             streams: Arc::new(OneLive("live1", Arc::clone(&said))),
             applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
             webapps: folder.path().to_owned(),

@@ -537,11 +537,9 @@ pub const RAFT_HEARTBEAT_TICKS: usize = 3;
 pub const RAFT_ELECTION_TICKS_MIN: usize = 10;
 /// The same at most, exclusively: a new leader is there within 2 s.
 pub const RAFT_ELECTION_TICKS_MAX: usize = 15;
-/// Ticks until a voter that stood for election in vain stands again, at least: votes that split between those who are left
-/// are to cost less than another wait for a dead leader, and an answer takes less than this.
-pub const RAFT_STAND_AGAIN_TICKS_MIN: usize = 2;
-/// The same at most, exclusively.
-pub const RAFT_STAND_AGAIN_TICKS_MAX: usize = 7;
+/// Ticks until a voter that stood for election in vain stands again, at least; the others one after the other. Votes that
+/// split between those who are left are to cost less than another wait for a dead leader, and an answer takes less.
+pub const RAFT_STAND_AGAIN_TICKS: usize = 2;
 /// Bytes of entries in one message, and of one command. Larger commands: refused.
 pub const RAFT_MESSAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Messages with entries on their way to one member. More wait in the log.
@@ -750,6 +748,17 @@ pub const GUESSING_NETWORKS_MAX: usize = 256;
 pub const PERMITS_REVIEWED_EVERY: Duration = Duration::from_millis(500);
 /// Sessions that a rotated secret or a narrowed range ends, end spread over this time.
 pub const ROTATION_SPREAD: Duration = Duration::from_secs(1);
+/// How long after the end of its session the one that spent a one-time token may come back by it. Longer: it is spent.
+pub const TOKEN_COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
+/// Tokens whose sessions are over that a node knows of. More: the oldest are forgotten, and whoever spent them may show
+/// them again.
+pub const TOKENS_OVER_MAX: usize = 65_536;
+/// Time for an authorisation webhook's server to be connected to (AMS). Longer: nobody is let in by it.
+pub const WEBHOOK_CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Time for its answer, all in all (AMS). Longer: the same.
+pub const WEBHOOK_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Authorisation webhooks that are asked at a time. More wait as long as an answer may take; then the same.
+pub const WEBHOOKS_AT_ONCE_MAX: usize = 64;
 /// Connection slots on their way back. More: they are free when the node's life is over.
 pub const SLOTS_GIVEN_BACK_MAX: usize = 65_536;
 /// Sessions of one stream that one answer shows. More: cut off.

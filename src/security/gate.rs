@@ -114,9 +114,15 @@ impl Gate {
         self.live.list(app, stream)
     }
 
-    /// Ends a session of this node; `false`: it has no such one.
-    pub fn end(&self, app: &AppName, stream: &StreamId, session: SessionId, reason: ExitReason) -> bool {
-        self.live.end(app, stream, session, reason)
+    /// Has every node end a session of a stream, or its publisher (`None`), as kicked. Said when all that are in touch with
+    /// the metadata plane will hear of it.
+    pub async fn kick(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        session: Option<SessionId>,
+    ) -> Result<(), MetaError> {
+        self.subscribers.end_session(app, stream, session).await
     }
 
     /// Name and application, then AMS's order of clauses, then what has to be taken: seat, token, connection.
@@ -145,11 +151,7 @@ impl Gate {
     }
 
     /// A publisher is decided on by what is true now, a player by what this node knows.
-    async fn broadcast(
-        &self,
-        access: &Access,
-        stream: &StreamId,
-    ) -> Result<Option<Arc<Broadcast>>, Denial> {
+    async fn broadcast(&self, access: &Access, stream: &StreamId) -> Result<Option<Arc<Broadcast>>, Denial> {
         let found = match access.direction {
             Direction::Publish => self.broadcasts.get(&access.app, stream).await,
             Direction::Play => self.broadcasts.get_local(&access.app, stream).await,

@@ -3,20 +3,22 @@
 //! Whatever a permit rests on may change while it lives: its subscriber is blocked, its token revoked, the secret that its
 //! credential was made with replaced. Who notices says so here, and the permits concerned pause or die.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId, WallTime, limits};
-use cluster_model::{Authority, Guarded, Operation, Revision, Ruling, Subscriber, Token, TokenId, rule};
+use cluster_model::{
+    Authority, Guarded, Operation, Revision, Ruling, Subscriber, Token, TokenFault, TokenId, rule,
+};
 use config::AppSettings;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::addresses::is_allowed;
 use crate::permit::{PermitControl, PermitState};
-use crate::{Access, Direction};
+use crate::{Access, Denial, Direction};
 
 /// What a secret is known by where it must not be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,8 @@ struct Entry {
     token_seen: Option<(WallTime, Revision)>,
     /// Blocked, so long.
     blocked_until: Option<WallTime>,
+    /// It was let in and got its stream.
+    begun: bool,
 }
 
 impl Entry {
@@ -139,12 +143,26 @@ struct Inner {
     by_token: BTreeMap<(AppName, StreamId, TokenId), BTreeSet<u64>>,
     /// Those that are blocked, or end at a time.
     timed: BTreeSet<u64>,
+    /// Tokens whose sessions began and are over: since when, in the order of their ends.
+    over: BTreeMap<(AppName, StreamId, TokenId), WallTime>,
+    over_order: VecDeque<(AppName, StreamId, TokenId)>,
+    /// As it was told last.
+    now: WallTime,
 }
 
 /// Takes a permit out of the list when it is dropped.
 pub(crate) struct Entered {
     live: Arc<Live>,
     number: u64,
+}
+
+impl Entered {
+    /// The session got its stream: its token has served.
+    pub(crate) fn has_begun(&self) {
+        if let Some(entry) = self.live.0.lock().entries.get_mut(&self.number) {
+            entry.begun = true;
+        }
+    }
 }
 
 impl Drop for Entered {
@@ -171,6 +189,14 @@ impl Inner {
         }
         if let Some(key) = entry.of_token() {
             unlist(&mut self.by_token, &key, number);
+            if entry.begun && self.over.insert(key.clone(), self.now).is_none() {
+                self.over_order.push_back(key);
+            }
+            if self.over_order.len() > limits::TOKENS_OVER_MAX
+                && let Some(oldest) = self.over_order.pop_front()
+            {
+                self.over.remove(&oldest);
+            }
         }
         self.timed.remove(&number);
     }
@@ -201,8 +227,10 @@ impl Live {
             grounds,
             token_seen: None,
             blocked_until: None,
+            begun: false,
         };
         let mut inner = self.0.lock();
+        inner.now = inner.now.max(now);
         inner.next += 1;
         let number = inner.next;
         inner.by_stream.entry((entry.app.clone(), entry.stream.clone())).or_default().insert(number);
@@ -219,9 +247,22 @@ impl Live {
         Entered { live: Arc::clone(self), number }
     }
 
-    /// Whether a live permit rests on this token.
-    pub(crate) fn rests_on(&self, app: &AppName, stream: &StreamId, token: &TokenId) -> bool {
-        self.0.lock().by_token.contains_key(&(app.clone(), stream.clone(), token.clone()))
+    /// Whether this token can serve once more here: `TokenInUse` while its session lives, `Spent` once it began and has been
+    /// over for longer than a connection may be lost for.
+    pub(crate) fn token_fault(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        token: &TokenId,
+        now: WallTime,
+    ) -> Option<Denial> {
+        let inner = self.0.lock();
+        let key = (app.clone(), stream.clone(), token.clone());
+        if inner.by_token.contains_key(&key) {
+            return Some(Denial::TokenInUse);
+        }
+        let since = inner.over.get(&key)?;
+        (now > since.plus(limits::TOKEN_COMES_BACK_WITHIN)).then_some(Denial::Token(TokenFault::Spent))
     }
 
     /// What is stored of a subscriber changed: who is blocked pauses or ends, who no longer is goes on.
@@ -309,6 +350,7 @@ impl Live {
     /// What time brings: blocks and credentials that are over, a metadata plane that is away for too long.
     pub(crate) fn tick(&self, now: WallTime, authority: Authority) {
         let mut inner = self.0.lock();
+        inner.now = inner.now.max(now);
         let mut done = Vec::new();
         let timed = inner.timed.clone();
         for number in timed {
@@ -374,19 +416,22 @@ impl Live {
             .collect()
     }
 
-    /// Ends one session of a stream; `false` when there is no such one here.
+    /// Ends one session of a stream, or its publisher (`None`); `false` when there is no such one here.
     pub(crate) fn end(
         &self,
         app: &AppName,
         stream: &StreamId,
-        session: SessionId,
+        session: Option<SessionId>,
         reason: ExitReason,
     ) -> bool {
         let inner = self.0.lock();
         let numbers = inner.by_stream.get(&(app.clone(), stream.clone())).into_iter().flatten();
-        let mut entries = numbers.filter_map(|number| inner.entries.get(number));
-        let found = entries.find(|entry| entry.session == session);
-        found.inspect(|entry| entry.end(reason)).is_some()
+        let entries = numbers.filter_map(|number| inner.entries.get(number));
+        let meant = |entry: &&Entry| match session {
+            Some(session) => entry.session == session,
+            None => entry.direction.is_publish(),
+        };
+        entries.filter(meant).inspect(|entry| entry.end(reason)).count() > 0
     }
 
     #[cfg(test)]

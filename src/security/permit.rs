@@ -105,7 +105,7 @@ pub struct Permit {
     standing: Arc<Standing>,
     seat: Seat,
     _slot: Option<Slot>,
-    _entered: Entered,
+    entered: Entered,
 }
 
 impl Permit {
@@ -128,7 +128,7 @@ impl Permit {
             standing,
             seat,
             _slot: slot,
-            _entered: entered,
+            entered,
         }
     }
 
@@ -192,6 +192,12 @@ impl Permit {
     /// nothing any more. `gives_way` must be quick and must not ask the gate.
     pub fn give_way_when(&self, gives_way: impl Fn() -> bool + Send + Sync + 'static) {
         self.seat.give_way_when(gives_way);
+    }
+
+    /// The session got its stream. A one-time token lets no other session of the same presenter in any more, but for some
+    /// seconds after this one was lost.
+    pub fn has_begun(&self) {
+        self.entered.has_begun();
     }
 
     /// For those who must see the state without holding the permit.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use base::{AppName, SystemClock, SystemRandomness};
+use base::{AppName, Clock, Randomness as _, SystemClock, SystemRandomness};
 use cluster_model::testing::InMemory;
-use cluster_model::{Authority, Broadcasts, Meta, NodeCard, NodeId, Nodes, Owner, Settings, Subscribers, Tokens};
+use cluster_model::{
+    Authority, Broadcasts, Meta, NodeCard, NodeId, Nodes, Owner, Settings, Subscribers, Tokens,
+};
 use config::AppSettings;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -93,6 +95,25 @@ pub async fn gate_over(meta: Arc<dyn Meta>, applications: &[&str]) -> (Arc<Gate>
     (whole.gate, whole.broadcasts, whole.settings)
 }
 
+/// One without settings and without a place in the plane, made at once.
+///
+/// # Panics
+/// When a name is not one.
+pub fn plain_gate(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&str]) -> Arc<Gate> {
+    let randomness = Arc::new(SystemRandomness);
+    let names = applications.iter().map(|name| AppName::new(name).expect("an application's name"));
+    Gate::new(GateParts {
+        applications: names.collect(),
+        settings: Settings::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone()),
+        broadcasts: Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone(), "localhost"),
+        tokens: Tokens::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone()),
+        subscribers: Subscribers::new(meta, Arc::clone(&clock), randomness),
+        plane: Arc::new(Placed { owner: Owner::default(), authority: Mutex::new(Authority::Fresh) }),
+        authorizer: Arc::new(Asked::default()),
+        clock,
+    })
+}
+
 /// The same with everything that can be turned.
 ///
 /// # Panics
@@ -106,7 +127,9 @@ pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate 
     let subscribers = Subscribers::new(Arc::clone(&meta), clock.clone(), randomness.clone());
     let nodes = Nodes::new(Arc::clone(&meta), clock.clone(), randomness.clone());
     let card = NodeCard { address: "localhost".to_owned(), relay: String::new(), version: String::new() };
-    let owner = nodes.join(NodeId(1), card).await.expect("a life");
+    // A node of its own, whatever others the plane has.
+    let id = NodeId(1 + (randomness.next_u64() >> 1));
+    let owner = nodes.join(id, card).await.expect("a life");
     let names: Vec<_> =
         applications.iter().map(|name| AppName::new(name).expect("an application's name")).collect();
     for name in &names {

@@ -36,7 +36,7 @@ const AT_ONCE: PublishPolicy = PublishPolicy { grace: Duration::ZERO, duplicate:
 
 struct Node {
     meta: Arc<dyn Meta>,
-    gate: Gate,
+    gate: Arc<Gate>,
     broadcasts: Broadcasts,
     applications: Applications,
 }
@@ -143,6 +143,10 @@ fn stream() -> StreamId {
 
 /// Counts how often it was dropped.
 struct Held(Arc<AtomicUsize>);
+
+impl crate::Attachment for Held {
+    fn pause(&mut self, _: bool) {}
+}
 
 impl Drop for Held {
     fn drop(&mut self) {

@@ -279,8 +279,11 @@ impl Gate {
         let access = question.access;
         let mut first = None;
         for (home, direction) in question.token_homes() {
-            if self.live.rests_on(&access.app, &home, token) && question.room.is_none() {
-                first = first.or(Some(Denial::TokenInUse));
+            // A room's token is for many.
+            if question.room.is_none()
+                && let Some(denial) = self.live.token_fault(&access.app, &home, token, question.now)
+            {
+                first = first.or(Some(denial));
                 continue;
             }
             let (presenter, print) = (access.presenter, presenter_print(access.peer.ip(), access.presenter));
@@ -366,7 +369,8 @@ fn hash_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passe
     let token = question.token().ok_or(Denial::Hash)?;
     let secrets = [question.settings.token_hash_secret(), question.settings.token_hash_secret_previous()];
     let (stream, direction) = (question.stream.as_str(), question.access.direction);
-    let by = secrets.into_iter().find(|secret| hash::is_stream_hash(token, stream, direction, secret.expose()));
+    let by =
+        secrets.into_iter().find(|secret| hash::is_stream_hash(token, stream, direction, secret.expose()));
     let by = by.ok_or(Denial::Hash)?;
     grounds.rests.push(Rest::Hash(SecretPrint::of(by.expose())));
     grounds.proofs.push("hash");

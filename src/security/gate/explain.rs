@@ -1,7 +1,7 @@
 //! What the gate would say, clause by clause, for administrators.
 
-use super::clauses::{Clause, Passed};
 use super::Gate;
+use super::clauses::{Clause, Passed};
 use crate::live::Grounds;
 use crate::{Access, Denial, Direction};
 

@@ -74,7 +74,8 @@ impl Guesses {
         now: Instant,
     ) -> bool {
         let counted = self.0.lock();
-        let Some(known) = counted.subscribers.get(&(app.clone(), stream.clone(), subscriber.to_owned())) else {
+        let Some(known) = counted.subscribers.get(&(app.clone(), stream.clone(), subscriber.to_owned()))
+        else {
             return false;
         };
         let of_network = known.networks.get(&network);
@@ -122,7 +123,6 @@ impl Guesses {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -212,6 +212,8 @@ mod tests {
         let counted = tried.guesses.0.lock();
         assert_eq!(counted.subscribers.len(), counted.order.len());
         assert!(counted.subscribers.len() <= limits::GUESSED_SUBSCRIBERS_MAX + 1);
-        assert!(counted.subscribers.values().all(|known| known.networks.len() <= limits::GUESSING_NETWORKS_MAX));
+        assert!(
+            counted.subscribers.values().all(|known| known.networks.len() <= limits::GUESSING_NETWORKS_MAX)
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::{AppName, Clock, limits};
+use base::{AppName, Clock, ExitReason, limits};
 use cluster_model::{Change, MetaError, Revision, Settings, SubscriberId, Subscribers, Tokens, WatchEvent};
 use config::AppSettings;
 
@@ -76,9 +76,15 @@ async fn follow_subscribers(app: AppName, live: Weak<Live>, subscribers: Subscri
             unlisted.extend(live.subscribers(&app));
         }
         for change in &changes {
-            if let Change::Subscriber { stream, subscriber, now: row, .. } = change {
-                unlisted.remove(&(stream.clone(), subscriber.as_str().to_owned()));
-                live.subscriber_changed(&app, stream, subscriber.as_str(), row.as_deref(), now);
+            match change {
+                Change::Subscriber { stream, subscriber, now: row, .. } => {
+                    unlisted.remove(&(stream.clone(), subscriber.as_str().to_owned()));
+                    live.subscriber_changed(&app, stream, subscriber.as_str(), row.as_deref(), now);
+                }
+                Change::SessionEnded { stream, session, .. } => {
+                    live.end(&app, stream, *session, ExitReason::Kicked);
+                }
+                _ => {}
             }
         }
         for (stream, subscriber) in &unlisted {

@@ -10,7 +10,7 @@ use security::Permit;
 
 use super::FactLog;
 use crate::applications::Services;
-use crate::ending::Ending;
+use crate::ending::{Carried, Ending};
 
 /// Whose session it is and since when: all that is needed to report of it once its permit is gone.
 #[derive(Clone, Debug)]
@@ -54,33 +54,30 @@ impl Who {
     }
 
     fn connected(&self, permit: &Permit) -> Fact {
-        let direction = match permit.direction() {
-            security::Direction::Publish => cluster_model::Direction::Publish,
-            security::Direction::Play => cluster_model::Direction::Play,
-        };
         let connection = Connection {
-            direction,
+            direction: permit.direction().into(),
             protocol: permit.protocol().to_owned(),
             peer: Some(permit.peer().ip().to_string()),
-            proof: None,
+            proof: permit.proof().map(str::to_owned),
         };
         self.fact(self.at, FactKind::Connected(connection))
     }
 
     /// It goes on.
-    pub(crate) fn summary(&self, clock: &dyn Clock) -> Fact {
-        self.fact(clock.wall(), FactKind::Summary(self.figures(clock)))
+    pub(crate) fn summary(&self, ending: &Ending, clock: &dyn Clock) -> Fact {
+        self.fact(clock.wall(), FactKind::Summary(self.figures(ending, clock)))
     }
 
-    fn disconnected(&self, reason: ExitReason, clock: &dyn Clock) -> Fact {
-        let (reason, figures) = (reason.label().to_owned(), self.figures(clock));
+    fn disconnected(&self, reason: ExitReason, ending: &Ending, clock: &dyn Clock) -> Fact {
+        let (reason, figures) = (reason.label().to_owned(), self.figures(ending, clock));
         self.fact(clock.wall(), FactKind::Disconnected { reason, figures })
     }
 
-    fn figures(&self, clock: &dyn Clock) -> Figures {
+    fn figures(&self, ending: &Ending, clock: &dyn Clock) -> Figures {
         let duration = clock.now().saturating_duration_since(self.since);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Figures { duration_ms, ..Figures::default() }
+        let Carried { video, audio } = ending.carried();
+        Figures { duration_ms, bytes: video.saturating_add(audio), video_bytes: video, audio_bytes: audio }
     }
 
     fn fact(&self, at: base::WallTime, what: FactKind) -> Fact {
@@ -136,6 +133,6 @@ impl fmt::Debug for Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.facts.note(self.who.disconnected(self.reason(), &*self.clock));
+        self.facts.note(self.who.disconnected(self.reason(), &self.ending, &*self.clock));
     }
 }

@@ -5,9 +5,9 @@ use cluster_model::{
 };
 
 use super::*;
+use crate::TotpFault;
 use crate::credential::{hash, jwt, totp};
 use crate::testing::TestGate;
-use crate::TotpFault;
 
 pub(super) const KEY: &str = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
 
@@ -37,7 +37,12 @@ pub(super) async fn token(whole: &TestGate, stream: &str, direction: Direction, 
     whole.tokens.create(&app(), &id(stream), terms).await.unwrap()
 }
 
-pub(super) async fn subscriber(whole: &TestGate, name: &str, secret: Option<&str>, direction: Option<Stored>) {
+pub(super) async fn subscriber(
+    whole: &TestGate,
+    name: &str,
+    secret: Option<&str>,
+    direction: Option<Stored>,
+) {
     let b32_secret = secret.map(|secret| Hidden::new(secret.to_owned()));
     let terms = SubscriberTerms { b32_secret, direction, ..SubscriberTerms::default() };
     whole.subscribers.put(&app(), &id("s"), &SubscriberId::new(name).unwrap(), terms).await.unwrap();
@@ -106,7 +111,10 @@ async fn no_token_is_spent_where_there_is_no_seat() {
     set(&whole.settings, "webRTCViewerLimit", json!(-1)).await;
     let _in = whole.gate.admit(with_token(good.as_str(), play("s"))).await.unwrap();
 
-    let [first, second] = [token(&whole, "s", Direction::Publish, hour).await, token(&whole, "s", Direction::Publish, hour).await];
+    let [first, second] = [
+        token(&whole, "s", Direction::Publish, hour).await,
+        token(&whole, "s", Direction::Publish, hour).await,
+    ];
     let publisher = whole.gate.admit(with_token(first.as_str(), publish("s"))).await.unwrap();
     let denied = refused(&whole, with_token(second.as_str(), publish("s"))).await;
     assert_eq!(denied, Some(Denial::AlreadyLive));
@@ -302,7 +310,8 @@ async fn a_webhook_allows_and_is_told_who_asks() {
     let whole = whole().await;
     set(&whole.settings, "webhookAuthenticateURL", json!("http://hook/yes")).await;
     set(&whole.settings, "webhookPlayAuthUrl", json!("http://hook/no")).await;
-    let wish = Access { meta_data: Some("m".to_owned()), ..with_code("sub1", "123", with_token("t", publish("s"))) };
+    let wish =
+        Access { meta_data: Some("m".to_owned()), ..with_code("sub1", "123", with_token("t", publish("s"))) };
     drop(whole.gate.admit(wish).await.unwrap());
     assert_eq!(refused(&whole, play("s")).await, Some(Denial::Webhook));
     let asked = whole.asked.questions();
@@ -313,7 +322,10 @@ async fn a_webhook_allows_and_is_told_who_asks() {
             "subscriberCode": "123", "metaData": "m", "ipAddress": "192.0.2.7"
         })
     );
-    assert_eq!(asked[1].1, json!({ "appName": APP, "streamId": "s", "mode": "play", "ipAddress": "192.0.2.7" }));
+    assert_eq!(
+        asked[1].1,
+        json!({ "appName": APP, "streamId": "s", "mode": "play", "ipAddress": "192.0.2.7" })
+    );
 }
 
 #[tokio::test]

@@ -18,7 +18,9 @@ async fn becomes(permit: &Permit, wanted: PermitState) {
             permit.changed_from(permit.state()).await;
         }
     };
-    tokio::time::timeout(SOON, waiting).await.unwrap_or_else(|_| panic!("{:?}, not {wanted:?}", permit.state()));
+    tokio::time::timeout(SOON, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{:?}, not {wanted:?}", permit.state()));
 }
 
 async fn block(whole: &TestGate, kind: &str, seconds: u64) {
@@ -100,7 +102,8 @@ async fn a_token_that_expires_ends_nothing() {
     set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
     let token = token(&whole, "s", Direction::Play, now_s() + 1).await;
     let permit = whole.gate.admit(with_token(token.as_str(), play("s"))).await.unwrap();
-    let upkeep = cluster_model::Upkeep::new(whole.meta.clone(), Arc::new(SystemClock), Arc::new(SystemRandomness));
+    let upkeep =
+        cluster_model::Upkeep::new(whole.meta.clone(), Arc::new(SystemClock), Arc::new(SystemRandomness));
     // Until it is swept.
     let swept = async {
         while whole.tokens.fault(&app(), &id("s"), &token, Direction::Play.into()).await.unwrap()
@@ -190,14 +193,17 @@ async fn live_sessions_are_listed_and_one_is_ended() {
     let first = whole.gate.admit(as_sub1(play("s"))).await.unwrap();
     let second = whole.gate.admit(publish("s")).await.unwrap();
     let listed = whole.gate.sessions(&app(), &id("s"));
-    let shown: Vec<_> = listed.iter().map(|it| (it.session, it.direction, it.subscriber.as_deref())).collect();
+    let shown: Vec<_> =
+        listed.iter().map(|it| (it.session, it.direction, it.subscriber.as_deref())).collect();
     assert_eq!(
         shown,
         [(first.session(), Direction::Play, Some("sub1")), (second.session(), Direction::Publish, None)]
     );
-    assert!(whole.gate.end(&app(), &id("s"), first.session(), ExitReason::Kicked));
-    assert_eq!(first.state(), PermitState::Dead(ExitReason::Kicked));
-    assert!(!whole.gate.end(&app(), &id("t"), second.session(), ExitReason::Kicked));
+    whole.gate.kick(&app(), &id("s"), Some(first.session())).await.unwrap();
+    becomes(&first, PermitState::Dead(ExitReason::Kicked)).await;
+    assert_eq!(second.state(), PermitState::Live);
+    whole.gate.kick(&app(), &id("s"), None).await.unwrap();
+    becomes(&second, PermitState::Dead(ExitReason::Kicked)).await;
     drop((first, second));
     assert!(whole.gate.sessions(&app(), &id("s")).is_empty() && whole.gate.live.is_empty());
 }
