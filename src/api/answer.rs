@@ -22,6 +22,11 @@ impl Outcome {
         Self { success: true, message: message.into(), data_id: String::new(), error_id: 0 }
     }
 
+    /// The same with AMS's `dataId`.
+    pub(crate) fn with_data(self, data_id: impl Into<String>) -> Self {
+        Self { data_id: data_id.into(), ..self }
+    }
+
     pub(crate) fn failure(message: impl Into<String>) -> Self {
         Self { success: false, ..Self::success(message) }
     }

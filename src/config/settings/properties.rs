@@ -65,7 +65,7 @@ impl AppSettings {
         Self::new(app, randomness).overlay(app, path, bytes, randomness)
     }
 
-    fn overlay(
+    pub(super) fn overlay(
         self,
         app: &AppName,
         path: &Path,
@@ -110,7 +110,7 @@ impl AppSettings {
 }
 
 /// The entry that counts for each setting, with its row, in the order of the file; says what does not.
-fn chosen(entries: Vec<Entry>, notices: &mut Vec<Notice>) -> Vec<(usize, Entry)> {
+pub(super) fn chosen(entries: Vec<Entry>, notices: &mut Vec<Notice>) -> Vec<(usize, Entry)> {
     let mut names = HashMap::new();
     for (row, names_of_row) in ROWS.iter().map(Row::names).enumerate() {
         for (rank, name) in names_of_row.into_iter().enumerate() {
