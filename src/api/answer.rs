@@ -81,6 +81,11 @@ pub(crate) fn refusal(status: StatusCode, message: &str) -> HttpResponse {
         .json(Outcome::failure(message))
 }
 
+/// 204.
+pub(crate) fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().insert_header(NO_STORE).finish()
+}
+
 /// 404.
 pub(crate) fn not_found() -> HttpResponse {
     refusal(StatusCode::NOT_FOUND, "Not Found")

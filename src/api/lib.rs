@@ -25,6 +25,7 @@ mod routes;
 mod answer;
 mod door;
 
+mod applications;
 mod body;
 mod broadcasts;
 mod clients;
@@ -36,7 +37,10 @@ mod messages;
 mod openapi;
 mod publishers;
 mod rest;
+mod settings;
 mod statistics;
+mod subscribers;
+mod tokens;
 
 mod health;
 mod pages;
@@ -52,6 +56,7 @@ pub use cluster::{Cluster, Place, Reach};
 pub use history::{EventsPage, History};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
+pub use settings::SettingsFiles;
 pub use state::{ApiState, Live, Spoken, StreamControl};
 
 /// Mounts the handlers, as the default service: whatever else the server mounts comes first, in any order.

@@ -141,6 +141,8 @@ impl AppSettings {
         fn data_channel_enabled("dataChannelEnabled") -> bool = flag;
         /// Whom messages of players go to: `all`, `publisher`, or nobody.
         fn data_channel_player_distribution("dataChannelPlayerDistribution") -> &str = text;
+        /// Sessions of subscribers are recorded, with what they came to.
+        fn write_subscriber_events_to_datastore("writeSubscriberEventsToDatastore") -> bool = flag;
         /// The application's name.
         fn app_name("appName") -> &str = text;
     }

@@ -35,7 +35,7 @@ impl Stream {
     pub(super) fn sum_up(&self) {
         let players = self.players.0.values().map(|player| &player.who);
         let publisher = self.publisher.as_ref().map(|publisher| &publisher.who);
-        for who in players.chain(publisher).filter(|who| who.is_subscriber()) {
+        for who in players.chain(publisher).filter(|who| who.is_summed_up()) {
             self.services.facts.note(who.summary(&*self.services.clock));
         }
     }
