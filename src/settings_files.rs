@@ -95,7 +95,8 @@ impl SettingsFiles {
         );
         let remembered = data.folder.join(REMEMBERED);
         let contents = remembered_in(&remembered);
-        let known = |app: &AppName| Known { content: contents.get(app.as_str()).cloned(), ..Known::default() };
+        let known =
+            |app: &AppName| Known { content: contents.get(app.as_str()).cloned(), ..Known::default() };
         let known = folders.iter().map(|folder| (folder.name.clone(), known(&folder.name))).collect();
         let folders = folders.into_iter().map(|folder| (folder.name.clone(), folder)).collect();
         let known = Mutex::new(known);
@@ -107,7 +108,9 @@ impl SettingsFiles {
         for folder in self.0.folders.values() {
             let mut known = self.0.known.lock().await;
             let known = known.entry(folder.name.clone()).or_default();
-            self.begin_one(folder, known).await.with_context(|| format!("the application {}", folder.name))?;
+            self.begin_one(folder, known)
+                .await
+                .with_context(|| format!("the application {}", folder.name))?;
         }
         self.remember().await;
         Ok(self.0.folders.keys().cloned().collect())
@@ -130,7 +133,12 @@ impl SettingsFiles {
             // There is nothing else the application could begin with; the gate lets nobody in where a secret is missing.
             complain(app, folder, &loaded.settings.findings().problems);
             self.0.settings.seed(app, &loaded.settings).await.context(not_stored)?;
-            *known = Known { content: Some(hash(&bytes)), said: Some(loaded.settings), read: look, changing: None };
+            *known = Known {
+                content: Some(hash(&bytes)),
+                said: Some(loaded.settings),
+                read: look,
+                changing: None,
+            };
             return Ok(());
         };
         if !self.0.is_alone {
@@ -160,7 +168,8 @@ impl SettingsFiles {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let files: Vec<_> = self.0.folders.values().map(|folder| folder.settings_file.clone()).collect();
-            let looks = in_background(move || files.iter().map(|file| Look::at(file)).collect::<Vec<_>>()).await;
+            let looks =
+                in_background(move || files.iter().map(|file| Look::at(file)).collect::<Vec<_>>()).await;
             let mut taken = false;
             for (folder, look) in self.0.folders.values().zip(looks.unwrap_or_default()) {
                 // A file that is gone says nothing: what is stored stays.
@@ -315,7 +324,8 @@ impl SettingsFiles {
     async fn remember(&self) {
         let contents: BTreeMap<String, String> = {
             let known = self.0.known.lock().await;
-            let contents = known.iter().filter_map(|(app, it)| Some((app.as_str().to_owned(), it.content.clone()?)));
+            let contents =
+                known.iter().filter_map(|(app, it)| Some((app.as_str().to_owned(), it.content.clone()?)));
             contents.collect()
         };
         let file = self.0.remembered.clone();
@@ -335,7 +345,9 @@ impl api::SettingsFiles for SettingsFiles {
             let known = known.entry(app.clone()).or_default();
             let reading = folder.clone();
             let before = match in_background(move || reading.properties()).await {
-                Some(Ok(Some(bytes))) if self.0.is_alone && known.content.as_deref() != Some(&hash(&bytes)) => {
+                Some(Ok(Some(bytes)))
+                    if self.0.is_alone && known.content.as_deref() != Some(&hash(&bytes)) =>
+                {
                     // Somebody has just changed it: it is taken first, and written then. Or it has mistakes, and is theirs to mend.
                     tracing::warn!(%app, "the file of the settings was changed by hand and is not taken yet: it is not rewritten");
                     return;

@@ -107,7 +107,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let subscribers = Subscribers::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
     let facts = FactLog::start(facts, life.clone(), settings.clone());
-    let files = SettingsFiles::new(&config.data, settings.clone(), plane.is_alone(), Arc::clone(&randomness))?;
+    let files =
+        SettingsFiles::new(&config.data, settings.clone(), plane.is_alone(), Arc::clone(&randomness))?;
     let names = files.begin().await?;
     actix_rt::spawn(files.clone().follow());
     actix_rt::spawn(settings.clone().follow());

@@ -12,8 +12,7 @@ use crate::ApiState;
 use crate::answer::{Outcome, ok, unavailable};
 use crate::broadcasts::shown;
 
-const NOT_ALPHANUMERIC: &str =
-    "Application name is not alphanumeric. Please provide alphanumeric characters";
+const NOT_ALPHANUMERIC: &str = "Application name is not alphanumeric. Please provide alphanumeric characters";
 const EXISTS: &str = "Application with the same name already exists";
 
 /// AMS's `ApplicationInfo`.

@@ -131,7 +131,10 @@ fn describe(operation: Operation) -> Description {
         },
         Operation::CreateJwtToken => Description {
             query: TOKEN,
-            failure: Some(("400", "The date or the type is missing, or jwtStreamSecretKey is shorter than 32 bytes")),
+            failure: Some((
+                "400",
+                "The date or the type is missing, or jwtStreamSecretKey is shorter than 32 bytes",
+            )),
             ..plain("Signs a JWT for a stream, which is stored nowhere", named::<TokenShown>())
         },
         Operation::ValidateToken => Description {
@@ -143,7 +146,10 @@ fn describe(operation: Operation) -> Description {
         Operation::RevokeToken => plain("Voids one token", named::<Outcome>()),
         Operation::ListTokens => Description {
             failure: Some(("404", "Offset or size is no number")),
-            ..plain("Lists the tokens of a stream that are not spent, at most 250 at a time", array(named::<TokenShown>()))
+            ..plain(
+                "Lists the tokens of a stream that are not spent, at most 250 at a time",
+                array(named::<TokenShown>()),
+            )
         },
         Operation::AddSubscriber => Description {
             body: Some(named::<SubscriberGiven>()),
@@ -155,7 +161,10 @@ fn describe(operation: Operation) -> Description {
         }
         Operation::ListSubscribers => Description {
             failure: Some(("404", "Offset or size is no number")),
-            ..plain("Lists the subscribers of a stream, at most 250 at a time", array(named::<SubscriberView>()))
+            ..plain(
+                "Lists the subscribers of a stream, at most 250 at a time",
+                array(named::<SubscriberView>()),
+            )
         },
         Operation::GetSubscriber => Description {
             failure: Some(("404", "There is no such subscriber")),

@@ -79,12 +79,10 @@ pub(crate) async fn serve(
         | Operation::ValidateToken
         | Operation::AddSubscriber
         | Operation::ReplaceSettings
-        | Operation::PatchSettings => {
-            match read_json(request, body).await {
-                Ok(body) => body,
-                Err(refusal) => return refusal,
-            }
-        }
+        | Operation::PatchSettings => match read_json(request, body).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
+        },
         _ => None,
     };
     match owner {

@@ -11,10 +11,10 @@ use serde_json::Value;
 use sessions::Parameters;
 use utoipa::ToSchema;
 
+use crate::ApiState;
 use crate::answer::{Outcome, not_found, ok, unavailable, unreadable};
 use crate::history::{Addresses, ConnectionEventShown, addresses, event_shown};
 use crate::lists::page;
-use crate::ApiState;
 
 const MISSING: &str = "Missing parameter: Make sure you set subscriber object correctly and make subscriberId's length at \
                        least 3";
@@ -170,7 +170,8 @@ async fn put(
     if let Some(kind) = given.blocked_type {
         let now = i64::try_from(state.clock.wall().as_millis()).unwrap_or(i64::MAX);
         let left_ms = given.blocked_until_unit_time_stamp_ms.saturating_sub(now);
-        if let Some(seconds) = u64::try_from(left_ms).ok().map(|left| left.div_ceil(1_000)).filter(|s| *s > 0) {
+        if let Some(seconds) = u64::try_from(left_ms).ok().map(|left| left.div_ceil(1_000)).filter(|s| *s > 0)
+        {
             // First, so that it is never there unblocked.
             state.subscribers.block(app, stream, subscriber, &kind, seconds).await?;
         }
@@ -187,7 +188,13 @@ fn period_of_application(state: &ApiState, app: &AppName) -> Option<u32> {
 }
 
 /// `GET /{id}/subscribers/list/{offset}/{size}`: in byte order of their ids, at most 250.
-pub(crate) async fn list(state: &ApiState, app: &AppName, id: &str, offset: &str, size: &str) -> HttpResponse {
+pub(crate) async fn list(
+    state: &ApiState,
+    app: &AppName,
+    id: &str,
+    offset: &str,
+    size: &str,
+) -> HttpResponse {
     let Some((offset, size)) = page(offset, size) else { return not_found() };
     let Ok(stream) = StreamId::new(id) else { return ok(&Vec::<SubscriberView>::new()) };
     match state.subscribers.list(app, &stream, offset, size).await {

@@ -25,7 +25,8 @@ impl Node {
         })?;
         let endpoints: Value = serde_json::from_str(&text).context("endpoints.json is damaged")?;
         let address = endpoints["http"].as_str().context("endpoints.json names no address")?.to_owned();
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_MAX));
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_MAX));
         Ok(Self { address, agent: config.build().new_agent() })
     }
 
@@ -42,7 +43,13 @@ impl Node {
     }
 
     /// The answer to a request with a body.
-    pub fn send(&self, verb: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> anyhow::Result<Value> {
+    pub fn send(
+        &self,
+        verb: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> anyhow::Result<Value> {
         let mut request = ureq::http::Request::builder()
             .method(verb)
             .uri(self.url(path))
@@ -58,10 +65,7 @@ impl Node {
         format!("{}{path}", self.address)
     }
 
-    fn answer(
-        &self,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> anyhow::Result<Value> {
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Value> {
         let mut answer = answer
             .with_context(|| format!("the node does not answer at {}: is it running?", self.address))?;
         let status = answer.status();
@@ -74,9 +78,13 @@ impl Node {
         let message = said.as_str().or_else(|| said["message"].as_str()).filter(|it| !it.is_empty());
         match message {
             _ if status == 204 => bail!("there is no such application"),
-            Some("Not Found") => bail!("the node knows nothing of that: is the name of the application right?"),
+            Some("Not Found") => {
+                bail!("the node knows nothing of that: is the name of the application right?")
+            }
             Some(message) => bail!("the node refuses: {message}"),
-            None if status.is_success() => bail!("the node refuses, without a word: it has nothing of the kind"),
+            None if status.is_success() => {
+                bail!("the node refuses, without a word: it has nothing of the kind")
+            }
             None => bail!("the node refuses with status {status}"),
         }
     }

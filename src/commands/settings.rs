@@ -96,8 +96,7 @@ fn change(
 ) -> anyhow::Result<String> {
     let mut body = Map::new();
     for change in changes {
-        let (key, value) =
-            change.split_once('=').with_context(|| format!("{change} is no key=value"))?;
+        let (key, value) = change.split_once('=').with_context(|| format!("{change} is no key=value"))?;
         let value = match value.strip_prefix('@') {
             Some(file) => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("{file} cannot be read"))?;

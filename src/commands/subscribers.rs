@@ -190,7 +190,8 @@ fn listed(list: &Value) -> String {
     let mut text = String::new();
     for subscriber in list.as_array().into_iter().flatten() {
         let of = |key: &str| subscriber[key].as_str().unwrap_or_default().to_owned();
-        let kind = if of("type").is_empty() { "without a type".to_owned() } else { format!("to {}", of("type")) };
+        let kind =
+            if of("type").is_empty() { "without a type".to_owned() } else { format!("to {}", of("type")) };
         let blocked = match subscriber["blockedType"].as_str() {
             Some(kind) => {
                 format!(", blocked ({kind}) until {} ms", subscriber["blockedUntilUnitTimeStampMs"])

@@ -107,7 +107,8 @@ pub fn run(command: &TokenCommand, node: &Node) -> anyhow::Result<String> {
         TokenCommand::Revoke { stream, token, all: _ } => {
             let which = token.as_deref().map(|token| format!("/{}", part(token))).unwrap_or_default();
             node.delete(&format!("{}/tokens{which}", stream.path()))?;
-            Ok(if token.is_some() { "the token is void\n" } else { "all tokens of the stream are void\n" }.to_owned())
+            Ok(if token.is_some() { "the token is void\n" } else { "all tokens of the stream are void\n" }
+                .to_owned())
         }
     }
 }

@@ -27,5 +27,6 @@ pub use node::{
     TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
 pub use settings::{
-    AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, Unenforced, WriteError,
+    AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, Unenforced,
+    WriteError,
 };

@@ -57,14 +57,18 @@ async fn settings_are_shown_with_every_key_and_their_version() {
 
 #[actix_web::test]
 async fn a_post_replaces_all_but_secrets_that_were_not_sent() {
-    let (node, written) = node(json!({ "tokenHashSecret": "s", "jwtSecretKey": "j".repeat(32), "webRTCViewerLimit": 7 })).await;
+    let (node, written) =
+        node(json!({ "tokenHashSecret": "s", "jwtSecretKey": "j".repeat(32), "webRTCViewerLimit": 7 })).await;
     let body = json!({ "h264Enabled": "false", "jwtSecretKey": "", "hlsTime": "0", "hlsListSize": 3, "unknown": 1, "appName": "x" });
     assert_eq!(send(&node, Method::POST, "", body).await, (StatusCode::OK, done("")));
     let settings = shown(&node).await;
     let value = |key: &str| settings[key].clone();
     assert_eq!([value("tokenHashSecret"), value("jwtSecretKey")], [json!("s"), json!("")]);
     assert_eq!([value("h264Enabled"), value("webRTCViewerLimit")], [json!(false), json!(-1)]);
-    assert_eq!([value("hlsTime"), value("hlsListSize"), value("appName")], [json!("1"), json!("5"), json!("LiveApp")]);
+    assert_eq!(
+        [value("hlsTime"), value("hlsListSize"), value("appName")],
+        [json!("1"), json!("5"), json!("LiveApp")]
+    );
     assert_eq!(written.0.lock().unwrap().len(), 1);
     // And the round trip changes nothing.
     assert_eq!(send(&node, Method::POST, "", settings.clone()).await.1, done(""));
@@ -80,7 +84,11 @@ async fn a_post_refuses_what_ams_refuses_and_what_lets_nobody_in() {
         json!({ "encoderSettings": [{ "height": 0, "videoBitrate": 1, "audioBitrate": 1 }] }),
         json!({ "encoderSettingsString": "0,1,1" }),
     ] {
-        assert_eq!(send(&node, Method::POST, "", body.clone()).await, (StatusCode::OK, refused("")), "{body}");
+        assert_eq!(
+            send(&node, Method::POST, "", body.clone()).await,
+            (StatusCode::OK, refused("")),
+            "{body}"
+        );
     }
     let (_, result) = send(&node, Method::POST, "", json!({ "hashControlPlayEnabled": true })).await;
     assert_eq!(result["success"], false);
@@ -103,12 +111,19 @@ async fn a_patch_changes_what_it_names_and_warns_of_what_overlaps() {
     let (node, written) = node(json!({ "webRTCViewerLimit": 7 })).await;
     let body = json!({ "playTokenControlEnabled": true, "enableTimeTokenForPlay": true, "timeTokenSecretForPlay": "hunter2" });
     let (status, told) = send(&node, Method::PATCH, "", body).await;
-    assert_eq!((status, &told["success"], &told["version"]), (StatusCode::OK, &json!(true), &json!(2)), "{told}");
+    assert_eq!(
+        (status, &told["success"], &told["version"]),
+        (StatusCode::OK, &json!(true), &json!(2)),
+        "{told}"
+    );
     let overlap = |it: &Value| it["what"].as_str().unwrap().contains("together with playTokenControlEnabled");
     assert!(told["warnings"].as_array().unwrap().iter().any(overlap), "{told}");
     assert!(!told.to_string().contains("hunter2"), "{told}");
     let settings = shown(&node).await;
-    assert_eq!((&settings["webRTCViewerLimit"], &settings["playTokenControlEnabled"]), (&json!(7), &json!(true)));
+    assert_eq!(
+        (&settings["webRTCViewerLimit"], &settings["playTokenControlEnabled"]),
+        (&json!(7), &json!(true))
+    );
     assert_eq!(written.0.lock().unwrap().len(), 1);
 
     for (body, message) in [
@@ -119,7 +134,8 @@ async fn a_patch_changes_what_it_names_and_warns_of_what_overlaps() {
     ] {
         assert_eq!(send(&node, Method::PATCH, "", body).await, (StatusCode::BAD_REQUEST, refused(message)));
     }
-    let (status, told) = send(&node, Method::PATCH, "", json!({ "jwtStreamSecretKey": "k".repeat(31) })).await;
+    let (status, told) =
+        send(&node, Method::PATCH, "", json!({ "jwtStreamSecretKey": "k".repeat(31) })).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(told["problems"][0]["field"], "jwtStreamSecretKey");
     assert!(!told.to_string().contains("kkkk"), "{told}");
@@ -133,10 +149,14 @@ async fn a_dry_run_shows_what_would_change_and_changes_nothing() {
         let (status, told) = send(&node, verb, "?dryRun=true", body).await;
         assert_eq!((status, &told["success"], &told["dryRun"]), (StatusCode::OK, &json!(true), &json!(true)));
         let changes = told["changes"].as_array().unwrap();
-        assert!(changes.contains(&json!({ "key": "webRTCViewerLimit", "secret": false, "before": -1, "after": 5 })));
+        assert!(
+            changes
+                .contains(&json!({ "key": "webRTCViewerLimit", "secret": false, "before": -1, "after": 5 }))
+        );
         assert!(changes.contains(&json!({ "key": "tokenHashSecret", "secret": true })), "{told}");
     }
-    let (status, told) = send(&node, Method::PATCH, "?dryRun=true", json!({ "allowedPublisherCIDR": "x" })).await;
+    let (status, told) =
+        send(&node, Method::PATCH, "?dryRun=true", json!({ "allowedPublisherCIDR": "x" })).await;
     assert_eq!((status, &told["success"]), (StatusCode::OK, &json!(false)));
     assert_eq!(told["problems"][0]["field"], "allowedPublisherCIDR");
     assert_eq!(shown(&node).await["webRTCViewerLimit"], -1);

@@ -109,12 +109,16 @@ async fn subscribers_are_deleted_one_by_one_or_all_together() {
 #[actix_web::test]
 async fn codes_are_those_of_the_subscriber_or_of_the_application() {
     let node = Node::new();
-    let secretless =
-        "Secret is not set in AppSettings. Please set timetokensecret publish or play in Application settings";
+    let secretless = "Secret is not set in AppSettings. Please set timetokensecret publish or play in Application settings";
     assert_eq!(node.ask(Method::GET, "/stream1/subscribers/sub1/totp").await, refused(secretless));
-    with_settings(&node, json!({ "timeTokenSecretForPublish": "secret", "timeTokenSecretForPlay": "secret" })).await;
+    with_settings(
+        &node,
+        json!({ "timeTokenSecretForPublish": "secret", "timeTokenSecretForPlay": "secret" }),
+    )
+    .await;
     add(&node, json!({ "subscriberId": "playerB", "b32Secret": "mysecret" })).await;
-    add(&node, json!({ "subscriberId": "playerC", "b32Secret": "MYSECRET", "totpExpiryPeriodSeconds": 30 })).await;
+    add(&node, json!({ "subscriberId": "playerC", "b32Secret": "MYSECRET", "totpExpiryPeriodSeconds": 30 }))
+        .await;
     let code = async |who: &str, query: &str| {
         let answer = node.ask(Method::GET, &format!("/stream1/subscribers/{who}/totp{query}")).await;
         assert_eq!((&answer["success"], &answer["message"]), (&json!(true), &json!("")), "{answer}");
@@ -152,7 +156,11 @@ async fn a_block_needs_no_subscriber_and_no_seconds_lift_it() {
     assert_eq!(block("%20/block/5/play").await, refused("streamId or subscriberId is blank"));
     // One that is registered as blocked is blocked.
     let until = 1_700_000_030_000_u64;
-    add(&node, json!({ "subscriberId": "bert", "blockedType": "publish", "blockedUntilUnitTimeStampMs": until })).await;
+    add(
+        &node,
+        json!({ "subscriberId": "bert", "blockedType": "publish", "blockedUntilUnitTimeStampMs": until }),
+    )
+    .await;
     assert_eq!(listed(&node).await[1]["blockedUntilUnitTimeStampMs"], until);
 }
 
@@ -173,12 +181,8 @@ async fn statistics_are_what_the_sessions_came_to() {
         at: WallTime(1_700_000_000_000),
         what,
     };
-    let connection = || Connection {
-        direction: Direction::Play,
-        protocol: "webrtc".to_owned(),
-        peer: None,
-        proof: None,
-    };
+    let connection =
+        || Connection { direction: Direction::Play, protocol: "webrtc".to_owned(), peer: None, proof: None };
     let figures = Figures { duration_ms: 2_000, bytes: 1_000, video_bytes: 500, audio_bytes: 250 };
     let batch = vec![
         fact(1, FactKind::Connected(connection())),
@@ -195,7 +199,10 @@ async fn statistics_are_what_the_sessions_came_to() {
     let events = stats[0]["connectionEvents"].as_array().unwrap();
     let kinds: Vec<_> = events.iter().map(|event| event["eventType"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["connected", "disconnected", "connected"]);
-    assert_eq!((&events[0]["eventProtocol"], &events[0]["instanceIP"]), (&json!("webrtc"), &json!("10.0.0.1")));
+    assert_eq!(
+        (&events[0]["eventProtocol"], &events[0]["instanceIP"]),
+        (&json!("webrtc"), &json!("10.0.0.1"))
+    );
     let one = node.ask(Method::GET, "/stream1/subscribers/playerB").await;
     assert_eq!((&one["connected"], &one["totalConnections"]), (&json!(true), &json!(2)));
     assert_eq!((&one["totalBytes"], &one["totalDurationMs"]), (&json!(1_000), &json!(2_000)));

@@ -78,7 +78,11 @@ impl AppSettings {
             let key = if key == LADDER_TEXT { LADDER } else { key.as_str() };
             let Some(at) = table::by_json(key) else {
                 return Err(ChangeError::Unknown {
-                    key: key.chars().filter(|c| !c.is_control()).take(base::limits::REST_REPEATED_CHARS_MAX).collect(),
+                    key: key
+                        .chars()
+                        .filter(|c| !c.is_control())
+                        .take(base::limits::REST_REPEATED_CHARS_MAX)
+                        .collect(),
                     nearest: nearest(key, ROWS.iter().map(|row| row.json)).map(str::to_owned),
                 });
             };
@@ -185,13 +189,19 @@ mod tests {
     fn a_patch_changes_what_it_names_and_nothing_else() {
         let held = settings(json!({ "appName": "LiveApp", "tokenHashSecret": "s", "webRTCViewerLimit": 7 }));
         let after = held
-            .patched(&changes(json!({ "h264Enabled": "false", "tokenHashSecret": "new", "webRTCViewerLimit": null })))
+            .patched(&changes(
+                json!({ "h264Enabled": "false", "tokenHashSecret": "new", "webRTCViewerLimit": null }),
+            ))
             .unwrap();
         let differences = held.differences(&after);
         let told: Vec<_> = differences.iter().map(|d| (d.key, d.secret, &d.after)).collect();
         assert_eq!(
             told,
-            [("tokenHashSecret", true, &json!("new")), ("h264Enabled", false, &json!(false)), ("webRTCViewerLimit", false, &json!(-1))]
+            [
+                ("tokenHashSecret", true, &json!("new")),
+                ("h264Enabled", false, &json!(false)),
+                ("webRTCViewerLimit", false, &json!(-1))
+            ]
         );
         assert_eq!(held.patched(&Map::new()).unwrap(), held);
         for (change, error) in [

@@ -67,7 +67,8 @@ impl AppSettings {
         for unenforced in self.unenforced_mechanisms() {
             findings.warnings.push(Finding {
                 field: unenforced.key,
-                what: "this version cannot enforce it yet, so it refuses everybody whom it concerns".to_owned(),
+                what: "this version cannot enforce it yet, so it refuses everybody whom it concerns"
+                    .to_owned(),
             });
         }
         findings
@@ -117,7 +118,8 @@ impl AppSettings {
             else {
                 continue;
             };
-            let what = format!("is blank while {on} is on, and would let nobody in; set it, or switch {on} off");
+            let what =
+                format!("is blank while {on} is on, and would let nobody in; set it, or switch {on} off");
             problems.push(Finding { field: first, what });
         }
     }
@@ -138,7 +140,9 @@ impl AppSettings {
             let is_network = |text: &str| IpNet::from_str(text).is_ok() || IpAddr::from_str(text).is_ok();
             // What ends or doubles a comma is no range, and no mistake either.
             if let Some(bad) = networks.filter(|text| !text.is_empty()).find(|text| !is_network(text)) {
-                let what = format!("{bad:.60?} is no range of addresses; write for example 10.20.30.0/24, separated by commas");
+                let what = format!(
+                    "{bad:.60?} is no range of addresses; write for example 10.20.30.0/24, separated by commas"
+                );
                 problems.push(Finding { field, what });
             }
         }
@@ -182,8 +186,9 @@ impl AppSettings {
             ("enableTimeTokenForPlay", "timeTokenSecretForPlay"),
         ] {
             if self.is_on(switch) && self.said(field).is_none() {
-                let what =
-                    format!("is blank while {switch} is on: only subscribers with a secret of their own get in");
+                let what = format!(
+                    "is blank while {switch} is on: only subscribers with a secret of their own get in"
+                );
                 warnings.push(Finding { field, what });
             }
         }

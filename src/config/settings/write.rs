@@ -41,8 +41,8 @@ impl AppSettings {
     /// # Errors
     /// See [`WriteError`].
     pub fn to_properties(&self, app: &AppName, before: &[u8]) -> Result<String, WriteError> {
-        let found = entries(before)
-            .map_err(|(line, why)| WriteError::Unreadable { line, why: why.to_string() })?;
+        let found =
+            entries(before).map_err(|(line, why)| WriteError::Unreadable { line, why: why.to_string() })?;
         // It is UTF-8, or it had no entries.
         let text = String::from_utf8_lossy(before).trim_start_matches('\u{feff}').replace("\r\n", "\n");
         let mut lines: Vec<String> = text.split(['\n', '\r']).map(str::to_owned).collect();
@@ -54,7 +54,8 @@ impl AppSettings {
                 continue;
             }
             let extent = extent(&lines, entry.line.saturating_sub(1));
-            let line = text_of(kind, value).map(|text| format!("{}={}", escaped_key(&entry.key), escaped(&text)));
+            let line =
+                text_of(kind, value).map(|text| format!("{}={}", escaped_key(&entry.key), escaped(&text)));
             edits.push((extent, line));
         }
         edits.sort_by_key(|(extent, _)| std::cmp::Reverse(extent.start));
@@ -189,7 +190,9 @@ mod tests {
 
     fn read(properties: &str) -> AppSettings {
         let randomness = SeededRandomness::new(1);
-        AppSettings::from_properties(&app(), Path::new("f"), properties.as_bytes(), &randomness).unwrap().settings
+        AppSettings::from_properties(&app(), Path::new("f"), properties.as_bytes(), &randomness)
+            .unwrap()
+            .settings
     }
 
     fn changed(before: &str, changes: Value) -> Result<String, WriteError> {
@@ -223,19 +226,24 @@ mod tests {
 
     #[test]
     fn an_entry_of_several_lines_is_replaced_as_a_whole() {
-        let text = changed("a=1\\\n  2\ntokenHashSecret=on\\\n   e\\\\\\\n  x\nhlsTime=3\n", json!({ "tokenHashSecret": "t" }));
+        let text = changed(
+            "a=1\\\n  2\ntokenHashSecret=on\\\n   e\\\\\\\n  x\nhlsTime=3\n",
+            json!({ "tokenHashSecret": "t" }),
+        );
         assert_eq!(text.unwrap(), "a=1\\\n  2\ntokenHashSecret=t\nhlsTime=3\n");
     }
 
     #[test]
     fn of_two_names_the_one_that_counts_is_changed() {
-        let text = changed("webRTCEnabled=true\nsettings.webRTCEnabled=true\n", json!({ "webRTCEnabled": false }));
+        let text =
+            changed("webRTCEnabled=true\nsettings.webRTCEnabled=true\n", json!({ "webRTCEnabled": false }));
         assert_eq!(text.unwrap(), "webRTCEnabled=false\nsettings.webRTCEnabled=true\n");
     }
 
     #[test]
     fn any_text_is_read_back_as_it_was() {
-        for secret in [" a", "a ", "=a", ":", "a\\b\\", "ä€😀", "a\nb\tc\r\x0c", "#x", "\\u00e4", "a=b c!"] {
+        for secret in [" a", "a ", "=a", ":", "a\\b\\", "ä€😀", "a\nb\tc\r\x0c", "#x", "\\u00e4", "a=b c!"]
+        {
             changed("", json!({ "tokenHashSecret": secret })).unwrap();
             changed("tokenHashSecret=old\nhlsTime=3\n", json!({ "tokenHashSecret": secret })).unwrap();
         }
