@@ -16,6 +16,7 @@ use crate::lists::page;
 
 const UNDEFINED: &str = "Define Stream ID, Token Type and Expire Date (unix time)";
 const WRONG_TYPE: &str = "Invalid token type. Supported types are 'play' and 'publish'";
+const NOT_SAVED: &str = "Cannot save token to the datastore";
 const NO_STREAM: &str = "Stream id is not valid.";
 const NO_ROOM: &str = "Room id is not valid.";
 const NO_JWT: &str = "Cannot create JWT token. The problem can be ->  this is community edition or JWT stream key \
@@ -91,6 +92,10 @@ pub(crate) async fn create(state: &ApiState, app: &AppName, id: &str, query: &st
     let terms = TokenTerms { direction, expire_s: wanted.expire_s, room };
     match state.tokens.create(app, &stream, terms.clone()).await {
         Ok(token) => ok(&shown(&stream, &token, &terms)),
+        Err(MetaError::Refused(rule)) => {
+            tracing::warn!(%app, %rule, "a token could not be stored");
+            bad(NOT_SAVED)
+        }
         Err(error) => unavailable(&error),
     }
 }
