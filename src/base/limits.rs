@@ -776,6 +776,12 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A REST body. Larger: 413.
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The query of a REST request. Longer: 414.
+pub const REST_QUERY_BYTES_MAX: usize = 64 * 1024;
+/// How often a change of settings that names no version is made anew because somebody else was first. More: 503.
+pub const SETTINGS_RETRIES_MAX: usize = 5;
+/// Files and folders of an application that are counted into its storage. More: not counted.
+pub const STORAGE_FILES_MAX: usize = 100_000;
 /// Time for the body of a request to be whole. Longer: 408.
 pub const HTTP_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Broadcasts that one REST request deletes by name. More: 400.

@@ -25,4 +25,6 @@ pub use node::{
     LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
     TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
-pub use settings::{AppSettings, Concerns, LoadedSettings, Notice};
+pub use settings::{
+    AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, WriteError,
+};

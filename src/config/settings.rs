@@ -1,10 +1,13 @@
 //! The settings of one application.
 
+mod change;
 mod java;
 mod kind;
 mod notice;
 mod properties;
 mod table;
+mod validate;
+mod write;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,8 +20,11 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use change::{ChangeError, Difference};
 pub use notice::{LoadedSettings, Notice};
 pub use table::Concerns;
+pub use validate::{Finding, Findings};
+pub use write::WriteError;
 
 use kind::{Kind, RANDOM_TEXT_LENGTH};
 use table::ROWS;
@@ -122,6 +128,8 @@ impl AppSettings {
         fn data_channel_enabled("dataChannelEnabled") -> bool = flag;
         /// Whom messages of players go to: `all`, `publisher`, or nobody.
         fn data_channel_player_distribution("dataChannelPlayerDistribution") -> &str = text;
+        /// Sessions of subscribers are recorded, with what they came to.
+        fn write_subscriber_events_to_datastore("writeSubscriberEventsToDatastore") -> bool = flag;
         /// The application's name.
         fn app_name("appName") -> &str = text;
         /// Only rooms that were created beforehand may be joined.

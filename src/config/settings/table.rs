@@ -358,7 +358,7 @@ pub static ROWS: &[Row] = &[
     row("dropWebRTCIngestIfNoPacketReceived", flag(false)).acted_on(),
     row("srtReceiveLatencyInMs", int(150)),
     row("encodingQueueSize", int(150)),
-    row("writeSubscriberEventsToDatastore", flag(false)),
+    row("writeSubscriberEventsToDatastore", flag(true)).acted_on(), // AMS has it off since 2.12; its guide expects statistics without a switch
 
     // -- removed in 3.0, read by 2.17 and older
     row("timeTokenSubscriberOnly", flag(false)).gates(Concerns::Both).acted_on(),

@@ -20,18 +20,21 @@ pub(crate) struct Who {
     session: SessionId,
     /// Nobody known, too, if what the peer called itself is no name.
     subscriber: Option<SubscriberId>,
+    /// Whether anything is noted of it: as the application wanted it when it began, to its end.
+    recorded: bool,
     since: Instant,
     at: base::WallTime,
 }
 
 impl Who {
     /// The session of a permit, which begins now.
-    pub(crate) fn of(permit: &Permit, clock: &dyn Clock) -> Self {
+    fn of(permit: &Permit, recorded: bool, clock: &dyn Clock) -> Self {
         Self {
             app: permit.app().clone(),
             stream: permit.stream().clone(),
             session: permit.session(),
             subscriber: permit.subscriber_id().and_then(|id| SubscriberId::new(id).ok()),
+            recorded,
             since: clock.now(),
             at: clock.wall(),
         }
@@ -49,8 +52,9 @@ impl Who {
         self.session
     }
 
-    pub(crate) const fn is_subscriber(&self) -> bool {
-        self.subscriber.is_some()
+    /// Whether what it comes to is noted while it runs.
+    pub(crate) const fn is_summed_up(&self) -> bool {
+        self.recorded && self.subscriber.is_some()
     }
 
     fn connected(&self, permit: &Permit) -> Fact {
@@ -104,8 +108,10 @@ impl Attendance {
     /// The session of a permit begins now; `ending` is its end.
     pub(crate) fn begin(permit: &Permit, ending: &Ending, services: &Services) -> Self {
         let (facts, clock) = (services.facts.clone(), Arc::clone(&services.clock));
-        let who = Who::of(permit, &*clock);
-        facts.note(who.connected(permit));
+        let who = Who::of(permit, facts.records(permit.app()), &*clock);
+        if who.recorded {
+            facts.note(who.connected(permit));
+        }
         Self { who, ending: ending.clone(), facts, clock }
     }
 
@@ -133,6 +139,8 @@ impl fmt::Debug for Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.facts.note(self.who.disconnected(self.reason(), &self.ending, &*self.clock));
+        if self.who.recorded {
+            self.facts.note(self.who.disconnected(self.reason(), &self.ending, &*self.clock));
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Stream {
     pub(super) fn sum_up(&self) {
         let players = self.players.0.values().map(|player| (&player.who, &player.ending));
         let publisher = self.publisher.as_ref().map(|publisher| (&publisher.who, &publisher.ending));
-        for (who, ending) in players.chain(publisher).filter(|(who, _)| who.is_subscriber()) {
+        for (who, ending) in players.chain(publisher).filter(|(who, _)| who.is_summed_up()) {
             self.services.facts.note(who.summary(ending, &*self.services.clock));
         }
     }
