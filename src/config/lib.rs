@@ -4,7 +4,8 @@
 //!   schema: [`example_toml`] and [`json_schema`] are generated from them, names of environment variables
 //!   are derived from them, and the reader checks against them.
 //! - [`AppSettings`]: what AMS keeps in `webapps/<App>/WEB-INF/red5-web.properties`, through one table of
-//!   all its keys with AMS's names, types and defaults.
+//!   all its keys with AMS's names, types and defaults. The management page's form is made of the same
+//!   table ([`settings_table_json`]).
 //!
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
@@ -26,4 +27,4 @@ pub use node::{
     LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
     TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
-pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced};
+pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced, settings_table_json};

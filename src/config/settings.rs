@@ -4,6 +4,7 @@ mod java;
 mod kind;
 mod notice;
 mod properties;
+mod schema;
 mod table;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 pub use notice::{LoadedSettings, Notice};
+pub use schema::settings_table_json;
 pub use table::Concerns;
 
 use kind::{Kind, RANDOM_TEXT_LENGTH};

@@ -1,0 +1,16 @@
+// Secrets of subscribers, and how an authenticator app is told of one.
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/** Characters of a secret made here: 160 bits, as RFC 4226 recommends, and a multiple of eight, as the server wants. */
+const SECRET_LENGTH = 32;
+
+export function newSecret(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(SECRET_LENGTH)), (byte) => ALPHABET[byte % 32]).join("");
+}
+
+/** The address that authenticator apps read from a QR code. */
+export function otpauth({ issuer, account, secret, period }: { issuer: string; account: string; secret: string; period: number }): string {
+  const label = `${encodeURIComponent(issuer)}:${encodeURIComponent(account)}`;
+  const parameters = new URLSearchParams({ secret: secret.toUpperCase(), issuer, algorithm: "SHA1", digits: "6", period: String(period) });
+  return `otpauth://totp/${label}?${parameters.toString().replaceAll("+", "%20")}`;
+}
