@@ -40,6 +40,7 @@ mod statistics;
 
 mod health;
 mod pages;
+mod panel;
 
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,6 @@ export interface Setting {
   gates?: "publish" | "play" | "both";
 }
 
-export const SETTINGS = table as Setting[];
-
 interface Words {
   label: string;
   help: string;
@@ -65,6 +63,14 @@ const WORDS: Record<string, Words> = {
   stunServerURI: { label: "STUN server", help: "Told to pages." },
   writeSubscriberEventsToDatastore: { label: "Keep connection events", help: "" },
 };
+
+/** Those with words first, in the order of the words: a switch stands before what it needs. */
+export const SETTINGS = (table as Setting[]).toSorted((a, b) => (place(a) === place(b) ? 0 : place(a) - place(b)));
+
+function place({ key }: Setting): number {
+  const at = Object.keys(WORDS).indexOf(key);
+  return at < 0 ? Infinity : at;
+}
 
 export const wordsOf = ({ key }: Setting): Words => WORDS[key] ?? { label: key, help: "" };
 

@@ -76,19 +76,21 @@ export function SettingsPage({ app, search: wanted }: { app: string; search: str
               {listed.length} of {known.length} settings are shown{hidden > 0 && !all ? "; a search looks through all of them" : ""}.
             </p>
           </form>
-          {GROUP_NAMES.map((group) => {
-            const members = listed.filter((setting) => groupOf(setting) === group);
-            return members.length === 0 ? null : (
-              <section key={group} class="panel" aria-label={group}>
-                <h2>{group}</h2>
-                <div class="settings">
-                  {members.map((setting) => (
-                    <Row key={setting.key} setting={setting} value={now(setting)} stored={stored[setting.key]} problem={problems[setting.key]} edit={edit} />
-                  ))}
-                </div>
-              </section>
-            );
-          })}
+          <form class="groups" autocomplete="off" onSubmit={(event) => event.preventDefault()}>
+            {GROUP_NAMES.map((group) => {
+              const members = listed.filter((setting) => groupOf(setting) === group);
+              return members.length === 0 ? null : (
+                <section key={group} class="panel" aria-label={group}>
+                  <h2>{group}</h2>
+                  <div class="settings">
+                    {members.map((setting) => (
+                      <Row key={setting.key} setting={setting} value={now(setting)} stored={stored[setting.key]} problem={problems[setting.key]} edit={edit} />
+                    ))}
+                  </div>
+                </section>
+              );
+            })}
+          </form>
           {listed.length === 0 && <p class="quiet">No setting fits. Search for another word.</p>}
           <Said text={said} />
           <Pending

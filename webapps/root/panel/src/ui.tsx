@@ -183,7 +183,7 @@ export function Confirm({ label, question, detail, confirm, action, className = 
         <Trouble error={error} />
         <div class="actions">
           <button type="button" class="danger" disabled={busy} onClick={() => void sure()}>{confirm}</button>
-          <button type="button" onClick={() => dialog.current?.close()}>Leave it</button>
+          <button type="button" autofocus onClick={() => dialog.current?.close()}>Leave it</button>
         </div>
       </dialog>
     </>
