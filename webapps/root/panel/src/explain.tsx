@@ -3,7 +3,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, paths } from "./rest.ts";
-import { useRoute } from "./route.ts";
 import { Field, Trouble, useAction } from "./ui.tsx";
 import type { Direction, Explanation, Outcome } from "./wire.ts";
 
@@ -14,11 +13,17 @@ const OUTCOMES: Record<Outcome, string> = {
   "not reached": "not reached",
 };
 
+/** What another view hands over to be tested; not in the address, where it would stay in the browser's history. */
+let handedOver: { token: string; direction: Direction } | undefined;
+export function handOver(token: string, direction: Direction): void {
+  handedOver = { token, direction };
+}
+
 export function ExplainView({ app, stream }: { app: string; stream: string }): JSX.Element {
-  const { query } = useRoute();
-  const [direction, setDirection] = useState<Direction>(query.get("direction") === "publish" ? "publish" : "play");
-  const [token, setToken] = useState(query.get("token") ?? "");
-  const [subscriberId, setSubscriberId] = useState(query.get("subscriberId") ?? "");
+  const [given] = useState(handedOver);
+  const [direction, setDirection] = useState<Direction>(given?.direction ?? "play");
+  const [token, setToken] = useState(given?.token ?? "");
+  const [subscriberId, setSubscriberId] = useState("");
   const [subscriberCode, setSubscriberCode] = useState("");
   const [peer, setPeer] = useState("");
   const [answer, setAnswer] = useState<Explanation>();
@@ -32,6 +37,7 @@ export function ExplainView({ app, stream }: { app: string; stream: string }): J
     };
     setAnswer((await ask<Explanation>("POST", paths.explain(app), { body })).value);
   });
+  useEffect(() => { handedOver = undefined; }, []);
   useEffect(() => verdict.current?.focus(), [answer]);
   const text = (label: string, value: string, set: (text: string) => void, help?: string): JSX.Element => (
     <Field label={label} help={help}>

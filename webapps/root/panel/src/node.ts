@@ -13,5 +13,5 @@ export const useFacts = (): NodeFacts => useContext(Facts);
 
 /** The settings of an application, for views that only want to know what is on. */
 export function useSettings(app: string): Loaded<Settings> {
-  return useLoad(async () => (await ask<Settings>("GET", paths.settings(app))).value, `settings of ${app}`);
+  return useLoad(async () => (await ask<Settings>("GET", paths.settings(app))).value, `settings of ${app}`, 10_000);
 }

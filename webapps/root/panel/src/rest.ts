@@ -69,7 +69,7 @@ export async function act(verb: string, path: string, body?: unknown): Promise<R
   throw new RestError(
     200,
     value.message || "The server did not do it, and does not say why.",
-    value.message ? "Nothing was changed. Correct that and try again." : "Look at what is there now: it may be gone already.",
+    value.message ? "Nothing was changed." : "Look at what is there now: it may be gone already.",
   );
 }
 

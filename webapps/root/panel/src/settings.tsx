@@ -7,13 +7,20 @@ import { ask, paths } from "./rest.ts";
 import {
   type Change, GROUP_NAMES, SETTINGS, type Setting, changes, groupOf, matches, parse, same, shown, wordsOf,
 } from "./settings-model.ts";
+import { newSettingSecret } from "./secrets.ts";
 import { Said, Title, Trouble, useAction, useLoad } from "./ui.tsx";
 import type { Settings } from "./wire.ts";
 
-/** What the server found in a change it was shown: texts, some of them about one field. */
+/** What the server says to a change: `problems` keep it from being made, `warnings` do not. */
+interface Judgement {
+  success: boolean;
+  problems: Finding[];
+  warnings: Finding[];
+}
+
 interface Finding {
   field: string;
-  text: string;
+  what: string;
 }
 
 export function SettingsPage({ app, search: wanted }: { app: string; search: string }): JSX.Element {
@@ -179,18 +186,12 @@ function Input({ id, describedBy, setting, value, problem, edit }: Omit<RowProps
         {seen ? <input {...common} type="text" /> : <input {...common} type="password" autocomplete="new-password" />}
         <button type="button" aria-pressed={seen} aria-label={`Show ${wordsOf(setting).label}`} onClick={() => setSeen(!seen)}>{seen ? "Hide" : "Show"}</button>
         {/^(jwt|tokenHash|timeTokenSecret).*(Secret|SecretKey|Publish|Play)$/.test(setting.key) && text === "" && (
-          <button type="button" aria-label={`Make ${wordsOf(setting).label}`} onClick={() => { setSeen(true); edit(setting, randomSecret()); }}>Make one</button>
+          <button type="button" aria-label={`Make ${wordsOf(setting).label}`} onClick={() => { setSeen(true); edit(setting, newSettingSecret()); }}>Make one</button>
         )}
       </div>
     );
   }
   return <input {...common} inputMode={setting.kind === "integer" ? "numeric" : setting.kind === "decimal" ? "decimal" : "text"} />;
-}
-
-/** 40 letters and digits: 238 bits, and more than the 32 bytes that JWTs need. */
-function randomSecret(): string {
-  const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789abcdefg";
-  return Array.from(crypto.getRandomValues(new Uint8Array(40)), (byte) => alphabet[byte % 64]).join("");
 }
 
 function Pending({ app, etag, pending, hasProblems, discard, saved, outdated }: {
@@ -203,27 +204,32 @@ function Pending({ app, etag, pending, hasProblems, discard, saved, outdated }: 
   outdated: () => void;
 }): JSX.Element | null {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [findings, setFindings] = useState<Finding[]>([]);
+  const [judgement, setJudgement] = useState<Judgement>();
   const title = useId();
   const body = Object.fromEntries(pending.map(({ setting, after }) => [setting.key, after]));
   const headers: Record<string, string> = etag === null ? {} : { "If-Match": etag };
 
   const review = useAction(async () => {
-    setFindings([]);
+    setJudgement(undefined);
     save.clear();
     dialog.current?.showModal();
-    const { value } = await ask<unknown>("PATCH", `${paths.settings(app)}?dryRun=true`, { body, headers });
-    setFindings(findingsOf(value));
+    const { value } = await ask<Judgement>("PATCH", `${paths.settings(app)}?dryRun=true`, { body, headers });
+    setJudgement(value);
   });
   const save = useAction(async () => {
-    const { value } = await ask<unknown>("PATCH", paths.settings(app), { body, headers });
-    const refused = typeof value === "object" && value !== null && "success" in value && value.success === false;
-    if (refused) throw new Error("the server kept the old settings");
+    const { value } = await ask<Judgement>("PATCH", paths.settings(app), { body, headers });
+    if (!value.success) {
+      setJudgement(value);
+      return;
+    }
     dialog.current?.close();
     saved();
   });
   const error = save.error ?? review.error;
   const isOutdated = error?.status === 412 || error?.status === 409;
+  const problems = judgement?.problems ?? [];
+  const warnings = judgement?.warnings ?? [];
+  const isOfTheList = ({ field }: Finding): boolean => pending.some(({ setting }) => setting.key === field);
 
   return (
     <>
@@ -243,19 +249,20 @@ function Pending({ app, etag, pending, hasProblems, discard, saved, outdated }: 
             <li key={setting.key}>
               <span>{wordsOf(setting).label}</span> <code>{setting.key}</code>
               <p><del>{shown(setting, before)}</del> <span aria-hidden="true">→</span> <ins>{shown(setting, after)}</ins></p>
-              {findings.filter(({ field }) => field === setting.key).map(({ text }) => <p key={text} class="trouble small">{text}</p>)}
+              <Findings list={problems.filter(({ field }) => field === setting.key)} kind="trouble" />
+              <Findings list={warnings.filter(({ field }) => field === setting.key)} kind="quiet" />
             </li>
           ))}
         </ul>
-        {findings.filter(({ field }) => !pending.some(({ setting }) => setting.key === field)).map(({ field, text }) => (
-          <p key={`${field} ${text}`} class="notice">{field === "" ? text : `${field}: ${text}`}</p>
-        ))}
+        <Findings list={problems.filter((finding) => !isOfTheList(finding))} kind="trouble" named />
+        <Findings list={warnings.filter((finding) => !isOfTheList(finding))} kind="quiet" named />
+        {problems.length > 0 && <p role="alert">The server does not take this. Go back to the form and change what it names.</p>}
         <Trouble error={error} />
         {isOutdated && <p class="quiet">Your changes stay in the form when you load again.</p>}
         <div class="actions">
           {isOutdated
             ? <button type="button" class="first" onClick={() => { dialog.current?.close(); outdated(); }}>Load again</button>
-            : <button type="button" class="first" disabled={review.busy || save.busy || (review.error !== undefined && !review.error.isAbsent)} onClick={() => void save.run()}>Save</button>}
+            : <button type="button" class="first" disabled={review.busy || save.busy || problems.length > 0 || (review.error !== undefined && !review.error.isAbsent)} onClick={() => void save.run()}>Save</button>}
           <button type="button" onClick={() => dialog.current?.close()}>Back to the form</button>
         </div>
       </dialog>
@@ -263,15 +270,12 @@ function Pending({ app, etag, pending, hasProblems, discard, saved, outdated }: 
   );
 }
 
-/** Warnings and errors of a dry run, in whichever list they stand. */
-export function findingsOf(answer: unknown): Finding[] {
-  if (typeof answer !== "object" || answer === null) return [];
-  return Object.entries(answer)
-    .filter(([name]) => /^(warnings|errors|problems|findings)$/.test(name))
-    .flatMap(([, list]) => (Array.isArray(list) ? list : []))
-    .map((item: unknown) => {
-      if (typeof item === "string") return { field: "", text: item };
-      const { field, key, message, text, reason } = item as Record<string, unknown>;
-      return { field: String(field ?? key ?? ""), text: String(message ?? text ?? reason ?? "") };
-    });
+function Findings({ list, kind, named = false }: { list: Finding[]; kind: "trouble" | "quiet"; named?: boolean }): JSX.Element {
+  return (
+    <>
+      {list.map(({ field, what }) => (
+        <p key={`${field} ${what}`} class={`small ${kind}`}>{named && <code>{field}</code>} {kind === "quiet" && "Note: "}{what}</p>
+      ))}
+    </>
+  );
 }

@@ -57,15 +57,23 @@ export function StreamPage({ app, stream, view }: { app: string; stream: string;
           <a key={name} href={name === "" ? to(app, "stream", stream) : to(app, "stream", stream, name)} aria-current={name === view ? "page" : undefined}>{text}</a>
         ))}
       </nav>
-      <View app={app} stream={stream} view={view} settings={settings.value} />
+      <View app={app} stream={stream} view={view} settings={settings.value} reloadSettings={settings.reload} />
     </>
   );
 }
 
-function View({ app, stream, view, settings }: { app: string; stream: string; view: string; settings: Settings | undefined }): JSX.Element {
+interface ViewProps {
+  app: string;
+  stream: string;
+  view: string;
+  settings: Settings | undefined;
+  reloadSettings: () => void;
+}
+
+function View({ app, stream, view, settings, reloadSettings }: ViewProps): JSX.Element {
   switch (view) {
     case "tokens":
-      return <TokensView app={app} stream={stream} settings={settings} />;
+      return <TokensView app={app} stream={stream} settings={settings} reloadSettings={reloadSettings} />;
     case "subscribers":
       return <SubscribersView app={app} stream={stream} settings={settings} />;
     case "sessions":

@@ -7,7 +7,7 @@ import { QrCode } from "./qr.tsx";
 import { act, get, paths } from "./rest.ts";
 import { to } from "./route.ts";
 import { asksFor } from "./settings-model.ts";
-import { newSecret, otpauth } from "./totp.ts";
+import { newSecret, otpauth } from "./secrets.ts";
 import { Confirm, Copy, Facts, Field, Pager, Said, Trouble, useAction, useLoad, when } from "./ui.tsx";
 import type { Direction, Result, Settings, Subscriber } from "./wire.ts";
 

@@ -3,10 +3,12 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { AddressList } from "./address-list.tsx";
+import { handOver } from "./explain.tsx";
 import { ask, act, get, paths } from "./rest.ts";
 import { to } from "./route.ts";
 import { asksFor } from "./settings-model.ts";
 import { hashToken } from "./sha256.ts";
+import { newSettingSecret } from "./secrets.ts";
 import { Confirm, Copy, Facts, Field, Pager, Said, Trouble, useAction, useLoad, when } from "./ui.tsx";
 import type { Direction, Settings, Token } from "./wire.ts";
 
@@ -37,7 +39,12 @@ interface Made {
   until?: number;
 }
 
-export function TokensView({ app, stream, settings }: { app: string; stream: string; settings: Settings | undefined }): JSX.Element {
+export function TokensView({ app, stream, settings, reloadSettings }: {
+  app: string;
+  stream: string;
+  settings: Settings | undefined;
+  reloadSettings: () => void;
+}): JSX.Element {
   const [made, setMade] = useState<Made>();
   const [offset, setOffset] = useState(0);
   const [said, setSaid] = useState("");
@@ -69,7 +76,7 @@ export function TokensView({ app, stream, settings }: { app: string; stream: str
           </p>
           <AddressList app={app} stream={stream} direction={made.direction} credential={{ token: made.token }} />
           <div class="actions">
-            <a class="button" href={`${to(app, "stream", stream, "test")}?${new URLSearchParams({ token: made.token, direction: made.direction }).toString()}`}>Test it</a>
+            <a class="button" href={to(app, "stream", stream, "test")} onClick={() => handOver(made.token, made.direction)}>Test it</a>
             <Confirm label="Revoke it" question="Revoke this token?" detail="Nobody gets in by it any more, and whoever did is sent away." confirm="Revoke it" action={() => revoke(made.token)} />
           </div>
         </section>
@@ -107,6 +114,7 @@ export function TokensView({ app, stream, settings }: { app: string; stream: str
         )}
       </section>
       <RevokeAny revoke={revoke} />
+      <ReplaceSecrets app={app} done={(text) => { setMade(undefined); setSaid(text); reloadSettings(); }} />
     </>
   );
 }
@@ -188,7 +196,7 @@ function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JS
   return (
     <form class="panel" onSubmit={(event) => { event.preventDefault(); void run(); }}>
       <h2>Revoke a token that is in no list</h2>
-      <Field label="JWT, hash or one-time token" help="It is refused from now on, and whoever is in by it is sent away.">
+      <Field label="JWT, hash or one-time token" help="It is refused from now on, and whoever is in by it is sent away. If the server says that it has no such token, it keeps no list of JWTs and hashes: replace their secret below.">
         {(id) => (
           <div class="beside">
             <input {...id} required autocomplete="off" spellcheck={false} value={token} onInput={(event) => setToken(event.currentTarget.value)} />
@@ -198,5 +206,35 @@ function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JS
       </Field>
       <Trouble error={error} />
     </form>
+  );
+}
+
+/** All signed tokens at once: they are as good as the secret they were made with. */
+function ReplaceSecrets({ app, done }: { app: string; done: (text: string) => void }): JSX.Element {
+  const replace = async (changes: Record<string, string>, text: string): Promise<void> => {
+    await ask("PATCH", paths.settings(app), { body: changes });
+    done(text);
+  };
+  return (
+    <section class="panel" aria-labelledby="replace-title">
+      <h2 id="replace-title">Revoke all JWTs or hashes of {app}</h2>
+      <p class="quiet">They are as good as the secret they were made with. With a new one all of them are refused, on all streams of the application, and whoever is in by one is sent away.</p>
+      <div class="actions">
+        <Confirm
+          label="Replace the secret of JWTs"
+          question="Replace the secret of JWTs?"
+          detail={`Every JWT made for ${app} so far is refused from now on.`}
+          confirm="Replace it"
+          action={() => replace({ jwtStreamSecretKey: newSettingSecret() }, "All JWTs made so far are void.")}
+        />
+        <Confirm
+          label="Replace the secret of hashes"
+          question="Replace the secret of hash tokens?"
+          detail={`Every hash made for ${app} so far is refused from now on.`}
+          confirm="Replace it"
+          action={() => replace({ tokenHashSecret: newSettingSecret(), tokenHashSecretPrevious: "" }, "All hashes made so far are void.")}
+        />
+      </div>
+    </section>
   );
 }

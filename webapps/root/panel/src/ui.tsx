@@ -108,13 +108,16 @@ export function Field({ label, help, children }: FieldProps): JSX.Element {
   );
 }
 
-/** A heading that takes the keyboard's place when a page is shown, so that it is read out and Tab goes on from there. */
+/**
+ * A heading that takes the keyboard's place when a page is first shown, so that it is read out and Tab goes on from there.
+ * `name` is the page's in the browser's list of pages.
+ */
 export function Title({ children, name }: { children: ComponentChildren; name: string }): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${name} – Penstock management`;
-    heading.current?.focus();
   }, [name]);
+  useEffect(() => heading.current?.focus(), []);
   return <h1 ref={heading} tabIndex={-1}>{children}</h1>;
 }
 
