@@ -184,7 +184,7 @@ function Input({ id, describedBy, setting, value, problem, edit }: Omit<RowProps
     return (
       <div class="beside">
         {seen ? <input {...common} type="text" /> : <input {...common} type="password" autocomplete="new-password" />}
-        <button type="button" aria-pressed={seen} aria-label={`Show ${wordsOf(setting).label}`} onClick={() => setSeen(!seen)}>{seen ? "Hide" : "Show"}</button>
+        <button type="button" aria-pressed={seen} aria-label={`Show ${wordsOf(setting).label}`} onClick={() => setSeen(!seen)}>Show</button>
         {/^(jwt|tokenHash|timeTokenSecret).*(Secret|SecretKey|Publish|Play)$/.test(setting.key) && text === "" && (
           <button type="button" aria-label={`Make ${wordsOf(setting).label}`} onClick={() => { setSeen(true); edit(setting, newSettingSecret()); }}>Make one</button>
         )}
@@ -250,12 +250,12 @@ function Pending({ app, etag, pending, hasProblems, discard, saved, outdated }: 
               <span>{wordsOf(setting).label}</span> <code>{setting.key}</code>
               <p><del>{shown(setting, before)}</del> <span aria-hidden="true">→</span> <ins>{shown(setting, after)}</ins></p>
               <Findings list={problems.filter(({ field }) => field === setting.key)} kind="trouble" />
-              <Findings list={warnings.filter(({ field }) => field === setting.key)} kind="quiet" />
+              <Findings list={warnings.filter(({ field }) => field === setting.key)} kind="notice" />
             </li>
           ))}
         </ul>
         <Findings list={problems.filter((finding) => !isOfTheList(finding))} kind="trouble" named />
-        <Findings list={warnings.filter((finding) => !isOfTheList(finding))} kind="quiet" named />
+        <Findings list={warnings.filter((finding) => !isOfTheList(finding))} kind="notice" named />
         {problems.length > 0 && <p role="alert">The server does not take this. Go back to the form and change what it names.</p>}
         <Trouble error={error} />
         {isOutdated && <p class="quiet">Your changes stay in the form when you load again.</p>}
@@ -270,11 +270,11 @@ function Pending({ app, etag, pending, hasProblems, discard, saved, outdated }: 
   );
 }
 
-function Findings({ list, kind, named = false }: { list: Finding[]; kind: "trouble" | "quiet"; named?: boolean }): JSX.Element {
+function Findings({ list, kind, named = false }: { list: Finding[]; kind: "trouble" | "notice"; named?: boolean }): JSX.Element {
   return (
     <>
       {list.map(({ field, what }) => (
-        <p key={`${field} ${what}`} class={`small ${kind}`}>{named && <code>{field}</code>} {kind === "quiet" && "Note: "}{what}</p>
+        <p key={`${field} ${what}`} class={`small ${kind}`}>{named && <code>{field}</code>} {kind === "notice" && "Note: "}{what}</p>
       ))}
     </>
   );

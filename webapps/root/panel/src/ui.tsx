@@ -172,21 +172,28 @@ export function Confirm({ label, question, detail, confirm, action, className = 
   className?: string;
 }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
+  const leave = useRef<HTMLButtonElement>(null);
   const id = useId();
   const { run, busy, error, clear } = useAction(action);
   const sure = async (): Promise<void> => {
     if (await run()) dialog.current?.close();
   };
+  const begin = (): void => {
+    clear();
+    dialog.current?.showModal();
+    // Whoever goes on pressing Enter does no harm.
+    leave.current?.focus();
+  };
   return (
     <>
-      <button type="button" class={className} onClick={() => { clear(); dialog.current?.showModal(); }}>{label}</button>
+      <button type="button" class={className} onClick={begin}>{label}</button>
       <dialog ref={dialog} aria-labelledby={id}>
         <h2 id={id}>{question}</h2>
         <p>{detail}</p>
         <Trouble error={error} />
         <div class="actions">
           <button type="button" class="danger" disabled={busy} onClick={() => void sure()}>{confirm}</button>
-          <button type="button" autofocus onClick={() => dialog.current?.close()}>Leave it</button>
+          <button type="button" ref={leave} onClick={() => dialog.current?.close()}>Leave it</button>
         </div>
       </dialog>
     </>
