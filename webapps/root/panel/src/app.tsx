@@ -10,6 +10,7 @@ import { to, useRoute } from "./route.ts";
 import { SettingsPage } from "./settings.tsx";
 import { StreamPage } from "./stream.tsx";
 import { StreamsPage } from "./streams.tsx";
+import { UsersPage } from "./users.tsx";
 import { Title, Trouble, useAction, useLoad } from "./ui.tsx";
 import type { NodeFacts, Result } from "./wire.ts";
 
@@ -69,7 +70,10 @@ function Brand(): JSX.Element {
 
 function Inside({ standing, out }: { standing: Standing; out: () => void }): JSX.Element {
   const route = useRoute();
-  const [app, section, stream, view] = route.parts;
+  // Beside the path, where an application may have any name.
+  const [first, section, stream, view] = route.parts;
+  const isUsers = route.query.has("users");
+  const app = isUsers ? undefined : first;
   const applications = useLoad(loadApplications, "names");
   const facts = useLoad(() => get<NodeFacts>("/node.json"), "facts");
   const names = applications.value?.map(({ name }) => name) ?? [];
@@ -83,7 +87,8 @@ function Inside({ standing, out }: { standing: Standing; out: () => void }): JSX
       <header class="frame">
         <Brand />
         <nav aria-label="Pages">
-          <a href="#/" aria-current={app === undefined ? "page" : undefined}>Applications</a>
+          <a href="#/" aria-current={app === undefined && !isUsers ? "page" : undefined}>Applications</a>
+          {standing === "in" && <a href="#/?users" aria-current={isUsers ? "page" : undefined}>Users</a>}
           {app !== undefined && (
             <>
               <a href={to(app)} aria-current={section === undefined ? "page" : section === "stream" ? "true" : undefined}>Streams</a>
@@ -105,7 +110,7 @@ function Inside({ standing, out }: { standing: Standing; out: () => void }): JSX
         <main id="main">
           <Trouble error={logOut.error} />
           {standing === "open" && <p class="notice">This server has no log-in: its REST answers its own machine only.</p>}
-          <Page key={`${app ?? ""}/${section ?? ""}/${stream ?? ""}`} {...{ app, section, stream, view }} search={route.query.get("search") ?? ""} changed={applications.reload} />
+          {isUsers ? <UsersPage applications={names} /> : <Page key={`${app ?? ""}/${section ?? ""}/${stream ?? ""}`} {...{ app, section, stream, view }} search={route.query.get("search") ?? ""} changed={applications.reload} />}
         </main>
       </Facts.Provider>
       <footer class="quiet small">{facts.value !== undefined && `Penstock ${facts.value.version}`}</footer>

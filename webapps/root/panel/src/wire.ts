@@ -61,6 +61,13 @@ export interface Session {
   state?: string | null;
 }
 
+/** Somebody who may manage the node, or one application (`scope`, which is `system` for all). */
+export interface User {
+  email: string;
+  userType: "ADMIN" | "USER" | "READ_ONLY";
+  scope: string;
+}
+
 export type Outcome = "passed" | "refused" | "off" | "not reached";
 
 /** What the gate would say, clause by clause. */
