@@ -25,15 +25,15 @@ export function ExplainView({ app, stream }: { app: string; stream: string }): J
   const [token, setToken] = useState(given?.token ?? "");
   const [subscriberId, setSubscriberId] = useState("");
   const [subscriberCode, setSubscriberCode] = useState("");
-  const [peer, setPeer] = useState("");
+  const [address, setAddress] = useState("");
   const [answer, setAnswer] = useState<Explanation>();
   const verdict = useRef<HTMLHeadingElement>(null);
   const { run, busy, error } = useAction(async () => {
     setAnswer(undefined);
     const body = {
       streamId: stream,
-      direction,
-      ...Object.fromEntries(Object.entries({ token, subscriberId, subscriberCode, peer }).filter(([, text]) => text !== "")),
+      type: direction,
+      ...Object.fromEntries(Object.entries({ token, subscriberId, subscriberCode, address }).filter(([, text]) => text !== "")),
     };
     setAnswer((await ask<Explanation>("POST", paths.explain(app), { body })).value);
   });
@@ -61,7 +61,7 @@ export function ExplainView({ app, stream }: { app: string; stream: string }): J
           {text("Token", token, setToken)}
           {text("Subscriber", subscriberId, setSubscriberId)}
           {text("Subscriber's code", subscriberCode, setSubscriberCode)}
-          {text("Address they come from", peer, setPeer, "Such as 203.0.113.7. Empty: yours.")}
+          {text("Address they come from", address, setAddress, "Such as 203.0.113.7. Empty: yours.")}
         </div>
         <Trouble error={error} />
         <div class="actions"><button class="first" disabled={busy}>Test it</button></div>

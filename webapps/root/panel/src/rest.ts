@@ -103,7 +103,7 @@ function refusal(response: Response, verb: string, path: string, message: string
       return new RestError(
         status,
         because("You may not do this here."),
-        /ip/i.test(message)
+        /\bIP\b/.test(message)
           ? "Open this page on the server's own machine, or have your address added to remoteAllowedCIDR."
           : "Ask an administrator, or log in as one. A server without log-in answers its own machine only.",
       );

@@ -4,9 +4,9 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { act, get, paths } from "./rest.ts";
 import { Confirm, Facts, Field, Said, Title, Trouble, useAction, useLoad } from "./ui.tsx";
-import type { User } from "./wire.ts";
+import type { User, UserType } from "./wire.ts";
 
-const TYPES: Record<User["userType"], string> = {
+const TYPES: Record<UserType, string> = {
   ADMIN: "Administrator: everything",
   USER: "User: streams and recordings",
   READ_ONLY: "Looks only",
@@ -32,7 +32,7 @@ export function UsersPage({ applications }: { applications: string[] }): JSX.Ele
           {value?.map((user) => (
             <li key={user.email} class="row">
               <h3>{user.email}</h3>
-              <Facts facts={[["May", TYPES[user.userType] ?? user.userType], ["In", user.scope === "system" ? "all applications" : user.scope]]} />
+              <Facts facts={Object.entries(user.appNameUserType).map(([scope, type]) => [scope === "system" ? "All applications" : scope, TYPES[type]])} />
               <div class="actions">
                 <Confirm
                   label="Delete"
@@ -56,7 +56,7 @@ export function UsersPage({ applications }: { applications: string[] }): JSX.Ele
 function AddUser({ applications, done }: { applications: string[]; done: (text: string) => void }): JSX.Element {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
-  const [userType, setUserType] = useState<User["userType"]>("READ_ONLY");
+  const [userType, setUserType] = useState<UserType>("READ_ONLY");
   const [scope, setScope] = useState("system");
   const { run, busy, error } = useAction(async () => {
     await act("POST", paths.node("users"), { email, password, userType, scope, firstName: "", lastName: "" });
@@ -76,7 +76,7 @@ function AddUser({ applications, done }: { applications: string[]; done: (text: 
         </Field>
         <Field label="May do">
           {(id) => (
-            <select {...id} value={userType} onChange={(event) => setUserType(event.currentTarget.value as User["userType"])}>
+            <select {...id} value={userType} onChange={(event) => setUserType(event.currentTarget.value as UserType)}>
               {Object.entries(TYPES).map(([name, text]) => <option key={name} value={name}>{text}</option>)}
             </select>
           )}

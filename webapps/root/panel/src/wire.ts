@@ -58,14 +58,17 @@ export interface Session {
   /** Unix milliseconds. */
   since: number;
   proof?: string | null;
+  /** `live`, `suspended`, or why it is ending. */
   state?: string | null;
 }
 
-/** Somebody who may manage the node, or one application (`scope`, which is `system` for all). */
+export type UserType = "ADMIN" | "USER" | "READ_ONLY";
+
+/** Somebody who may manage the node. */
 export interface User {
   email: string;
-  userType: "ADMIN" | "USER" | "READ_ONLY";
-  scope: string;
+  /** What they may by application; `system` is the node with all of them. */
+  appNameUserType: Record<string, UserType>;
 }
 
 export type Outcome = "passed" | "refused" | "off" | "not reached";
