@@ -128,7 +128,10 @@ async fn streams_are_registered_stopped_and_deleted_by_keyboard() -> Result<()> 
     panel.shows("Viewers").await?;
     panel.press(&format!("Stop {STREAM}")).await?;
     panel.shows(&format!("{STREAM} was stopped.")).await?;
-    panel.node.until_broadcast(APP, STREAM, END_MAX, |broadcast| broadcast["status"] != "broadcasting").await?;
+    panel
+        .node
+        .until_broadcast(APP, STREAM, END_MAX, |broadcast| broadcast["status"] != "broadcasting")
+        .await?;
 
     panel.press("lecture-2").await?;
     panel.shows("Open the publish page").await?;
@@ -198,7 +201,8 @@ async fn a_revoked_token_ends_the_play_and_the_player_says_why() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_loads_nothing_from_elsewhere() -> Result<()> {
     let panel = Panel::enter().await?;
-    let loaded = panel.page.run("return performance.getEntriesByType('resource').map(({ name }) => name)").await?;
+    let loaded =
+        panel.page.run("return performance.getEntriesByType('resource').map(({ name }) => name)").await?;
     let loaded: Vec<&str> = loaded.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let own = panel.node.http_url("/");
     ensure!(!loaded.is_empty() && loaded.iter().all(|address| address.starts_with(&own)), "{loaded:?}");
@@ -206,7 +210,10 @@ async fn the_page_loads_nothing_from_elsewhere() -> Result<()> {
     ensure!(page.status == 200, "the page was not built: {}", page.status);
     let policy = page.header("content-security-policy").unwrap_or_default();
     ensure!(policy.contains("script-src 'self'; style-src 'self'"), "{policy}");
-    let inline = panel.page.run("return document.querySelectorAll('script:not([src]), style, [style]').length").await?;
+    let inline = panel
+        .page
+        .run("return document.querySelectorAll('script:not([src]), style, [style]').length")
+        .await?;
     ensure!(inline == 0, "{inline} scripts or styles stand in the page itself");
     Ok(())
 }

@@ -185,12 +185,7 @@ fn read_first(candidates: Vec<PathBuf>) -> io::Result<Option<File>> {
 }
 
 /// Sends a page, or says that the client's own copy of it still stands. `status`: that of a page which is sent.
-pub(crate) fn send(
-    request: &HttpRequest,
-    file: &File,
-    status: StatusCode,
-    embeddable: bool,
-) -> HttpResponse {
+pub(crate) fn send(request: &HttpRequest, file: &File, status: StatusCode, embeddable: bool) -> HttpResponse {
     // By content, not by date: images are built with one date for all files.
     let mut hasher = DefaultHasher::new();
     file.bytes.hash(&mut hasher);
