@@ -4,11 +4,12 @@
 FROM rust:1.95-trixie AS build
 # What scripts/setup installs for `make run`; nothing of the tests.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends cmake protobuf-compiler libprotobuf-dev \
+ && apt-get install --yes --no-install-recommends cmake protobuf-compiler libprotobuf-dev nodejs npm \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /penstock
 COPY . .
-RUN cargo build --release --locked --bin penstock
+# The management page is part of the program: its sources need not come along.
+RUN scripts/panel && cargo build --release --locked --bin penstock && rm -rf webapps/root/panel
 
 FROM debian:trixie-slim
 # ffmpeg transcodes what the node cannot by itself.

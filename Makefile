@@ -6,7 +6,7 @@ export CARGO_TERM_COLOR ?= auto
 # A promise that is broken says so in words; below a backtrace they are hard to find.
 export RUST_BACKTRACE := 0
 
-.PHONY: help run demo cluster test prove verify fix fuzz load sim setup
+.PHONY: help run demo cluster test prove verify fix fuzz load sim setup panel
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 10
@@ -14,23 +14,30 @@ help: ## what there is
 setup: ## install the system packages (as root; else says which)
 	@scripts/setup
 
+panel: ## build the management page, which the program carries
+	@scripts/panel
+
 run: ## build and start a node: http://localhost:5080/
 	@scripts/setup run
+	@scripts/panel || echo "The node goes without its management page." >&2
 	$(CARGO) run --release --locked --
 
 demo: ## a node and a moving picture to look at; Ctrl-C ends both
 	@scripts/setup run
+	@scripts/panel || echo "The node goes without its management page." >&2
 	$(CARGO) build --release --locked --bin penstock
 	$(CARGO) run --release --locked --package penstock-test-support --bin demo -- \
 	  --node "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"
 
 cluster: ## three nodes of one cluster on this machine, to look at; Ctrl-C ends them
 	@scripts/setup run
+	@scripts/panel || echo "The nodes go without their management page." >&2
 	$(CARGO) build --release --locked --bin penstock
 	@scripts/cluster "$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/penstock"
 
 test: ## all tests that fit into 40 minutes, with real clients
 	@scripts/setup
+	@scripts/panel || echo "skipped: the management page" >&2
 	$(CARGO) test --workspace --locked --no-fail-fast -- --nocapture --test-threads=2
 	$(CARGO) test --workspace --locked --features penstock/faults --test a_death_takes_only_its_own -- --nocapture
 	$(CARGO) test --package penstock-sim --locked --features broken --test what_is_broken_on_purpose_is_found -- --nocapture
@@ -41,6 +48,7 @@ prove: ## the long proofs, resumable; results go to docs/proofs
 
 verify: ## the read-only gate: format, lints, dependencies, docs, tests
 	@scripts/setup
+	@scripts/panel || echo "skipped: the management page" >&2
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy --workspace --all-targets --locked --features penstock/faults -- -D warnings

@@ -45,6 +45,7 @@ mod tokens;
 
 mod health;
 mod pages;
+mod panel;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! Where there is no such file, Ant Media Server's names for pages lead to ours ([`ALIASES`]).
 //! Only files whose kind stands in [`KINDS`] are pages, and no part of a path may begin with a dot or be
 //! `WEB-INF`, `META-INF` or, below an application, `streams` (media has its own door).
+//! `/panel/` is not read from there: its files are part of the program ([`crate::panel`]).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
@@ -16,7 +17,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, web
 use base::limits::PAGE_BYTES_MAX;
 
 use crate::path::Parts;
-use crate::{ApiState, answer};
+use crate::{ApiState, answer, panel};
 
 /// Which files are pages, and as what they are sent.
 const KINDS: &[(&str, &str)] = &[
@@ -66,6 +67,9 @@ enum Page {
 
 /// Answers `GET` and `HEAD` for a page.
 pub(crate) async fn serve(request: &HttpRequest, state: &ApiState, path: &Parts) -> HttpResponse {
+    if let Some(answer) = panel::serve(request, state, path) {
+        return answer;
+    }
     let page = find(state, path);
     if page == Page::Nothing {
         return answer::not_found();
@@ -81,7 +85,7 @@ pub(crate) async fn serve(request: &HttpRequest, state: &ApiState, path: &Parts)
     };
     let embeddable = path.as_slice().first().is_some_and(|first| state.has_application(first));
     match web::block(move || read_first(candidates)).await {
-        Ok(Ok(Some(file))) => send(request, &file, embeddable),
+        Ok(Ok(Some(file))) => send(request, &file, StatusCode::OK, embeddable),
         Ok(Ok(None)) => match alias(path).filter(|_| embeddable) {
             Some(page) => lead_to(request, &page),
             None => answer::not_found(),
@@ -134,10 +138,23 @@ fn kind_of(file: &Path) -> Option<&'static str> {
     KINDS.iter().find(|(known, _)| extension.eq_ignore_ascii_case(known)).map(|&(_, kind)| kind)
 }
 
-struct File {
+/// A page in memory.
+pub(crate) struct File {
     kind: &'static str,
-    bytes: Vec<u8>,
+    bytes: web::Bytes,
     modified: Option<SystemTime>,
+}
+
+impl File {
+    /// HTML that lies in no file.
+    pub(crate) fn html(bytes: web::Bytes) -> Self {
+        Self { kind: "text/html; charset=utf-8", bytes, modified: None }
+    }
+
+    /// A file of the program; nothing when its kind is none of a page.
+    pub(crate) fn named(name: &str, bytes: web::Bytes) -> Option<Self> {
+        Some(Self { kind: kind_of(Path::new(name))?, bytes, modified: None })
+    }
 }
 
 fn read_first(candidates: Vec<PathBuf>) -> io::Result<Option<File>> {
@@ -162,12 +179,13 @@ fn read_first(candidates: Vec<PathBuf>) -> io::Result<Option<File>> {
             ));
         }
         let kind = kind_of(&candidate).unwrap_or("application/octet-stream");
-        return Ok(Some(File { kind, bytes, modified: metadata.modified().ok() }));
+        return Ok(Some(File { kind, bytes: bytes.into(), modified: metadata.modified().ok() }));
     }
     Ok(None)
 }
 
-fn send(request: &HttpRequest, file: &File, embeddable: bool) -> HttpResponse {
+/// Sends a page, or says that the client's own copy of it still stands. `status`: that of a page which is sent.
+pub(crate) fn send(request: &HttpRequest, file: &File, status: StatusCode, embeddable: bool) -> HttpResponse {
     // By content, not by date: images are built with one date for all files.
     let mut hasher = DefaultHasher::new();
     file.bytes.hash(&mut hasher);
@@ -183,7 +201,8 @@ fn send(request: &HttpRequest, file: &File, embeddable: bool) -> HttpResponse {
             _ => false,
         },
     };
-    let mut response = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    let unchanged = unchanged && status == StatusCode::OK;
+    let mut response = HttpResponse::build(if unchanged { StatusCode::NOT_MODIFIED } else { status });
     response.insert_header(header::ETag(tag));
     if let Some(modified) = modified {
         response.insert_header(header::LastModified(modified));
@@ -220,9 +239,9 @@ fn alias(path: &Parts) -> Option<String> {
     Some(format!("/{application}/{ours}"))
 }
 
-/// Sends the browser to another page, which begins with a known application's name: nothing in it can turn this into
+/// Sends the browser to another page, which begins with a name that is known: nothing in it can turn this into
 /// another host's address.
-fn lead_to(request: &HttpRequest, page: &str) -> HttpResponse {
+pub(crate) fn lead_to(request: &HttpRequest, page: &str) -> HttpResponse {
     let location = match request.query_string() {
         "" => page.to_owned(),
         query => format!("{page}?{query}"),

@@ -4,7 +4,8 @@
 //!   schema: [`example_toml`] and [`json_schema`] are generated from them, names of environment variables
 //!   are derived from them, and the reader checks against them.
 //! - [`AppSettings`]: what AMS keeps in `webapps/<App>/WEB-INF/red5-web.properties`, through one table of
-//!   all its keys with AMS's names, types and defaults.
+//!   all its keys with AMS's names, types and defaults. The management page's form is made of the same
+//!   table ([`settings_table_json`]).
 //!
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
@@ -27,4 +28,5 @@ pub use node::{
 };
 pub use settings::{
     AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, WriteError,
+    settings_table_json,
 };

@@ -5,6 +5,7 @@ mod java;
 mod kind;
 mod notice;
 mod properties;
+mod schema;
 mod table;
 mod validate;
 mod write;
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use change::{ChangeError, Difference};
 pub use notice::{LoadedSettings, Notice};
+pub use schema::settings_table_json;
 pub use table::Concerns;
 pub use validate::{Finding, Findings};
 pub use write::WriteError;

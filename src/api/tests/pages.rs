@@ -160,3 +160,24 @@ fn the_pages_of_this_repository_run_no_inline_script_and_ask_nobody_else() {
     }
     assert!(seen > 8, "only {seen} files");
 }
+
+#[actix_web::test]
+async fn the_management_page_is_part_of_the_program_and_its_sources_are_no_pages() {
+    let node = Node::new();
+    let folder = node.state.webapps.join("root/panel");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("index.html"), "<h1>source").unwrap();
+    std::fs::write(folder.join("package.json"), "{}").unwrap();
+    let response = node.get("/panel").await;
+    assert_eq!((response.status(), header_of(&response, "location")), (StatusCode::FOUND, "/panel/"));
+    // Either the page, or what says that it was not built.
+    for path in ["/panel/", "/panel/index.html"] {
+        let (status, text) = text_of(node.get(path).await).await;
+        assert!([StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE].contains(&status), "{status}");
+        assert!(text.contains("anagement") && !text.contains("<h1>source"), "{text}");
+    }
+    let (_, text) = text_of(node.get("/panel/package.json").await).await;
+    assert_ne!(text, "{}");
+    let response = node.call(from(HERE, Method::POST, "/panel/")).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+}

@@ -263,9 +263,11 @@ fn the_example_says_the_defaults() {
 #[test]
 fn generated_files_are_up_to_date() {
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    for (file, generated) in
-        [("penstock.toml", example_toml()), ("schemas/config.schema.json", json_schema())]
-    {
+    for (file, generated) in [
+        ("penstock.toml", example_toml()),
+        ("schemas/config.schema.json", json_schema()),
+        ("schemas/settings.json", crate::settings_table_json()),
+    ] {
         let file = root.join(file);
         if std::env::var_os("PENSTOCK_BLESS").is_some() {
             std::fs::write(&file, &generated).unwrap();

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use base::{Clock, SystemClock};
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -133,6 +134,17 @@ impl Browser {
     /// The script threw.
     pub async fn run(&self, script: &str) -> Result<Value, BrowserError> {
         Ok(self.client.execute(script, Vec::new()).await?)
+    }
+
+    /// Presses keys, one after the other: characters, and WebDriver's names of other keys, such as `\u{E004}` for Tab.
+    ///
+    /// # Errors
+    /// The browser is gone.
+    pub async fn press(&self, keys: &str) -> Result<(), BrowserError> {
+        let typed = keys.chars().fold(KeyActions::new("keyboard".to_owned()), |typed, value| {
+            typed.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+        });
+        Ok(self.client.perform_actions(typed).await?)
     }
 
     /// The page's visible text.

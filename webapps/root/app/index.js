@@ -1,10 +1,12 @@
 // The page of one application: how to publish to it, and a form to open a player.
 //
-// Ant Media Server has its publish page here, so what such a link carries (id or name, token, subscriberId,
-// subscriberCode) goes on to ours.
+// Ant Media Server has its publish page here, so what such a link carries (id or name, and the rest of CARRIED) goes on
+// to ours.
 
 import { addressField, applicationHere, node, publishAddress } from "./node.js";
 import { LiveStreams } from "./streams.js";
+
+const CARRIED = ["token", "subscriberId", "subscriberCode", "streamName", "mainTrack", "metaData"];
 
 const application = applicationHere();
 document.title = `${application} – Penstock`;
@@ -13,7 +15,7 @@ document.querySelector("#application").textContent = application;
 const parameters = new URLSearchParams(location.search);
 const named = parameters.get("id") || parameters.get("name");
 if (named) document.querySelector("#publish-id").value = named;
-for (const name of ["token", "subscriberId", "subscriberCode"]) {
+for (const name of CARRIED) {
   if (!parameters.get(name)) continue;
   const kept = document.createElement("input");
   kept.type = "hidden";

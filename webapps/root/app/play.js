@@ -3,6 +3,7 @@
 // Parameters as in Ant Media Server: id (or name), token, subscriberId, subscriberCode, autoplay, mute.
 
 import { Chat } from "./chat.js";
+import { credentialsOf } from "./credentials.js";
 import { showFigures } from "./figures.js";
 import { applicationHere, signallingAddress } from "./node.js";
 import { Player } from "./player.js";
@@ -30,7 +31,7 @@ document.title = streamId ? `${streamId} – live` : "Penstock player";
 const player = new Player({
   url: signallingAddress(applicationHere(), "edge"),
   streamId,
-  credentials: { token: text("token"), subscriberId: text("subscriberId"), subscriberCode: text("subscriberCode") },
+  credentials: credentialsOf(parameters),
   video,
 });
 

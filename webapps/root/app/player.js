@@ -1,5 +1,6 @@
 // The player: one stream, from asking for it until its end, over as many connections as that takes.
 
+import { mayBeSpent } from "./credentials.js";
 import { Line } from "./line.js";
 import { Peer } from "./peer.js";
 import { AGAIN, LATER, LOST, NEVER, RESTART, SOON, WAIT, ending, refusal } from "./refusals.js";
@@ -35,6 +36,8 @@ export class Player extends EventTarget {
   #watch;
   #lostConnections = 0;
   #ended = false;
+  /** The server let this player in since it was started. */
+  #wasIn = false;
   #running = false;
   #asked = false;
   state = { name: "stopped", text: "Stopped.", advice: "" };
@@ -65,6 +68,7 @@ export class Player extends EventTarget {
     this.#line.failures = 0;
     this.#lostConnections = 0;
     this.#ended = false;
+    this.#wasIn = false;
     this.#running = true;
     this.#line.connect();
   }
@@ -188,6 +192,7 @@ export class Player extends EventTarget {
   #takeOffer(offer) {
     this.#line.rest();
     this.#asked = false;
+    this.#wasIn = true;
     if (this.#peer === undefined) {
       this.#ended = false;
       this.#say("connecting", "Connecting", "");
@@ -214,7 +219,7 @@ export class Player extends EventTarget {
   }
 
   #takeRefusal(message) {
-    const { retry, text, advice } = refusal(message);
+    const { retry, text, advice } = refusal(message, { credentials: this.#credentials, wasIn: this.#wasIn });
     const playing = this.#peer !== undefined;
     // An error about something else than the play (statistics, a late candidate) does not end it.
     if (playing && message.definition === "no_stream_exist") return;
@@ -266,8 +271,8 @@ export class Player extends EventTarget {
     this.#blank();
     this.#line.rest();
     this.#ended = true;
-    if (this.#credentials.token) {
-      // A token may be good for one play only: spending it on waiting would turn the end into a refusal.
+    if (mayBeSpent(this.#credentials)) {
+      // Spending it on waiting would turn the end into a refusal.
       this.#leave();
       this.#say("ended", "The stream has ended.", "Press Play if it begins again.");
       return;

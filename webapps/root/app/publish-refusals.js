@@ -1,6 +1,7 @@
 // What the server's refusals and its reasons to end a publish mean to the person who publishes, and whether
 // asking again helps.
 
+import { whyNotLetIn } from "./credentials.js";
 import { BROKEN, LATER, LOST, NEVER, OVER, SOON } from "./refusals.js";
 
 const KEEPS_TRYING = "The page keeps trying.";
@@ -10,7 +11,7 @@ const REFUSALS = {
   invalidStreamName: [NEVER, "This cannot be the name of a stream.", "Use letters, digits, minus, underscore and dot only, then press Start."],
   streamIdInUse: [NEVER, "Somebody is publishing under this name already.", "Choose another name, or end the other stream first, then press Start."],
   already_publishing: [SOON, "The server still holds your connection from before.", "The page is asking again."],
-  unauthorized_access: [NEVER, "You are not let in to publish under this name.", "The link you came by may have expired, been used already, or belong to another stream. Ask whoever gave it to you for a new one."],
+  unauthorized_access: [NEVER, "You are not let in to publish under this name.", "Ask whoever runs the server for a link."],
   user_blocked: [NEVER, "You are blocked from publishing.", "Ask whoever runs the server to unblock you, then press Start."],
   not_allowed_unregistered_streams: [NEVER, "This server takes registered streams only, and this is not one.", "Check the name, or ask whoever runs the server to register the stream."],
   stream_not_active_or_expired: [NEVER, "The stream is outside its planned time.", "It has not opened yet or is over. Press Start when it is due."],
@@ -35,6 +36,7 @@ const WEBRTC_OFF = [NEVER, "This server does not take streams from browsers.", "
 const ENDINGS = {
   ...BROKEN,
   "stream ended": [LOST],
+  "superseded": [NEVER, "Another server of this cluster goes on with this stream.", "Somebody publishes it there. Choose another name, or press Start to take it back."],
   "replaced": [NEVER, "Somebody else goes on with this stream.", "Another publisher took over the name. Choose another one, or press Start to take it back."],
   "kicked": [NEVER, "Whoever runs the server has stopped your stream.", "Press Start to begin again."],
   "revoked": [NEVER, "Your permission to publish has been withdrawn.", "Ask whoever gave you the link for a new one."],
@@ -51,8 +53,14 @@ export function ending(reason) {
   return { next, text, advice };
 }
 
-/** { retry, text, advice } for an `error` message of the server. */
-export function refusal({ definition, information }) {
+/**
+ * { retry, text, advice } for an `error` message of the server, to a publisher that showed `credentials` and, if `wasIn`,
+ * had been let in by them before.
+ */
+export function refusal({ definition, information }, { credentials, wasIn = false } = {}) {
+  if (definition === "unauthorized_access" && credentials !== undefined) {
+    return { retry: NEVER, ...whyNotLetIn(credentials, { wasIn, what: "publish" }) };
+  }
   const known = information === "webrtc_not_enabled" ? WEBRTC_OFF : REFUSALS[definition];
   const [retry, text, advice] = known ?? [
     NEVER,

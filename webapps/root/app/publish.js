@@ -4,6 +4,7 @@
 
 import { Capture } from "./capture.js";
 import { Chat } from "./chat.js";
+import { credentialsOf } from "./credentials.js";
 import { DeviceChoice } from "./devices.js";
 import { showFigures } from "./figures.js";
 import { Level } from "./level.js";
@@ -28,9 +29,10 @@ const capture = new Capture();
 const level = new Level(find("level"));
 const publisher = new Publisher({
   url: signallingAddress(application, "origin"),
-  request: Object.fromEntries(
-    ["token", "subscriberId", "subscriberCode", "streamName", "mainTrack", "metaData"].map((name) => [name, text(name)]),
-  ),
+  request: {
+    ...credentialsOf(parameters),
+    ...Object.fromEntries(["streamName", "mainTrack", "metaData"].map((name) => [name, text(name)])),
+  },
   tracks: () => capture.tracks,
 });
 

@@ -1,5 +1,6 @@
 // The publisher: one stream, from the wish to send it until its end, over as many connections as that takes.
 
+import { mayBeSpent } from "./credentials.js";
 import { Line } from "./line.js";
 import { Peer } from "./peer.js";
 import { ending, refusal } from "./publish-refusals.js";
@@ -34,6 +35,8 @@ export class Publisher extends EventTarget {
   #sending;
   #healthy;
   #running = false;
+  /** The server let this publisher in since it was started. */
+  #wasIn = false;
   #lostConnections = 0;
   #since;
   #lostAt = -Infinity;
@@ -65,6 +68,7 @@ export class Publisher extends EventTarget {
     this.#lostConnections = 0;
     this.#since = undefined;
     this.#lostAt = -Infinity;
+    this.#wasIn = false;
     this.#running = true;
     this.#line.connect();
   }
@@ -132,6 +136,7 @@ export class Publisher extends EventTarget {
   #offer() {
     this.#line.rest();
     this.#closePeer();
+    this.#wasIn = true;
     this.#peer = new Peer({
       send: (message) => this.#line.send({ streamId: this.#streamId, ...message }),
       onConnected: () => this.#say("connecting", "Connected, the first picture is on its way", ""),
@@ -191,7 +196,7 @@ export class Publisher extends EventTarget {
       this.#connectionLost();
       return;
     }
-    let { retry, text, advice } = refusal(message);
+    let { retry, text, advice } = refusal(message, { credentials: this.#request, wasIn: this.#wasIn });
     if (message.definition === "already_publishing") {
       this.#line.send({ command: "stop", streamId: this.#streamId });
     }
@@ -216,8 +221,8 @@ export class Publisher extends EventTarget {
   #connectionLost() {
     this.#lostConnections += 1;
     // A "stop" would end the stream for its viewers; a socket that closes is a loss, which they are kept through.
-    // A token may be good for one publish only, and again only on this socket.
-    if (this.#request.token) this.#line.send({ command: "stop", streamId: this.#streamId });
+    // A token that is good once is good again only on this socket.
+    if (mayBeSpent(this.#request)) this.#line.send({ command: "stop", streamId: this.#streamId });
     else this.#line.hangUp();
     // The first time it is the network's mood; from the third on, somebody should be told where to look.
     const advice = this.#lostConnections < 3

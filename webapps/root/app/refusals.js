@@ -1,6 +1,8 @@
 // What the server's refusals and its reasons to end a play mean to the person in front of the player, and
 // whether asking again helps.
 
+import { whyNotLetIn } from "./credentials.js";
+
 /** Asking again cannot help until somebody changes something. */
 export const NEVER = "never";
 /** The server told us to wait: it says when the stream begins. */
@@ -14,11 +16,14 @@ const REFUSALS = {
   no_stream_exist: [WAIT, "The stream has not begun yet.", "Keep this page open: it plays by itself as soon as the stream begins."],
   noStreamNameSpecified: [NEVER, "No stream is named in this address.", "Add its name: play.html?id=stream1"],
   invalidStreamName: [NEVER, "This cannot be the name of a stream.", "Names have letters, digits, minus, underscore and dot only. Check the link."],
-  unauthorized_access: [NEVER, "This link does not open the stream.", "It may have expired, been used already, or belong to another stream. Ask whoever gave it to you for a new one."],
+  unauthorized_access: [NEVER, "You are not let in to watch this stream.", "Ask whoever runs the stream for a link."],
   user_blocked: [NEVER, "You are blocked from this stream.", "Ask whoever runs the stream to unblock you, then try again."],
   not_allowed_unregistered_streams: [NEVER, "This server plays registered streams only, and this is not one.", "Check the name, or ask whoever runs the server to register the stream."],
   stream_not_active_or_expired: [NEVER, "The stream is outside its planned time.", "It has not opened yet or is over. Try again when it is due."],
   room_not_active_or_expired: [NEVER, "The room is outside its planned time.", "It has not opened yet or is over. Try again when it is due."],
+  no_room_specified: [NEVER, "No room is named in this address.", "Ask whoever gave you the link for the whole of it."],
+  no_active_streams_in_room: [WAIT, "Nobody in the room sends anything yet.", "Keep this page open: it plays by itself as soon as somebody does."],
+  license_suspended_please_renew_license: [NEVER, "The server's licence is suspended.", "Tell whoever runs the server."],
   already_playing: [SOON, "The server still holds an earlier connection of this player.", "The player is asking again."],
   highResourceUsage: [LATER, "The server is busy and takes no more viewers just now.", "The player keeps asking. You can leave this page open."],
   viewerLimitReached: [LATER, "As many people as allowed are watching already.", "The player keeps asking and begins when somebody leaves."],
@@ -53,11 +58,13 @@ export const BROKEN = {
   "protocol error": [LOST],
   "limit exceeded": [LOST],
   "draining": [RESTART],
+  "authority lost": [LOST],
 };
 
 const ENDINGS = {
   ...BROKEN,
   "codec changed": [AGAIN],
+  "superseded": [LOST],
   "kicked": [NEVER, "Whoever runs the stream has stopped it for you.", "Press Play to ask for it again."],
   "revoked": [NEVER, "Your permission to watch has been withdrawn.", "Ask whoever gave you the link for a new one."],
   "blocked": [NEVER, "You have been blocked from this stream.", "Ask whoever runs the stream to unblock you, then press Play."],
@@ -76,8 +83,14 @@ export function ending(reason) {
 
 const WEBRTC_OFF = [NEVER, "This server does not play the stream by WebRTC.", "Ask whoever runs the server to switch WebRTC on for this application."];
 
-/** { retry, text, advice } for an `error` message of the server. */
-export function refusal(message) {
+/**
+ * { retry, text, advice } for an `error` message of the server, to a player that showed `credentials` and, if `wasIn`,
+ * had been let in by them before.
+ */
+export function refusal(message, { credentials, wasIn = false } = {}) {
+  if (message.definition === "unauthorized_access" && credentials !== undefined) {
+    return { retry: NEVER, ...whyNotLetIn(credentials, { wasIn, what: "watch" }) };
+  }
   const known = message.information === "webrtc_not_enabled" ? WEBRTC_OFF : REFUSALS[message.definition];
   const [retry, text, advice] = known ?? [
     NEVER,
