@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use base::{Clock, SystemClock, SystemRandomness};
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::Signalling;
 use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -51,8 +51,21 @@ impl Hostile {
         stream: &str,
         identity: &Arc<Identity>,
     ) -> anyhow::Result<Result<Self, Refused>> {
+        Self::ask_with(url, json!({"command": "play", "streamId": stream}), identity).await
+    }
+
+    /// The same with a message of the caller's.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_with(
+        url: &str,
+        message: Value,
+        identity: &Arc<Identity>,
+    ) -> anyhow::Result<Result<Self, Refused>> {
+        let stream = message["streamId"].as_str().unwrap_or_default().to_owned();
         let mut signalling = Signalling::open(url).await?;
-        signalling.send(&json!({"command": "play", "streamId": stream})).await?;
+        signalling.send(&message).await?;
         let answer = signalling.receive_until(|message| {
             message["command"] == "error" || message["command"] == "takeConfiguration"
         });
@@ -65,7 +78,7 @@ impl Hostile {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.context("no UDP port")?;
         socket.connect(receiver.server()).await.context("no way to the node's UDP port")?;
         socket.writable().await.context("UDP")?;
-        Ok(Ok(Self { signalling, stream: stream.to_owned(), offer, socket, receiver, spoke_at: None }))
+        Ok(Ok(Self { signalling, stream, offer, socket, receiver, spoke_at: None }))
     }
 
     /// Asks, answers, and plays until it has media.

@@ -1,0 +1,292 @@
+//! One table for the gate: every mechanism, on every protocol, in both directions, with every kind of credential. What is
+//! expected of a cell is data (`cells.rs`); what a client of each protocol does and is told is here once (`clients.rs`).
+//! Whoever is let in gets media or a place for it, whoever is not is told what Ant Media Server tells, not a byte of media
+//! comes or is taken, and the clause is counted.
+
+mod cells;
+mod clients;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use base::{Clock, SystemClock, WallTime};
+use cells::{Cell, Direction, MECHANISMS, Mechanism, Protocol, STATES, State, expected};
+use clients::{Credential, Outcome, enter};
+use security::credential::{hash, totp};
+use serde_json::{Value, json};
+use test_support::{Marker, MarkerOptions, Node, NodeOptions, Turn, note};
+
+pub(crate) const APP: &str = "LiveApp";
+const KEY: &str = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
+const OTHER_KEY: &str = "PmHqGHK4TdyPH0FuaD3W3iMX9tXSzaut";
+const SECRET: &str = "mysecret";
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A stream that everybody may publish: the mechanism under test is switched on for players alone.
+const LIVE: &str = "live1";
+
+fn now_s() -> i64 {
+    i64::try_from(SystemClock.wall().as_millis() / 1_000).unwrap_or_default()
+}
+
+fn code_at(seconds: i64) -> String {
+    let key = totp::key_of_base32(SECRET).expect("a secret");
+    totp::code(&key, 60, WallTime(u64::try_from(seconds).unwrap_or_default() * 1_000))
+}
+
+async fn rest(node: &Node, method: &str, path: &str, body: Value) -> Result<Value> {
+    let answer = node.send(method, &format!("/{APP}/rest/v2/broadcasts{path}"), &body).await?;
+    ensure!(answer.status == 200, "{method} {path}: {} {}", answer.status, answer.text());
+    Ok(answer.json())
+}
+
+async fn settings(node: &Node, changes: Value) -> Result<()> {
+    let path = format!("/rest/v2/applications/settings/{APP}");
+    let answer = node.send("PATCH", &path, &changes).await?;
+    ensure!(answer.status == 200 && answer.json()["success"] != false, "{changes}: {}", answer.text());
+    Ok(())
+}
+
+async fn token(node: &Node, stream: &str, kind: &str, expire_s: i64) -> Result<String> {
+    let path = format!("/{stream}/token?expireDate={expire_s}&type={kind}");
+    let answer = node.get(&format!("/{APP}/rest/v2/broadcasts{path}")).await?.json();
+    Ok(answer["tokenId"].as_str().with_context(|| format!("no token: {answer}"))?.to_owned())
+}
+
+async fn jwt(node: &Node, stream: &str, kind: &str, expire_s: i64) -> Result<String> {
+    let path = format!("/{stream}/jwt-token?expireDate={expire_s}&type={kind}");
+    let answer = node.get(&format!("/{APP}/rest/v2/broadcasts{path}")).await?.json();
+    Ok(answer["tokenId"].as_str().with_context(|| format!("no JWT: {answer}"))?.to_owned())
+}
+
+async fn subscriber(node: &Node, stream: &str, id: &str, kind: &str) -> Result<()> {
+    let body = json!({ "subscriberId": id, "b32Secret": SECRET, "type": kind });
+    let answer = rest(node, "POST", &format!("/{stream}/subscribers"), body).await?;
+    ensure!(answer["success"] == true, "{answer}");
+    Ok(())
+}
+
+/// The credential of a cell, for `stream`. Of one that was revoked, the revocation is done when this returns.
+async fn credential(node: &Node, cell: &Cell, stream: &str) -> Result<Credential> {
+    let kind = cell.direction.word();
+    let other_kind = if cell.direction == Direction::Publish { "play" } else { "publish" };
+    let hour = now_s() + 3_600;
+    let (of_stream, of_kind) = match cell.state {
+        State::WrongStream => ("another", kind),
+        State::WrongType => (stream, other_kind),
+        _ => (stream, kind),
+    };
+    let expire_s = if cell.state == State::Expired { now_s() - 10 } else { hour };
+    if cell.state == State::Absent {
+        return Ok(Credential::default());
+    }
+    let mut credential = match cell.mechanism {
+        Mechanism::OneTimeToken => Credential::token(token(node, of_stream, of_kind, expire_s).await?),
+        Mechanism::Hash => {
+            let direction = match of_kind {
+                "publish" => security::Direction::Publish,
+                _ => security::Direction::Play,
+            };
+            Credential::token(hash::stream_hash(of_stream, direction, SECRET))
+        }
+        Mechanism::Jwt => Credential::token(jwt(node, of_stream, of_kind, expire_s).await?),
+        Mechanism::Totp => {
+            let id = format!("sub-{}", cell.state.word().replace(' ', "-"));
+            subscriber(node, of_stream, &id, of_kind).await?;
+            let at = if cell.state == State::Expired { now_s() - 180 } else { now_s() };
+            Credential::code(id, code_at(at))
+        }
+        _ => Credential::default(),
+    };
+    match (cell.state, cell.mechanism) {
+        (State::Tampered, _) => credential.tamper(),
+        (State::Revoked, Mechanism::OneTimeToken) => {
+            rest(node, "DELETE", &format!("/{stream}/tokens"), Value::Null).await?;
+        }
+        (State::Revoked, Mechanism::Hash) => {
+            settings(node, json!({ "tokenHashSecret": "rotated" })).await?;
+        }
+        (State::Revoked, Mechanism::Jwt) => {
+            settings(node, json!({ "jwtStreamSecretKey": OTHER_KEY })).await?;
+        }
+        (State::Revoked, Mechanism::Totp) => {
+            let id = credential.subscriber_id.clone().unwrap_or_default();
+            rest(node, "DELETE", &format!("/{stream}/subscribers/{id}"), Value::Null).await?;
+        }
+        _ => {}
+    }
+    Ok(credential)
+}
+
+/// Undoes what revoking a credential of this mechanism did to the settings.
+async fn restore(node: &Node, mechanism: Mechanism) -> Result<()> {
+    match mechanism {
+        Mechanism::Hash => settings(node, json!({ "tokenHashSecret": SECRET })).await,
+        Mechanism::Jwt => settings(node, json!({ "jwtStreamSecretKey": KEY })).await,
+        _ => Ok(()),
+    }
+}
+
+/// The settings, broadcasts and blocks by which a mechanism without credentials lets in (`right`) or not.
+async fn arrange(node: &Node, cell: &Cell, stream: &str, right: bool) -> Result<Credential> {
+    match cell.mechanism {
+        Mechanism::Registered => {
+            settings(node, json!({ "acceptOnlyStreamsInDataStore": true })).await?;
+            if right {
+                node.create_broadcast(APP, stream).await?;
+            }
+        }
+        Mechanism::Address => {
+            let ranges = if right { "10.0.0.0/8,127.0.0.1/32" } else { "10.0.0.0/8" };
+            settings(node, json!({ "allowedPublisherCIDR": ranges })).await?;
+        }
+        Mechanism::Window => {
+            let (start, end) = if right { (1, now_s() + 3_600) } else { (1, 2) };
+            let body = json!({ "streamId": stream, "plannedStartDate": start, "plannedEndDate": end });
+            rest(node, "POST", "/create", body).await?;
+        }
+        Mechanism::Block => {
+            let seconds = if right { 0 } else { 600 };
+            let path = format!("/{stream}/subscribers/sub1/block/{seconds}/{}", cell.direction.word());
+            rest(node, "PUT", &path, Value::Null).await?;
+            return Ok(Credential { subscriber_id: Some("sub1".to_owned()), ..Credential::default() });
+        }
+        Mechanism::ViewerLimit => {
+            settings(node, json!({ "webRTCViewerLimit": if right { -1 } else { 0 } })).await?;
+        }
+        _ => {}
+    }
+    Ok(Credential::default())
+}
+
+async fn refused_by(node: &Node, clause: &str) -> Result<f64> {
+    let label = format!("outcome=\"{clause}\"");
+    Ok(node.metric("penstock_gate_decisions_total", &[&label]).await?)
+}
+
+struct Table {
+    node: Node,
+    seen: BTreeMap<String, String>,
+    cells: usize,
+}
+
+impl Table {
+    async fn run(&mut self, cell: &Cell) -> Result<()> {
+        let expected = match expected(cell) {
+            Ok(expected) => expected,
+            Err(reason) => {
+                self.seen.insert(cell.name(), format!("impossible: {reason}"));
+                return Ok(());
+            }
+        };
+        self.cells += 1;
+        let stream = match cell.direction {
+            Direction::Publish => format!("s{}", self.cells),
+            Direction::Play => LIVE.to_owned(),
+        };
+        let shown = if cell.mechanism.has_credentials() {
+            credential(&self.node, cell, &stream).await?
+        } else {
+            arrange(&self.node, cell, &stream, cell.state == State::Valid).await?
+        };
+        if cell.state == State::Replayed {
+            let first = enter(&self.node, cell, &stream, &shown).await?;
+            ensure!(first.outcome == Outcome::In, "the first of two: {:?}", first.outcome);
+            first.leave().await;
+            self.until_free(cell, &stream).await?;
+        }
+        let before = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
+        let units = self.node.metric("penstock_units_total", &[]).await?;
+        let entered = enter(&self.node, cell, &stream, &shown).await?;
+        let told = cells::told(cell, &expected, shown.token.is_some());
+        ensure!(entered.outcome == told, "{:?}, not {told:?}", entered.outcome);
+        if entered.outcome != Outcome::In && cell.direction == Direction::Publish {
+            let now = self.node.metric("penstock_units_total", &[]).await?;
+            ensure!(now == units, "media of a refused publisher was taken");
+        }
+        let after = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
+        ensure!(after > before, "the clause “{}” was not counted", expected.clause.unwrap_or("admitted"));
+        let was_in = entered.outcome == Outcome::In;
+        entered.leave().await;
+        if was_in {
+            self.until_free(cell, &stream).await?;
+        }
+        if cell.state == State::Revoked {
+            restore(&self.node, cell.mechanism).await?;
+        }
+        self.seen.insert(cell.name(), if was_in { "in".to_owned() } else { format!("{told:?}") });
+        Ok(())
+    }
+
+    /// Until the node has forgotten who left: a seat and a subscriber's connection are given back in the background.
+    async fn until_free(&self, cell: &Cell, stream: &str) -> Result<()> {
+        let path = format!("/{APP}/rest/v2/broadcasts/{stream}/sessions/0/50");
+        let is_free = async || {
+            let sessions = self.node.get(&path).await.ok()?.json();
+            let kind = cell.direction.word();
+            let none = sessions.as_array()?.iter().all(|session| session["direction"] != kind);
+            none.then_some(())
+        };
+        Node::eventually(PATIENCE, is_free).await.context("who left is still there")
+    }
+}
+
+/// The table for the documents.
+fn document(seen: &BTreeMap<String, String>) -> String {
+    let mut text = String::from(
+        "# What the gate lets in\n\nMade by `tests/the_gate_holds_on_every_protocol` (`PENSTOCK_BLESS=1` writes it anew): each \
+         line was asked of a running node by a client of the protocol.\n\n| mechanism | direction | protocol | \
+         credential | outcome |\n|---|---|---|---|---|\n",
+    );
+    for (name, outcome) in seen {
+        let _ = writeln!(text, "| {} | {outcome} |", name.replace(" / ", " | "));
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_cell_is_as_the_table_says() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
+    let node = Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY))
+        .await?;
+    let marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url(APP, LIVE)))?;
+    node.until_broadcast(APP, LIVE, PATIENCE, |broadcast| broadcast["status"] == "broadcasting").await?;
+    let playable = async || {
+        let path = format!("/{APP}/whep/{LIVE}");
+        let answer = test_support::ask("POST", &node.http_url(&path), &[], "").await.ok()?;
+        (answer.status == 201).then_some(())
+    };
+    Node::eventually(PATIENCE, playable).await.context("the stream cannot be played")?;
+    let mut table = Table { node, seen: BTreeMap::new(), cells: 0 };
+    let mut wrong = Vec::new();
+    for mechanism in MECHANISMS {
+        for direction in [Direction::Publish, Direction::Play] {
+            settings(&table.node, mechanism.switch(direction, true)).await?;
+            let states = if mechanism.has_credentials() { STATES } else { &[State::Valid, State::Absent] };
+            for protocol in Protocol::ALL {
+                for state in states {
+                    let cell = Cell { mechanism: *mechanism, direction, protocol, state: *state };
+                    if let Err(error) = table.run(&cell).await {
+                        wrong.push(format!("{}: {error:#}", cell.name()));
+                    }
+                }
+            }
+            settings(&table.node, mechanism.switch(direction, false)).await?;
+        }
+    }
+    marker.stop()?;
+    note(&format!("{} cells of the gate's table asked, {} wrong", table.cells, wrong.len()));
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    ensure!(table.node.panics().is_empty(), "{:?}", table.node.panics());
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gate.md");
+    let text = document(&table.seen);
+    if std::env::var_os("PENSTOCK_BLESS").is_some() {
+        std::fs::write(file, &text)?;
+    }
+    if std::fs::read_to_string(file)? != text {
+        bail!("docs/gate.md says otherwise: run this test with PENSTOCK_BLESS=1 if that is meant");
+    }
+    Ok(())
+}
