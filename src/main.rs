@@ -1,12 +1,15 @@
 //! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
 
 mod cluster;
+mod commands;
 mod control;
 #[cfg(feature = "faults")]
 mod faults;
 mod listeners;
 mod machine;
+mod settings_files;
 mod upkeep;
+mod webhook;
 mod wiring;
 
 use std::path::PathBuf;
@@ -47,6 +50,9 @@ enum Command {
     /// About the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Over the REST of the node that runs on data.folder: tokens, subscribers, settings.
+    #[command(flatten)]
+    Rest(commands::RestCommand),
 }
 
 #[derive(Subcommand)]
@@ -70,6 +76,9 @@ fn main() -> ExitCode {
             load(&arguments).and_then(|config| cluster::restore(&config, file)).map(|said| say(&said))
         }
         Some(Command::Cluster(wanted)) => about_cluster(wanted, &arguments),
+        Some(Command::Rest(wanted)) => {
+            load(&arguments).and_then(|config| commands::run(wanted, &config)).map(|said| say(&said))
+        }
         Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };
     match outcome {

@@ -8,13 +8,16 @@ use actix_rt::{Arbiter, System};
 use actix_web::{App, web};
 use anyhow::Context;
 use api::ApiState;
-use base::{AppName, Clock, Randomness, SystemClock, SystemRandomness, limits};
-use cluster_model::{Broadcasts, Facts, Meta, NodeCard, Nodes, Settings, Streams, Upkeep};
+use base::{Clock, Randomness, SystemClock, SystemRandomness, limits};
+use cluster_model::{
+    Authority, Broadcasts, Facts, Meta, NodeCard, Nodes, Owner, Settings, Streams, Subscribers, Tokens,
+    Upkeep,
+};
 use cluster_node::NodeId;
-use config::{AppFolder, AppSettings, LogFormat, NodeConfig, Notice};
+use config::{LogFormat, NodeConfig};
 use media::MediaBudget;
 use observe::{Component, Metrics, Readiness, metric};
-use security::Gate;
+use security::{Gate, GateParts};
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpOptions};
 use sessions::rtc::{
@@ -30,6 +33,8 @@ use transcode::{AudioPool, AudioTranscoders, Making};
 use crate::cluster::{self, Plane};
 use crate::control::Control;
 use crate::listeners::{Listeners, port};
+use crate::settings_files::SettingsFiles;
+use crate::webhook::Webhooks;
 use crate::{machine, upkeep};
 
 /// Time for streams to end and be recorded at a drain.
@@ -100,13 +105,26 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     actix_rt::spawn(upkeep::run(upkeep, nodes.clone(), plane.clone(), Arc::clone(&clock)));
     let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let claims = Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock));
+    let tokens = Tokens::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let subscribers = Subscribers::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
-    let facts = FactLog::start(facts, life.clone());
-    let names = applications(&config, &settings, plane.is_alone(), &*randomness).await?;
+    let facts = FactLog::start(facts, life.clone(), settings.clone());
+    let files =
+        SettingsFiles::new(&config.data, settings.clone(), plane.is_alone(), Arc::clone(&randomness))?;
+    let names = files.begin().await?;
+    actix_rt::spawn(files.clone().follow());
     actix_rt::spawn(settings.clone().follow());
 
-    let gate =
-        Arc::new(Gate::new(names.iter().cloned(), settings.clone(), broadcasts.clone(), Arc::clone(&clock)));
+    let gate = Gate::new(GateParts {
+        applications: names.clone(),
+        settings: settings.clone(),
+        broadcasts: broadcasts.clone(),
+        tokens: tokens.clone(),
+        subscribers: subscribers.clone(),
+        plane: Arc::new(Place { plane: plane.clone(), life: life.clone() }),
+        authorizer: Arc::new(Webhooks::new()),
+        clock: Arc::clone(&clock),
+    });
     let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
     let making = Making::new(
         config.transcode.ffmpeg.clone(),
@@ -190,7 +208,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         randomness: Arc::clone(&randomness),
     });
     let rtmp_context = Arc::new(RtmpContext {
-        gate,
+        gate: Arc::clone(&gate),
         applications: applications.clone(),
         connections: Connections::new(
             config.limits.rtmp_connections,
@@ -209,9 +227,13 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let api_state = web::Data::new(ApiState {
         broadcasts,
         settings,
+        settings_files: Arc::new(files),
+        tokens,
+        subscribers,
         nodes,
         cluster: Arc::new(plane.clone()),
         history: Arc::new(past),
+        gate: Arc::clone(&gate),
         streams: Arc::new(Control {
             applications: applications.clone(),
             statistics,
@@ -291,6 +313,22 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// This node as its gate sees it.
+struct Place {
+    plane: Plane,
+    life: Life,
+}
+
+impl security::Plane for Place {
+    fn owner(&self) -> Owner {
+        self.life.owner()
+    }
+
+    fn authority(&self) -> Authority {
+        self.plane.node.authority()
+    }
+}
+
 /// What this node says of itself when it joins.
 fn card(host: &str) -> NodeCard {
     NodeCard { address: host.to_owned(), relay: String::new(), version: env!("CARGO_PKG_VERSION").to_owned() }
@@ -343,61 +381,6 @@ async fn stopped() -> anyhow::Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
-}
-
-/// The applications are the folders of `webapps`, with the settings of [`follow_file`].
-async fn applications(
-    config: &NodeConfig,
-    settings: &Settings,
-    is_alone: bool,
-    randomness: &dyn Randomness,
-) -> anyhow::Result<Vec<AppName>> {
-    let folders = config::discover_applications(&config.data.webapps)?;
-    anyhow::ensure!(
-        !folders.is_empty(),
-        "there is no application in data.webapps ({}): each is a folder with a WEB-INF/red5-web.properties",
-        config.data.webapps.display()
-    );
-    let mut names = Vec::new();
-    for folder in folders {
-        for notice in follow_file(settings, &folder, is_alone, randomness).await? {
-            tracing::warn!(app = %folder.name, "{notice}");
-        }
-        names.push(folder.name);
-    }
-    Ok(names)
-}
-
-/// A standalone node follows its files: what they say is stored when it is new or was changed. What
-/// is stored outlives its file. In a cluster a file only begins an application that has no settings yet: which of
-/// several nodes' files would be right?
-async fn follow_file(
-    settings: &Settings,
-    folder: &AppFolder,
-    is_alone: bool,
-    randomness: &dyn Randomness,
-) -> anyhow::Result<Vec<Notice>> {
-    let app = &folder.name;
-    let not_stored = || format!("the settings of {app} could not be stored");
-    let Some((version, held)) = settings.get(app).await.with_context(not_stored)? else {
-        if !folder.settings_file.exists() {
-            tracing::warn!(%app, file = %folder.settings_file.display(), "no such file: the application begins with the defaults");
-            settings.seed(app, &AppSettings::new(app, randomness)).await.with_context(not_stored)?;
-            return Ok(Vec::new());
-        }
-        let loaded = AppSettings::load(folder, randomness)?;
-        settings.seed(app, &loaded.settings).await.with_context(not_stored)?;
-        return Ok(loaded.notices);
-    };
-    if !is_alone || !folder.settings_file.exists() {
-        return Ok(Vec::new());
-    }
-    let loaded = AppSettings::load_again(folder, &held, randomness)?;
-    if loaded.settings != *held {
-        tracing::info!(%app, file = %folder.settings_file.display(), "changed settings are taken from the file");
-        settings.put(app, version, &loaded.settings).await.with_context(not_stored)?;
-    }
-    Ok(loaded.notices)
 }
 
 fn certificate(config: &NodeConfig, host: &str) -> anyhow::Result<CertificateFiles> {

@@ -72,8 +72,8 @@ pub struct Replica {
     told_leader: (Option<NodeId>, u64),
     /// The election timeout of a term.
     drawn: Option<(u64, usize)>,
-    /// While it stands for election: how often it did, and how many ticks ago.
-    stands: (u64, usize),
+    /// While it stands for election: since how many ticks.
+    stands: usize,
     /// Nodes that wanted something proposed while nobody led, to be told who does.
     asked_in_vain: BTreeSet<NodeId>,
     halted: Option<Halt>,
@@ -194,7 +194,7 @@ impl Replica {
             level_proposed: 0,
             told_leader: (None, 0),
             drawn: None,
-            stands: (0, 0),
+            stands: 0,
             asked_in_vain: BTreeSet::new(),
             halted: None,
         };
@@ -289,25 +289,23 @@ impl Replica {
         self.now = Now { monotonic, wall: now.wall };
     }
 
-    /// A timeout drawn from seed, node and term instead of the crate's own randomness. Raft draws anew whenever it begins to
-    /// wait, not only in a new term.
+    /// A timeout drawn from seed, node and term instead of the crate's own randomness.
     fn set_election_timeout(&mut self) {
-        let drawn = match self.drawn {
-            Some((term, drawn)) if term == self.raft.raft.term => drawn,
-            _ => self.draw(0, limits::RAFT_ELECTION_TICKS_MIN..limits::RAFT_ELECTION_TICKS_MAX),
-        };
-        self.drawn = Some((self.raft.raft.term, drawn));
-        self.raft.raft.set_randomized_election_timeout(drawn);
-    }
-
-    /// One of `ticks`, by seed, node, term and the how manieth attempt in it, so that a seed replays.
-    fn draw(&self, attempt: u64, ticks: std::ops::Range<usize>) -> usize {
+        if let Some((term, drawn)) = self.drawn
+            && term == self.raft.raft.term
+        {
+            // Raft draws anew whenever it begins to wait, not only in a new term.
+            self.raft.raft.set_randomized_election_timeout(drawn);
+            return;
+        }
         let mut hash = crate::hash::Fnv::default();
         hash.add_u64(self.config.seed);
         hash.add_u64(self.config.node.0);
         hash.add_u64(self.raft.raft.term);
-        hash.add_u64(attempt);
-        ticks.start + usize::try_from(hash.finish() % ticks.len() as u64).unwrap_or_default()
+        let (min, max) = (limits::RAFT_ELECTION_TICKS_MIN, limits::RAFT_ELECTION_TICKS_MAX);
+        let drawn = min + usize::try_from(hash.finish() % (max - min) as u64).unwrap_or_default();
+        self.drawn = Some((self.raft.raft.term, drawn));
+        self.raft.raft.set_randomized_election_timeout(drawn);
     }
 
     fn send(&mut self, to: NodeId, class: Class, envelope: &Envelope) {

@@ -199,6 +199,15 @@ pub enum Change {
         /// The subscriber.
         subscriber: SubscriberId,
     },
+    /// An operator ends a session, or a stream's publisher. It is told to those who watch, and is no part of the state.
+    SessionEnded {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The session; `None`: whoever publishes the stream.
+        session: Option<SessionId>,
+    },
 }
 
 /// Which changes a watcher wants.
@@ -242,7 +251,10 @@ impl Filter {
                 Self::Tokens(app),
                 Change::Token { app: changed, .. } | Change::TokensRevoked { app: changed, .. },
             )
-            | (Self::Subscribers(app), Change::Subscriber { app: changed, .. }) => app == changed,
+            | (
+                Self::Subscribers(app),
+                Change::Subscriber { app: changed, .. } | Change::SessionEnded { app: changed, .. },
+            ) => app == changed,
             (
                 Self::Broadcast(app, stream),
                 Change::Broadcast { app: changed, stream: changed_stream, .. },

@@ -300,6 +300,16 @@ pub enum Command {
         /// The time.
         up_to: WallTime,
     },
+    /// A session is to end wherever it is, or everything of a stream's publisher: every node that serves it hears of it.
+    EndSession {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The session; `None`: whoever publishes the stream.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+    },
     /// The data was restored from a copy, and what happened after the copy is lost: every claim and every
     /// unspent one-time token of before is void.
     RaiseGeneration {

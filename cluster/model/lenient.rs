@@ -44,8 +44,9 @@ pub fn read_texts(value: Value) -> Result<Vec<String>, Unreadable> {
     read(value)
 }
 
-/// Reads `value` leniently.
-pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
+/// Reads a record of AMS's leniently. Its fields may be texts, `i32`, `i64`, `f64`, `bool`, lists and records, or options
+/// of those, and it is a struct whose name is AMS's.
+pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
     T::deserialize(Lenient(value))
 }
 

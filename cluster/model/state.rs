@@ -237,6 +237,10 @@ impl State {
             Command::RecordFacts { owner, sequence, facts } => {
                 self.record_facts(owner, sequence, facts, changes)
             }
+            Command::EndSession { app, stream, session } => {
+                changes.push(Change::SessionEnded { app, stream, session });
+                Outcome::Done
+            }
             Command::Expire { up_to } => self.expire(up_to, changes),
             Command::RaiseGeneration { to } => self.raise_generation(to, changes),
         }
@@ -340,7 +344,7 @@ impl State {
                 let before = self.events.set(app, place, now.clone());
                 digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
-            Change::Fact { .. } | Change::HistoryDeleted { .. } => {}
+            Change::Fact { .. } | Change::HistoryDeleted { .. } | Change::SessionEnded { .. } => {}
         }
     }
 

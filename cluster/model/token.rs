@@ -102,7 +102,7 @@ impl Token {
     }
 
     /// When nothing is lost by forgetting it.
-    pub(crate) fn swept_from(&self) -> WallTime {
+    pub fn swept_from(&self) -> WallTime {
         let expiry = expiry(self.terms.expire_s);
         let spent = self.spent.as_ref().map(|spent| WallTime(spent.at_ms).plus(limits::TOKEN_SPENT_KEPT));
         spent.map_or(expiry, |spent| spent.min(expiry))

@@ -131,7 +131,8 @@ fn place(change: &Change) -> Option<(Table, Vec<Cell>)> {
         Change::Generation(_)
         | Change::Event { .. }
         | Change::Fact { .. }
-        | Change::HistoryDeleted { .. } => return None,
+        | Change::HistoryDeleted { .. }
+        | Change::SessionEnded { .. } => return None,
     })
 }
 

@@ -22,6 +22,11 @@ impl Outcome {
         Self { success: true, message: message.into(), data_id: String::new(), error_id: 0 }
     }
 
+    /// The same with AMS's `dataId`.
+    pub(crate) fn with_data(self, data_id: impl Into<String>) -> Self {
+        Self { data_id: data_id.into(), ..self }
+    }
+
     pub(crate) fn failure(message: impl Into<String>) -> Self {
         Self { success: false, ..Self::success(message) }
     }
@@ -74,6 +79,11 @@ pub(crate) fn refusal(status: StatusCode, message: &str) -> HttpResponse {
         .insert_header(NO_STORE)
         .insert_header(NO_SNIFF)
         .json(Outcome::failure(message))
+}
+
+/// 204.
+pub(crate) fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().insert_header(NO_STORE).finish()
 }
 
 /// 404.

@@ -85,7 +85,7 @@ pub(crate) async fn events(
     };
     let addresses = addresses(state).await;
     let rows: Vec<_> =
-        found.rows.into_iter().map(|(who, event)| shown(&stream, who, event, &addresses)).collect();
+        found.rows.into_iter().map(|(who, event)| event_shown(&stream, who, event, &addresses)).collect();
     let mut response = answer::ok(&rows);
     if found.partial {
         response.headers_mut().insert(PARTIAL, HeaderValue::from_static("true"));
@@ -93,17 +93,20 @@ pub(crate) async fn events(
     response
 }
 
+/// Addresses of nodes.
+pub(crate) type Addresses = BTreeMap<NodeId, String>;
+
 /// By node; without an answer nobody's is known.
-async fn addresses(state: &ApiState) -> BTreeMap<NodeId, String> {
+pub(crate) async fn addresses(state: &ApiState) -> Addresses {
     let nodes = state.nodes.list().await.unwrap_or_default();
     nodes.into_iter().map(|(id, node)| (id, node.card.address.clone())).collect()
 }
 
-fn shown(
+pub(crate) fn event_shown(
     stream: &StreamId,
     subscriber: Option<SubscriberId>,
     event: ConnectionEvent,
-    addresses: &BTreeMap<NodeId, String>,
+    addresses: &Addresses,
 ) -> ConnectionEventShown {
     let (kind, event_protocol) = match event.connection {
         Some(connection) => (Some(connection.direction.as_str()), Some(connection.protocol)),

@@ -22,9 +22,11 @@ mod state;
 mod path;
 mod routes;
 
+mod admission;
 mod answer;
 mod door;
 
+mod applications;
 mod body;
 mod broadcasts;
 mod clients;
@@ -36,7 +38,10 @@ mod messages;
 mod openapi;
 mod publishers;
 mod rest;
+mod settings;
 mod statistics;
+mod subscribers;
+mod tokens;
 
 mod health;
 mod pages;
@@ -53,6 +58,7 @@ pub use cluster::{Cluster, Place, Reach};
 pub use history::{EventsPage, History};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
+pub use settings::SettingsFiles;
 pub use state::{ApiState, Live, Spoken, StreamControl};
 
 /// Mounts the handlers, as the default service: whatever else the server mounts comes first, in any order.

@@ -13,14 +13,19 @@ use utoipa::openapi::{
     ResponseBuilder,
 };
 
+use crate::admission::{Asked, Clause, Explained, SessionShown};
 use crate::answer::{Outcome, SimpleStat};
+use crate::applications::{ApplicationInfo, BroadcastInfo};
 use crate::clients::{AudioSent, ClientStats, SendStats, VideoSent};
 use crate::cluster::{ClusterNode, ClusterStatus};
 use crate::history::ConnectionEventShown;
 use crate::management::{Liveness, Version};
 use crate::publishers::{AudioReceived, ReceiveStats, VideoReceived};
 use crate::routes::{Operation, ROUTES, Role, Route, Scope};
+use crate::settings::{SettingChange, SettingFinding, SettingsOutcome};
 use crate::statistics::{AppBroadcastStatistics, BasicStreamInfo, BroadcastStatistics};
+use crate::subscribers::{SubscriberDetails, SubscriberGiven, SubscriberStats, SubscriberView};
+use crate::tokens::{TokenGiven, TokenShown};
 
 /// A parameter of a query and what it does.
 type Parameter = (&'static str, &'static str);
@@ -31,6 +36,14 @@ const LIST: &[Parameter] = &[
     ("order_by", "desc for descending, else ascending"),
     ("search", "Only broadcasts whose id or name holds this text, in whatever case"),
 ];
+
+const TOKEN: &[Parameter] = &[
+    ("expireDate", "Until when it is good, in Unix seconds"),
+    ("type", "play or publish"),
+    ("roomId", "A room: the token is not spent and lives until it expires"),
+];
+
+const DRY_RUN: Parameter = ("dryRun", "true only tells what would change");
 
 /// What the table does not say of a route.
 struct Description {
@@ -112,6 +125,87 @@ fn describe(operation: Operation) -> Description {
                 array(named::<ConnectionEventShown>()),
             )
         },
+        Operation::ListSessions => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Lists the live sessions of a stream on this node, oldest first, at most 250 at a time",
+                array(named::<SessionShown>()),
+            )
+        },
+        Operation::KickSession => {
+            plain("Ends a session as kicked, whichever node it is on", named::<Outcome>())
+        }
+        Operation::ExplainAccess => Description {
+            body: Some(named::<Asked>()),
+            failure: Some(("400", "What is asked cannot be read")),
+            ..plain("Says what the gate would, clause by clause; nothing is spent", named::<Explained>())
+        },
+        Operation::CreateToken => Description {
+            query: TOKEN,
+            failure: Some(("400", "The date or the type is missing or wrong")),
+            ..plain("Makes a token that lets one session in, or with a room all of it", named::<TokenShown>())
+        },
+        Operation::CreateJwtToken => Description {
+            query: TOKEN,
+            failure: Some((
+                "400",
+                "The date or the type is missing, or jwtStreamSecretKey is shorter than 32 bytes",
+            )),
+            ..plain("Signs a JWT for a stream, which is stored nowhere", named::<TokenShown>())
+        },
+        Operation::ValidateToken => Description {
+            body: Some(named::<TokenGiven>()),
+            failure: Some(("400", "The body cannot be read")),
+            ..plain("Says whether a token is good, and spends it unless a room is named", named::<Outcome>())
+        },
+        Operation::RevokeTokens => plain("Voids all tokens of a stream", named::<Outcome>()),
+        Operation::RevokeToken => plain("Voids one token", named::<Outcome>()),
+        Operation::ListTokens => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Lists the tokens of a stream that are not spent, at most 250 at a time",
+                array(named::<TokenShown>()),
+            )
+        },
+        Operation::AddSubscriber => Description {
+            body: Some(named::<SubscriberGiven>()),
+            failure: Some(("400", "The body cannot be read")),
+            ..plain("Registers a subscriber, or replaces what is said of it", named::<Outcome>())
+        },
+        Operation::DeleteSubscribers => {
+            plain("Deletes all subscribers of a stream and their connection events", named::<Outcome>())
+        }
+        Operation::ListSubscribers => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Lists the subscribers of a stream, at most 250 at a time",
+                array(named::<SubscriberView>()),
+            )
+        },
+        Operation::GetSubscriber => Description {
+            failure: Some(("404", "There is no such subscriber")),
+            ..plain("Shows one subscriber and what its sessions came to", named::<SubscriberDetails>())
+        },
+        Operation::DeleteSubscriber => plain("Deletes one subscriber", named::<Outcome>()),
+        Operation::GetSubscriberCode => Description {
+            query: &[("type", "play or publish; matters where the secret is the application's")],
+            ..plain("Shows the code of a subscriber as it is now, in dataId", named::<Outcome>())
+        },
+        Operation::BlockSubscriber => Description {
+            failure: Some(("404", "The seconds are no number")),
+            ..plain(
+                "Blocks a subscriber, registered or not, for so many seconds (0: no longer); the type is play, publish or \
+                 publish_play",
+                named::<Outcome>(),
+            )
+        },
+        Operation::ListSubscriberStatistics => Description {
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain(
+                "Lists what the sessions of a stream's subscribers came to, at most 250 at a time",
+                array(named::<SubscriberStats>()),
+            )
+        },
         Operation::GetStreamInfo => {
             plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
         }
@@ -126,6 +220,37 @@ fn describe(operation: Operation) -> Description {
             plain("Says what this server is", named::<Version>())
         }
         Operation::ListApplications => plain("Lists the applications", object()),
+        Operation::GetApplicationsInfo => {
+            plain("Lists the applications with what is in them", array(named::<ApplicationInfo>()))
+        }
+        Operation::ListLiveStreams => {
+            plain("Lists the live streams of an application, at most 250", array(named::<BroadcastInfo>()))
+        }
+        Operation::CreateApplication => {
+            plain("Refuses, and says how an application is made: as a folder", named::<Outcome>())
+        }
+        Operation::DeleteApplication => {
+            plain("Refuses, and says how an application is deleted: with its folder", named::<Outcome>())
+        }
+        Operation::GetSettings => plain(
+            "Shows the settings of an application, their version as ETag; 204 if there is no such application",
+            object(),
+        ),
+        Operation::ReplaceSettings => Description {
+            query: &[DRY_RUN],
+            body: Some(object()),
+            failure: Some(("412", "If-Match names another version than the one they are at")),
+            ..plain(
+                "Replaces the settings: what is not named is at its default again, but for secrets",
+                named::<Outcome>(),
+            )
+        },
+        Operation::PatchSettings => Description {
+            query: &[DRY_RUN],
+            body: Some(object()),
+            failure: Some(("412", "If-Match names another version than the one they are at")),
+            ..plain("Changes the settings that are named", named::<SettingsOutcome>())
+        },
         Operation::GetLiveness => plain("Says that the node answers", named::<Liveness>()),
         Operation::GetClusterMode => plain("Says whether this node is one of a cluster", named::<Outcome>()),
         Operation::GetClusterStatus => {
@@ -174,6 +299,10 @@ fn document() -> OpenApi {
         .schema_from::<HlsParameters>()
         .schema_from::<EncoderSettings>()
         .schema_from::<Outcome>()
+        .schema_from::<SessionShown>()
+        .schema_from::<Asked>()
+        .schema_from::<Explained>()
+        .schema_from::<Clause>()
         .schema_from::<SimpleStat>()
         .schema_from::<BroadcastStatistics>()
         .schema_from::<AppBroadcastStatistics>()
@@ -186,6 +315,17 @@ fn document() -> OpenApi {
         .schema_from::<AudioReceived>()
         .schema_from::<ReceiveStats>()
         .schema_from::<ConnectionEventShown>()
+        .schema_from::<TokenShown>()
+        .schema_from::<TokenGiven>()
+        .schema_from::<SubscriberView>()
+        .schema_from::<SubscriberGiven>()
+        .schema_from::<SubscriberStats>()
+        .schema_from::<SubscriberDetails>()
+        .schema_from::<ApplicationInfo>()
+        .schema_from::<BroadcastInfo>()
+        .schema_from::<SettingsOutcome>()
+        .schema_from::<SettingChange>()
+        .schema_from::<SettingFinding>()
         .schema_from::<ClusterNode>()
         .schema_from::<ClusterStatus>()
         .schema_from::<Version>()
@@ -207,6 +347,7 @@ fn verb(route: &Route) -> HttpMethod {
         "POST" => HttpMethod::Post,
         "PUT" => HttpMethod::Put,
         "DELETE" => HttpMethod::Delete,
+        "PATCH" => HttpMethod::Patch,
         _ => HttpMethod::Get,
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use base::AppName;
+use base::{AppName, limits};
 use cluster_model::Which;
 use serde_json::Value;
 use sessions::Body;
@@ -11,9 +11,10 @@ use sessions::Body;
 use crate::body::{read_json, read_text, takes_json};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
+use crate::settings::{self, Way};
 use crate::{
-    ApiState, answer, broadcasts, clients, cluster, door, history, lists, management, messages, publishers,
-    statistics,
+    ApiState, admission, answer, applications, broadcasts, clients, cluster, door, history, lists, management, messages,
+    publishers, statistics, subscribers, tokens,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
@@ -62,6 +63,9 @@ pub(crate) async fn serve(
         Found::WrongVerb(allow) => return answer::wrong_verb(&allow),
         Found::Nothing => return answer::not_found(),
     };
+    if request.query_string().len() > limits::REST_QUERY_BYTES_MAX {
+        return answer::refusal(StatusCode::URI_TOO_LONG, "URI Too Long");
+    }
     if !takes_json(request) {
         return answer::refusal(StatusCode::NOT_ACCEPTABLE, "Not Acceptable");
     }
@@ -69,19 +73,24 @@ pub(crate) async fn serve(
         return say(request, body, state, &owner, &values).await;
     }
     let body = match operation {
-        Operation::CreateBroadcast | Operation::UpdateBroadcast | Operation::DeleteListedBroadcasts => {
-            match read_json(request, body).await {
-                Ok(body) => body,
-                Err(refusal) => return refusal,
-            }
-        }
+        Operation::CreateBroadcast
+        | Operation::UpdateBroadcast
+        | Operation::DeleteListedBroadcasts
+        | Operation::ExplainAccess
+        | Operation::ValidateToken
+        | Operation::AddSubscriber
+        | Operation::ReplaceSettings
+        | Operation::PatchSettings => match read_json(request, body).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
+        },
         _ => None,
     };
     match owner {
         Owner::Application(app) => {
             of_application(state, &app, operation, &values, body, request.query_string()).await
         }
-        Owner::Node => of_node(state, operation, &values).await,
+        Owner::Node => of_node(request, state, operation, &values, body).await,
     }
 }
 
@@ -130,14 +139,69 @@ async fn of_application(
         (Operation::ListConnectionEvents, [id, offset, size]) => {
             history::events(state, app, id, offset, size, query).await
         }
+        (Operation::ListSessions, [id, offset, size]) => admission::list(state, app, id, offset, size),
+        (Operation::KickSession, [id, session]) => admission::kick(state, app, id, session).await,
+        (Operation::CreateToken, [id]) => tokens::create(state, app, id, query).await,
+        (Operation::CreateJwtToken, [id]) => tokens::create_jwt(state, app, id, query),
+        (Operation::ValidateToken, []) => tokens::validate(state, app, body).await,
+        (Operation::RevokeTokens, [id]) => tokens::revoke_all(state, app, id).await,
+        (Operation::RevokeToken, [id, token]) => tokens::revoke(state, app, id, token).await,
+        (Operation::ListTokens, [id, offset, size]) => tokens::list(state, app, id, offset, size).await,
+        _ => of_subscribers(state, app, operation, values, body, query).await,
+    }
+}
+
+async fn of_subscribers(
+    state: &ApiState,
+    app: &AppName,
+    operation: Operation,
+    values: &[&str],
+    body: Option<Value>,
+    query: &str,
+) -> HttpResponse {
+    match (operation, values) {
+        (Operation::AddSubscriber, [id]) => subscribers::add(state, app, id, body).await,
+        (Operation::DeleteSubscribers, [id]) => subscribers::delete_all(state, app, id).await,
+        (Operation::ListSubscribers, [id, offset, size]) => {
+            subscribers::list(state, app, id, offset, size).await
+        }
+        (Operation::GetSubscriber, [id, who]) => subscribers::get(state, app, id, who).await,
+        (Operation::DeleteSubscriber, [id, who]) => subscribers::delete(state, app, id, who).await,
+        (Operation::GetSubscriberCode, [id, who]) => subscribers::code(state, app, id, who, query).await,
+        (Operation::BlockSubscriber, [id, who, seconds, kind]) => {
+            subscribers::block(state, app, id, who, seconds, kind).await
+        }
+        (Operation::ListSubscriberStatistics, [id, offset, size]) => {
+            subscribers::statistics(state, app, id, offset, size).await
+        }
         (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
         (Operation::GetApplicationVersion, []) => management::application_version(),
         _ => misplaced(operation),
     }
 }
 
-async fn of_node(state: &ApiState, operation: Operation, values: &[&str]) -> HttpResponse {
+async fn of_node(
+    request: &HttpRequest,
+    state: &ApiState,
+    operation: Operation,
+    values: &[&str],
+    body: Option<Value>,
+) -> HttpResponse {
+    let (query, headers) = (request.query_string(), request.headers());
     match (operation, values) {
+        (Operation::ExplainAccess, [app]) => admission::explain(state, app, body, request.peer_addr()).await,
+        (Operation::GetApplicationsInfo, []) => applications::info(state).await,
+        (Operation::ListLiveStreams, [app]) => applications::live_streams(state, app).await,
+        (Operation::CreateApplication, [app]) => applications::create(state, app),
+        (Operation::DeleteApplication, [app]) => applications::delete(state, app),
+        // Who is let in here may see everything.
+        (Operation::GetSettings, [app]) => settings::get(state, app, true).await,
+        (Operation::ReplaceSettings, [app]) => {
+            settings::change(state, app, Way::Replace, body, query, headers).await
+        }
+        (Operation::PatchSettings, [app]) => {
+            settings::change(state, app, Way::Patch, body, query, headers).await
+        }
         (Operation::ListApplications, []) => management::applications(state),
         (Operation::GetVersion, []) => management::version(),
         (Operation::GetLiveness, []) => management::liveness(state),

@@ -49,6 +49,40 @@ pub enum Operation {
     GetWebrtcReceiveStatistics,
     /// Lists when sessions of a stream's subscribers began and ended.
     ListConnectionEvents,
+    /// Lists the live sessions of a stream on this node.
+    ListSessions,
+    /// Ends a session, whichever node it is on.
+    KickSession,
+    /// Says what the gate would, clause by clause.
+    ExplainAccess,
+    /// Makes a one-time token, or one for a room.
+    CreateToken,
+    /// Signs a JWT by which a stream is published or played.
+    CreateJwtToken,
+    /// Says whether a token is good, and spends it.
+    ValidateToken,
+    /// Voids all tokens of a stream.
+    RevokeTokens,
+    /// Voids one token.
+    RevokeToken,
+    /// Lists the tokens of a stream.
+    ListTokens,
+    /// Registers a subscriber.
+    AddSubscriber,
+    /// Deletes all subscribers of a stream.
+    DeleteSubscribers,
+    /// Lists the subscribers of a stream.
+    ListSubscribers,
+    /// Shows one subscriber and what its sessions came to.
+    GetSubscriber,
+    /// Deletes one subscriber.
+    DeleteSubscriber,
+    /// Shows the code of a subscriber.
+    GetSubscriberCode,
+    /// Blocks a subscriber for a time, or no longer.
+    BlockSubscriber,
+    /// Lists what sessions of a stream's subscribers came to.
+    ListSubscriberStatistics,
     /// Shows the renditions of a live stream.
     GetStreamInfo,
     /// Says something to the players and the publisher of a live stream.
@@ -57,6 +91,20 @@ pub enum Operation {
     GetApplicationVersion,
     /// Lists the applications.
     ListApplications,
+    /// Lists the applications with what is in them.
+    GetApplicationsInfo,
+    /// Lists the live streams of an application.
+    ListLiveStreams,
+    /// Refuses to make an application, and says how it is made.
+    CreateApplication,
+    /// Refuses to delete an application, and says how it is deleted.
+    DeleteApplication,
+    /// Shows the settings of an application.
+    GetSettings,
+    /// Replaces the settings of an application.
+    ReplaceSettings,
+    /// Changes settings of an application.
+    PatchSettings,
     /// Says what this server is.
     GetVersion,
     /// Says that the node answers, and its host's name.
@@ -135,6 +183,7 @@ pub const ROUTES: &[Route] = &[
         Operation::GetWebrtcReceiveStatistics,
     ),
     application(Method::GET, "/broadcasts/list/{offset}/{size}", Operation::ListBroadcasts),
+    application(Method::POST, "/broadcasts/validate-token", Operation::ValidateToken),
     application(Method::DELETE, "/broadcasts", Operation::DeleteBroadcasts),
     application(Method::GET, "/broadcasts/{id}", Operation::GetBroadcast),
     application(Method::PUT, "/broadcasts/{id}", Operation::UpdateBroadcast),
@@ -151,10 +200,41 @@ pub const ROUTES: &[Route] = &[
         "/broadcasts/{id}/connection-events/{offset}/{size}",
         Operation::ListConnectionEvents,
     ),
+    application(Method::GET, "/broadcasts/{id}/sessions/{offset}/{size}", Operation::ListSessions),
+    application(Method::DELETE, "/broadcasts/{id}/sessions/{session}", Operation::KickSession),
+    application(Method::GET, "/broadcasts/{id}/token", Operation::CreateToken),
+    application(Method::GET, "/broadcasts/{id}/jwt-token", Operation::CreateJwtToken),
+    application(Method::DELETE, "/broadcasts/{id}/tokens", Operation::RevokeTokens),
+    application(Method::GET, "/broadcasts/{id}/tokens/list/{offset}/{size}", Operation::ListTokens),
+    application(Method::DELETE, "/broadcasts/{id}/tokens/{token}", Operation::RevokeToken),
+    application(Method::POST, "/broadcasts/{id}/subscribers", Operation::AddSubscriber),
+    application(Method::DELETE, "/broadcasts/{id}/subscribers", Operation::DeleteSubscribers),
+    application(Method::GET, "/broadcasts/{id}/subscribers/list/{offset}/{size}", Operation::ListSubscribers),
+    application(Method::GET, "/broadcasts/{id}/subscribers/{subscriber}", Operation::GetSubscriber),
+    application(Method::DELETE, "/broadcasts/{id}/subscribers/{subscriber}", Operation::DeleteSubscriber),
+    application(Method::GET, "/broadcasts/{id}/subscribers/{subscriber}/totp", Operation::GetSubscriberCode),
+    application(
+        Method::PUT,
+        "/broadcasts/{id}/subscribers/{subscriber}/block/{seconds}/{type}",
+        Operation::BlockSubscriber,
+    ),
+    application(
+        Method::GET,
+        "/broadcasts/{id}/subscriber-stats/list/{offset}/{size}",
+        Operation::ListSubscriberStatistics,
+    ),
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
     application(Method::POST, "/broadcasts/{id}/data", Operation::SendMessage),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
     node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),
+    node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Machine),
+    node(Method::GET, "/applications-info", Operation::GetApplicationsInfo, Role::Machine),
+    node(Method::GET, "/applications/live-streams/{app}", Operation::ListLiveStreams, Role::Machine),
+    node(Method::GET, "/applications/settings/{app}", Operation::GetSettings, Role::Machine),
+    node(Method::POST, "/applications/settings/{app}", Operation::ReplaceSettings, Role::Machine),
+    node(Method::PATCH, "/applications/settings/{app}", Operation::PatchSettings, Role::Machine),
+    node(Method::POST, "/applications/{app}", Operation::CreateApplication, Role::Machine),
+    node(Method::DELETE, "/applications/{app}", Operation::DeleteApplication, Role::Machine),
     node(Method::GET, "/version", Operation::GetVersion, Role::Machine),
     node(Method::GET, "/liveness", Operation::GetLiveness, Role::Everyone),
     node(Method::GET, "/cluster-mode-status", Operation::GetClusterMode, Role::Machine),
@@ -281,7 +361,7 @@ mod tests {
             (Scope::Application, "/applications"),
             (Scope::Application, "/"),
             (Scope::Application, "/broadcasts/list/0"),
-            (Scope::Application, "/broadcasts/a/token"),
+            (Scope::Application, "/broadcasts/a/tokens"),
             (Scope::Application, "/Broadcasts/a"),
         ] {
             assert_eq!(find(&Method::GET, scope, &parts(path)), Found::Nothing, "{path}");

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::history::History;
+use crate::settings::SettingsFiles;
 use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
-use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings};
+use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings, Subscribers, Tokens};
 use observe::{Metrics, Readiness};
+use security::Gate;
 use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
@@ -17,6 +19,12 @@ pub struct ApiState {
     pub broadcasts: Broadcasts,
     /// The applications' settings.
     pub settings: Settings,
+    /// What people read of them on this node.
+    pub settings_files: Arc<dyn SettingsFiles>,
+    /// Tokens of streams.
+    pub tokens: Tokens,
+    /// Subscribers of streams.
+    pub subscribers: Subscribers,
     /// The nodes of the cluster.
     pub nodes: Nodes,
     /// This node's place among them.
@@ -25,6 +33,8 @@ pub struct ApiState {
     pub history: Arc<dyn History>,
     /// Live streams.
     pub streams: Arc<dyn StreamControl>,
+    /// Who is in, and why.
+    pub gate: Arc<Gate>,
     /// The applications of this node.
     pub applications: Vec<AppName>,
     /// The folder that holds `root` and a folder per application.

@@ -9,8 +9,11 @@ mod lists;
 mod messages;
 mod pages;
 mod rest;
+mod settings;
 mod statistics;
+mod subscribers;
 mod table;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +28,7 @@ use actix_web::{App, web};
 use async_trait::async_trait;
 use base::{AppName, ManualClock, Secret, SeededRandomness, StreamId, WallTime};
 use cluster_model::testing::{InMemory, Unsteady};
-use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted};
+use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted, Subscribers, Tokens};
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
 use sessions::rtc::{ClientFigures, Received, SentFigures};
@@ -132,13 +135,18 @@ impl Node {
         let readiness = Readiness::new();
         let component = readiness.component("store");
         let randomness = Arc::new(SeededRandomness::new(1));
+        let gate = security::testing::plain_gate(meta.clone(), clock.clone(), &["LiveApp", "WebRTCAppEE"]);
         let said = Arc::default();
         let mut state = ApiState {
             broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
             settings: Settings::new(meta.clone(), clock.clone(), randomness.clone()),
+            settings_files: Arc::new(settings::Rewritten::default()),
+            tokens: Tokens::new(meta.clone(), clock.clone(), randomness.clone()),
+            subscribers: Subscribers::new(meta.clone(), clock.clone(), randomness.clone()),
             nodes: Nodes::new(meta, clock.clone(), randomness),
             cluster: Arc::new(cluster::Alone),
             history: Arc::new(history::Twice),
+            gate,
             streams: Arc::new(OneLive("live1", Arc::clone(&said))),
             applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
             webapps: folder.path().to_owned(),

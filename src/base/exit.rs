@@ -68,6 +68,8 @@ reasons! {
     Failed = 16, "failed";
     /// Another node publishes the stream.
     Superseded = 17, "superseded";
+    /// The metadata plane was away for too long to vouch for it.
+    AuthorityLost = 18, "authority lost";
 }
 
 impl fmt::Display for ExitReason {

@@ -537,11 +537,9 @@ pub const RAFT_HEARTBEAT_TICKS: usize = 3;
 pub const RAFT_ELECTION_TICKS_MIN: usize = 10;
 /// The same at most, exclusively: a new leader is there within 2 s.
 pub const RAFT_ELECTION_TICKS_MAX: usize = 15;
-/// Ticks until a voter that stood for election in vain stands again, at least: votes that split between those who are left
-/// are to cost less than another wait for a dead leader, and an answer takes less than this.
-pub const RAFT_STAND_AGAIN_TICKS_MIN: usize = 2;
-/// The same at most, exclusively.
-pub const RAFT_STAND_AGAIN_TICKS_MAX: usize = 7;
+/// Ticks until a voter that stood for election in vain stands again, at least; the others one after the other. Votes that
+/// split between those who are left are to cost less than another wait for a dead leader, and an answer takes less.
+pub const RAFT_STAND_AGAIN_TICKS: usize = 2;
 /// Bytes of entries in one message, and of one command. Larger commands: refused.
 pub const RAFT_MESSAGE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Messages with entries on their way to one member. More wait in the log.
@@ -732,6 +730,39 @@ pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = RAFT_SNAPSHOT_BYTES_MAX;
 
 /// A JSON Web Token. Longer: refused unread.
 pub const JWT_BYTES_MAX: usize = 8 * 1024;
+/// Wrong codes of one subscriber from one network (/24, /56) until that is locked for this subscriber.
+pub const GUESSES_PER_NETWORK_MAX: u32 = 10;
+/// Wrong codes of one subscriber from anywhere until every network that was wrong is locked for it.
+pub const GUESSES_PER_SUBSCRIBER_MAX: u32 = 100;
+/// How long a wrong code counts, from the first of them on.
+pub const GUESSES_COUNTED_FOR: Duration = Duration::from_secs(300);
+/// How long a lock lasts the first time; each further one twice as long.
+pub const GUESS_LOCK_MIN: Duration = Duration::from_secs(60);
+/// How long a lock lasts at most.
+pub const GUESS_LOCK_MAX: Duration = Duration::from_secs(3_600);
+/// Subscribers whose wrong codes are counted. More: those of the one counted longest are forgotten.
+pub const GUESSED_SUBSCRIBERS_MAX: usize = 10_000;
+/// Networks whose wrong codes are counted for one subscriber. More: one that is not locked is forgotten.
+pub const GUESSING_NETWORKS_MAX: usize = 256;
+/// Between two looks at what live permits rest on.
+pub const PERMITS_REVIEWED_EVERY: Duration = Duration::from_millis(500);
+/// Sessions that a rotated secret or a narrowed range ends, end spread over this time.
+pub const ROTATION_SPREAD: Duration = Duration::from_secs(1);
+/// How long after the end of its session the one that spent a one-time token may come back by it. Longer: it is spent.
+pub const TOKEN_COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
+/// Tokens whose sessions are over that a node knows of. More: the oldest are forgotten, and whoever spent them may show
+/// them again.
+pub const TOKENS_OVER_MAX: usize = 65_536;
+/// Time for an authorisation webhook's server to be connected to (AMS). Longer: nobody is let in by it.
+pub const WEBHOOK_CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Time for its answer, all in all (AMS). Longer: the same.
+pub const WEBHOOK_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Authorisation webhooks that are asked at a time. More wait as long as an answer may take; then the same.
+pub const WEBHOOKS_AT_ONCE_MAX: usize = 64;
+/// Connection slots on their way back. More: they are free when the node's life is over.
+pub const SLOTS_GIVEN_BACK_MAX: usize = 65_536;
+/// Sessions of one stream that one answer shows. More: cut off.
+pub const SESSIONS_PER_LIST_MAX: usize = 250;
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.
 pub const GATE_DECISION_MAX: Duration = Duration::from_secs(3);
@@ -745,6 +776,12 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A REST body. Larger: 413.
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The query of a REST request. Longer: 414.
+pub const REST_QUERY_BYTES_MAX: usize = 64 * 1024;
+/// How often a change of settings that names no version is made anew because somebody else was first. More: 503.
+pub const SETTINGS_RETRIES_MAX: usize = 5;
+/// Files and folders of an application that are counted into its storage. More: not counted.
+pub const STORAGE_FILES_MAX: usize = 100_000;
 /// Time for the body of a request to be whole. Longer: 408.
 pub const HTTP_BODY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Broadcasts that one REST request deletes by name. More: 400.

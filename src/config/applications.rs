@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base::AppName;
 
+use crate::file::read_bounded;
 use crate::{ConfigError, Place, Problem};
 
 /// The file that makes a folder an application.
@@ -27,6 +28,21 @@ pub struct AppFolder {
     pub folder: PathBuf,
     /// Its `WEB-INF/red5-web.properties`, which may be missing: the stored settings stand, or AMS's defaults.
     pub settings_file: PathBuf,
+}
+
+impl AppFolder {
+    /// The content of its properties file; `None`: there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is larger than [`base::limits::SETTINGS_FILE_BYTES_MAX`].
+    pub fn properties(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let hint = "let the node's user read it, or remove the application";
+        match read_bounded(&self.settings_file, hint) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ConfigError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Finds the applications: the folders of `webapps` that have a `WEB-INF`, sorted by name. `root` is never one.

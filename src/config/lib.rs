@@ -10,8 +10,7 @@
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
 //! Invariants: an unknown key of `penstock.toml` or an unknown `PENSTOCK_*` variable never passes; no
-//! secret is ever in a `Debug`, an error or a notice; a security mechanism that cannot be enforced is
-//! named by [`AppSettings::unenforced_mechanisms`], never silently off.
+//! secret is ever in a `Debug`, an error or a notice; no setting that protects ([`Concerns`]) is without effect.
 
 mod applications;
 mod error;
@@ -27,4 +26,7 @@ pub use node::{
     LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
     TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
 };
-pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced, settings_table_json};
+pub use settings::{
+    AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, WriteError,
+    settings_table_json,
+};

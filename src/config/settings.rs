@@ -1,11 +1,14 @@
 //! The settings of one application.
 
+mod change;
 mod java;
 mod kind;
 mod notice;
 mod properties;
 mod schema;
 mod table;
+mod validate;
+mod write;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,9 +21,12 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use change::{ChangeError, Difference};
 pub use notice::{LoadedSettings, Notice};
 pub use schema::settings_table_json;
 pub use table::Concerns;
+pub use validate::{Finding, Findings};
+pub use write::WriteError;
 
 use kind::{Kind, RANDOM_TEXT_LENGTH};
 use table::ROWS;
@@ -36,26 +42,24 @@ pub struct AppSettings {
     values: Box<[Value; ROWS.len()]>,
 }
 
-/// A security mechanism that is switched on and that Penstock cannot enforce yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unenforced {
-    /// The setting's JSON key.
-    pub key: &'static str,
-    /// The direction in which everybody has to be refused.
-    pub concerns: Concerns,
-}
-
 /// The JSON key under which AMS also shows the renditions as one text.
 const LADDER_TEXT: &str = "encoderSettingsString";
 const LADDER: &str = "encoderSettings";
 
 macro_rules! accessors {
-    ($($(#[$doc:meta])* fn $name:ident($key:literal) -> $type:ty = $read:ident;)+) => {
+    ($($(#[$doc:meta])* fn $name:ident($key:literal) -> $type:ty = $read:ident;)+
+     $(private fn $own:ident($own_key:literal) -> $own_type:ty = $own_read:ident;)+) => {
         $(
             $(#[$doc])*
             pub fn $name(&self) -> $type {
                 const ROW: usize = table::acted_on($key);
                 self.$read(ROW)
+            }
+        )+
+        $(
+            fn $own(&self) -> $own_type {
+                const ROW: usize = table::acted_on($own_key);
+                self.$own_read(ROW)
             }
         )+
     };
@@ -84,17 +88,6 @@ impl AppSettings {
     /// The value of any setting by its JSON key, whether Penstock acts on it or not.
     pub fn get(&self, json_key: &str) -> Option<&Value> {
         table::by_json(json_key).and_then(|row| self.values.get(row))
-    }
-
-    /// The security mechanisms that are switched on and that nothing enforces yet. As long as there is
-    /// one for a direction, the gate must refuse everybody in that direction: who believes a stream
-    /// protected must not find it open.
-    pub fn unenforced_mechanisms(&self) -> Vec<Unenforced> {
-        let switched_on = ROWS.iter().zip(self.values.iter()).filter(|(_, value)| !is_off(value));
-        switched_on
-            .filter(|(row, _)| !row.acted_on)
-            .filter_map(|(row, _)| row.gates.map(|concerns| Unenforced { key: row.json, concerns }))
-            .collect()
     }
 
     accessors! {
@@ -137,8 +130,67 @@ impl AppSettings {
         fn data_channel_enabled("dataChannelEnabled") -> bool = flag;
         /// Whom messages of players go to: `all`, `publisher`, or nobody.
         fn data_channel_player_distribution("dataChannelPlayerDistribution") -> &str = text;
+        /// Sessions of subscribers are recorded, with what they came to.
+        fn write_subscriber_events_to_datastore("writeSubscriberEventsToDatastore") -> bool = flag;
         /// The application's name.
         fn app_name("appName") -> &str = text;
+        /// Only rooms that were created beforehand may be joined.
+        fn accept_only_rooms_in_data_store("acceptOnlyRoomsInDataStore") -> bool = flag;
+        /// Seconds that a code of a subscriber without a period of its own is the one for.
+        fn time_token_period("timeTokenPeriod") -> u32 = seconds;
+        /// Subscribers' codes are asked for in both directions, and only of subscribers that are registered (AMS up to 2.17).
+        fn time_token_subscriber_only("timeTokenSubscriberOnly") -> bool = flag;
+        /// A session ends when the JWT that let it in does.
+        fn jwt_expiry_ends_session("jwtExpiryEndsSession") -> bool = flag;
+        /// The secret that hash tokens are made with.
+        fn token_hash_secret("tokenHashSecret") -> Secret<&str> = secret;
+        /// The one before, by which they are still good.
+        fn token_hash_secret_previous("tokenHashSecretPrevious") -> Secret<&str> = secret;
+        /// The secret that JWTs of streams are signed with.
+        fn jwt_stream_secret("jwtStreamSecretKey") -> Secret<&str> = secret;
+        /// The ranges that publishers' addresses have to be in, separated by commas; empty: any.
+        fn allowed_publisher_cidr("allowedPublisherCIDR") -> &str = text;
+        /// Who is asked whether somebody may publish; empty: nobody.
+        fn webhook_authenticate_url("webhookAuthenticateURL") -> &str = text;
+        /// Who is asked whether somebody may play; empty: nobody.
+        fn webhook_play_auth_url("webhookPlayAuthUrl") -> &str = text;
+        private fn token_control("tokenControlEnabled") -> bool = flag;
+        private fn publish_token_control("publishTokenControlEnabled") -> bool = flag;
+        private fn play_token_control("playTokenControlEnabled") -> bool = flag;
+        private fn publish_hash_control("hashControlPublishEnabled") -> bool = flag;
+        private fn play_hash_control("hashControlPlayEnabled") -> bool = flag;
+        private fn publish_jwt_control("publishJwtControlEnabled") -> bool = flag;
+        private fn play_jwt_control("playJwtControlEnabled") -> bool = flag;
+        private fn publish_time_token("enableTimeTokenForPublish") -> bool = flag;
+        private fn play_time_token("enableTimeTokenForPlay") -> bool = flag;
+        private fn publish_time_token_secret("timeTokenSecretForPublish") -> Secret<&str> = secret;
+        private fn play_time_token_secret("timeTokenSecretForPlay") -> Secret<&str> = secret;
+    }
+
+    /// One-time tokens are asked for.
+    pub fn wants_token(&self, publish: bool) -> bool {
+        self.token_control() || if publish { self.publish_token_control() } else { self.play_token_control() }
+    }
+
+    /// Hash tokens are asked for.
+    pub fn wants_hash(&self, publish: bool) -> bool {
+        if publish { self.publish_hash_control() } else { self.play_hash_control() }
+    }
+
+    /// JWTs are asked for.
+    pub fn wants_jwt(&self, publish: bool) -> bool {
+        if publish { self.publish_jwt_control() } else { self.play_jwt_control() }
+    }
+
+    /// Subscribers' codes are asked for.
+    pub fn wants_totp(&self, publish: bool) -> bool {
+        self.time_token_subscriber_only()
+            || if publish { self.publish_time_token() } else { self.play_time_token() }
+    }
+
+    /// The secret that codes of subscribers without one of their own are derived from.
+    pub fn time_token_secret(&self, publish: bool) -> Secret<&str> {
+        if publish { self.publish_time_token_secret() } else { self.play_time_token_secret() }
     }
 
     fn flag(&self, row: usize) -> bool {
@@ -161,6 +213,10 @@ impl AppSettings {
     /// AMS says "no limit" as 0.
     fn bitrate(&self, row: usize) -> Option<u32> {
         self.values[row].as_u64().and_then(|rate| u32::try_from(rate).ok()).filter(|rate| *rate > 0)
+    }
+
+    fn seconds(&self, row: usize) -> u32 {
+        self.values[row].as_u64().and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(1)
     }
 
     fn milliseconds(&self, row: usize) -> Duration {

@@ -169,6 +169,24 @@ impl Shard {
         }
     }
 
+    /// Withholds all media from a player, or goes on sending it. Its connection stays. What [`Shard::set_enabled`] says
+    /// holds beside it.
+    pub fn set_paused(&mut self, id: PlayerId, paused: bool, now: Instant) {
+        let Some(player) = self.players.get_mut(id.0).filter(|player| player.paused != paused) else {
+            return;
+        };
+        player.paused = paused;
+        let tracks = player.tracks.len();
+        for track in 0..tracks {
+            let viewer = TrackRef { player: id, track };
+            if paused {
+                self.stop_track(viewer);
+            } else {
+                self.begin_track(viewer, now);
+            }
+        }
+    }
+
     /// Takes a player off: it is sent BYE and `close_notify`. Nothing happens if it is gone already.
     pub fn remove(&mut self, id: PlayerId, reason: ExitReason, now: Instant) {
         self.end(id, reason, now);

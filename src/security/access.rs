@@ -14,18 +14,31 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The word for log lines and metric labels.
+    /// The word for log lines and metric labels, and in credentials.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Publish => "publish",
             Self::Play => "play",
         }
     }
+
+    pub(crate) const fn is_publish(self) -> bool {
+        matches!(self, Self::Publish)
+    }
 }
 
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
+    }
+}
+
+impl From<Direction> for cluster_model::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Publish => Self::Publish,
+            Direction::Play => Self::Play,
+        }
     }
 }
 
@@ -43,16 +56,25 @@ pub struct Access {
     pub protocol: &'static str,
     /// Who asks.
     pub peer: PeerAddr,
+    /// Something on the way says that somebody else asks, and is not believed: no filter of addresses lets it through.
+    pub peer_is_unsure: bool,
     /// The session that asks.
     pub session: SessionId,
+    /// Whom a one-time token is spent by: who shows it again as the same one is let in again. The session itself, unless
+    /// the protocol knows its peer over several of them (a signalling socket does).
+    pub presenter: SessionId,
+    /// Media of the session can be withheld while its connection stays: a block pauses it. Otherwise a block ends it.
+    pub can_pause: bool,
     /// `token`: one-time token, hash or JWT, whichever is switched on.
     pub token: Option<Secret>,
     /// `subscriberId`.
     pub subscriber_id: Option<String>,
     /// `subscriberCode`.
     pub subscriber_code: Option<Secret>,
-    /// The room that the stream is a track of.
+    /// The room that the stream is a track of, or is played in.
     pub main_track: Option<String>,
+    /// `metaData`, for whom an authorisation webhook asks.
+    pub meta_data: Option<String>,
 }
 
 impl Access {
@@ -71,11 +93,15 @@ impl Access {
             direction,
             protocol,
             peer,
+            peer_is_unsure: false,
             session,
+            presenter: session,
+            can_pause: false,
             token: None,
             subscriber_id: None,
             subscriber_code: None,
             main_track: None,
+            meta_data: None,
         }
     }
 

@@ -1,39 +1,90 @@
 //! The gate.
 
+mod clauses;
+mod explain;
+mod guesses;
+mod watching;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use base::{AppName, Clock, StreamId, limits};
-use cluster_model::{Broadcast, Broadcasts, MetaError, Settings};
-use config::{AppSettings, Unenforced};
+use base::{AppName, Clock, ExitReason, SessionId, StreamId, limits};
+use cluster_model::{
+    AcquireError, Broadcast, Broadcasts, MetaError, Operation, Settings, SubscriberId, Subscribers, Tokens,
+};
+use tokio::sync::mpsc;
 
+use crate::live::{Grounds, Live, LiveSession};
+use crate::outside::{Authorizer, Plane};
 use crate::seats::{SeatLimits, Seats};
+use crate::slots::{GivenBack, Slot};
 use crate::{Access, Denial, Direction, Permit};
+
+use clauses::{Clause, Question};
+pub use explain::{ClauseShown, Explanation};
+use guesses::Guesses;
+
+/// What a gate asks.
+pub struct GateParts {
+    /// Those this node serves.
+    pub applications: Vec<AppName>,
+    /// What is switched on.
+    pub settings: Settings,
+    /// Registered streams and their dates.
+    pub broadcasts: Broadcasts,
+    /// One-time tokens.
+    pub tokens: Tokens,
+    /// Subscribers, their blocks and their connections.
+    pub subscribers: Subscribers,
+    /// This node in the metadata plane.
+    pub plane: Arc<dyn Plane>,
+    /// Whom authorisation webhooks are asked by.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// Lets publishers and players in, or not. One per node.
 pub struct Gate {
     applications: BTreeSet<AppName>,
     settings: Settings,
     broadcasts: Broadcasts,
+    tokens: Tokens,
+    subscribers: Subscribers,
+    plane: Arc<dyn Plane>,
+    authorizer: Arc<dyn Authorizer>,
     clock: Arc<dyn Clock>,
     seats: Arc<Seats>,
+    live: Arc<Live>,
+    guesses: Guesses,
+    given_back: mpsc::Sender<GivenBack>,
 }
 
 impl Gate {
-    /// `applications` are those this node serves.
-    pub fn new(
-        applications: impl IntoIterator<Item = AppName>,
-        settings: Settings,
-        broadcasts: Broadcasts,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let applications = applications.into_iter().collect();
-        let broadcasts = broadcasts.within(limits::GATE_DECISION_MAX);
-        Self { applications, settings, broadcasts, clock, seats: Arc::default() }
+    /// To be made in a runtime, where it follows what permits rest on for as long as it lives.
+    pub fn new(parts: GateParts) -> Arc<Self> {
+        let (given_back, slots) = mpsc::channel(limits::SLOTS_GIVEN_BACK_MAX);
+        let gate = Arc::new(Self {
+            applications: parts.applications.into_iter().collect(),
+            settings: parts.settings,
+            broadcasts: parts.broadcasts.within(limits::GATE_DECISION_MAX),
+            tokens: parts.tokens.within(limits::SPEND_RETRY_MAX),
+            subscribers: parts.subscribers.within(limits::GATE_DECISION_MAX),
+            plane: parts.plane,
+            authorizer: parts.authorizer,
+            clock: parts.clock,
+            seats: Arc::default(),
+            live: Arc::default(),
+            guesses: Guesses::default(),
+            given_back,
+        });
+        tokio::spawn(crate::slots::give_back(slots, gate.subscribers.clone()));
+        gate.watch();
+        gate
     }
 
-    /// Decides within [`limits::GATE_DECISION_MAX`]. The permit holds the seats it needs; to drop it is
-    /// to leave.
+    /// Decides within [`limits::GATE_DECISION_MAX`] for each answer of the metadata plane that it needs. The permit holds
+    /// the seats it needs; to drop it is to leave.
     pub async fn admit(&self, access: Access) -> Result<Permit, Denial> {
         let access = access.without_blanks();
         let direction = access.direction;
@@ -49,7 +100,8 @@ impl Gate {
         .increment(1);
         match &decision {
             Ok(permit) => {
-                tracing::info!(%direction, %app, stream = %permit.stream(), %session, %peer, "admitted");
+                let proof = permit.proof().unwrap_or("none");
+                tracing::info!(%direction, %app, stream = %permit.stream(), %session, %peer, proof, "admitted");
             }
             // What the peer asked for is not logged: it may be anything.
             Err(denial) => tracing::info!(%direction, %app, %session, %peer, reason = %denial, "denied"),
@@ -57,40 +109,45 @@ impl Gate {
         decision
     }
 
-    /// AMS's order: name, undefined streams and live already, then the mechanisms, then the window.
+    /// The sessions that live on this node with a permit for `stream`.
+    pub fn sessions(&self, app: &AppName, stream: &StreamId) -> Vec<LiveSession> {
+        self.live.list(app, stream)
+    }
+
+    /// Has every node end a session of a stream, or its publisher (`None`), as kicked. Said when all that are in touch with
+    /// the metadata plane will hear of it.
+    pub async fn kick(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        session: Option<SessionId>,
+    ) -> Result<(), MetaError> {
+        self.subscribers.end_session(app, stream, session).await
+    }
+
+    /// Name and application, then AMS's order of clauses, then what has to be taken: seat, token, connection.
     async fn decide(&self, access: Access) -> Result<Permit, Denial> {
+        let question = self.question(&access).await?;
+        let grounds = self.pass(&question).await?;
+        self.let_in(&question, grounds).await
+    }
+
+    async fn question<'a>(&self, access: &'a Access) -> Result<Question<'a>, Denial> {
         if !self.applications.contains(&access.app) {
             return Err(Denial::UnknownApplication);
         }
         let settings = self.settings.snapshot(&access.app).ok_or(Denial::NotInitialised)?;
         let stream = StreamId::new(&access.stream)?;
-        let broadcast = self.broadcast(&access, &stream).await?;
-        if access.direction == Direction::Publish {
-            if settings.accept_only_streams_in_data_store() && broadcast.is_none() {
-                return Err(Denial::Unregistered);
-            }
-            // Only a look: who is refused by a later clause must not have kept others out meanwhile.
-            if self.seats.is_held(&access.app, &stream) {
-                return Err(Denial::AlreadyLive);
-            }
+        let room = access.main_track.as_deref().and_then(|room| StreamId::new(room).ok());
+        let (authority, now) = (self.plane.authority(), self.clock.wall());
+        let mut question = Question { access, settings, stream, room, broadcast: None, authority, now };
+        match access.direction {
+            Direction::Publish => drop(question.ruling(Operation::NewPublish)?),
+            Direction::Play if !question.is_guarded() => drop(question.ruling(Operation::OpenPlay)?),
+            Direction::Play => {}
         }
-        if let Some(key) = unenforceable(&settings, &access) {
-            return Err(Denial::MechanismNotAvailable { key });
-        }
-        if access.direction == Direction::Publish
-            && broadcast.as_ref().is_some_and(|broadcast| !broadcast.may_be_published_at(self.clock.wall()))
-        {
-            return Err(Denial::OutsideWindow);
-        }
-        let limits = SeatLimits {
-            publishers_of_app: settings.ingesting_stream_limit(),
-            players_of_app: settings.webrtc_viewer_limit(),
-            // Negative: no limit.
-            players_of_stream: broadcast
-                .and_then(|broadcast| usize::try_from(broadcast.web_rtc_viewer_limit).ok()),
-        };
-        let seat = self.seats.take(&access.app, &stream, access.direction, limits)?;
-        Ok(Permit::new(access, stream, seat))
+        question.broadcast = self.broadcast(access, &question.stream).await?;
+        Ok(question)
     }
 
     /// A publisher is decided on by what is true now, a player by what this node knows.
@@ -104,20 +161,110 @@ impl Gate {
             Denial::DataStoreNotAvailable
         })
     }
-}
 
-/// The first mechanism that is switched on, concerns `access` and is enforced by nothing yet.
-fn unenforceable(settings: &AppSettings, access: &Access) -> Option<&'static str> {
-    const ROOMS: &str = "acceptOnlyRoomsInDataStore";
-    let concerned = |found: &Unenforced| match access.direction {
-        Direction::Publish => found.concerns.publish(),
-        Direction::Play => found.concerns.play(),
-    };
-    let rooms_only = settings.get(ROOMS).and_then(serde_json::Value::as_bool).unwrap_or_default();
-    if access.main_track.is_some() && rooms_only {
-        return Some(ROOMS);
+    async fn pass(&self, question: &Question<'_>) -> Result<Grounds, Denial> {
+        let clauses: &[Clause] = match question.access.direction {
+            Direction::Publish => &Clause::OF_PUBLISH,
+            Direction::Play => &Clause::OF_PLAY,
+        };
+        let mut grounds = Grounds::default();
+        for clause in clauses {
+            if let Err(denial) = self.ask(*clause, question, &mut grounds).await {
+                // Of a token it is only known that it came. One that is worth nothing is told that, before anything is
+                // told of what AMS asks later.
+                return Err(match &grounds.token {
+                    Some((_, token)) => self.token_fault(question, token).await.unwrap_or(denial),
+                    None => denial,
+                });
+            }
+        }
+        Ok(grounds)
     }
-    settings.unenforced_mechanisms().into_iter().find(concerned).map(|found| found.key)
+
+    /// Takes what is taken only once: the seat before the token, so that no token is spent where there is no seat.
+    async fn let_in(&self, question: &Question<'_>, mut grounds: Grounds) -> Result<Permit, Denial> {
+        let access = question.access;
+        let token = grounds.token.take().map(|(_, token)| token);
+        if let Some(token) = &token
+            && access.direction.is_publish()
+        {
+            // Nor does a seat that there is one of keep others out while somebody tries tokens.
+            if let Some(denial) = self.token_fault(question, token).await
+                && !matches!(denial, Denial::Token(cluster_model::TokenFault::Spent))
+            {
+                return Err(denial);
+            }
+        }
+        let limits = SeatLimits {
+            publishers_of_app: question.settings.ingesting_stream_limit(),
+            players_of_app: question.settings.webrtc_viewer_limit(),
+            // Negative: no limit.
+            players_of_stream: question
+                .broadcast
+                .as_ref()
+                .and_then(|broadcast| usize::try_from(broadcast.web_rtc_viewer_limit).ok()),
+        };
+        if !access.direction.is_publish()
+            && (limits.players_of_app.is_some() || limits.players_of_stream.is_some())
+        {
+            question.ruling(Operation::ViewerLimit)?;
+        }
+        let seat = self.seats.take(&access.app, &question.stream, access.direction, limits)?;
+        let slot = if question.settings.wants_totp(access.direction.is_publish()) {
+            Some(self.slot(question).await?)
+        } else {
+            None
+        };
+        if let Some(token) = token {
+            let home = self.spend(question, &token).await?;
+            grounds.token = Some((home, token));
+        }
+        let proof = grounds.proof();
+        let control = crate::PermitControl::default();
+        let places = (&question.stream, question.room.as_ref());
+        let entered = self.live.enter(access, places, control.clone(), grounds, question.now);
+        self.look_again(question, &control).await;
+        Ok(Permit::new(access, question.stream.clone(), control, proof, (seat, slot, entered)))
+    }
+
+    async fn slot(&self, question: &Question<'_>) -> Result<Slot, Denial> {
+        let access = question.access;
+        let id = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok());
+        let id = id.ok_or(crate::TotpFault::InvalidId)?;
+        let owner = self.plane.owner();
+        let slot = Slot::new(
+            (access.app.clone(), question.stream.clone(), id.clone()),
+            (access.session, owner),
+            self.given_back.clone(),
+        );
+        // Held from here on: an answer that is lost may have taken it.
+        match self.subscribers.acquire(&access.app, &question.stream, &id, access.session, owner).await {
+            Ok(()) => Ok(slot),
+            Err(AcquireError::Taken { limit }) => {
+                slot.was_never_taken();
+                Err(Denial::Connections { limit })
+            }
+            Err(AcquireError::Meta(_)) => Err(Denial::DataStoreNotAvailable),
+        }
+    }
+
+    /// What changed between the question and the entry in the list was told to nobody.
+    async fn look_again(&self, question: &Question<'_>, control: &crate::PermitControl) {
+        if self.not_blocked(question).await == Err(Denial::Blocked) {
+            if question.access.can_pause && !question.access.direction.is_publish() {
+                self.review_subscriber(question).await;
+            } else {
+                control.end(ExitReason::Blocked);
+            }
+        }
+        if let Some(settings) = self.settings.snapshot(&question.access.app)
+            && !Arc::ptr_eq(&settings, &question.settings)
+        {
+            for fallen in self.live.resting_otherwise(&question.access.app, &settings) {
+                fallen.end(ExitReason::Revoked);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,20 +10,29 @@
 //!   them when it is dropped.
 //! - At most one publish seat per (application, stream) exists on a node: it is the one owner of "who
 //!   publishes". A permit may say when its seat may pass to another ([`Permit::give_way_when`]).
-//! - A mechanism that is switched on and that this version cannot enforce refuses everybody.
+//! - A one-time token is spent last, by the metadata plane, and holds for the session it let in alone.
+//! - A permit ends or pauses when what it rests on goes: its subscriber is blocked, its token revoked, its secret replaced,
+//!   the metadata plane away for too long. Who notices says so in one list of all live permits.
+//! - What refuses somebody is certain: it is asked of the plane, not of what this node happens to know.
 //! - Credentials and whole addresses reach neither log nor metric.
 
 mod access;
+pub mod addresses;
 pub mod credential;
 mod denial;
 mod gate;
+mod live;
+mod outside;
 mod permit;
 mod seats;
+mod slots;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use access::{Access, Direction};
-pub use denial::Denial;
-pub use gate::Gate;
+pub use denial::{Denial, TotpFault};
+pub use gate::{ClauseShown, Explanation, Gate, GateParts};
+pub use live::LiveSession;
+pub use outside::{Authorizer, Plane};
 pub use permit::{Permit, PermitControl, PermitLife, PermitState};

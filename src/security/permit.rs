@@ -8,7 +8,9 @@ use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId};
 use tokio::sync::Notify;
 
 use crate::Direction;
+use crate::live::Entered;
 use crate::seats::Seat;
+use crate::slots::Slot;
 
 /// How a permit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,22 +101,34 @@ pub struct Permit {
     protocol: &'static str,
     peer: PeerAddr,
     subscriber_id: Option<String>,
+    proof: Option<String>,
     standing: Arc<Standing>,
     seat: Seat,
+    _slot: Option<Slot>,
+    entered: Entered,
 }
 
 impl Permit {
-    pub(crate) fn new(access: crate::Access, stream: StreamId, seat: Seat) -> Self {
+    pub(crate) fn new(
+        access: &crate::Access,
+        stream: StreamId,
+        PermitControl(standing): PermitControl,
+        proof: Option<String>,
+        (seat, slot, entered): (Seat, Option<Slot>, Entered),
+    ) -> Self {
         Self {
-            app: access.app,
+            app: access.app.clone(),
             stream,
             direction: access.direction,
             session: access.session,
             protocol: access.protocol,
             peer: access.peer,
-            subscriber_id: access.subscriber_id,
-            standing: Arc::default(),
+            subscriber_id: access.subscriber_id.clone(),
+            proof,
+            standing,
             seat,
+            _slot: slot,
+            entered,
         }
     }
 
@@ -153,6 +167,11 @@ impl Permit {
         self.subscriber_id.as_deref()
     }
 
+    /// The mechanisms that let it in, in words; `None`: anybody may.
+    pub fn proof(&self) -> Option<&str> {
+        self.proof.as_deref()
+    }
+
     /// How it stands: one atomic load.
     pub fn state(&self) -> PermitState {
         self.standing.state()
@@ -173,6 +192,12 @@ impl Permit {
     /// nothing any more. `gives_way` must be quick and must not ask the gate.
     pub fn give_way_when(&self, gives_way: impl Fn() -> bool + Send + Sync + 'static) {
         self.seat.give_way_when(gives_way);
+    }
+
+    /// The session got its stream. A one-time token lets no other session of the same presenter in any more, but for some
+    /// seconds after this one was lost.
+    pub fn has_begun(&self) {
+        self.entered.has_begun();
     }
 
     /// For those who must see the state without holding the permit.
@@ -229,10 +254,15 @@ impl PermitLife {
 }
 
 /// Decides how a permit stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PermitControl(Arc<Standing>);
 
 impl PermitControl {
+    /// How it stands now.
+    pub fn state(&self) -> PermitState {
+        self.0.state()
+    }
+
     /// Media must pause. Nothing happens to a dead permit.
     pub fn suspend(&self) {
         self.0.go(PermitState::Suspended);

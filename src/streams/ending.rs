@@ -1,19 +1,32 @@
 //! How a session learns that it is over.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::ExitReason;
+use media::Kind;
 use tokio::sync::watch;
 
 /// The one end of one session, shared by everybody who takes part in it: the connection's task,
 /// its actor, the shard that serves it. The first reason given wins; everybody sees the same one.
-#[derive(Clone, Debug)]
-pub struct Ending(Arc<watch::Sender<Option<ExitReason>>>);
+/// With it goes what the session has carried so far, which is told when it ends.
+#[derive(Clone, Debug, Default)]
+pub struct Ending(Arc<Shared>);
 
-impl Default for Ending {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(None)))
-    }
+#[derive(Debug, Default)]
+struct Shared {
+    reason: watch::Sender<Option<ExitReason>>,
+    video: AtomicU64,
+    audio: AtomicU64,
+}
+
+/// What a session has carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Bytes of pictures, as the protocol counts them.
+    pub video: u64,
+    /// Bytes of sound.
+    pub audio: u64,
 }
 
 impl Ending {
@@ -24,7 +37,7 @@ impl Ending {
 
     /// Ends the session; `false` when it had ended before, and that reason stands.
     pub fn end(&self, reason: ExitReason) -> bool {
-        self.0.send_if_modified(|held| {
+        self.0.reason.send_if_modified(|held| {
             let first = held.is_none();
             if first {
                 *held = Some(reason);
@@ -40,12 +53,30 @@ impl Ending {
 
     /// The reason, once there is one.
     pub fn reason(&self) -> Option<ExitReason> {
-        *self.0.borrow()
+        *self.0.reason.borrow()
+    }
+
+    /// The session has carried more.
+    pub fn carry(&self, kind: Kind, bytes: u64) {
+        let counter = if kind == Kind::Video { &self.0.video } else { &self.0.audio };
+        counter.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The session has carried so much in all, for who counts elsewhere. Never goes back.
+    pub fn has_carried(&self, Carried { video, audio }: Carried) {
+        self.0.video.fetch_max(video, Ordering::Relaxed);
+        self.0.audio.fetch_max(audio, Ordering::Relaxed);
+    }
+
+    /// What the session has carried so far.
+    pub fn carried(&self) -> Carried {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Carried { video: read(&self.0.video), audio: read(&self.0.audio) }
     }
 
     /// Waits for the end.
     pub async fn ended(&self) -> ExitReason {
-        let mut receiver = self.0.subscribe();
+        let mut receiver = self.0.reason.subscribe();
         match receiver.wait_for(Option::is_some).await.map(|reason| *reason) {
             Ok(Some(reason)) => reason,
             // Unreachable while `self` holds the sender; an end all the same.

@@ -27,7 +27,7 @@ mod subscriber;
 
 pub use application::Application;
 pub use applications::{Applications, PublishPolicy, Services};
-pub use ending::Ending;
+pub use ending::{Carried, Ending};
 pub use fault::ActorKind;
 #[cfg(feature = "faults")]
 pub use fault::strike;
@@ -36,7 +36,7 @@ pub use obituary::{Obituaries, Obituary};
 pub use plane::{BeginError, Claims, FactLog, Life};
 pub use reader::{ReaderFactory, Serving};
 pub use statistics::{Figures, LiveStatistics};
-pub use subscriber::{Attach, Subscriber};
+pub use subscriber::{Attach, Attachment, Subscriber};
 
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ const AT_ONCE: PublishPolicy = PublishPolicy { grace: Duration::ZERO, duplicate:
 
 struct Node {
     meta: Arc<dyn Meta>,
-    gate: Gate,
+    gate: Arc<Gate>,
     broadcasts: Broadcasts,
     applications: Applications,
 }
@@ -65,7 +65,7 @@ impl Node {
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
-        let (gate, broadcasts, _settings) = gate_over(Arc::clone(&meta), &["LiveApp"]).await;
+        let (gate, broadcasts, settings) = gate_over(Arc::clone(&meta), &["LiveApp"]).await;
         let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
         let card = NodeCard { address: format!("node{id}"), ..NodeCard::default() };
         let life = Life::begin(nodes, id, card).await.unwrap();
@@ -73,7 +73,7 @@ impl Node {
         let facts = Facts::new(Arc::clone(&meta), Arc::clone(&clock), randomness);
         let services = Services {
             claims: Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock)),
-            facts: FactLog::start(facts, life),
+            facts: FactLog::start(facts, life, settings),
             readers,
             media,
             clock,
@@ -143,6 +143,10 @@ fn stream() -> StreamId {
 
 /// Counts how often it was dropped.
 struct Held(Arc<AtomicUsize>);
+
+impl crate::Attachment for Held {
+    fn pause(&mut self, _: bool) {}
+}
 
 impl Drop for Held {
     fn drop(&mut self) {

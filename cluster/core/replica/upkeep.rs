@@ -63,16 +63,18 @@ impl Replica {
     /// sooner than raft would, which waits as long as for a leader.
     fn stand_again(&mut self) {
         if !matches!(self.raft.raft.state, StateRole::PreCandidate | StateRole::Candidate) {
-            self.stands = (0, 0);
+            self.stands = 0;
             return;
         }
-        let (attempt, ticks) = self.stands;
-        let (attempt, ticks) = (attempt.max(1), ticks + 1);
-        let wait =
-            self.draw(attempt, limits::RAFT_STAND_AGAIN_TICKS_MIN..limits::RAFT_STAND_AGAIN_TICKS_MAX);
+        // Two whose votes were split stand at the same moment: each has a turn of its own, another one in each term.
+        let own = self.members.voters.iter().position(|voter| *voter == self.config.node).unwrap_or_default();
+        let voters = self.members.voters.len().max(1) as u64;
+        let turn = usize::try_from((own as u64 + self.raft.raft.term) % voters).unwrap_or_default();
         // The tick in which it first stood is none of waiting.
-        let again = ticks > wait && self.raft.campaign().is_ok();
-        self.stands = if again { (attempt + 1, 1) } else { (attempt, ticks) };
+        self.stands += 1;
+        if self.stands > limits::RAFT_STAND_AGAIN_TICKS + turn && self.raft.campaign().is_ok() {
+            self.stands = 1;
+        }
     }
 
     fn expire(&mut self) {

@@ -50,5 +50,6 @@ names! {
     DeleteVod: "delete_vod",
     RecordFacts: "record_facts",
     Expire: "expire",
+    EndSession: "end_session",
     RaiseGeneration: "raise_generation",
 }

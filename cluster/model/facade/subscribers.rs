@@ -155,7 +155,17 @@ impl Subscribers {
         self.proposer.done_or_absent(command).await
     }
 
-    /// Tells of changes to subscribers of an application: blocks, above all.
+    /// Has whoever serves it end a session of any stream, or the stream's publisher (`None`).
+    pub async fn end_session(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        session: Option<SessionId>,
+    ) -> Result<(), MetaError> {
+        self.done(Command::EndSession { app: app.clone(), stream: stream.clone(), session }).await
+    }
+
+    /// Tells of changes to subscribers of an application: blocks, above all; and of sessions that are to end.
     pub fn watch(&self, app: &AppName, from: Revision) -> Watch {
         self.proposer.meta.watch(Filter::Subscribers(app.clone()), from)
     }

@@ -68,6 +68,18 @@ impl Tokens {
         }
     }
 
+    /// Takes a token out of use for a session that nobody has, as AMS's `validate-token` does.
+    pub async fn consume(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        token: &TokenId,
+        direction: Direction,
+    ) -> Result<(), SpendError> {
+        let session = SessionId::random(&*self.proposer.randomness);
+        self.spend(app, stream, token, direction, session, Fingerprint::default()).await
+    }
+
     /// What a token would be refused for now, without spending it; `None`: it is good.
     pub async fn fault(
         &self,

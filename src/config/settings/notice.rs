@@ -49,14 +49,6 @@ pub enum Notice {
         /// Their JSON keys.
         keys: Vec<&'static str>,
     },
-    /// Security mechanisms that are switched on and cannot be enforced yet; everybody is refused in the
-    /// direction they concern.
-    Refusing {
-        /// Those of publishing, by JSON key.
-        publish: Vec<&'static str>,
-        /// Those of playing, by JSON key.
-        play: Vec<&'static str>,
-    },
 }
 
 impl fmt::Display for Notice {
@@ -78,15 +70,6 @@ impl fmt::Display for Notice {
             }
             Self::NoEffectYet { keys } => {
                 write!(f, "kept, but without effect in this version: {}", keys.join(", "))
-            }
-            Self::Refusing { publish, play } => {
-                f.write_str("security settings are on that this version cannot enforce, so it refuses ")?;
-                let sides = [("to publish", publish), ("to play", play)];
-                for (nth, (what, keys)) in sides.iter().filter(|(_, keys)| !keys.is_empty()).enumerate() {
-                    let and = if nth == 0 { "" } else { " and " };
-                    write!(f, "{and}{what} ({})", keys.join(", "))?;
-                }
-                Ok(())
             }
         }
     }

@@ -27,25 +27,26 @@ impl AppSettings {
         Self::from_properties(&app.name, &app.settings_file, &bytes, randomness)
     }
 
-    /// Reads them again: the keys every application has for itself stay those of `held` unless the
-    /// file names others, so that an unchanged file gives equal settings.
+    /// Reads the content of a properties file over `held`, the settings that were in force: the keys every application has for
+    /// itself stay those of `held` unless the file names others, so that an unchanged file gives equal settings. `path` names it
+    /// in errors.
     ///
     /// # Errors
     /// As [`AppSettings::load`].
-    pub fn load_again(
-        app: &AppFolder,
+    pub fn from_properties_again(
+        app: &AppName,
+        path: &Path,
+        bytes: &[u8],
         held: &Self,
         randomness: &dyn Randomness,
     ) -> Result<LoadedSettings, ConfigError> {
-        let hint = "let the node's user read it, or remove the application";
-        let bytes = read_bounded(&app.settings_file, hint)?;
-        let mut base = Self::new(&app.name, randomness);
+        let mut base = Self::new(app, randomness);
         for ((row, value), held) in ROWS.iter().zip(base.values.iter_mut()).zip(held.values.iter()) {
             if matches!(row.kind, super::kind::Kind::RandomText) {
                 value.clone_from(held);
             }
         }
-        base.overlay(&app.name, &app.settings_file, &bytes, randomness)
+        base.overlay(app, path, bytes, randomness)
     }
 
     /// Reads the settings of `app` from the content of a properties file; `path` names it in errors.
@@ -65,7 +66,7 @@ impl AppSettings {
         Self::new(app, randomness).overlay(app, path, bytes, randomness)
     }
 
-    fn overlay(
+    pub(super) fn overlay(
         self,
         app: &AppName,
         path: &Path,
@@ -110,7 +111,7 @@ impl AppSettings {
 }
 
 /// The entry that counts for each setting, with its row, in the order of the file; says what does not.
-fn chosen(entries: Vec<Entry>, notices: &mut Vec<Notice>) -> Vec<(usize, Entry)> {
+pub(super) fn chosen(entries: Vec<Entry>, notices: &mut Vec<Notice>) -> Vec<(usize, Entry)> {
     let mut names = HashMap::new();
     for (row, names_of_row) in ROWS.iter().map(Row::names).enumerate() {
         for (rank, name) in names_of_row.into_iter().enumerate() {
@@ -159,7 +160,7 @@ fn nearest_name<'a>(key: &str, names: impl Iterator<Item = &'a String>) -> Optio
     Some(if prefixed { format!("{PREFIX}{found}") } else { found.to_owned() })
 }
 
-/// Settings that were made and do nothing yet, and security mechanisms that therefore refuse everybody.
+/// Settings that were made and do nothing yet.
 fn without_effect(settings: &AppSettings) -> Vec<Notice> {
     let mut notices = Vec::new();
     let keys: Vec<_> = ROWS
@@ -171,14 +172,6 @@ fn without_effect(settings: &AppSettings) -> Vec<Notice> {
         .collect();
     if !keys.is_empty() {
         notices.push(Notice::NoEffectYet { keys });
-    }
-    let unenforced = settings.unenforced_mechanisms();
-    if !unenforced.is_empty() {
-        let keys = |of: fn(super::Concerns) -> bool| {
-            unenforced.iter().filter(|it| of(it.concerns)).map(|it| it.key).collect()
-        };
-        let (publish, play) = (keys(super::Concerns::publish), keys(super::Concerns::play));
-        notices.push(Notice::Refusing { publish, play });
     }
     notices
 }

@@ -68,6 +68,8 @@ pub(super) struct Player {
     /// The certificate was the right one.
     pub(super) session: Option<Session>,
     pub(super) started: bool,
+    /// Its media is withheld.
+    pub(super) paused: bool,
     /// Addresses that passed ICE, oldest first.
     pub(super) addresses: Vec<Route>,
     /// Where media goes.
@@ -120,6 +122,7 @@ impl Player {
             handshaken: None,
             session: None,
             started: false,
+            paused: false,
             addresses: Vec::new(),
             nominated: None,
             nominated_heard: now,

@@ -164,7 +164,9 @@ impl Shard {
 
     /// Begins to send a track: audio with the next frame, video with the group of pictures so far.
     pub(super) fn begin_track(&mut self, viewer: TrackRef, now: Instant) {
-        let Some(player) = self.players.get_mut(viewer.player.0).filter(|player| player.started) else {
+        let Some(player) =
+            self.players.get_mut(viewer.player.0).filter(|player| player.started && !player.paused)
+        else {
             return;
         };
         let Some(track) = player.tracks.get_mut(viewer.track) else { return };

@@ -18,7 +18,7 @@ use super::batch::SendBatch;
 use super::counters::ShardMetrics;
 use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
-use super::statistics::Sampler;
+use super::statistics::{Sampler, carried};
 use super::tcp::is_tcp;
 
 /// Between two words on how busy a shard is.
@@ -178,6 +178,7 @@ impl Driver {
             self.command(command, now);
         }
         self.detach(now);
+        self.pause(now);
         self.receive(now);
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now, self.clock.wall());
@@ -231,6 +232,14 @@ impl Driver {
         }
     }
 
+    /// Has players pause and go on as their permits say.
+    fn pause(&mut self, now: Instant) {
+        let wishes = std::mem::take(&mut *self.shared.pauses.lock());
+        for (player, paused) in wishes {
+            self.shard.set_paused(player, paused, now);
+        }
+    }
+
     /// Takes off players whose attachment was dropped; the rest of many has the next turn.
     fn detach(&mut self, now: Instant) {
         let mut detached = self.shared.detached.lock();
@@ -241,6 +250,9 @@ impl Driver {
         }
         drop(detached);
         for (player, reason) in gone {
+            if let (Some(stats), Some(held)) = (self.shard.player_stats(player), self.players.get(&player)) {
+                held.ending.has_carried(carried(&stats));
+            }
             self.shard.remove(player, reason, now);
             self.forget(player, reason);
         }

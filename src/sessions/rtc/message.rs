@@ -62,6 +62,8 @@ pub struct Play {
     pub subscriber_id: Option<String>,
     /// Their time-based code.
     pub subscriber_code: Option<Secret>,
+    /// The room that it is played in.
+    pub room: Option<String>,
 }
 
 /// The fields of `publish`.
@@ -138,6 +140,7 @@ impl Request {
                 token: secret("token"),
                 subscriber_id: field("subscriberId").map(str::to_owned),
                 subscriber_code: secret("subscriberCode"),
+                room: field("room").map(str::to_owned),
             }),
             "takeConfiguration" => Self::TakeConfiguration {
                 stream,

@@ -89,12 +89,25 @@ pub(super) const fn of_denial(denial: &Denial) -> Refusal {
     Refusal::new(match denial {
         Denial::UnknownApplication | Denial::NotInitialised => "not_initialized_yet",
         Denial::InvalidStreamId(_) => "invalidStreamName",
-        Denial::Unregistered => "not_allowed_unregistered_streams",
+        Denial::Unregistered | Denial::RoomUnregistered => "not_allowed_unregistered_streams",
         Denial::AlreadyLive => "streamIdInUse",
         Denial::OutsideWindow => "stream_not_active_or_expired",
-        Denial::MechanismNotAvailable { .. } => "unauthorized_access",
+        Denial::RoomOutsideWindow => "room_not_active_or_expired",
+        Denial::Blocked => "user_blocked",
         Denial::IngestLimit => "highResourceUsage",
         Denial::ViewerLimit => "viewerLimitReached",
         Denial::DataStoreNotAvailable => "data_store_not_available",
+        // The same for every credential, whatever is wrong with it.
+        Denial::Address
+        | Denial::Webhook
+        | Denial::TokenMissing
+        | Denial::Token(_)
+        | Denial::TokenInUse
+        | Denial::Hash
+        | Denial::JwtMissing
+        | Denial::Jwt(_)
+        | Denial::Totp(_)
+        | Denial::Connections { .. }
+        | Denial::AuthorityLost => "unauthorized_access",
     })
 }

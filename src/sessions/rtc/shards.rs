@@ -1,5 +1,6 @@
 //! The play shards: one Arbiter, one UDP port and one [`rtc::Shard`] each.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use base::{Clock, ExitReason, Randomness, StreamId, limits};
 use media::{Bell, DemandGuard, Kind, StreamMedia};
 use parking_lot::Mutex;
 use rtc::{AddError, AnswerError, Description, Distribution, Kinds, OfferAgainError, PlayerId, RemoteOffer};
-use streams::Ending;
+use streams::{Attachment, Ending};
 use tokio::sync::{mpsc, oneshot};
 
 use super::busy::BusyMeter;
@@ -160,6 +161,9 @@ pub(super) struct Shared {
     /// Players whose attachment was dropped: an end is never a queued message. Not longer than
     /// the shard has players.
     pub detached: Mutex<Vec<(PlayerId, ExitReason)>>,
+    /// Players whose permit was suspended, or is live again: the newest wish of each. Not longer than the shard has
+    /// players.
+    pub pauses: Mutex<BTreeMap<PlayerId, bool>>,
     /// How its players fare.
     pub board: Board,
     pub bell: Bell,
@@ -241,6 +245,7 @@ impl Shards {
                 joins,
                 busy: Mutex::new(BusyMeter::new(clock.now())),
                 detached: Mutex::new(Vec::new()),
+                pauses: Mutex::default(),
                 board: Board::default(),
                 bell,
                 players: AtomicUsize::new(0),
@@ -373,6 +378,13 @@ pub struct PlayerAttachment {
     pub(super) shard: Arc<Shared>,
     pub(super) player: PlayerId,
     pub(super) ending: Ending,
+}
+
+impl Attachment for PlayerAttachment {
+    fn pause(&mut self, paused: bool) {
+        self.shard.pauses.lock().insert(self.player, paused);
+        self.shard.bell.ring();
+    }
 }
 
 impl Drop for PlayerAttachment {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base::{AppName, PeerAddr, StreamId, WallTime, limits};
 use parking_lot::Mutex;
 use rtc::{PlayerId, PlayerStats};
-use streams::Ending;
+use streams::{Carried, Ending};
 
 pub use rtc::{ReceivedStats, SentStats, TrackStats};
 
@@ -213,6 +213,7 @@ impl Watched {
     /// `None` as long as no media flows.
     fn sample(&mut self, stats: &PlayerStats, now: Instant, at: WallTime) -> Option<Row> {
         let before = self.before.as_mut()?;
+        self.viewer.ending.has_carried(carried(stats));
         let took = now.saturating_duration_since(before.at).max(INTERVAL_MIN);
         let row = Row {
             viewer: Arc::clone(&self.viewer),
@@ -224,6 +225,11 @@ impl Watched {
         *before = Before { at: now, video: stats.video.sent, audio: stats.audio.sent };
         Some(row)
     }
+}
+
+/// What a player was sent, as its session tells it.
+pub(super) const fn carried(stats: &PlayerStats) -> Carried {
+    Carried { video: stats.video.sent.bytes, audio: stats.audio.sent.bytes }
 }
 
 fn rates(now: &SentStats, before: &SentStats, took: Duration) -> Rates {

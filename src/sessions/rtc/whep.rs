@@ -34,8 +34,8 @@ use super::resource::requests::{Credentials, SDP, is_of, no_change, no_offer, re
 use super::resource::{Asked, Asking, Endpoint, Held, Resource, Resources, mount};
 use super::shards::{PlayerControl, TakeAnswerError};
 use super::statistics::PlayProtocol;
-use crate::Body;
 use crate::connections::OpenConnection;
+use crate::{Body, Parameters};
 
 /// The plays that WHEP began.
 pub type WhepResources = Resources<PlayerControl>;
@@ -67,7 +67,8 @@ impl Endpoint for Whep {
         let (open, joining) = room(&context, peer).map_err(|refusal| answers::of_refusal(&refusal, false))?;
         let session = SessionId::random(&*context.randomness);
         let wish = Access::new(app.clone(), stream.as_str(), Direction::Play, PROTOCOL, peer, session);
-        let access = Credentials::of(request).with(wish);
+        let room = Parameters::read(request.query_string()).get("room").map(str::to_owned);
+        let access = Access { can_pause: true, main_track: room, ..Credentials::of(request).with(wish) };
         let has_token = access.token.is_some();
         let ufrags = offer.as_ref().map(RemoteOffer::ufrags).unwrap_or_default();
         let ending = Ending::new();

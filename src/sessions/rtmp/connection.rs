@@ -193,17 +193,13 @@ impl Connection {
     }
 
     async fn publish(&self, request: PublishRequest) -> Result<Live, Refusal> {
+        let subscriber_id = request.subscriber_id.clone().unwrap_or_default();
         let access = Access {
-            app: request.app,
-            stream: request.stream,
-            direction: Direction::Publish,
-            protocol: "rtmp",
-            peer: self.peer,
-            session: self.id,
             token: request.token,
             subscriber_id: request.subscriber_id,
             subscriber_code: request.subscriber_code,
             main_track: request.main_track,
+            ..Access::new(request.app, request.stream, Direction::Publish, "rtmp", self.peer, self.id)
         };
         if !self.context.applications.has_room_for_publisher() {
             return Err(Refusal::Overloaded);
@@ -217,7 +213,7 @@ impl Connection {
         let context = &self.context;
         let entering = enter(&context.gate, &context.applications, &context.clock, &access, &facts);
         let grant = entering.await.map_err(|why| match why {
-            NotIn::Denied(denial) => refusal(denial),
+            NotIn::Denied(denial) => refusal(denial, subscriber_id),
             NotIn::NotBegun(error) => not_begun(error),
         })?;
         let ingest = grant.resume.map_or_else(Ingest::new, Ingest::resuming);
@@ -237,10 +233,12 @@ impl Connection {
                 IngestEvent::Video(config) | IngestEvent::Audio(config) => live.tracks.configure(&config),
                 IngestEvent::VideoUnit(unit) => {
                     live.newest = live.newest.max(Some(unit.dts));
+                    live.grant.ending.carry(Kind::Video, unit.payload.len() as u64);
                     live.tracks.write(Kind::Video, unit)
                 }
                 IngestEvent::AudioUnit(unit) => {
                     live.newest = live.newest.max(Some(unit.dts));
+                    live.grant.ending.carry(Kind::Audio, unit.payload.len() as u64);
                     live.tracks.write(Kind::Audio, unit)
                 }
                 IngestEvent::Clock(event) => {
@@ -327,14 +325,17 @@ const fn not_begun(error: PublishError) -> Refusal {
 }
 
 /// What an encoder is told where the gate said no. Which clause failed is for the log alone.
-fn refusal(denial: Denial) -> Refusal {
+fn refusal(denial: Denial, subscriber_id: String) -> Refusal {
     match denial {
-        Denial::UnknownApplication | Denial::MechanismNotAvailable { .. } => Refusal::NotAllowed,
+        denial if denial.is_of_credentials() => Refusal::NotAllowed,
         Denial::InvalidStreamId(_) => Refusal::InvalidName,
-        Denial::Unregistered => Refusal::Unregistered,
+        Denial::Unregistered | Denial::RoomUnregistered => Refusal::Unregistered,
         Denial::AlreadyLive => Refusal::InUse,
-        Denial::OutsideWindow => Refusal::OutsideWindow,
+        Denial::OutsideWindow | Denial::RoomOutsideWindow => Refusal::OutsideWindow,
+        Denial::Blocked => Refusal::Blocked { subscriber_id },
         Denial::IngestLimit | Denial::ViewerLimit => Refusal::Overloaded,
         Denial::NotInitialised | Denial::DataStoreNotAvailable => Refusal::Unavailable,
+        // Of the application, and credentials.
+        _ => Refusal::NotAllowed,
     }
 }

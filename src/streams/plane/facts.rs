@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use base::limits;
-use cluster_model::{Fact, Facts, MetaError, Owner, Recorded, Refusal};
+use base::{AppName, limits};
+use cluster_model::{Fact, Facts, MetaError, Owner, Recorded, Refusal, Settings};
 use observe::metric;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -23,19 +23,28 @@ enum Note {
 /// Facts of this node's sessions, in order, on their way into the log: in batches, each taken exactly once. At most
 /// [`limits::FACTS_WAITING_MAX`] wait; more are lost and counted. Clones are the same.
 #[derive(Clone)]
-pub struct FactLog(mpsc::Sender<Note>);
+pub struct FactLog {
+    notes: mpsc::Sender<Note>,
+    settings: Settings,
+}
 
 impl FactLog {
     /// Nothing noted yet. To be called in a runtime, where the batches are then sent for as long as a clone lives.
-    pub fn start(facts: Facts, life: Life) -> Self {
+    pub fn start(facts: Facts, life: Life, settings: Settings) -> Self {
         let (notes, noted) = mpsc::channel(limits::FACTS_WAITING_MAX);
         tokio::spawn(send(noted, Sender { facts, life, last: (Owner::default(), 0) }));
-        Self(notes)
+        Self { notes, settings }
+    }
+
+    /// Whether sessions of an application that begin now are noted: its `writeSubscriberEventsToDatastore`.
+    pub fn records(&self, app: &AppName) -> bool {
+        let settings = self.settings.snapshot(app);
+        settings.is_none_or(|settings| settings.write_subscriber_events_to_datastore())
     }
 
     /// Notes a fact. Never waits.
     pub fn note(&self, fact: Fact) {
-        if self.0.try_send(Note::Fact(Box::new(fact))).is_err() {
+        if self.notes.try_send(Note::Fact(Box::new(fact))).is_err() {
             metric::facts_lost().increment(1);
         }
     }
@@ -45,7 +54,7 @@ impl FactLog {
         let (done, is_done) = oneshot::channel();
         let flushed = async {
             // The task lives as long as this clone.
-            let _ = self.0.send(Note::Flush(done)).await;
+            let _ = self.notes.send(Note::Flush(done)).await;
             let _ = is_done.await;
         };
         if timeout(patience, flushed).await.is_err() {

@@ -10,7 +10,7 @@ use security::Permit;
 
 use super::FactLog;
 use crate::applications::Services;
-use crate::ending::Ending;
+use crate::ending::{Carried, Ending};
 
 /// Whose session it is and since when: all that is needed to report of it once its permit is gone.
 #[derive(Clone, Debug)]
@@ -20,18 +20,21 @@ pub(crate) struct Who {
     session: SessionId,
     /// Nobody known, too, if what the peer called itself is no name.
     subscriber: Option<SubscriberId>,
+    /// Whether anything is noted of it: as the application wanted it when it began, to its end.
+    recorded: bool,
     since: Instant,
     at: base::WallTime,
 }
 
 impl Who {
     /// The session of a permit, which begins now.
-    pub(crate) fn of(permit: &Permit, clock: &dyn Clock) -> Self {
+    fn of(permit: &Permit, recorded: bool, clock: &dyn Clock) -> Self {
         Self {
             app: permit.app().clone(),
             stream: permit.stream().clone(),
             session: permit.session(),
             subscriber: permit.subscriber_id().and_then(|id| SubscriberId::new(id).ok()),
+            recorded,
             since: clock.now(),
             at: clock.wall(),
         }
@@ -49,38 +52,36 @@ impl Who {
         self.session
     }
 
-    pub(crate) const fn is_subscriber(&self) -> bool {
-        self.subscriber.is_some()
+    /// Whether what it comes to is noted while it runs.
+    pub(crate) const fn is_summed_up(&self) -> bool {
+        self.recorded && self.subscriber.is_some()
     }
 
     fn connected(&self, permit: &Permit) -> Fact {
-        let direction = match permit.direction() {
-            security::Direction::Publish => cluster_model::Direction::Publish,
-            security::Direction::Play => cluster_model::Direction::Play,
-        };
         let connection = Connection {
-            direction,
+            direction: permit.direction().into(),
             protocol: permit.protocol().to_owned(),
             peer: Some(permit.peer().ip().to_string()),
-            proof: None,
+            proof: permit.proof().map(str::to_owned),
         };
         self.fact(self.at, FactKind::Connected(connection))
     }
 
     /// It goes on.
-    pub(crate) fn summary(&self, clock: &dyn Clock) -> Fact {
-        self.fact(clock.wall(), FactKind::Summary(self.figures(clock)))
+    pub(crate) fn summary(&self, ending: &Ending, clock: &dyn Clock) -> Fact {
+        self.fact(clock.wall(), FactKind::Summary(self.figures(ending, clock)))
     }
 
-    fn disconnected(&self, reason: ExitReason, clock: &dyn Clock) -> Fact {
-        let (reason, figures) = (reason.label().to_owned(), self.figures(clock));
+    fn disconnected(&self, reason: ExitReason, ending: &Ending, clock: &dyn Clock) -> Fact {
+        let (reason, figures) = (reason.label().to_owned(), self.figures(ending, clock));
         self.fact(clock.wall(), FactKind::Disconnected { reason, figures })
     }
 
-    fn figures(&self, clock: &dyn Clock) -> Figures {
+    fn figures(&self, ending: &Ending, clock: &dyn Clock) -> Figures {
         let duration = clock.now().saturating_duration_since(self.since);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Figures { duration_ms, ..Figures::default() }
+        let Carried { video, audio } = ending.carried();
+        Figures { duration_ms, bytes: video.saturating_add(audio), video_bytes: video, audio_bytes: audio }
     }
 
     fn fact(&self, at: base::WallTime, what: FactKind) -> Fact {
@@ -107,8 +108,10 @@ impl Attendance {
     /// The session of a permit begins now; `ending` is its end.
     pub(crate) fn begin(permit: &Permit, ending: &Ending, services: &Services) -> Self {
         let (facts, clock) = (services.facts.clone(), Arc::clone(&services.clock));
-        let who = Who::of(permit, &*clock);
-        facts.note(who.connected(permit));
+        let who = Who::of(permit, facts.records(permit.app()), &*clock);
+        if who.recorded {
+            facts.note(who.connected(permit));
+        }
         Self { who, ending: ending.clone(), facts, clock }
     }
 
@@ -136,6 +139,8 @@ impl fmt::Debug for Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.facts.note(self.who.disconnected(self.reason(), &*self.clock));
+        if self.who.recorded {
+            self.facts.note(self.who.disconnected(self.reason(), &self.ending, &*self.clock));
+        }
     }
 }

@@ -36,6 +36,7 @@ impl Handler<BeginPlay> for Stream {
         }
         let session = begin.permit.session();
         let ending = begin.ending;
+        begin.permit.has_begun();
         let attendance = Attendance::begin(&begin.permit, &ending, &self.services);
         let who = attendance.who().clone();
         let guard = self.subscriber_ends.guard(SubscriberEnd { attendance });

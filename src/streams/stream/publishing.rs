@@ -112,6 +112,7 @@ impl Stream {
         self.tenure = Some(tenure);
         let life = permit.life();
         let ending = Ending::new();
+        permit.has_begun();
         let attendance = Attendance::begin(&permit, &ending, &self.services);
         let who = attendance.who().clone();
         // The seat is free only when the application has forgotten the stream, in whatever way it ends.

@@ -33,10 +33,10 @@ impl Stream {
 impl Stream {
     /// What the sessions of subscribers came to so far. Of all others only beginning and end are told.
     pub(super) fn sum_up(&self) {
-        let players = self.players.0.values().map(|player| &player.who);
-        let publisher = self.publisher.as_ref().map(|publisher| &publisher.who);
-        for who in players.chain(publisher).filter(|who| who.is_subscriber()) {
-            self.services.facts.note(who.summary(&*self.services.clock));
+        let players = self.players.0.values().map(|player| (&player.who, &player.ending));
+        let publisher = self.publisher.as_ref().map(|publisher| (&publisher.who, &publisher.ending));
+        for (who, ending) in players.chain(publisher).filter(|(who, _)| who.is_summed_up()) {
+            self.services.facts.note(who.summary(ending, &*self.services.clock));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::rng::Rng;
 pub(super) fn command(rng: &mut Rng, time: &str) -> Command {
     let name = format!("x{}.{time}", rng.below(2));
     let (app, id, who) = (app("a"), stream(&name), subscriber(&name));
-    match rng.below(18) {
+    match rng.below(19) {
         0..=1 => Command::StreamStarted { app, stream: id, facts: Box::new(publisher()), epoch: None },
         2 => Command::StreamEnded { app, stream: id, epoch: None },
         3 => Command::StreamHeartbeat { app, stream: id, heartbeat: Heartbeat::default(), epoch: None },
@@ -37,7 +37,8 @@ pub(super) fn command(rng: &mut Rng, time: &str) -> Command {
         13 => Command::DeleteUser { name: user(&name) },
         14 => Command::PutVod { app, vod: vod(&name), record: Box::<Vod>::default() },
         15 => Command::DeleteVod { app, vod: vod(&name) },
-        16 => Command::NodeExpired { node: NodeId(9_999), incarnation: Incarnation(1) },
+        16 => Command::EndSession { app, stream: id, session: None },
+        17 => Command::NodeExpired { node: NodeId(9_999), incarnation: Incarnation(1) },
         _ => Command::ForgetNode { node: NodeId(9_999) },
     }
 }

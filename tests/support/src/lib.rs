@@ -74,5 +74,5 @@ pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
 pub use small_disk::SmallDisk;
 pub use tools::{enhanced_ffmpeg, runs, whip_ffmpeg};
-pub use turn::{Turn, in_full, note, skipped};
+pub use turn::{Turn, in_full, left_to_the_proof, note, skipped};
 pub use way::Way;

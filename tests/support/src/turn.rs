@@ -47,6 +47,16 @@ pub fn in_full() -> bool {
     std::env::var_os("TESTS_IN_FULL").is_some_and(|value| value == "1")
 }
 
+/// Whether a row of a large matrix is left to `make prove` (`TESTS_IN_FULL=1`): `make test` runs a sample that covers
+/// every column once.
+pub fn left_to_the_proof(what: &str) -> bool {
+    let left = !in_full();
+    if left {
+        note(&format!("left to make prove: {what}"));
+    }
+    left
+}
+
 /// Says what was measured, on the real standard error: also of a test that passes.
 pub fn note(what: &str) {
     // A closed standard error leaves nobody to tell.

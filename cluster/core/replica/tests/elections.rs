@@ -33,7 +33,7 @@ fn a_new_leader_is_there_within_two_seconds_also_when_votes_split() {
     away.sort_unstable();
     let (median, p99) = (away[DEATHS / 2], away[DEATHS * 99 / 100]);
     println!("{DEATHS} leaders died: the next one after {median:?}, p99 {p99:?}, {terms} votes split");
-    assert!(p99 <= Duration::from_secs(2), "{away:?}");
+    assert!(p99 <= std::time::Duration::from_secs(2), "{away:?}");
     assert!(terms > 0, "no vote was split: this shows nothing");
 }
 

@@ -334,6 +334,10 @@ pub(super) fn every_command() -> Vec<(&'static str, Command)> {
         ("delete_vod", Command::DeleteVod { app: a(), vod: vod_id() }),
         ("record_facts", Command::RecordFacts { owner: owner(), sequence: 5, facts: every_fact() }),
         ("expire", Command::Expire { up_to: WallTime(1_700_000_000_000) }),
+        (
+            "end_session",
+            Command::EndSession { app: a(), stream: s(), session: Some(base::SessionId::from_u128(7)) },
+        ),
         ("raise_generation", Command::RaiseGeneration { to: 2 }),
     ]
 }

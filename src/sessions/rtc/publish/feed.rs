@@ -8,7 +8,7 @@ use media::{
     Arrival, Kind, RtpEvent, RtpFormat, RtpIngest, RtpPacket, StreamMedia, UnfinishedMessages, WriteError,
 };
 use rtc::sdp::TakenCodec;
-use streams::PublishGrant;
+use streams::{Ending, PublishGrant};
 
 use super::reception::{ReceivedFigures, Reception};
 use super::sources::{Sources, Whose};
@@ -20,6 +20,8 @@ const RTP_HEADER_BYTES: u64 = 12;
 /// What is written of one publisher.
 pub(super) struct Feed {
     media: Arc<StreamMedia>,
+    /// Its session, which tells what it has carried.
+    ending: Ending,
     ingest: RtpIngest,
     /// What is held until it is whole, and in order.
     unfinished: UnfinishedMessages,
@@ -54,6 +56,7 @@ impl Feed {
         unfinished.let_in();
         Self {
             media: Arc::clone(&grant.media),
+            ending: grant.ending.clone(),
             ingest,
             unfinished,
             tracks: Tracks::in_order(Arc::clone(&grant.media)),
@@ -114,6 +117,7 @@ impl Feed {
         self.heard = Some(arrival.at);
         let bytes = packet.payload.len() as u64 + RTP_HEADER_BYTES;
         self.media.count_received(bytes);
+        self.ending.carry(kind, bytes);
         self.received_mut(kind).packet(bytes, packet.timestamp, arrival.at);
         self.ingest.packet(kind, packet, arrival);
         self.unfinished.hold(self.ingest.held_bytes()).map_err(|_| ExitReason::LimitExceeded)?;

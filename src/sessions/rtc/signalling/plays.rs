@@ -78,16 +78,20 @@ impl Signalling {
         };
         self.plays.insert(stream.clone(), playing);
         let access = Access {
-            app: self.app.clone(),
-            stream: stream.as_str().to_owned(),
-            direction: Direction::Play,
-            protocol: PROTOCOL,
-            peer: self.peer,
+            presenter: self.id,
+            can_pause: true,
             token: play.token,
             subscriber_id: play.subscriber_id,
             subscriber_code: play.subscriber_code,
-            session: SessionId::random(&*self.context.randomness),
-            main_track: None,
+            main_track: play.room,
+            ..Access::new(
+                self.app.clone(),
+                stream.as_str(),
+                Direction::Play,
+                PROTOCOL,
+                self.peer,
+                SessionId::random(&*self.context.randomness),
+            )
         };
         let (started, starts) = tokio::sync::oneshot::channel();
         let coming = Coming { protocol: PlayProtocol::WebSocket, info: play.viewer_info };

@@ -59,6 +59,8 @@ impl Signalling {
         let publishing = Publishing { publisher: None, number, subscriber_id, started: false };
         self.publishes.insert(stream.clone(), publishing);
         let access = Access {
+            presenter: self.id,
+            meta_data: Some(publish.meta_data.clone()).filter(|text| !text.is_empty()),
             token: publish.token,
             subscriber_id: publish.subscriber_id,
             subscriber_code: publish.subscriber_code,

@@ -1,0 +1,98 @@
+//! Asks the running node.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base::limits;
+use config::NodeConfig;
+use serde_json::Value;
+
+/// Time for one answer: longer than the node itself waits for its metadata.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// The node that runs on the data folder of a configuration.
+pub struct Node {
+    address: String,
+    agent: ureq::Agent,
+}
+
+impl Node {
+    /// Finds it by what it wrote when it started.
+    pub fn of(config: &NodeConfig) -> anyhow::Result<Self> {
+        let endpoints = config.data.folder.join("endpoints.json");
+        let text = std::fs::read_to_string(&endpoints).with_context(|| {
+            format!("{} cannot be read: is a node running on this data folder?", endpoints.display())
+        })?;
+        let endpoints: Value = serde_json::from_str(&text).context("endpoints.json is damaged")?;
+        let address = endpoints["http"].as_str().context("endpoints.json names no address")?.to_owned();
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_MAX));
+        Ok(Self { address, agent: config.build().new_agent() })
+    }
+
+    /// The answer to a GET.
+    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let request = ureq::http::Request::get(self.url(path)).body(()).context("that is no request")?;
+        self.answer(self.agent.run(request))
+    }
+
+    /// The answer to a DELETE.
+    pub fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let request = ureq::http::Request::delete(self.url(path)).body(()).context("that is no request")?;
+        self.answer(self.agent.run(request))
+    }
+
+    /// The answer to a request with a body.
+    pub fn send(
+        &self,
+        verb: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let mut request = ureq::http::Request::builder()
+            .method(verb)
+            .uri(self.url(path))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.to_string()).context("that is no request")?;
+        self.answer(self.agent.run(request))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Value> {
+        let mut answer = answer
+            .with_context(|| format!("the node does not answer at {}: is it running?", self.address))?;
+        let status = answer.status();
+        let body = answer.body_mut().with_config().limit(limits::RAFT_SNAPSHOT_BYTES_MAX);
+        let text = body.read_to_string().context("the answer did not come whole")?;
+        let said: Value = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text));
+        if status.is_success() && status != 204 && said["success"] != false {
+            return Ok(said);
+        }
+        let message = said.as_str().or_else(|| said["message"].as_str()).filter(|it| !it.is_empty());
+        match message {
+            _ if status == 204 => bail!("there is no such application"),
+            Some("Not Found") => {
+                bail!("the node knows nothing of that: is the name of the application right?")
+            }
+            Some(message) => bail!("the node refuses: {message}"),
+            None if status.is_success() => {
+                bail!("the node refuses, without a word: it has nothing of the kind")
+            }
+            None => bail!("the node refuses with status {status}"),
+        }
+    }
+}
+
+/// A text as one part of a path, or as a value of a query.
+pub fn part(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let encoded = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encoded).collect()
+}

@@ -1,0 +1,451 @@
+//! The clauses of the gate, one by one: what each asks for and whether it is passed.
+
+use std::sync::Arc;
+
+use base::{SessionId, StreamId, WallTime};
+use cluster_model::{
+    Authority, Broadcast, Direction as Stored, Fingerprint, MetaError, Operation, Refused, Ruling,
+    SpendError, SubscriberId, SubscriberShown, TokenFault, TokenId, rule,
+};
+use config::AppSettings;
+use serde_json::{Map, Value};
+
+use super::Gate;
+use crate::addresses::is_allowed;
+use crate::credential::{hash, jwt, totp};
+use crate::live::{Grounds, Rest, SecretPrint};
+use crate::{Access, Denial, Direction, TotpFault};
+
+/// A clause of the gate. What is switched off is passed by everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clause {
+    /// Only registered streams are published.
+    Registered,
+    /// Nobody publishes the stream.
+    Free,
+    /// Only registered rooms are joined, in their time.
+    Room,
+    /// An authorisation webhook allows it.
+    Webhook,
+    /// The subscriber's code.
+    Totp,
+    /// The one-time token, as far as that can be said without spending it.
+    Token,
+    /// The hash.
+    Hash,
+    /// The JWT.
+    Jwt,
+    /// The broadcast's dates.
+    Window,
+    /// The publisher's address.
+    Address,
+    /// The subscriber is not blocked.
+    Block,
+}
+
+impl Clause {
+    /// AMS's order for publishers (its `streamPublishSecurityList`).
+    pub(crate) const OF_PUBLISH: [Self; 11] = [
+        Self::Registered,
+        Self::Free,
+        Self::Room,
+        Self::Webhook,
+        Self::Totp,
+        Self::Token,
+        Self::Hash,
+        Self::Jwt,
+        Self::Window,
+        Self::Address,
+        Self::Block,
+    ];
+    /// AMS's order for players.
+    pub(crate) const OF_PLAY: [Self; 7] =
+        [Self::Block, Self::Room, Self::Totp, Self::Token, Self::Hash, Self::Jwt, Self::Webhook];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered stream",
+            Self::Free => "stream is free",
+            Self::Room => "registered room",
+            Self::Webhook => "authorisation webhook",
+            Self::Totp => "subscriber's code",
+            Self::Token => "one-time token",
+            Self::Hash => "hash",
+            Self::Jwt => "JWT",
+            Self::Window => "time window",
+            Self::Address => "publisher's address",
+            Self::Block => "block",
+        }
+    }
+}
+
+/// Whether a clause asked for something at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// It is switched off, or has nothing to ask of this one.
+    Off,
+    /// It asked, and what came is right.
+    Right,
+}
+
+/// One wish, with everything that is known of it.
+pub(crate) struct Question<'a> {
+    pub access: &'a Access,
+    pub settings: Arc<AppSettings>,
+    pub stream: StreamId,
+    pub room: Option<StreamId>,
+    pub broadcast: Option<Arc<Broadcast>>,
+    pub authority: Authority,
+    pub now: WallTime,
+}
+
+impl Question<'_> {
+    const fn publish(&self) -> bool {
+        self.access.direction.is_publish()
+    }
+
+    /// Who decides `operation` here and now; what is refused by the plane being away is.
+    pub(crate) fn ruling(&self, operation: Operation) -> Result<Ruling, Denial> {
+        match rule(operation, self.authority) {
+            Ruling::Refused(Refused::NotAllowed) => Err(Denial::AuthorityLost),
+            Ruling::Refused(Refused::Initializing) => Err(Denial::NotInitialised),
+            Ruling::Refused(Refused::DataStoreNotAvailable | Refused::Unavailable) => {
+                Err(Denial::DataStoreNotAvailable)
+            }
+            ruling => Ok(ruling),
+        }
+    }
+
+    /// Whether a mechanism that needs a credential stands before the stream.
+    pub(crate) fn is_guarded(&self) -> bool {
+        let (settings, publish) = (&self.settings, self.publish());
+        settings.wants_totp(publish)
+            || settings.wants_token(publish)
+            || settings.wants_hash(publish)
+            || settings.wants_jwt(publish)
+            || !self.webhook_url().trim().is_empty()
+    }
+
+    fn webhook_url(&self) -> &str {
+        if self.publish() {
+            self.settings.webhook_authenticate_url()
+        } else {
+            self.settings.webhook_play_auth_url()
+        }
+    }
+
+    fn token(&self) -> Option<&str> {
+        self.access.token.as_ref().map(|token| token.expose().as_str())
+    }
+
+    /// The streams a token may have been made for, and of which type: a room's lets into all that is in it, and a token to
+    /// publish in a room also plays it (AMS).
+    pub(crate) fn token_homes(&self) -> Vec<(StreamId, Direction)> {
+        let direction = self.access.direction;
+        let mut homes = vec![(self.stream.clone(), direction)];
+        if let Some(room) = &self.room {
+            homes.push((room.clone(), direction));
+            homes.push((room.clone(), Direction::Publish));
+            homes.dedup();
+        }
+        homes
+    }
+}
+
+impl Gate {
+    /// Asks one clause. What somebody is let in by is added to `grounds`.
+    pub(crate) async fn ask(
+        &self,
+        clause: Clause,
+        question: &Question<'_>,
+        grounds: &mut Grounds,
+    ) -> Result<Passed, Denial> {
+        match clause {
+            Clause::Registered => match (&question.broadcast, self.only_registered(question)) {
+                (_, false) => Ok(Passed::Off),
+                (None, true) => Err(Denial::Unregistered),
+                (Some(_), true) => Ok(Passed::Right),
+            },
+            // Only a look: who is refused by a later clause must not have kept others out meanwhile.
+            Clause::Free if self.seats.is_held(&question.access.app, &question.stream) => {
+                Err(Denial::AlreadyLive)
+            }
+            Clause::Free => Ok(Passed::Right),
+            Clause::Room => self.room(question).await,
+            Clause::Webhook => self.webhook(question, grounds).await,
+            Clause::Totp => self.code(question, grounds).await,
+            Clause::Token => Self::token_is_there(question, grounds),
+            Clause::Hash => hash_is_right(question, grounds),
+            Clause::Jwt => jwt_is_right(question, grounds),
+            Clause::Window => window(question),
+            Clause::Address => address(question, grounds),
+            Clause::Block => self.not_blocked(question).await,
+        }
+    }
+
+    fn only_registered(&self, question: &Question<'_>) -> bool {
+        question.settings.accept_only_streams_in_data_store()
+    }
+
+    async fn room(&self, question: &Question<'_>) -> Result<Passed, Denial> {
+        let Some(room) = &question.room else { return Ok(Passed::Off) };
+        if !question.settings.accept_only_rooms_in_data_store() {
+            return Ok(Passed::Off);
+        }
+        question.ruling(Operation::Lists)?;
+        let found = self.broadcasts.get_local(&question.access.app, room).await;
+        match found.map_err(|_| Denial::DataStoreNotAvailable)? {
+            None => Err(Denial::RoomUnregistered),
+            Some(room) if !room.may_be_published_at(question.now) => Err(Denial::RoomOutsideWindow),
+            Some(_) => Ok(Passed::Right),
+        }
+    }
+
+    async fn webhook(&self, question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+        let url = question.webhook_url().trim();
+        if url.is_empty() {
+            return Ok(Passed::Off);
+        }
+        question.ruling(Operation::Webhook)?;
+        if !self.authorizer.allows(url, webhook_question(question)).await {
+            return Err(Denial::Webhook);
+        }
+        grounds.proofs.push("webhook");
+        Ok(Passed::Right)
+    }
+
+    async fn code(&self, question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+        if !question.settings.wants_totp(question.publish()) {
+            return Ok(Passed::Off);
+        }
+        question.ruling(Operation::Totp)?;
+        let access = question.access;
+        let (Some(id), Some(code)) = (&access.subscriber_id, &access.subscriber_code) else {
+            return Err(TotpFault::Missing.into());
+        };
+        let id = SubscriberId::new(id).map_err(|_| TotpFault::InvalidId)?;
+        let (app, stream, network) = (&access.app, &question.stream, access.peer.network());
+        let now = self.clock.now();
+        if self.guesses.is_locked(app, stream, id.as_str(), network, now) {
+            return Err(TotpFault::Locked.into());
+        }
+        let known = self.subscribers.get_local(app, stream, &id).await.ok().flatten();
+        let rest = match code_fault(question, &id, known.as_ref(), code.expose()) {
+            Ok(rest) => rest,
+            // What refuses somebody has to be certain.
+            Err(_) => {
+                let known = self.subscribers.get(app, stream, &id).await;
+                let known = known.map_err(|_| Denial::DataStoreNotAvailable)?;
+                code_fault(question, &id, known.as_ref(), code.expose()).inspect_err(|fault| {
+                    if *fault == TotpFault::WrongCode {
+                        self.guesses.wrong(app, stream, id.as_str(), network, now);
+                    }
+                })?
+            }
+        };
+        self.guesses.right(app, stream, id.as_str(), network);
+        grounds.rests.extend(rest);
+        grounds.proofs.push("totp");
+        Ok(Passed::Right)
+    }
+
+    fn token_is_there(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+        if !question.settings.wants_token(question.publish()) {
+            return Ok(Passed::Off);
+        }
+        question.ruling(Operation::SpendToken)?;
+        let token = question.token().ok_or(Denial::TokenMissing)?;
+        let token = TokenId::new(token).map_err(|_| Denial::Token(TokenFault::Unknown))?;
+        grounds.token = Some((question.stream.clone(), token));
+        grounds.proofs.push("one-time token");
+        Ok(Passed::Right)
+    }
+
+    /// What the token would be refused for, without spending it.
+    pub(crate) async fn token_fault(&self, question: &Question<'_>, token: &TokenId) -> Option<Denial> {
+        let mut first = None;
+        for (home, direction) in question.token_homes() {
+            match self.tokens.fault(&question.access.app, &home, token, direction.into()).await {
+                Ok(None) => return None,
+                Ok(Some(fault)) => first = first.or(Some(Denial::Token(fault))),
+                Err(_) => return Some(Denial::DataStoreNotAvailable),
+            }
+        }
+        first
+    }
+
+    /// Spends the token, and gives the stream it was made for.
+    pub(crate) async fn spend(&self, question: &Question<'_>, token: &TokenId) -> Result<StreamId, Denial> {
+        let access = question.access;
+        let mut first = None;
+        for (home, direction) in question.token_homes() {
+            // A room's token is for many.
+            if question.room.is_none()
+                && let Some(denial) = self.live.token_fault(&access.app, &home, token, question.now)
+            {
+                first = first.or(Some(denial));
+                continue;
+            }
+            let (presenter, print) = (access.presenter, presenter_print(access.peer.ip(), access.presenter));
+            let direction: Stored = direction.into();
+            match self.tokens.spend(&access.app, &home, token, direction, presenter, print).await {
+                Ok(()) => return Ok(home),
+                Err(SpendError::Refused(fault)) => first = first.or(Some(Denial::Token(fault))),
+                Err(SpendError::Meta(error)) => {
+                    if matches!(error, MetaError::Unknown) {
+                        tracing::warn!(app = %access.app, stream = %question.stream, session = %access.session,
+                            "whether a one-time token was spent is not known: the metadata store did not answer");
+                    }
+                    return Err(Denial::DataStoreNotAvailable);
+                }
+            }
+        }
+        Err(first.unwrap_or(Denial::Token(TokenFault::Unknown)))
+    }
+
+    /// On the stream and on its room. What this node knows lets pass; what refuses is asked for.
+    pub(crate) async fn not_blocked(&self, question: &Question<'_>) -> Result<Passed, Denial> {
+        let access = question.access;
+        let Some(id) = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok()) else {
+            return Ok(Passed::Off);
+        };
+        // Without a mechanism a node that knows nothing of the plane still lets viewers in.
+        if question.is_guarded() || question.publish() {
+            question.ruling(Operation::Lists)?;
+        }
+        let is_blocked = |shown: Option<SubscriberShown>| {
+            shown.is_some_and(|it| it.subscriber.is_blocked_at(access.direction.into(), question.now))
+        };
+        for stream in [Some(&question.stream), question.room.as_ref()].into_iter().flatten() {
+            let local = self.subscribers.get_local(&access.app, stream, &id).await;
+            if !is_blocked(local.ok().flatten()) {
+                continue;
+            }
+            match self.subscribers.get(&access.app, stream, &id).await {
+                Ok(shown) if !is_blocked(shown.clone()) => {}
+                // Known to be blocked, and nobody says otherwise.
+                Ok(_) | Err(_) => return Err(Denial::Blocked),
+            }
+        }
+        Ok(Passed::Right)
+    }
+}
+
+fn code_fault(
+    question: &Question<'_>,
+    id: &SubscriberId,
+    known: Option<&SubscriberShown>,
+    code: &str,
+) -> Result<Option<Rest>, TotpFault> {
+    let terms = known.map(|known| &known.subscriber.terms);
+    let settings = &question.settings;
+    if terms.is_none() && settings.time_token_subscriber_only() {
+        return Err(TotpFault::Unregistered);
+    }
+    if question.publish() && terms.and_then(|terms| terms.direction) == Some(Stored::Play) {
+        return Err(TotpFault::WrongType);
+    }
+    let period = terms.and_then(|terms| terms.totp_period_s).unwrap_or_else(|| settings.time_token_period());
+    let own = terms.and_then(|terms| terms.b32_secret.as_ref()).map(|secret| secret.expose());
+    let (key, rest) = match own.filter(|secret| !secret.is_empty()) {
+        Some(secret) => (totp::key_of_base32(secret), None),
+        None => {
+            let secret = settings.time_token_secret(question.publish());
+            let secret = *secret.expose();
+            let direction = question.access.direction;
+            let key = totp::derived_key(secret, id.as_str(), question.stream.as_str(), direction);
+            (key, Some(Rest::Code(SecretPrint::of(secret))))
+        }
+    };
+    let key = key.ok_or(TotpFault::NoSecret)?;
+    totp::step_of(&key, period, code, question.now).map(|_| rest).ok_or(TotpFault::WrongCode)
+}
+
+fn hash_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+    if !question.settings.wants_hash(question.publish()) {
+        return Ok(Passed::Off);
+    }
+    question.ruling(Operation::HashOrJwt)?;
+    let token = question.token().ok_or(Denial::Hash)?;
+    let secrets = [question.settings.token_hash_secret(), question.settings.token_hash_secret_previous()];
+    let (stream, direction) = (question.stream.as_str(), question.access.direction);
+    let by =
+        secrets.into_iter().find(|secret| hash::is_stream_hash(token, stream, direction, secret.expose()));
+    let by = by.ok_or(Denial::Hash)?;
+    grounds.rests.push(Rest::Hash(SecretPrint::of(by.expose())));
+    grounds.proofs.push("hash");
+    Ok(Passed::Right)
+}
+
+fn jwt_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+    if !question.settings.wants_jwt(question.publish()) {
+        return Ok(Passed::Off);
+    }
+    question.ruling(Operation::HashOrJwt)?;
+    let token = question.token().ok_or(Denial::JwtMissing)?;
+    let secret = question.settings.jwt_stream_secret();
+    let claims = jwt::verify(token, secret.expose())?;
+    claims.check_time(question.now)?;
+    let room = question.room.as_ref().map(StreamId::as_str);
+    claims.check_stream(question.stream.as_str(), room, question.access.direction)?;
+    if question.settings.jwt_expiry_ends_session() {
+        let expires = claims.expires_s().map(|seconds| WallTime((seconds.max(0.0) * 1_000.0) as u64));
+        grounds.expires = expires;
+    }
+    grounds.rests.push(Rest::Jwt(SecretPrint::of(secret.expose())));
+    grounds.proofs.push("jwt");
+    Ok(Passed::Right)
+}
+
+fn window(question: &Question<'_>) -> Result<Passed, Denial> {
+    match &question.broadcast {
+        None => Ok(Passed::Off),
+        Some(broadcast) if broadcast.may_be_published_at(question.now) => Ok(Passed::Right),
+        Some(_) => Err(Denial::OutsideWindow),
+    }
+}
+
+fn address(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+    let ranges = question.settings.allowed_publisher_cidr();
+    if ranges.trim().is_empty() {
+        return Ok(Passed::Off);
+    }
+    question.ruling(Operation::Lists)?;
+    if question.access.peer_is_unsure || !is_allowed(ranges, question.access.peer.ip()) {
+        return Err(Denial::Address);
+    }
+    grounds.rests.push(Rest::Addresses);
+    Ok(Passed::Right)
+}
+
+/// What an authorisation webhook is posted: AMS's keys, those that are absent left out.
+fn webhook_question(question: &Question<'_>) -> Value {
+    let access = question.access;
+    let mut body = Map::new();
+    let mut put = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value.into());
+        }
+    };
+    put("appName", Some(access.app.as_str().to_owned()));
+    put("streamId", Some(question.stream.as_str().to_owned()));
+    put("mode", Some(access.direction.label().to_owned()));
+    put("token", access.token.as_ref().map(|token| token.expose().clone()));
+    put("subscriberId", access.subscriber_id.clone());
+    put("subscriberCode", access.subscriber_code.as_ref().map(|code| code.expose().clone()));
+    put("metaData", access.meta_data.clone());
+    put("ipAddress", Some(access.peer.ip().to_string()));
+    if question.publish() {
+        put("name", Some(question.stream.as_str().to_owned()));
+    }
+    Value::Object(body)
+}
+
+/// What is kept of who spent a token: neither address nor session can be read from it.
+fn presenter_print(address: std::net::IpAddr, presenter: SessionId) -> Fingerprint {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(format!("{address} {presenter}").as_bytes());
+    let mut print = [0; 16];
+    print.copy_from_slice(&hash[..16]);
+    Fingerprint(u128::from_le_bytes(print))
+}

@@ -1,0 +1,426 @@
+//! Every mechanism, alone and together: who gets in.
+
+use cluster_model::{
+    Authority, Direction as Stored, Hidden, SubscriberId, SubscriberTerms, TokenFault, TokenId, TokenTerms,
+};
+
+use super::*;
+use crate::TotpFault;
+use crate::credential::{hash, jwt, totp};
+use crate::testing::TestGate;
+
+pub(super) const KEY: &str = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
+
+pub(super) async fn whole() -> TestGate {
+    whole_gate(Arc::new(InMemory::new(Arc::new(SystemClock))), &[APP]).await
+}
+
+pub(super) fn id(stream: &str) -> StreamId {
+    StreamId::new(stream).unwrap()
+}
+
+pub(super) fn with_token(token: &str, wish: Access) -> Access {
+    Access { token: Some(Secret::new(token.to_owned())), ..wish }
+}
+
+pub(super) fn with_code(subscriber: &str, code: &str, wish: Access) -> Access {
+    let subscriber_code = Some(Secret::new(code.to_owned()));
+    Access { subscriber_id: Some(subscriber.to_owned()), subscriber_code, ..wish }
+}
+
+pub(super) fn now_s() -> i64 {
+    i64::try_from(SystemClock.wall().as_millis() / 1_000).unwrap()
+}
+
+pub(super) async fn token(whole: &TestGate, stream: &str, direction: Direction, expire_s: i64) -> TokenId {
+    let terms = TokenTerms { direction: direction.into(), expire_s, room: None };
+    whole.tokens.create(&app(), &id(stream), terms).await.unwrap()
+}
+
+pub(super) async fn subscriber(
+    whole: &TestGate,
+    name: &str,
+    secret: Option<&str>,
+    direction: Option<Stored>,
+) {
+    let b32_secret = secret.map(|secret| Hidden::new(secret.to_owned()));
+    let terms = SubscriberTerms { b32_secret, direction, ..SubscriberTerms::default() };
+    whole.subscribers.put(&app(), &id("s"), &SubscriberId::new(name).unwrap(), terms).await.unwrap();
+}
+
+async fn refused(whole: &TestGate, wish: Access) -> Option<Denial> {
+    whole.gate.admit(wish).await.err()
+}
+
+#[tokio::test]
+async fn a_one_time_token_lets_one_in() {
+    let whole = whole().await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let hour = now_s() + 3_600;
+    for direction in [Direction::Publish, Direction::Play] {
+        let other = if direction == Direction::Publish { Direction::Play } else { Direction::Publish };
+        let wish = || access(direction, "s");
+        assert_eq!(refused(&whole, wish()).await, Some(Denial::TokenMissing));
+        let unknown = Some(Denial::Token(TokenFault::Unknown));
+        let too_long = "x".repeat(10 * 1024);
+        for text in ["nobody", "a b", "\0", too_long.as_str()] {
+            assert_eq!(refused(&whole, with_token(text, wish())).await, unknown, "{text:.20}");
+        }
+        let expired = token(&whole, "s", direction, now_s() - 1).await;
+        let denied = refused(&whole, with_token(expired.as_str(), wish())).await;
+        assert_eq!(denied, Some(Denial::Token(TokenFault::Expired)));
+        let of_other_type = token(&whole, "s", other, hour).await;
+        let denied = refused(&whole, with_token(of_other_type.as_str(), wish())).await;
+        assert_eq!(denied, Some(Denial::Token(TokenFault::WrongType)));
+        let of_other_stream = token(&whole, "t", direction, hour).await;
+        assert_eq!(refused(&whole, with_token(of_other_stream.as_str(), wish())).await, unknown);
+
+        let good = token(&whole, "s", direction, hour).await;
+        let permit = whole.gate.admit(with_token(good.as_str(), wish())).await.unwrap();
+        assert_eq!(permit.proof(), Some("one-time token"));
+        drop(permit);
+        let spent = Some(Denial::Token(TokenFault::Spent));
+        assert_eq!(refused(&whole, with_token(good.as_str(), wish())).await, spent);
+    }
+    assert!(whole.gate.live.is_empty());
+}
+
+#[tokio::test]
+async fn who_spent_a_token_may_show_it_again_but_not_twice_at_once() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let good = token(&whole, "s", Direction::Play, now_s() + 3_600).await;
+    let presenter = SessionId::random(&SystemRandomness);
+    let wish = || Access { presenter, ..with_token(good.as_str(), play("s")) };
+    let first = whole.gate.admit(wish()).await.unwrap();
+    assert_eq!(refused(&whole, wish()).await, Some(Denial::TokenInUse));
+    drop(first);
+    let _again = whole.gate.admit(wish()).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_token_is_spent_where_there_is_no_seat() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "webRTCViewerLimit", json!(0)).await;
+    let hour = now_s() + 3_600;
+    let good = token(&whole, "s", Direction::Play, hour).await;
+    assert_eq!(refused(&whole, with_token(good.as_str(), play("s"))).await, Some(Denial::ViewerLimit));
+    set(&whole.settings, "webRTCViewerLimit", json!(-1)).await;
+    let _in = whole.gate.admit(with_token(good.as_str(), play("s"))).await.unwrap();
+
+    let [first, second] = [
+        token(&whole, "s", Direction::Publish, hour).await,
+        token(&whole, "s", Direction::Publish, hour).await,
+    ];
+    let publisher = whole.gate.admit(with_token(first.as_str(), publish("s"))).await.unwrap();
+    let denied = refused(&whole, with_token(second.as_str(), publish("s"))).await;
+    assert_eq!(denied, Some(Denial::AlreadyLive));
+    drop(publisher);
+    let _next = whole.gate.admit(with_token(second.as_str(), publish("s"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_room_is_for_all_in_it_until_it_expires() {
+    let whole = whole().await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let room = Some(id("room"));
+    let terms = TokenTerms { direction: Direction::Publish.into(), expire_s: now_s() + 3_600, room };
+    let good = whole.tokens.create(&app(), &id("room"), terms).await.unwrap();
+    let in_room = |wish| Access { main_track: Some("room".to_owned()), ..with_token(good.as_str(), wish) };
+    let _one = whole.gate.admit(in_room(publish("a"))).await.unwrap();
+    let _two = whole.gate.admit(in_room(publish("b"))).await.unwrap();
+    let _player = whole.gate.admit(in_room(play("room"))).await.unwrap();
+    let unknown = Some(Denial::Token(TokenFault::Unknown));
+    assert_eq!(refused(&whole, with_token(good.as_str(), publish("c"))).await, unknown);
+}
+
+#[tokio::test]
+async fn a_hash_lets_in_for_ever() {
+    let whole = whole().await;
+    set(&whole.settings, "hashControlPublishEnabled", json!(true)).await;
+    set(&whole.settings, "hashControlPlayEnabled", json!(true)).await;
+    // Nobody gets in by a secret that is none.
+    for direction in [Direction::Publish, Direction::Play] {
+        let blank = hash::stream_hash("s", direction, "");
+        assert_eq!(refused(&whole, with_token(&blank, access(direction, "s"))).await, Some(Denial::Hash));
+    }
+    set(&whole.settings, "tokenHashSecret", json!("this_is_secret")).await;
+    for direction in [Direction::Publish, Direction::Play] {
+        let wish = || access(direction, "s");
+        assert_eq!(refused(&whole, wish()).await, Some(Denial::Hash));
+        let good = hash::stream_hash("s", direction, "this_is_secret");
+        for _ in 0..3 {
+            drop(whole.gate.admit(with_token(&good, wish())).await.unwrap());
+        }
+        let of_other = if direction == Direction::Publish { Direction::Play } else { Direction::Publish };
+        for wrong in [
+            hash::stream_hash("s", of_other, "this_is_secret"),
+            hash::stream_hash("t", direction, "this_is_secret"),
+            hash::stream_hash("s", direction, "other"),
+            good.to_uppercase(),
+            format!("{good} "),
+        ] {
+            assert_eq!(refused(&whole, with_token(&wrong, wish())).await, Some(Denial::Hash));
+        }
+    }
+    // The secret before is good as long as it is said to be.
+    set(&whole.settings, "tokenHashSecretPrevious", json!("older")).await;
+    let older = hash::stream_hash("s", Direction::Play, "older");
+    drop(whole.gate.admit(with_token(&older, play("s"))).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_jwt_lets_in_until_it_expires() {
+    let whole = whole().await;
+    set(&whole.settings, "publishJwtControlEnabled", json!(true)).await;
+    set(&whole.settings, "playJwtControlEnabled", json!(true)).await;
+    let good = jwt::stream_token(KEY, "s", "play", now_s() + 60).unwrap();
+    let fault = |fault| Some(Denial::Jwt(fault));
+    assert_eq!(refused(&whole, with_token(&good, play("s"))).await, fault(jwt::JwtFault::NoSecret));
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    assert_eq!(refused(&whole, play("s")).await, Some(Denial::JwtMissing));
+    for _ in 0..3 {
+        drop(whole.gate.admit(with_token(&good, play("s"))).await.unwrap());
+    }
+    let expired = jwt::stream_token(KEY, "s", "play", now_s() - 1).unwrap();
+    let other_stream = jwt::stream_token(KEY, "t", "play", now_s() + 60).unwrap();
+    let other_key = jwt::stream_token(&KEY.to_lowercase(), "s", "play", now_s() + 60).unwrap();
+    for (token, why) in [
+        (&expired, jwt::JwtFault::Expired),
+        (&other_stream, jwt::JwtFault::WrongStream),
+        (&other_key, jwt::JwtFault::Unsigned),
+        (&format!("{good}x"), jwt::JwtFault::Unsigned),
+    ] {
+        assert_eq!(refused(&whole, with_token(token, play("s"))).await, fault(why));
+    }
+    assert_eq!(refused(&whole, with_token(&good, publish("s"))).await, fault(jwt::JwtFault::WrongType));
+    let any = jwt::sign(KEY, &json!({ "sub": "token" })).unwrap();
+    drop(whole.gate.admit(with_token(&any, publish("s"))).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_in_by_its_code_once_at_a_time() {
+    let whole = whole().await;
+    set(&whole.settings, "enableTimeTokenForPublish", json!(true)).await;
+    set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;
+    subscriber(&whole, "pub1", Some("mysecret"), Some(Stored::Publish)).await;
+    subscriber(&whole, "play1", Some("mysecret"), Some(Stored::Play)).await;
+    let code = || totp::code(&totp::key_of_base32("mysecret").unwrap(), 60, SystemClock.wall());
+    let fault = |fault| Some(Denial::Totp(fault));
+    for wish in [play("s"), with_code("play1", "", play("s")), with_code("", &code(), play("s"))] {
+        assert_eq!(refused(&whole, wish).await, fault(TotpFault::Missing));
+    }
+    assert_eq!(refused(&whole, with_code("play1", "000000", play("s"))).await, fault(TotpFault::WrongCode));
+    assert_eq!(refused(&whole, with_code("play1", &code(), publish("s"))).await, fault(TotpFault::WrongType));
+    assert_eq!(refused(&whole, with_code("nobody", &code(), play("s"))).await, fault(TotpFault::NoSecret));
+    // Who may publish may also play; one connection each.
+    let playing = whole.gate.admit(with_code("pub1", &code(), play("s"))).await.unwrap();
+    let denied = refused(&whole, with_code("pub1", &code(), publish("s"))).await;
+    assert_eq!(denied, Some(Denial::Connections { limit: 1 }));
+    drop(playing);
+    // It is given back in the background.
+    let again = async {
+        loop {
+            match whole.gate.admit(with_code("pub1", &code(), publish("s"))).await {
+                Ok(permit) => return permit,
+                Err(denial) => assert_eq!(denial, Denial::Connections { limit: 1 }),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let permit = tokio::time::timeout(limits::GATE_DECISION_MAX, again).await.expect("a free connection");
+    assert_eq!((permit.proof(), permit.subscriber_id()), (Some("totp"), Some("pub1")));
+}
+
+#[tokio::test]
+async fn subscribers_without_a_secret_have_codes_of_the_application() {
+    let whole = whole().await;
+    set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;
+    set(&whole.settings, "timeTokenSecretForPlay", json!("secret")).await;
+    let code = |subscriber: &str, stream: &str, direction| {
+        let key = totp::derived_key("secret", subscriber, stream, direction).unwrap();
+        totp::code(&key, 60, SystemClock.wall())
+    };
+    subscriber(&whole, "known", None, None).await;
+    for name in ["known", "nobody"] {
+        let good = with_code(name, &code(name, "s", Direction::Play), play("s"));
+        drop(whole.gate.admit(good).await.unwrap());
+        for wrong in [code(name, "t", Direction::Play), code("other", "s", Direction::Play)] {
+            let denied = refused(&whole, with_code(name, &wrong, play("s"))).await;
+            assert_eq!(denied, Some(Denial::Totp(TotpFault::WrongCode)));
+        }
+    }
+    set(&whole.settings, "timeTokenSubscriberOnly", json!(true)).await;
+    let denied = refused(&whole, with_code("nobody", &code("nobody", "s", Direction::Play), play("s"))).await;
+    assert_eq!(denied, Some(Denial::Totp(TotpFault::Unregistered)));
+    // The old switch is for both directions.
+    assert_eq!(refused(&whole, publish("s")).await, Some(Denial::Totp(TotpFault::Missing)));
+}
+
+#[tokio::test]
+async fn who_guesses_codes_is_locked_and_the_true_subscriber_elsewhere_is_not() {
+    let whole = whole().await;
+    set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;
+    subscriber(&whole, "play1", Some("mysecret"), None).await;
+    let right = || totp::code(&totp::key_of_base32("mysecret").unwrap(), 60, SystemClock.wall());
+    let mut looked_at = 0;
+    for n in 0..200 {
+        match refused(&whole, with_code("play1", &format!("x{n:05}"), play("s"))).await {
+            Some(Denial::Totp(TotpFault::WrongCode)) => looked_at += 1,
+            denied => assert_eq!(denied, Some(Denial::Totp(TotpFault::Locked))),
+        }
+    }
+    assert_eq!(looked_at, limits::GUESSES_PER_NETWORK_MAX);
+    let denied = refused(&whole, with_code("play1", &right(), play("s"))).await;
+    assert_eq!(denied, Some(Denial::Totp(TotpFault::Locked)));
+    let elsewhere = PeerAddr::new("198.51.100.7:5000".parse().unwrap());
+    let _in = whole
+        .gate
+        .admit(Access { peer: elsewhere, ..with_code("play1", &right(), play("s")) })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn only_publishers_from_listed_addresses_get_in() {
+    let whole = whole().await;
+    for (ranges, allowed) in [
+        ("192.0.2.0/24", true),
+        ("10.0.0.0/8, 192.0.2.7", true),
+        ("10.0.0.0/8", false),
+        ("nonsense", false),
+        (" ", true),
+    ] {
+        set(&whole.settings, "allowedPublisherCIDR", json!(ranges)).await;
+        let denied = refused(&whole, publish("s")).await;
+        assert_eq!(denied, (!allowed).then_some(Denial::Address), "{ranges}");
+        assert_eq!(refused(&whole, play("s")).await, None, "{ranges}");
+        // An address that is not sure is in no range.
+        let unsure = refused(&whole, Access { peer_is_unsure: true, ..publish("s") }).await;
+        assert_eq!(unsure, (!ranges.trim().is_empty()).then_some(Denial::Address), "{ranges}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_allows_and_is_told_who_asks() {
+    let whole = whole().await;
+    set(&whole.settings, "webhookAuthenticateURL", json!("http://hook/yes")).await;
+    set(&whole.settings, "webhookPlayAuthUrl", json!("http://hook/no")).await;
+    let wish =
+        Access { meta_data: Some("m".to_owned()), ..with_code("sub1", "123", with_token("t", publish("s"))) };
+    drop(whole.gate.admit(wish).await.unwrap());
+    assert_eq!(refused(&whole, play("s")).await, Some(Denial::Webhook));
+    let asked = whole.asked.questions();
+    assert_eq!(
+        asked[0].1,
+        json!({
+            "appName": APP, "streamId": "s", "name": "s", "mode": "publish", "token": "t", "subscriberId": "sub1",
+            "subscriberCode": "123", "metaData": "m", "ipAddress": "192.0.2.7"
+        })
+    );
+    assert_eq!(
+        asked[1].1,
+        json!({ "appName": APP, "streamId": "s", "mode": "play", "ipAddress": "192.0.2.7" })
+    );
+}
+
+#[tokio::test]
+async fn rooms_that_are_not_registered_are_not_joined_when_told_so() {
+    let whole = whole().await;
+    let in_room = || Access { main_track: Some("room".to_owned()), ..publish("s") };
+    drop(whole.gate.admit(in_room()).await.unwrap());
+    set(&whole.settings, "acceptOnlyRoomsInDataStore", json!(true)).await;
+    assert_eq!(refused(&whole, in_room()).await, Some(Denial::RoomUnregistered));
+    drop(whole.gate.admit(publish("s")).await.unwrap());
+    register(&whole.broadcasts, "room", json!({"plannedStartDate": 1, "plannedEndDate": 2})).await;
+    assert_eq!(refused(&whole, in_room()).await, Some(Denial::RoomOutsideWindow));
+}
+
+#[tokio::test]
+async fn all_mechanisms_that_are_on_must_pass() {
+    let whole = whole().await;
+    for key in ["playTokenControlEnabled", "enableTimeTokenForPlay"] {
+        set(&whole.settings, key, json!(true)).await;
+    }
+    subscriber(&whole, "play1", Some("mysecret"), None).await;
+    let code = totp::code(&totp::key_of_base32("mysecret").unwrap(), 60, SystemClock.wall());
+    let good = token(&whole, "s", Direction::Play, now_s() + 60).await;
+    assert_eq!(refused(&whole, with_code("play1", &code, play("s"))).await, Some(Denial::TokenMissing));
+    let denied = refused(&whole, with_token(good.as_str(), play("s"))).await;
+    assert_eq!(denied, Some(Denial::Totp(TotpFault::Missing)));
+    let both = with_token(good.as_str(), with_code("play1", &code, play("s")));
+    let permit = whole.gate.admit(both).await.unwrap();
+    assert_eq!(permit.proof(), Some("totp, one-time token"));
+}
+
+/// Of the table for a plane that is away, what the gate decides.
+#[tokio::test]
+async fn without_the_plane_what_the_table_says_is_decided() {
+    use Authority::{Cold, Isolated, Lost};
+    let whole = whole().await;
+    let store = Some(Denial::DataStoreNotAvailable);
+    let lost = Some(Denial::AuthorityLost);
+    for authority in [Isolated, Lost, Cold] {
+        whole.placed.knows(authority);
+        assert_eq!(refused(&whole, publish("s")).await, store, "{authority:?}");
+        let open = (authority == Cold).then_some(Denial::NotInitialised);
+        assert_eq!(refused(&whole, play("s")).await, open, "{authority:?}");
+    }
+    whole.placed.knows(Authority::Fresh);
+    set(&whole.settings, "playJwtControlEnabled", json!(true)).await;
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    let good = jwt::stream_token(KEY, "s", "play", now_s() + 60).unwrap();
+    for (authority, denied) in [(Isolated, None), (Lost, lost), (Cold, lost)] {
+        whole.placed.knows(authority);
+        assert_eq!(refused(&whole, with_token(&good, play("s"))).await, denied, "{authority:?}");
+    }
+    whole.placed.knows(Authority::Fresh);
+    set(&whole.settings, "playJwtControlEnabled", json!(false)).await;
+    set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;
+    for authority in [Isolated, Lost, Cold] {
+        whole.placed.knows(authority);
+        assert_eq!(refused(&whole, with_code("play1", "1", play("s"))).await, lost, "{authority:?}");
+    }
+    whole.placed.knows(Authority::Fresh);
+    set(&whole.settings, "enableTimeTokenForPlay", json!(false)).await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    for authority in [Lost, Cold] {
+        whole.placed.knows(authority);
+        assert_eq!(refused(&whole, with_token("t", play("s"))).await, lost, "{authority:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_said_is_explained_clause_by_clause_and_nothing_is_spent() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let good = token(&whole, "s", Direction::Play, now_s() + 60).await;
+    let outcomes = |explained: &Explanation| {
+        explained.clauses.iter().map(|clause| (clause.name, clause.outcome)).collect::<Vec<_>>()
+    };
+    let explained = whole.gate.explain(with_token("wrong", play("s"))).await;
+    assert_eq!(
+        outcomes(&explained),
+        [
+            ("application, stream and metadata store", "passed"),
+            ("block", "off"),
+            ("registered room", "off"),
+            ("subscriber's code", "off"),
+            ("one-time token", "refused"),
+            ("hash", "not reached"),
+            ("JWT", "not reached"),
+            ("authorisation webhook", "not reached"),
+        ]
+    );
+    assert_eq!(explained.clauses[4].reason.as_deref(), Some("one-time token: the stream has no such token"));
+    assert!(!explained.allowed);
+    for _ in 0..2 {
+        assert!(whole.gate.explain(with_token(good.as_str(), play("s"))).await.allowed);
+    }
+    drop(whole.gate.admit(with_token(good.as_str(), play("s"))).await.unwrap());
+    assert!(!whole.gate.explain(play("bad name")).await.allowed);
+}

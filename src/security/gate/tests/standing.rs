@@ -1,0 +1,231 @@
+//! What becomes of permits when what they rest on changes.
+
+use std::time::Duration;
+
+use cluster_model::{Authority, SubscriberId};
+
+use super::mechanisms::{KEY, id, now_s, subscriber, token, whole, with_token};
+use super::*;
+use crate::credential::{hash, jwt};
+use crate::testing::TestGate;
+
+/// What a permit is told comes within this.
+const SOON: Duration = Duration::from_secs(2);
+
+async fn becomes(permit: &Permit, wanted: PermitState) {
+    let waiting = async {
+        while permit.state() != wanted {
+            permit.changed_from(permit.state()).await;
+        }
+    };
+    tokio::time::timeout(SOON, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{:?}, not {wanted:?}", permit.state()));
+}
+
+async fn block(whole: &TestGate, kind: &str, seconds: u64) {
+    let subscriber = SubscriberId::new("sub1").unwrap();
+    whole.subscribers.block(&app(), &id("s"), &subscriber, kind, seconds).await.unwrap();
+}
+
+fn as_sub1(wish: Access) -> Access {
+    Access { subscriber_id: Some("sub1".to_owned()), ..wish }
+}
+
+#[tokio::test]
+async fn a_block_pauses_who_can_pause_and_ends_the_others() {
+    let whole = whole().await;
+    let pausing = whole.gate.admit(Access { can_pause: true, ..as_sub1(play("s")) }).await.unwrap();
+    let other = whole.gate.admit(as_sub1(play("s"))).await.unwrap();
+    let publisher = whole.gate.admit(as_sub1(publish("s"))).await.unwrap();
+    let stranger = whole.gate.admit(play("s")).await.unwrap();
+    block(&whole, "play", 3_600).await;
+    becomes(&pausing, PermitState::Suspended).await;
+    becomes(&other, PermitState::Dead(ExitReason::Blocked)).await;
+    assert_eq!((publisher.state(), stranger.state()), (PermitState::Live, PermitState::Live));
+    // Whoever comes now stays outside.
+    assert_eq!(denial(whole.gate.admit(as_sub1(play("s"))).await), Denial::Blocked);
+    drop(whole.gate.admit(as_sub1(publish("t"))).await.unwrap());
+
+    block(&whole, "play", 0).await;
+    becomes(&pausing, PermitState::Live).await;
+    drop(whole.gate.admit(as_sub1(play("s"))).await.unwrap());
+    block(&whole, "publish_play", 3_600).await;
+    becomes(&pausing, PermitState::Suspended).await;
+    becomes(&publisher, PermitState::Dead(ExitReason::Blocked)).await;
+    drop(publisher);
+    assert_eq!(denial(whole.gate.admit(as_sub1(publish("s"))).await), Denial::Blocked);
+}
+
+#[tokio::test]
+async fn a_block_ends_by_itself() {
+    let whole = whole().await;
+    let pausing = whole.gate.admit(Access { can_pause: true, ..as_sub1(play("s")) }).await.unwrap();
+    block(&whole, "play", 1).await;
+    becomes(&pausing, PermitState::Suspended).await;
+    becomes(&pausing, PermitState::Live).await;
+}
+
+#[tokio::test]
+async fn who_is_blocked_in_the_room_is_blocked_in_all_of_it() {
+    let whole = whole().await;
+    let in_room = || Access { main_track: Some("s".to_owned()), ..as_sub1(publish("camera")) };
+    let publisher = whole.gate.admit(in_room()).await.unwrap();
+    block(&whole, "publish", 3_600).await;
+    becomes(&publisher, PermitState::Dead(ExitReason::Blocked)).await;
+    drop(publisher);
+    assert_eq!(denial(whole.gate.admit(in_room()).await), Denial::Blocked);
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends_its_session_and_no_other() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let mut permits = Vec::new();
+    for _ in 0..3 {
+        let token = token(&whole, "s", Direction::Play, now_s() + 60).await;
+        let permit = whole.gate.admit(with_token(token.as_str(), play("s"))).await.unwrap();
+        permits.push((token, permit));
+    }
+    assert!(whole.tokens.revoke(&app(), &id("s"), &permits[0].0).await.unwrap());
+    becomes(&permits[0].1, PermitState::Dead(ExitReason::Revoked)).await;
+    assert_eq!(permits[1].1.state(), PermitState::Live);
+    assert!(whole.tokens.revoke_all(&app(), &id("s")).await.unwrap());
+    for (_, permit) in &permits[1..] {
+        becomes(permit, PermitState::Dead(ExitReason::Revoked)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_expires_ends_nothing() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let token = token(&whole, "s", Direction::Play, now_s() + 1).await;
+    let permit = whole.gate.admit(with_token(token.as_str(), play("s"))).await.unwrap();
+    let upkeep =
+        cluster_model::Upkeep::new(whole.meta.clone(), Arc::new(SystemClock), Arc::new(SystemRandomness));
+    // Until it is swept.
+    let swept = async {
+        while whole.tokens.fault(&app(), &id("s"), &token, Direction::Play.into()).await.unwrap()
+            != Some(cluster_model::TokenFault::Unknown)
+        {
+            upkeep.sweep(SystemClock.wall()).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, swept).await.expect("a swept token");
+    // What follows it was told after it.
+    block(&whole, "play", 1).await;
+    let other = whole.gate.admit(with_token("x", play("s"))).await;
+    assert!(other.is_err());
+    assert_eq!(permit.state(), PermitState::Live);
+}
+
+#[tokio::test]
+async fn a_rotated_secret_ends_who_rested_on_it() {
+    let whole = whole().await;
+    set(&whole.settings, "hashControlPlayEnabled", json!(true)).await;
+    set(&whole.settings, "tokenHashSecret", json!("one")).await;
+    let by = |secret: &str| with_token(&hash::stream_hash("s", Direction::Play, secret), play("s"));
+    let first = whole.gate.admit(by("one")).await.unwrap();
+    // With the former secret kept nobody has to go.
+    set(&whole.settings, "tokenHashSecretPrevious", json!("one")).await;
+    set(&whole.settings, "tokenHashSecret", json!("two")).await;
+    let second = whole.gate.admit(by("two")).await.unwrap();
+    set(&whole.settings, "tokenHashSecretPrevious", json!("")).await;
+    becomes(&first, PermitState::Dead(ExitReason::Revoked)).await;
+    assert_eq!(second.state(), PermitState::Live);
+    // A mechanism that is switched off or on concerns those who come.
+    set(&whole.settings, "hashControlPlayEnabled", json!(false)).await;
+    let open = whole.gate.admit(play("s")).await.unwrap();
+    set(&whole.settings, "playJwtControlEnabled", json!(true)).await;
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    let good = jwt::stream_token(KEY, "s", "play", now_s() + 60).unwrap();
+    let by_jwt = whole.gate.admit(with_token(&good, play("s"))).await.unwrap();
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY.to_lowercase())).await;
+    becomes(&by_jwt, PermitState::Dead(ExitReason::Revoked)).await;
+    assert_eq!((second.state(), open.state()), (PermitState::Live, PermitState::Live));
+}
+
+#[tokio::test]
+async fn a_narrowed_range_ends_publishers_outside_of_it() {
+    let whole = whole().await;
+    set(&whole.settings, "allowedPublisherCIDR", json!("192.0.2.0/24")).await;
+    let publisher = whole.gate.admit(publish("s")).await.unwrap();
+    set(&whole.settings, "allowedPublisherCIDR", json!("192.0.2.0/24,10.0.0.0/8")).await;
+    set(&whole.settings, "allowedPublisherCIDR", json!("10.0.0.0/8")).await;
+    becomes(&publisher, PermitState::Dead(ExitReason::Revoked)).await;
+}
+
+#[tokio::test]
+async fn a_jwt_ends_its_session_only_where_it_is_to() {
+    let whole = whole().await;
+    set(&whole.settings, "playJwtControlEnabled", json!(true)).await;
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    let short = || jwt::stream_token(KEY, "s", "play", now_s() + 2).unwrap();
+    let free = whole.gate.admit(with_token(&short(), play("s"))).await.unwrap();
+    set(&whole.settings, "jwtExpiryEndsSession", json!(true)).await;
+    let bound = whole.gate.admit(with_token(&short(), play("s"))).await.unwrap();
+    let died = tokio::time::timeout(2 * SOON, bound.died()).await.expect("an end");
+    assert_eq!((died, free.state()), (ExitReason::Expired, PermitState::Live));
+}
+
+#[tokio::test]
+async fn without_the_plane_for_too_long_guarded_sessions_end() {
+    let whole = whole().await;
+    let open = whole.gate.admit(play("s")).await.unwrap();
+    let publisher = whole.gate.admit(publish("s")).await.unwrap();
+    set(&whole.settings, "hashControlPlayEnabled", json!(true)).await;
+    set(&whole.settings, "tokenHashSecret", json!("one")).await;
+    let token = hash::stream_hash("s", Direction::Play, "one");
+    let guarded = whole.gate.admit(with_token(&token, play("s"))).await.unwrap();
+    whole.placed.knows(Authority::Isolated);
+    tokio::time::sleep(2 * limits::PERMITS_REVIEWED_EVERY).await; // Nothing happens: there is no event to wait for.
+    assert_eq!(guarded.state(), PermitState::Live);
+    whole.placed.knows(Authority::Lost);
+    becomes(&guarded, PermitState::Dead(ExitReason::AuthorityLost)).await;
+    assert_eq!((open.state(), publisher.state()), (PermitState::Live, PermitState::Live));
+}
+
+#[tokio::test]
+async fn live_sessions_are_listed_and_one_is_ended() {
+    let whole = whole().await;
+    let first = whole.gate.admit(as_sub1(play("s"))).await.unwrap();
+    let second = whole.gate.admit(publish("s")).await.unwrap();
+    let listed = whole.gate.sessions(&app(), &id("s"));
+    let shown: Vec<_> =
+        listed.iter().map(|it| (it.session, it.direction, it.subscriber.as_deref())).collect();
+    assert_eq!(
+        shown,
+        [(first.session(), Direction::Play, Some("sub1")), (second.session(), Direction::Publish, None)]
+    );
+    whole.gate.kick(&app(), &id("s"), Some(first.session())).await.unwrap();
+    becomes(&first, PermitState::Dead(ExitReason::Kicked)).await;
+    assert_eq!(second.state(), PermitState::Live);
+    whole.gate.kick(&app(), &id("s"), None).await.unwrap();
+    becomes(&second, PermitState::Dead(ExitReason::Kicked)).await;
+    drop((first, second));
+    assert!(whole.gate.sessions(&app(), &id("s")).is_empty() && whole.gate.live.is_empty());
+}
+
+/// With many sessions at once none is missed between its admission and its entry in the list.
+#[tokio::test]
+async fn nobody_slips_in_beside_a_block() {
+    let whole = whole().await;
+    subscriber(&whole, "sub1", None, None).await;
+    let gate = Arc::clone(&whole.gate);
+    let coming = tokio::spawn(async move {
+        let mut permits = Vec::new();
+        while let Ok(permit) = gate.admit(as_sub1(play("s"))).await {
+            permits.push(permit);
+            tokio::task::yield_now().await;
+        }
+        permits
+    });
+    tokio::task::yield_now().await;
+    block(&whole, "play", 3_600).await;
+    let permits = tokio::time::timeout(SOON, coming).await.expect("a refusal").unwrap();
+    for permit in &permits {
+        becomes(permit, PermitState::Dead(ExitReason::Blocked)).await;
+    }
+}

@@ -1,0 +1,158 @@
+//! What permits rest on is followed while they live.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use base::{AppName, Clock, ExitReason, limits};
+use cluster_model::{Change, MetaError, Revision, Settings, SubscriberId, Subscribers, Tokens, WatchEvent};
+use config::AppSettings;
+
+use super::Gate;
+use super::clauses::Question;
+use crate::live::{Live, end_spread};
+use crate::outside::Plane;
+
+/// Pause before a list that failed is tried again.
+const LIST_PAUSE: Duration = Duration::from_millis(500);
+
+impl Gate {
+    /// Follows blocks, tokens and settings until the store is closed or the gate is gone.
+    pub(super) fn watch(&self) {
+        for app in &self.applications {
+            let (live, clock) = (Arc::downgrade(&self.live), Arc::clone(&self.clock));
+            tokio::spawn(follow_subscribers(app.clone(), live, self.subscribers.clone(), clock));
+            let (live, clock) = (Arc::downgrade(&self.live), Arc::clone(&self.clock));
+            tokio::spawn(follow_tokens(app.clone(), live, self.tokens.clone(), clock));
+        }
+        let applications: Vec<_> = self.applications.iter().cloned().collect();
+        tokio::spawn(review(
+            applications,
+            Arc::downgrade(&self.live),
+            self.settings.clone(),
+            Arc::clone(&self.plane),
+            Arc::clone(&self.clock),
+        ));
+    }
+
+    /// Has the permits of a question's subscriber stand as is stored.
+    pub(super) async fn review_subscriber(&self, question: &Question<'_>) {
+        let access = question.access;
+        let Some(id) = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok()) else {
+            return;
+        };
+        for stream in [Some(&question.stream), question.room.as_ref()].into_iter().flatten() {
+            if let Ok(shown) = self.subscribers.get(&access.app, stream, &id).await {
+                let known = shown.as_ref().map(|shown| &*shown.subscriber);
+                self.live.subscriber_changed(&access.app, stream, id.as_str(), known, self.clock.wall());
+            }
+        }
+    }
+}
+
+/// The watch says again that a list is needed, so this is tried until it works.
+async fn not_listed(error: &MetaError) {
+    tracing::warn!(%error, "what live sessions rest on could not be listed");
+    tokio::time::sleep(LIST_PAUSE).await;
+}
+
+async fn follow_subscribers(app: AppName, live: Weak<Live>, subscribers: Subscribers, clock: Arc<dyn Clock>) {
+    let mut watch = subscribers.watch(&app, Revision::ZERO);
+    loop {
+        let (changes, is_all) = match watch.next().await {
+            WatchEvent::Changed { changes, .. } => (changes, false),
+            WatchEvent::Closed => return,
+            WatchEvent::Relist => match subscribers.relist(&app, &mut watch).await {
+                Ok(all) => (all, true),
+                Err(error) => {
+                    not_listed(&error).await;
+                    continue;
+                }
+            },
+        };
+        let (Some(live), now) = (live.upgrade(), clock.wall()) else { return };
+        let mut unlisted = BTreeSet::new();
+        if is_all {
+            unlisted.extend(live.subscribers(&app));
+        }
+        for change in &changes {
+            match change {
+                Change::Subscriber { stream, subscriber, now: row, .. } => {
+                    unlisted.remove(&(stream.clone(), subscriber.as_str().to_owned()));
+                    live.subscriber_changed(&app, stream, subscriber.as_str(), row.as_deref(), now);
+                }
+                Change::SessionEnded { stream, session, .. } => {
+                    live.end(&app, stream, *session, ExitReason::Kicked);
+                }
+                _ => {}
+            }
+        }
+        for (stream, subscriber) in &unlisted {
+            live.subscriber_changed(&app, stream, subscriber, None, now);
+        }
+    }
+}
+
+async fn follow_tokens(app: AppName, live: Weak<Live>, tokens: Tokens, clock: Arc<dyn Clock>) {
+    let mut watch = tokens.watch(&app, Revision::ZERO);
+    loop {
+        let (changes, is_all) = match watch.next().await {
+            WatchEvent::Changed { changes, .. } => (changes, false),
+            WatchEvent::Closed => return,
+            WatchEvent::Relist => match tokens.relist(&app, &mut watch).await {
+                Ok(all) => (all, true),
+                Err(error) => {
+                    not_listed(&error).await;
+                    continue;
+                }
+            },
+        };
+        let (Some(live), now) = (live.upgrade(), clock.wall()) else { return };
+        let mut unlisted = BTreeSet::new();
+        if is_all {
+            unlisted.extend(live.tokens(&app));
+        }
+        for change in &changes {
+            match change {
+                Change::Token { stream, token, now: row, .. } => {
+                    unlisted.remove(&(stream.clone(), token.clone()));
+                    live.token_changed(&app, stream, token, row.as_deref(), now);
+                }
+                Change::TokensRevoked { stream, before: Some(before), .. } => {
+                    live.tokens_revoked(&app, stream, *before);
+                }
+                _ => {}
+            }
+        }
+        for (stream, token) in &unlisted {
+            live.token_changed(&app, stream, token, None, now);
+        }
+    }
+}
+
+/// Looks at settings, clocks and the plane again and again.
+async fn review(
+    applications: Vec<AppName>,
+    live: Weak<Live>,
+    settings: Settings,
+    plane: Arc<dyn Plane>,
+    clock: Arc<dyn Clock>,
+) {
+    let mut seen: BTreeMap<AppName, Arc<AppSettings>> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(limits::PERMITS_REVIEWED_EVERY).await;
+        let Some(live) = live.upgrade() else { return };
+        live.tick(clock.wall(), plane.authority());
+        for app in &applications {
+            let Some(now) = settings.snapshot(app) else { continue };
+            let before = seen.insert(app.clone(), Arc::clone(&now));
+            if before.is_none_or(|before| !Arc::ptr_eq(&before, &now)) {
+                let fallen = live.resting_otherwise(app, &now);
+                if !fallen.is_empty() {
+                    tracing::info!(%app, sessions = fallen.len(), "what these rest on was replaced: they end");
+                    tokio::spawn(end_spread(fallen));
+                }
+            }
+        }
+    }
+}

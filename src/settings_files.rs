@@ -1,0 +1,414 @@
+//! The `red5-web.properties` of this node's applications.
+//!
+//! What is stored in the metadata plane is the truth. A file begins an application that has no settings yet. On a node that is
+//! alone a file that was changed by hand is taken, at start and while the node runs; in a cluster it is not: which of several
+//! nodes' files would be right? What is changed over REST is written into the file of the node that took the change, for
+//! reading.
+//!
+//! A file counts as changed by hand when its content is neither the one that was last taken nor the one that was last written;
+//! which that was is remembered in `settings-files.json`. So a change over REST that never reached the file (no room on the disk,
+//! a folder that cannot be written to, `kill -9`) is not undone by the old file at the next start.
+
+use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use base::{AppName, Randomness};
+use cluster_model::{PutSettingsError, Settings};
+use config::{AppFolder, AppSettings, ConfigError, DataConfig, Finding, LoadedSettings};
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+/// Between two looks at the files. One that looks the same twice is whole and is taken: within two seconds, all in all.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a file is laid over settings that somebody else changes at the same time.
+const TRIES_MAX: usize = 5;
+/// What was last taken and written, in the data folder.
+const REMEMBERED: &str = "settings-files.json";
+
+/// The files. Clones are the same.
+#[derive(Clone)]
+pub struct SettingsFiles(Arc<Inner>);
+
+struct Inner {
+    folders: BTreeMap<AppName, AppFolder>,
+    settings: Settings,
+    is_alone: bool,
+    randomness: Arc<dyn Randomness>,
+    remembered: PathBuf,
+    known: Mutex<BTreeMap<AppName, Known>>,
+}
+
+/// What is known of a file.
+#[derive(Default)]
+struct Known {
+    /// Its content, as it was last taken or written, by its hash.
+    content: Option<String>,
+    /// What that said.
+    said: Option<AppSettings>,
+    /// What it looked like when it was last read.
+    read: Option<Look>,
+    /// What it looked like a moment ago, where that is something else.
+    changing: Option<Look>,
+}
+
+/// What tells that a file was changed, without reading it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Look {
+    seconds: i64,
+    nanoseconds: i64,
+    len: u64,
+    inode: u64,
+}
+
+impl Look {
+    fn at(file: &Path) -> Option<Self> {
+        let of = |it: Metadata| Self {
+            seconds: it.mtime(),
+            nanoseconds: it.mtime_nsec(),
+            len: it.len(),
+            inode: it.ino(),
+        };
+        std::fs::metadata(file).ok().map(of)
+    }
+}
+
+impl SettingsFiles {
+    /// Those of the folders of `data.webapps`.
+    pub fn new(
+        data: &DataConfig,
+        settings: Settings,
+        is_alone: bool,
+        randomness: Arc<dyn Randomness>,
+    ) -> anyhow::Result<Self> {
+        let folders = config::discover_applications(&data.webapps)?;
+        anyhow::ensure!(
+            !folders.is_empty(),
+            "there is no application in data.webapps ({}): each is a folder with a WEB-INF/red5-web.properties",
+            data.webapps.display()
+        );
+        let remembered = data.folder.join(REMEMBERED);
+        let contents = remembered_in(&remembered);
+        let known =
+            |app: &AppName| Known { content: contents.get(app.as_str()).cloned(), ..Known::default() };
+        let known = folders.iter().map(|folder| (folder.name.clone(), known(&folder.name))).collect();
+        let folders = folders.into_iter().map(|folder| (folder.name.clone(), folder)).collect();
+        let known = Mutex::new(known);
+        Ok(Self(Arc::new(Inner { folders, settings, is_alone, randomness, remembered, known })))
+    }
+
+    /// Sees to it that each application has settings. The applications' names.
+    pub async fn begin(&self) -> anyhow::Result<Vec<AppName>> {
+        for folder in self.0.folders.values() {
+            let mut known = self.0.known.lock().await;
+            let known = known.entry(folder.name.clone()).or_default();
+            self.begin_one(folder, known)
+                .await
+                .with_context(|| format!("the application {}", folder.name))?;
+        }
+        self.remember().await;
+        Ok(self.0.folders.keys().cloned().collect())
+    }
+
+    async fn begin_one(&self, folder: &AppFolder, known: &mut Known) -> anyhow::Result<()> {
+        let app = &folder.name;
+        let not_stored = "its settings could not be stored";
+        let look = Look::at(&folder.settings_file);
+        let Some((_, held)) = self.0.settings.get(app).await.context(not_stored)? else {
+            let Some(bytes) = folder.properties()? else {
+                tracing::warn!(%app, file = %folder.settings_file.display(), "no such file: the application begins with the defaults");
+                let defaults = AppSettings::new(app, &*self.0.randomness);
+                self.0.settings.seed(app, &defaults).await.context(not_stored)?;
+                return Ok(());
+            };
+            let loaded =
+                AppSettings::from_properties(app, &folder.settings_file, &bytes, &*self.0.randomness)?;
+            show(app, &loaded);
+            // There is nothing else the application could begin with; the gate lets nobody in where a secret is missing.
+            complain(app, folder, &loaded.settings.findings().problems);
+            self.0.settings.seed(app, &loaded.settings).await.context(not_stored)?;
+            *known = Known {
+                content: Some(hash(&bytes)),
+                said: Some(loaded.settings),
+                read: look,
+                changing: None,
+            };
+            return Ok(());
+        };
+        if !self.0.is_alone {
+            return Ok(());
+        }
+        let Some(bytes) = folder.properties()? else { return Ok(()) };
+        known.read = look;
+        match self.read_again(folder, &bytes, &held) {
+            Ok(loaded) if known.content.as_deref() == Some(&hash(&bytes)) => {
+                show(app, &loaded);
+                known.said = Some(loaded.settings);
+            }
+            Ok(loaded) => {
+                show(app, &loaded);
+                self.take(folder, known, loaded.settings, &bytes).await;
+            }
+            Err(error) => mistaken(app, &error),
+        }
+        Ok(())
+    }
+
+    /// Takes files that are changed by hand, for as long as the node runs.
+    pub async fn follow(self) {
+        if !self.0.is_alone {
+            return;
+        }
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let files: Vec<_> = self.0.folders.values().map(|folder| folder.settings_file.clone()).collect();
+            let looks =
+                in_background(move || files.iter().map(|file| Look::at(file)).collect::<Vec<_>>()).await;
+            let mut taken = false;
+            for (folder, look) in self.0.folders.values().zip(looks.unwrap_or_default()) {
+                // A file that is gone says nothing: what is stored stays.
+                let Some(look) = look else { continue };
+                let mut known = self.0.known.lock().await;
+                let known = known.entry(folder.name.clone()).or_default();
+                if known.read == Some(look) {
+                    known.changing = None;
+                } else if known.changing == Some(look) {
+                    taken |= self.look_into(folder, known, look).await;
+                } else {
+                    known.changing = Some(look);
+                }
+            }
+            if taken {
+                self.remember().await;
+            }
+        }
+    }
+
+    /// Reads a file that was changed. Whether it was taken.
+    async fn look_into(&self, folder: &AppFolder, known: &mut Known, look: Look) -> bool {
+        let app = &folder.name;
+        let reading = folder.clone();
+        let bytes = match in_background(move || reading.properties()).await {
+            Some(Ok(Some(bytes))) => bytes,
+            Some(Err(error)) => {
+                known.read = Some(look);
+                mistaken(app, &error);
+                return false;
+            }
+            _ => return false,
+        };
+        known.read = Some(look);
+        known.changing = None;
+        if known.content.as_deref() == Some(&hash(&bytes)) {
+            return false;
+        }
+        // An editor that has only begun to write would switch everything off.
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            tracing::error!(%app, file = %folder.settings_file.display(), "the file is empty: nothing is taken from it");
+            return false;
+        }
+        let held = match self.0.settings.get(app).await {
+            Ok(Some((_, held))) => held,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::warn!(%app, %error, "the changed file waits for the metadata store");
+                known.read = None;
+                return false;
+            }
+        };
+        match self.read_again(folder, &bytes, &held) {
+            Ok(loaded) => {
+                show(app, &loaded);
+                self.take(folder, known, loaded.settings, &bytes).await
+            }
+            Err(error) => {
+                mistaken(app, &error);
+                false
+            }
+        }
+    }
+
+    fn read_again(
+        &self,
+        folder: &AppFolder,
+        bytes: &[u8],
+        held: &AppSettings,
+    ) -> Result<LoadedSettings, ConfigError> {
+        let (file, randomness) = (&folder.settings_file, &*self.0.randomness);
+        AppSettings::from_properties_again(&folder.name, file, bytes, held, randomness)
+    }
+
+    /// Stores what a file says: all of it, or, where it is known what it said before, what differs from that. Whether that was
+    /// done.
+    async fn take(&self, folder: &AppFolder, known: &mut Known, says: AppSettings, bytes: &[u8]) -> bool {
+        let app = &folder.name;
+        for _ in 0..TRIES_MAX {
+            let (version, held) = match self.0.settings.get(app).await {
+                Ok(Some(found)) => found,
+                Ok(None) => return false,
+                Err(error) => {
+                    tracing::warn!(%app, %error, "the changed file waits for the metadata store");
+                    known.read = None;
+                    return false;
+                }
+            };
+            let wanted = match &known.said {
+                Some(said) => held.with_changes_of(said, &says),
+                None => says.clone(),
+            };
+            let findings = wanted.findings();
+            if !findings.problems.is_empty() {
+                complain(app, folder, &findings.problems);
+                tracing::error!(%app, file = %folder.settings_file.display(), "the file has mistakes: nothing is taken from it");
+                return false;
+            }
+            if wanted != *held {
+                match self.0.settings.put(app, version, &wanted).await {
+                    Ok(_) => {}
+                    Err(PutSettingsError::Conflict { .. }) => continue,
+                    Err(PutSettingsError::Meta(error)) => {
+                        tracing::warn!(%app, %error, "the changed file waits for the metadata store");
+                        known.read = None;
+                        return false;
+                    }
+                }
+                let keys: Vec<_> = held.differences(&wanted).into_iter().map(|it| it.key).collect();
+                tracing::info!(%app, file = %folder.settings_file.display(), ?keys, "changed settings are taken from the file");
+            }
+            known.content = Some(hash(bytes));
+            let is_all = wanted == says;
+            known.said = Some(says);
+            if !is_all {
+                self.write(folder, known, &wanted, bytes).await;
+            }
+            return true;
+        }
+        known.read = None;
+        false
+    }
+
+    /// Writes settings into a file whose content is `before`. What cannot be done is told in the log.
+    async fn write(&self, folder: &AppFolder, known: &mut Known, settings: &AppSettings, before: &[u8]) {
+        let app = &folder.name;
+        let text = match settings.to_properties(app, before) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::warn!(%app, file = %folder.settings_file.display(), %error, "the file is not rewritten, and no longer says what the settings are");
+                return;
+            }
+        };
+        if text.as_bytes() == before {
+            return;
+        }
+        let (file, content) = (folder.settings_file.clone(), text.clone());
+        let written = in_background(move || replace(&file, content.as_bytes()).map(|()| Look::at(&file)));
+        match written.await {
+            Some(Ok(look)) => {
+                known.content = Some(hash(text.as_bytes()));
+                known.said = self.read_again(folder, text.as_bytes(), settings).ok().map(|it| it.settings);
+                (known.read, known.changing) = (look, None);
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%app, file = %folder.settings_file.display(), %error, "the file cannot be rewritten, and no longer says what the settings are");
+            }
+            None => {}
+        }
+    }
+
+    async fn remember(&self) {
+        let contents: BTreeMap<String, String> = {
+            let known = self.0.known.lock().await;
+            let contents =
+                known.iter().filter_map(|(app, it)| Some((app.as_str().to_owned(), it.content.clone()?)));
+            contents.collect()
+        };
+        let file = self.0.remembered.clone();
+        let text = serde_json::to_vec(&contents).unwrap_or_default();
+        if let Some(Err(error)) = in_background(move || replace(&file, &text)).await {
+            tracing::warn!(file = %self.0.remembered.display(), %error, "which files of settings were taken is not remembered");
+        }
+    }
+}
+
+#[async_trait]
+impl api::SettingsFiles for SettingsFiles {
+    async fn rewrite(&self, app: &AppName, settings: Arc<AppSettings>) {
+        let Some(folder) = self.0.folders.get(app) else { return };
+        {
+            let mut known = self.0.known.lock().await;
+            let known = known.entry(app.clone()).or_default();
+            let reading = folder.clone();
+            let before = match in_background(move || reading.properties()).await {
+                Some(Ok(Some(bytes)))
+                    if self.0.is_alone && known.content.as_deref() != Some(&hash(&bytes)) =>
+                {
+                    // Somebody has just changed it: it is taken first, and written then. Or it has mistakes, and is theirs to mend.
+                    tracing::warn!(%app, "the file of the settings was changed by hand and is not taken yet: it is not rewritten");
+                    return;
+                }
+                Some(Ok(Some(bytes))) => bytes,
+                Some(Ok(None)) => format!("# Settings of the application {app}.\n").into_bytes(),
+                Some(Err(error)) => return mistaken(app, &error),
+                None => return,
+            };
+            self.write(folder, known, &settings, &before).await;
+        }
+        self.remember().await;
+    }
+}
+
+/// Runs what waits for the disk where nobody waits for it; `None`: the node ends.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+fn show(app: &AppName, loaded: &LoadedSettings) {
+    for notice in &loaded.notices {
+        tracing::warn!(%app, "{notice}");
+    }
+}
+
+fn complain(app: &AppName, folder: &AppFolder, problems: &[Finding]) {
+    for Finding { field, what } in problems {
+        tracing::error!(%app, file = %folder.settings_file.display(), "{field} {what}");
+    }
+}
+
+fn mistaken(app: &AppName, error: &ConfigError) {
+    tracing::error!(%app, %error, "nothing is taken from the file");
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Nothing where there is nothing to be read: then every file is a new one.
+fn remembered_in(file: &Path) -> BTreeMap<String, String> {
+    std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// Puts a whole new content into the place of a file, with its rights; a new one is for the node's user alone.
+fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = file.with_file_name(name);
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut written = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
+    if let Ok(before) = std::fs::metadata(file) {
+        written.set_permissions(before.permissions())?;
+    }
+    let done = written.write_all(content).and_then(|()| written.sync_all());
+    done.and_then(|()| std::fs::rename(&new, file)).inspect_err(|_| {
+        // What is left of it is in nobody's way.
+        let _ = std::fs::remove_file(&new);
+    })
+}
