@@ -1,5 +1,5 @@
 //! The management page is part of the program, and everything it is for can be done by keyboard alone: the first user is
-//! made, JWT is switched on, a token is minted, somebody plays by it, it is revoked, and they see why it is over.
+//! made, JWT is switched on, a token is minted, somebody plays by it, it is withdrawn, and they see why it is over.
 
 use std::time::Duration;
 
@@ -99,6 +99,33 @@ impl Panel {
         Ok(value.as_str().with_context(|| format!("no field {label}"))?.to_owned())
     }
 
+    /// Looks at what changes of the settings, and saves it.
+    async fn save(&self) -> Result<()> {
+        self.press("Review and save").await?;
+        self.shows("What changes").await?;
+        self.press("Save").await?;
+        self.shows("Saved.").await
+    }
+
+    /// Goes from the list of streams to the stream's tokens and makes one; the address of a player with it.
+    async fn mints(&self, what: &str) -> Result<String> {
+        self.press(STREAM).await?;
+        self.press("Tokens").await?;
+        self.press("Make it").await?;
+        self.shows(what).await?;
+        let address = self.value_of("Browser").await?;
+        ensure!(address.contains("token="), "{address}");
+        Ok(address)
+    }
+
+    async fn mints_another_than(&self, address: &str) -> Result<String> {
+        self.press("Make it").await?;
+        let another = Node::eventually(PATIENCE, || async {
+            self.value_of("Browser").await.ok().filter(|shown| shown != address)
+        });
+        another.await.context("no other token is shown")
+    }
+
     /// Somebody publishes, and the page shows the stream.
     async fn publishes(&self) -> Result<Marker> {
         let marker = Marker::start(MarkerOptions::to_rtmp(self.node.rtmp_url(APP, STREAM)))?;
@@ -148,7 +175,7 @@ async fn streams_are_registered_stopped_and_deleted_by_keyboard() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_ends_the_play_and_the_player_says_why() -> Result<()> {
+async fn a_withdrawn_jwt_ends_the_play_and_the_player_says_why() -> Result<()> {
     let panel = Panel::enter().await?;
     panel.press(APP).await?;
     panel.press("Settings").await?;
@@ -157,10 +184,7 @@ async fn a_revoked_token_ends_the_play_and_the_player_says_why() -> Result<()> {
     panel.tab_to("JWT to play").await?;
     panel.page.press(SPACE).await?;
     panel.write("Secret of JWTs", "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq").await?;
-    panel.press("Review and save").await?;
-    panel.shows("What changes").await?;
-    panel.press("Save").await?;
-    panel.shows("Saved.").await?;
+    panel.save().await?;
 
     panel.press("Streams").await?;
     let _encoder = panel.publishes().await?;
@@ -170,30 +194,63 @@ async fn a_revoked_token_ends_the_play_and_the_player_says_why() -> Result<()> {
     let text = viewer.text().await?;
     ensure!(text.contains("Not everybody may watch this stream."), "{text}");
 
-    panel.press(STREAM).await?;
-    panel.press("Tokens").await?;
-    panel.press("Make it").await?;
-    panel.shows("JWT to play").await?;
-    let address = panel.value_of("Browser").await?;
-    ensure!(address.contains("token="), "{address}");
+    let address = panel.mints("JWT to play").await?;
     viewer.open(&address).await?;
     is(&viewer, "playing").await?;
+
+    // A JWT is as good as the secret it was signed with.
+    panel.press("Replace the secret of JWTs").await?;
+    panel.shows("Replace the secret of JWTs?").await?;
+    panel.press("Replace it").await?;
+    panel.shows("All JWTs made so far are void.").await?;
+    sent_away(&viewer).await?;
+    // The same address does not open it again, and a new one does.
+    viewer.open(&address).await?;
+    is(&viewer, "refused").await?;
+    viewer.open(&panel.mints_another_than(&address).await?).await?;
+    is(&viewer, "playing").await?;
+    viewer.close().await?;
+    panel.page.close().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_ends_its_own_play_alone() -> Result<()> {
+    let panel = Panel::enter().await?;
+    panel.press(APP).await?;
+    panel.press("Settings").await?;
+    panel.shows("settings are shown").await?;
+    panel.tab_to("One-time tokens to play").await?;
+    panel.page.press(SPACE).await?;
+    panel.save().await?;
+
+    panel.press("Streams").await?;
+    let _encoder = panel.publishes().await?;
+    let (first, second) = (Browser::start().await?, Browser::start().await?);
+    let address = panel.mints("One-time token to play").await?;
+    first.open(&address).await?;
+    is(&first, "playing").await?;
+    second.open(&panel.mints_another_than(&address).await?).await?;
+    is(&second, "playing").await?;
 
     panel.press("Revoke it").await?;
     panel.shows("Revoke this token?").await?;
     panel.press("Revoke it").await?;
     panel.shows("The token was revoked.").await?;
-    viewer
-        .wait_until("the end", END_MAX, "return document.body.dataset.state === 'stopped'")
-        .await
-        .context("the player was not sent away")?;
+    sent_away(&second).await?;
+    is(&first, "playing").await?;
+    first.close().await?;
+    second.close().await?;
+    panel.page.close().await?;
+    Ok(())
+}
+
+/// The player is told to go, and says why.
+async fn sent_away(viewer: &Browser) -> Result<()> {
+    let over = "return document.body.dataset.state === 'stopped'";
+    viewer.wait_until("the end", END_MAX, over).await.context("the player was not sent away")?;
     let text = viewer.text().await?;
     ensure!(text.contains("Your permission to watch has been withdrawn."), "{text}");
-    // The same address does not open it again.
-    viewer.open(&address).await?;
-    is(&viewer, "refused").await?;
-    viewer.close().await?;
-    panel.page.close().await?;
     Ok(())
 }
 

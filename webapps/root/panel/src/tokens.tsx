@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { AddressList } from "./address-list.tsx";
 import { handOver } from "./explain.tsx";
-import { ask, act, get, paths } from "./rest.ts";
+import { RestError, act, ask, get, paths } from "./rest.ts";
 import { to } from "./route.ts";
 import { asksFor } from "./settings-model.ts";
 import { hashToken } from "./sha256.ts";
@@ -58,7 +58,13 @@ export function TokensView({ app, stream, settings, reloadSettings }: {
     reload();
   };
   const revoke = async (token: string): Promise<void> => {
-    await act("DELETE", paths.stream(app, stream, `tokens/${encodeURIComponent(token)}`));
+    try {
+      await act("DELETE", paths.stream(app, stream, `tokens/${encodeURIComponent(token)}`));
+    } catch (thrown) {
+      const isSigned = token.includes(".") || /^[0-9a-f]{64}$/i.test(token);
+      if (!isSigned || !(thrown instanceof RestError && thrown.status === 200)) throw thrown;
+      throw new RestError(200, thrown.message, "This server keeps no list of JWTs and hashes. Replace their secret below: that revokes all of them.");
+    }
     if (made?.token === token) setMade(undefined);
     gone("The token was revoked. Whoever used it is out within a second.");
   };
@@ -196,7 +202,7 @@ function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JS
   return (
     <form class="panel" onSubmit={(event) => { event.preventDefault(); void run(); }}>
       <h2>Revoke a token that is in no list</h2>
-      <Field label="JWT, hash or one-time token" help="It is refused from now on, and whoever is in by it is sent away. If the server says that it has no such token, it keeps no list of JWTs and hashes: replace their secret below.">
+      <Field label="JWT, hash or one-time token" help="It is refused from now on, and whoever is in by it is sent away.">
         {(id) => (
           <div class="beside">
             <input {...id} required autocomplete="off" spellcheck={false} value={token} onInput={(event) => setToken(event.currentTarget.value)} />
