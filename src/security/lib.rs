@@ -18,6 +18,7 @@ pub mod credential;
 mod denial;
 mod gate;
 mod permit;
+pub mod seal;
 mod seats;
 
 #[cfg(any(test, feature = "testing"))]

@@ -8,6 +8,7 @@ use media::{StreamMedia, StreamPosition};
 
 use crate::ending::Ending;
 use crate::subscriber::Subscriber;
+use crate::tally::Tally;
 
 /// What is known of a publisher when it begins.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +65,8 @@ pub struct PlayGrant {
     pub subscriber: Addr<Subscriber>,
     /// Ends when either side ends it.
     pub ending: Ending,
+    /// Where it is counted what the player is sent.
+    pub tally: Arc<Tally>,
 }
 
 /// Why a publisher that passed the gate did not get in.

@@ -24,6 +24,7 @@ mod reader;
 mod statistics;
 mod stream;
 mod subscriber;
+mod tally;
 
 pub use application::Application;
 pub use applications::{Applications, PublishPolicy, Services};
@@ -37,6 +38,7 @@ pub use plane::{BeginError, Claims, FactLog, Life};
 pub use reader::{ReaderFactory, Serving};
 pub use statistics::{Figures, LiveStatistics};
 pub use subscriber::{Attach, Subscriber};
+pub use tally::Tally;
 
 #[cfg(test)]
 mod tests;

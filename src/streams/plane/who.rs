@@ -11,6 +11,7 @@ use security::Permit;
 use super::FactLog;
 use crate::applications::Services;
 use crate::ending::Ending;
+use crate::tally::Tally;
 
 /// Whose session it is and since when: all that is needed to report of it once its permit is gone.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Who {
     subscriber: Option<SubscriberId>,
     since: Instant,
     at: base::WallTime,
+    protocol: &'static str,
+    tally: Arc<Tally>,
 }
 
 impl Who {
@@ -34,7 +37,19 @@ impl Who {
             subscriber: permit.subscriber_id().and_then(|id| SubscriberId::new(id).ok()),
             since: clock.now(),
             at: clock.wall(),
+            protocol: permit.protocol(),
+            tally: Arc::default(),
         }
+    }
+
+    /// By what it came.
+    pub(crate) const fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    /// What it was sent.
+    pub(crate) const fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     pub(crate) const fn app(&self) -> &AppName {
@@ -80,7 +95,7 @@ impl Who {
     fn figures(&self, clock: &dyn Clock) -> Figures {
         let duration = clock.now().saturating_duration_since(self.since);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        Figures { duration_ms, ..Figures::default() }
+        self.tally.figures(duration_ms)
     }
 
     fn fact(&self, at: base::WallTime, what: FactKind) -> Fact {

@@ -38,9 +38,11 @@ impl Handler<BeginPlay> for Stream {
         let ending = begin.ending;
         let attendance = Attendance::begin(&begin.permit, &ending, &self.services);
         let who = attendance.who().clone();
+        let tally = Arc::clone(who.tally());
         let guard = self.subscriber_ends.guard(SubscriberEnd { attendance });
-        self.players.0.insert(session, Player { ending: ending.clone(), who });
-        self.statistics.set_players(self.players.0.len());
+        if self.players.0.insert(session, Player { ending: ending.clone(), who }).is_none() {
+            self.statistics.came(begin.permit.protocol());
+        }
         tracing::info!(app = %self.app, stream = %self.id, %session, peer = %begin.permit.peer(), "player begins");
         let permit = begin.permit;
         let of_subscriber = ending.clone();
@@ -48,14 +50,15 @@ impl Handler<BeginPlay> for Stream {
             ctx.set_mailbox_capacity(limits::SUBSCRIBER_MAILBOX_MESSAGES_MAX);
             Subscriber::new(permit, of_subscriber, guard)
         });
-        Ok(PlayGrant { media: Arc::clone(&self.media.0), subscriber, ending })
+        Ok(PlayGrant { media: Arc::clone(&self.media.0), subscriber, ending, tally })
     }
 }
 
 impl Stream {
     pub(super) fn subscriber_gone(&mut self, end: &SubscriberEnd, ctx: &mut Context<Self>) {
-        self.players.0.remove(&end.attendance.who().session());
-        self.statistics.set_players(self.players.0.len());
+        if let Some(player) = self.players.0.remove(&end.attendance.who().session()) {
+            self.statistics.went(player.who.protocol());
+        }
         tell(end);
         if self.waits_for_players && self.players.0.is_empty() {
             ctx.stop();
