@@ -1,9 +1,10 @@
 //! A player by HTTP that reads too slowly skips to newer key frames, one that reads nothing is ended as too slow, and
 //! whoever reads as fast as the stream comes notices neither.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
 use bytes::Bytes;
 use container::flv::tags;
 use media::Kind;
@@ -26,7 +27,7 @@ fn pictures(file: Vec<u8>) -> Vec<u32> {
 /// Reads slowly; the times of the pictures.
 async fn slow(mut player: Streaming) -> Result<Vec<u32>> {
     let mut whole = Vec::new();
-    let began = Instant::now();
+    let began = SystemClock.now();
     while began.elapsed() < SLOW_FOR {
         whole.extend(player.read(SLOW_BYTES).await.context("the slow player was ended")?);
         sleep(SLOW_EVERY).await;
@@ -42,7 +43,7 @@ async fn fast(mut player: Streaming) -> Result<Vec<u32>> {
 
 /// Reads nothing until the node has ended the player; how long that took.
 async fn deaf(node: &Node, mut player: Streaming) -> Result<Duration> {
-    let began = Instant::now();
+    let began = SystemClock.now();
     let gone = async {
         while node.metric("penstock_player_ended_total", &["reason=\"too slow\""]).await? < 1.0 {
             sleep(Duration::from_millis(100)).await;

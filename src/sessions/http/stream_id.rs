@@ -62,10 +62,9 @@ fn of_name<'a>(name: &'a str, suffix_format: &str) -> Option<&'a str> {
 
 /// A segment: the id, perhaps a rendition, and what counts the segments.
 fn of_segment<'a>(stem: &'a str, is_ts: bool, suffix_format: &str) -> Option<&'a str> {
-    let by_format = || without_format(stem, suffix_format);
     // Older versions counted with four digits.
-    let id = without_digits(stem, 9)
-        .or_else(by_format)
+    let id = without_format(stem, suffix_format)
+        .or_else(|| without_digits(stem, 9))
         .or_else(|| without_digits(stem, 4).filter(|_| is_ts))?;
     Some(without_rendition(id).unwrap_or(id))
 }
@@ -141,7 +140,7 @@ fn part_behind(format: &str) -> (Option<usize>, &str) {
             return (Some(digits), before);
         }
     }
-    if let Some((before, width)) = format.strip_suffix('d').and_then(|before| before.rsplit_once("%0"))
+    if let Some((before, width)) = format.strip_suffix('d').and_then(|before| before.rsplit_once('%'))
         && is_digits(width)
         && let Ok(digits) = width.parse()
     {

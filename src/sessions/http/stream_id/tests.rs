@@ -6,6 +6,9 @@ const CASES: &[(&str, &str)] = &[
     ("/liveapp/streams/streamId.m3u8", "streamId"),
     ("/liveapp/streams/streamId_adaptive.m3u8", "streamId"),
     ("/liveapp/streams/streamId_underline_test.m3u8", "streamId_underline_test"),
+    ("/liveapp/streams/subfolder/stream_Id_underline_test_240p.m3u8", "stream_Id_underline_test"),
+    ("/liveapp/streams/stream_Id_underline_test_500kbps.m3u8", "stream_Id_underline_test"),
+    ("/liveapp/streams/subfolder/stream_Id_underline_test_480p300kbps.m3u8", "stream_Id_underline_test"),
     ("/liveapp/streams/test_streamId_davut_adaptive.m3u8", "test_streamId_davut"),
     ("/live_app/streams/test_test_streamId_adaptive.m3u8", "test_test_streamId"),
     ("/live_app/streams/test_test_streamId.m3u8", "test_test_streamId"),
@@ -27,6 +30,11 @@ const CASES: &[(&str, &str)] = &[
     ("/LiveApp/streams/stream1__500kbps000000001.ts", "stream1_"),
     ("/LiveApp/streams/stream1___adaptive.m3u8", "stream1__"),
     ("/LiveApp/streams/stream1_.m3u8", "stream1_"),
+    ("/LiveApp/streams/subfolder/ll-hls/stream1__lowlatency.m3u8", "stream1"),
+    ("/LiveApp/streams/subfolder/ll-hls/stream1/stream1__anything.ts", "stream1"),
+    ("/LiveApp/streams/subfolder/ll-hls/stream1/stream1_anything.ts", "-"),
+    ("/streams/streamId_oG1q04IqJ__720p2000kbps.m3u8", "streamId_oG1q04IqJ_"),
+    ("/streams/streamId_QBmxJHmjO__720p2000kbps000000266.ts", "streamId_QBmxJHmjO_"),
     // Segments.
     ("/liveapp/streams/streamId000000000.ts", "streamId"),
     ("/liveapp/streams/streamId000000017.fmp4", "streamId"),
@@ -69,6 +77,9 @@ const CASES: &[(&str, &str)] = &[
     ("/liveapp/streams/test-test-streamId-2021-05-18_11-26-26.842.mp4", "test-test-streamId"),
     ("/liveapp/streams/541211332342978513714151.mp4", "541211332342978513714151"),
     ("/liveapp/streams/541211332342978513714151_480p_1.mp4", "541211332342978513714151"),
+    ("/liveapp/streams/s_kedi_adaptive_123_480p600kbps_1.mp4", "s_kedi_adaptive_123"),
+    ("/liveapp/streams/subfolder/s_kedi_adaptive_12.webm", "s_kedi_adaptive"),
+    ("/liveapp/streams/streamId-2021-12-26_19-13-39.524_240p500kbps.webm", "streamId"),
     // Its quirk: a number behind a `_` anywhere has all behind the last `_` cut off.
     ("/LiveApp/streams/stream_35.mp4", "stream"),
     ("/LiveApp/streams/cam_1_main.mp4", "cam_1"),
@@ -123,6 +134,18 @@ fn segments_may_be_named_as_the_setting_says() {
     assert_eq!(id("stream1_240p300kbps202401311700000000", "%Y%m%d%s"), "stream1");
     assert_eq!(id("stream1-24-1700000000", "-%y-%s"), "stream1");
     assert_eq!(id("stream1000042", "%06d"), "stream1");
+    for (name, format) in [
+        ("s_240p300kbps-20250310-1741579422", "-%Y%m%d-%s"),
+        ("s_240p300kbpsx20250310#1741579422", "x%Y%m%d#%s"),
+        ("s_240p300kbps-0310-1741579422", "-%m%d-%s"),
+        ("s_240p300kbps-10-1741579422", "-%d-%s"),
+        ("s_240p300kbps-1741579422", "-%s"),
+        ("s_240p300kbps1741579422", "%s"),
+        ("s_240p300kbps000000003", "%9d"),
+        ("s-1741579422", "-%s"),
+    ] {
+        assert_eq!(id(name, format), "s", "{name} {format}");
+    }
     // What always counted still does.
     assert_eq!(id("stream1000000042", "%Y%m%d%s"), "stream1");
     assert_eq!(id("stream1", "%Y%m%d%s"), "-");
