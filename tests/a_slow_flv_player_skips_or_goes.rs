@@ -21,7 +21,10 @@ const SLOW_FOR: Duration = Duration::from_secs(24);
 /// The times of the pictures in a piece of a stream that begins with its header.
 fn pictures(file: Vec<u8>) -> Vec<u32> {
     let file = Bytes::from(file);
-    tags(&file).filter(|(header, _)| header.kind == Some(Kind::Video)).map(|(header, _)| header.millis).collect()
+    tags(&file)
+        .filter(|(header, _)| header.kind == Some(Kind::Video))
+        .map(|(header, _)| header.millis)
+        .collect()
 }
 
 /// Reads slowly; the times of the pictures.
@@ -62,7 +65,12 @@ async fn deaf(node: &Node, mut player: Streaming) -> Result<Duration> {
 async fn nobody_waits_for_a_slow_player() -> Result<()> {
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-    let options = MarkerOptions { width: 640, height: 360, noise: 32, ..MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "stream1")) };
+    let options = MarkerOptions {
+        width: 640,
+        height: 360,
+        noise: 32,
+        ..MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "stream1"))
+    };
     let marker = Marker::start(options)?;
     marker.reach(0).await.context("the encoder ended")?;
     let url = node.http_url("/LiveApp/live/stream1.flv");
@@ -75,13 +83,25 @@ async fn nobody_waits_for_a_slow_player() -> Result<()> {
         }
     };
     let slow_player = timeout(Duration::from_secs(20), live).await.context("it was never live")?;
-    let (fast_player, deaf_player) = (Streaming::get(&url, 1 << 20).await?, Streaming::get(&url, WINDOW).await?);
+    let (fast_player, deaf_player) =
+        (Streaming::get(&url, 1 << 20).await?, Streaming::get(&url, WINDOW).await?);
     let (slow, fast, deaf) = tokio::join!(slow(slow_player), fast(fast_player), deaf(&node, deaf_player));
     let (slow, fast, deaf) = (slow?, fast?, deaf?);
     let gap = |times: &[u32]| times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or(0);
-    note(&format!("slow: {} pictures, largest gap {} ms; fast: {}, {} ms; deaf: ended after {deaf:?}", slow.len(), gap(&slow), fast.len(), gap(&fast)));
+    note(&format!(
+        "slow: {} pictures, largest gap {} ms; fast: {}, {} ms; deaf: ended after {deaf:?}",
+        slow.len(),
+        gap(&slow),
+        fast.len(),
+        gap(&fast)
+    ));
     ensure!(gap(&slow) > 2_000, "it did not skip: its largest gap is {} ms", gap(&slow));
-    ensure!(gap(&fast) <= 100 && fast.len() > 600, "the fast one has {} pictures and a gap of {} ms", fast.len(), gap(&fast));
+    ensure!(
+        gap(&fast) <= 100 && fast.len() > 600,
+        "the fast one has {} pictures and a gap of {} ms",
+        fast.len(),
+        gap(&fast)
+    );
     ensure!(deaf > Duration::from_secs(8) && deaf < Duration::from_secs(16), "{deaf:?}");
     ensure!(node.metric("penstock_ring_skips_total", &[]).await? >= 1.0);
     Ok(())

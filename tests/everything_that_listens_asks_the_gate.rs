@@ -143,14 +143,16 @@ async fn attempt(node: &Node, way: Way) -> Result<()> {
             ensure!(refused["definition"] == "unauthorized_access", "{refused}");
         }
         Way::Whip | Way::Whep => {
-            let (part, body) = if way == Way::Whip { ("whip", offer::chromium()) } else { ("whep", String::new()) };
+            let (part, body) =
+                if way == Way::Whip { ("whip", offer::chromium()) } else { ("whep", String::new()) };
             let url = node.http_url(&format!("/LiveApp/{part}/stream1"));
             let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &[SDP] };
             let answer = ask("POST", &url, headers, &body).await?;
             ensure!(answer.status == 401, "{way:?}: {} {}", answer.status, answer.text());
         }
         Way::Flv | Way::Files => {
-            let path = if way == Way::Flv { "/LiveApp/live/stream1.flv" } else { "/LiveApp/streams/stream1.m3u8" };
+            let path =
+                if way == Way::Flv { "/LiveApp/live/stream1.flv" } else { "/LiveApp/streams/stream1.m3u8" };
             let answer = node.get(path).await?;
             ensure!(answer.status == 403, "{way:?}: {} {}", answer.status, answer.text());
         }

@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base::{Clock, SystemClock};
 use test_support::{Encoder, Node, NodeOptions, Streaming, note};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const END_MAX: Duration = Duration::from_secs(1);
@@ -37,7 +40,11 @@ async fn check(node: &Node, rows: &[Row<'_>]) -> Result<()> {
         if !message.is_empty() {
             ensure!(said["success"] == false && said["message"] == *message, "{verb} {path}: {said}");
         }
-        ensure!(answer.header("referrer-policy") == Some("no-referrer"), "{verb} {path}: {:?}", answer.headers);
+        ensure!(
+            answer.header("referrer-policy") == Some("no-referrer"),
+            "{verb} {path}: {:?}",
+            answer.headers
+        );
     }
     Ok(())
 }
@@ -64,7 +71,6 @@ async fn where_nothing_is_asked_for() -> Result<()> {
             ("DELETE", "/LiveApp/live/stream1.flv", 403, WRONG_VERB),
             ("OPTIONS", "/LiveApp/live/stream1.flv", 204, ""),
             ("GET", "/LiveApp/streams/stream1.m3u8", 404, "Not Found"),
-            ("HEAD", "/LiveApp/streams/stream1.m3u8", 404, ""),
             ("GET", "/LiveApp/streams/x.txt", 404, "Not Found"),
             ("GET", "/LiveApp/streams/", 404, "Not Found"),
             ("POST", "/LiveApp/streams/stream1.m3u8", 403, WRONG_VERB),
@@ -74,6 +80,33 @@ async fn where_nothing_is_asked_for() -> Result<()> {
         ],
     )
     .await
+}
+
+/// The whole answer to a `HEAD`.
+async fn head(node: &Node, path: &str) -> Result<String> {
+    let host = node.endpoints().http.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).await?;
+    let asked = format!("HEAD {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await?;
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await??;
+    Ok(answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_only_the_head_is_asked_for() -> Result<()> {
+    let node =
+        Node::start(options().setting("WebRTCAppEE", "settings.playTokenControlEnabled", "true")).await?;
+    for (path, status) in [
+        ("/LiveApp/streams/stream1.m3u8", 404),
+        ("/WebRTCAppEE/streams/stream1.m3u8", 403),
+        ("/LiveApp/live/stream1.flv", 405),
+    ] {
+        let answer = head(&node, path).await?;
+        ensure!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        ensure!(answer.ends_with("\r\n\r\n"), "{path} has a body: {answer}");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,8 +171,10 @@ async fn another_codec_ends_it_by_that_name() -> Result<()> {
     let (_, ended) = player.read_for(PATIENCE).await;
     let cut = ended.context("it goes on")?.err().map(|error| error.kind());
     ensure!(matches!(cut, Some(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset)), "{cut:?}");
-    node.until_metric("penstock_player_ended_total", &["reason=\"codec changed\""], PATIENCE, |ended| ended == 1.0)
-        .await?;
+    node.until_metric("penstock_player_ended_total", &["reason=\"codec changed\""], PATIENCE, |ended| {
+        ended == 1.0
+    })
+    .await?;
     Ok(())
 }
 
@@ -158,7 +193,11 @@ async fn the_same_codecs_with_other_parameters_go_on_in_the_same_body() -> Resul
     let mut sizes = Vec::new();
     let mut last = 0;
     for (header, body) in container::flv::tags(&file) {
-        ensure!(header.kind.is_none() || header.millis + 100 > last, "time goes back from {last} to {}", header.millis);
+        ensure!(
+            header.kind.is_none() || header.millis + 100 > last,
+            "time goes back from {last} to {}",
+            header.millis
+        );
         last = last.max(header.millis);
         let Ok(tag) = container::flv::VideoTag::parse(&body) else { continue };
         if header.kind == Some(media::Kind::Video)
@@ -179,11 +218,14 @@ async fn its_session_is_told_of_as_any_other() -> Result<()> {
     let url = node.http_url("/LiveApp/live/told.flv?subscriberId=alice&token=canary");
     let mut player = Streaming::get(&url, WINDOW).await?;
     let _watched = player.read_for(Duration::from_secs(2)).await;
-    let counted = node.until_metric("penstock_players", &["protocol=\"flv\""], PATIENCE, |now| now == 1.0).await;
+    let counted =
+        node.until_metric("penstock_players", &["protocol=\"flv\""], PATIENCE, |now| now == 1.0).await;
     counted?;
     drop(player);
-    node.until_metric("penstock_player_ended_total", &["reason=\"peer closed\""], PATIENCE, |ended| ended >= 1.0)
-        .await?;
+    node.until_metric("penstock_player_ended_total", &["reason=\"peer closed\""], PATIENCE, |ended| {
+        ended >= 1.0
+    })
+    .await?;
     let path = "/LiveApp/rest/v2/broadcasts/told/connection-events/0/10?subscriberId=alice";
     let both = async || {
         let events = node.get(path).await.ok()?.json();

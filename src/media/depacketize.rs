@@ -114,10 +114,8 @@ mod tests {
     use crate::unit::Unit;
 
     fn run(payloads: &[&[u8]]) -> PacketRun {
-        let packets = payloads.iter().map(|payload| Packet {
-            payload: Bytes::copy_from_slice(payload),
-            marker: false,
-        });
+        let packets =
+            payloads.iter().map(|payload| Packet { payload: Bytes::copy_from_slice(payload), marker: false });
         PacketRun {
             first_packet: 0,
             packets: packets.collect(),

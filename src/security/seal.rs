@@ -182,7 +182,13 @@ impl Seals {
     ///
     /// # Errors
     /// See [`SealError`]. A signature that lasts longer than [`limits::SEGMENT_SIGNATURE_LIFE_MAX`] does not hold yet.
-    pub fn verify(&self, stream: &StreamId, file: &str, signature: &str, now: WallTime) -> Result<(), SealError> {
+    pub fn verify(
+        &self,
+        stream: &StreamId,
+        file: &str,
+        signature: &str,
+        now: WallTime,
+    ) -> Result<(), SealError> {
         const CHARS: usize = ((SECONDS_BYTES + SIGNATURE_BYTES) * 4).div_ceil(3);
         if signature.len() != CHARS {
             return Err(SealError::Malformed);
@@ -210,7 +216,8 @@ impl Seals {
     }
 
     fn aead(&self, day: u64) -> Result<LessSafeKey, SealError> {
-        let key = UnboundKey::new(&AES_256_GCM, &self.key("permit", day)).map_err(|_| SealError::Malformed)?;
+        let key =
+            UnboundKey::new(&AES_256_GCM, &self.key("permit", day)).map_err(|_| SealError::Malformed)?;
         Ok(LessSafeKey::new(key))
     }
 

@@ -102,7 +102,9 @@ impl FlvStream {
                 self.tag(VIDEO, millis, &[AVC_KEY, SEQUENCE_START, 0, 0, 0], &h264.to_avcc());
             }
             CodecConfig::Aac(aac) => self.tag(AUDIO, millis, &[AAC, SEQUENCE_START], &aac.asc),
-            CodecConfig::Hevc(hevc) => self.enhanced(config.codec(), millis, SEQUENCE_START, true, &hevc.record),
+            CodecConfig::Hevc(hevc) => {
+                self.enhanced(config.codec(), millis, SEQUENCE_START, true, &hevc.record)
+            }
             CodecConfig::Av1(av1) => {
                 // Of depth and colours the sequence header speaks; here stands what most have: 8 bits, 4:2:0.
                 let tier = u8::from(av1.high_tier) << 7;
@@ -277,8 +279,7 @@ mod tests {
         stream.header(&CodecConfig::Opus(OpusConfig { channels: 2 }), 0);
         stream.unit(Codec::Opus, unit(1, 0, &payload));
         let whole = all(&mut stream);
-        let bodies: Vec<_> =
-            tags(&whole).map(|(_, body)| AudioTag::parse(&body).unwrap().body).collect();
+        let bodies: Vec<_> = tags(&whole).map(|(_, body)| AudioTag::parse(&body).unwrap().body).collect();
         let AudioBody::SequenceHeader(Codec::Opus, head) = &bodies[0] else { panic!("{bodies:?}") };
         assert_eq!(OpusConfig::from_head(head).unwrap(), Some(OpusConfig { channels: 2 }));
         assert_eq!(bodies[1], AudioBody::Raw(Codec::Opus, payload));

@@ -81,7 +81,9 @@ fn no_changed_character_is_taken() {
         }
         assert!(open(&sealed[..at], EVENING).is_err());
     }
-    for other in [format!("{sealed}A"), format!("{sealed}=="), "A".repeat(10_000), String::new(), "\0".to_owned()] {
+    for other in
+        [format!("{sealed}A"), format!("{sealed}=="), "A".repeat(10_000), String::new(), "\0".to_owned()]
+    {
         assert!(open(&other, EVENING).is_err(), "{other}");
     }
 }
@@ -122,7 +124,12 @@ fn two_keys_are_live_and_the_day_begins_where_another_nodes_clock_is_ahead() {
     assert!(open(&long, after(256 * DAY_S)).is_err());
     // Sealed by a node for which midnight has passed already.
     let randomness = SeededRandomness::new(4);
-    let tomorrow = seals().seal(&stream("stream1"), &SealedPermit { expires: after(7_200), ..permit() }, after(1_801), &randomness);
+    let tomorrow = seals().seal(
+        &stream("stream1"),
+        &SealedPermit { expires: after(7_200), ..permit() },
+        after(1_801),
+        &randomness,
+    );
     let tomorrow = tomorrow.unwrap();
     assert!(open(tomorrow.expose(), after(1_790)).is_ok());
     assert_eq!(open(tomorrow.expose(), after(1_000)), Err(SealError::NotNow));

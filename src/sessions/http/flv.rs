@@ -100,13 +100,17 @@ async fn answer(
     let reader = FlvReader::new(grant.media, &catalogue);
     let pull = Rc::new(Pull::default());
     let tally = grant.tally;
-    let body = FlvBody::new(reader, ending.clone(), Rc::clone(&pull), tally, std::sync::Arc::clone(&context.clock));
+    let body =
+        FlvBody::new(reader, ending.clone(), Rc::clone(&pull), tally, std::sync::Arc::clone(&context.clock));
     let watch = request.conn_data::<Watch>().cloned();
     let session = Session { ending, life, pull, open, upgraded: watch.as_ref().map(Watch::upgraded), watch };
     actix_rt::spawn(session.run());
     asking.done();
     tracing::debug!(%app, %stream, %peer, "an FLV player is served");
-    let mut response = HttpResponse::Ok().content_type("video/x-flv").force_close().body(BodyStream::new(body.into_stream()));
+    let mut response = HttpResponse::Ok()
+        .content_type("video/x-flv")
+        .force_close()
+        .body(BodyStream::new(body.into_stream()));
     harden(&mut response);
     Ok(response)
 }
@@ -130,7 +134,9 @@ fn sendable(catalogue: &Catalogue) -> Result<(), Refusal> {
             Way::Refuse(why) => why,
             _ if info.track.is_of_packets() && !media::can_depacketize(info.config.codec()) => {
                 let codec = info.config.codec().label().to_uppercase();
-                format!("{codec} of a WebRTC publisher, which is not put into FLV; play it by WebRTC, or publish H.264")
+                format!(
+                    "{codec} of a WebRTC publisher, which is not put into FLV; play it by WebRTC, or publish H.264"
+                )
             }
             _ => continue,
         };
@@ -181,7 +187,8 @@ impl Session {
         };
         ending.end(reason);
         metric::players(PROTOCOL).decrement(1.0);
-        let is_clean = matches!(reason, ExitReason::Finished | ExitReason::StreamEnded | ExitReason::Draining);
+        let is_clean =
+            matches!(reason, ExitReason::Finished | ExitReason::StreamEnded | ExitReason::Draining);
         match upgraded {
             // The end of the body goes out first, if that does not take long.
             Some(upgraded) if is_clean => drop(upgraded),

@@ -61,7 +61,9 @@ impl Refusal {
     /// Who asks passed the gate, and nobody publishes the stream here: `elsewhere` is the node where somebody does.
     pub(super) fn not_live(elsewhere: Option<&str>) -> Self {
         match elsewhere {
-            None => Self::new(StatusCode::NOT_FOUND, "nobody publishes this stream: try again when it is live"),
+            None => {
+                Self::new(StatusCode::NOT_FOUND, "nobody publishes this stream: try again when it is live")
+            }
             Some(node) => Self::explained(
                 StatusCode::NOT_FOUND,
                 format!("the stream is published on another node: {node}"),
@@ -111,9 +113,10 @@ pub(super) const fn of_denial(denial: &Denial) -> Refusal {
         Denial::NotInitialised => Refusal::new(FORBIDDEN, "Server is getting initialized."),
         Denial::InvalidStreamId(_) => Refusal::no_stream_id(),
         Denial::ViewerLimit => Refusal::new(FORBIDDEN, "Viewer Limit Reached"),
-        Denial::DataStoreNotAvailable => {
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is not ready: try again in some seconds")
-        }
+        Denial::DataStoreNotAvailable => Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the server is not ready: try again in some seconds",
+        ),
         // The rest does not concern players.
         Denial::MechanismNotAvailable { .. }
         | Denial::Unregistered
@@ -133,7 +136,10 @@ pub(super) fn of_play_error(error: PlayError) -> Option<Refusal> {
         PlayError::TooManyPlayers => Some(Refusal::new(StatusCode::FORBIDDEN, "Viewer Limit Reached")),
         PlayError::Overloaded => {
             metric::admissions_refused("play", "requests to the actors").increment(1);
-            Some(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is busy: try again in some seconds"))
+            Some(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server is busy: try again in some seconds",
+            ))
         }
     }
 }

@@ -37,7 +37,8 @@ fn in_folder(path: &str) -> Option<&str> {
     if path.contains("m4s") || path.contains("mpd") {
         return path.rsplit_once('/').map(|(folder, _)| folder);
     }
-    let chunked = path.strip_prefix("chunked/").or_else(|| path.split_once("/chunked/").map(|(_, rest)| rest));
+    let chunked =
+        path.strip_prefix("chunked/").or_else(|| path.split_once("/chunked/").map(|(_, rest)| rest));
     chunked.and_then(|rest| rest.split_once('/')).map(|(id, _)| id)
 }
 
@@ -54,7 +55,9 @@ fn of_name<'a>(name: &'a str, suffix_format: &str) -> Option<&'a str> {
     if let Some(stem) = name.strip_suffix(".m3u8") {
         return Some(without_rendition(stem).unwrap_or(stem));
     }
-    if let Some((stem, is_ts)) = SEGMENTS.iter().find_map(|end| Some((name.strip_suffix(end)?, *end == ".ts"))) {
+    if let Some((stem, is_ts)) =
+        SEGMENTS.iter().find_map(|end| Some((name.strip_suffix(end)?, *end == ".ts")))
+    {
         return of_segment(stem, is_ts, suffix_format);
     }
     RECORDINGS.iter().find_map(|end| name.strip_suffix(end)).map(of_recording)
@@ -135,7 +138,9 @@ fn without_format<'a>(stem: &'a str, format: &str) -> Option<&'a str> {
 /// How many digits the last part of a format stands for, and what stands before it. `None`: that part is a character
 /// of its own.
 fn part_behind(format: &str) -> (Option<usize>, &str) {
-    for (part, digits) in [("%Y", 4), ("%y", 2), ("%m", 2), ("%d", 2), ("%H", 2), ("%M", 2), ("%S", 2), ("%s", 10)] {
+    for (part, digits) in
+        [("%Y", 4), ("%y", 2), ("%m", 2), ("%d", 2), ("%H", 2), ("%M", 2), ("%S", 2), ("%s", 10)]
+    {
         if let Some(before) = format.strip_suffix(part) {
             return (Some(digits), before);
         }

@@ -1,8 +1,8 @@
 //! The body of an FLV player's answer: the server pulls it whenever the socket has taken what it had.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use base::{Clock, ExitReason, limits};

@@ -145,7 +145,11 @@ impl FlvReader {
                 self.jump();
                 continue;
             }
-            let earliest = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((lane.units.front()?.dts, index)));
+            let earliest = self
+                .lanes
+                .iter()
+                .enumerate()
+                .filter_map(|(index, lane)| Some((lane.units.front()?.dts, index)));
             let Some((_, index)) = earliest.min() else { break };
             if !self.write(index) {
                 return Next::Ended(ExitReason::CodecChanged);
@@ -205,7 +209,8 @@ impl FlvReader {
     /// Writes the next unit of a lane, with its header where that is new. `false`: the stream is not what it was.
     fn write(&mut self, index: usize) -> bool {
         // A unit whose configuration is not known yet: the stream has told of it by now.
-        let generation = self.lanes.get(index).and_then(|lane| lane.units.front()).map(|unit| unit.generation);
+        let generation =
+            self.lanes.get(index).and_then(|lane| lane.units.front()).map(|unit| unit.generation);
         if self.lanes.get(index).zip(generation).is_some_and(|(lane, needed)| needed > lane.config.1)
             && self.look().is_some()
         {
@@ -232,10 +237,7 @@ impl FlvReader {
         }
         let Some(lane) = self.lanes.get(index) else { return true };
         let composition_ms = i32::try_from((unit.pts - unit.dts).as_millis()).unwrap_or(0);
-        self.out.unit(
-            lane.codec,
-            FlvUnit { millis, composition_ms, key: unit.key, payload: &unit.payload },
-        );
+        self.out.unit(lane.codec, FlvUnit { millis, composition_ms, key: unit.key, payload: &unit.payload });
         let counted = match lane.kind {
             Kind::Video => &mut self.counted.0,
             Kind::Audio => &mut self.counted.1,

@@ -7,8 +7,8 @@ use container::flv::{AudioBody, AudioTag, TagHeader, VideoBody, VideoTag, check_
 use futures_util::StreamExt;
 use media::h264::H264Config;
 use media::{
-    AacConfig, CodecConfig, MediaBudget, OpusConfig, Packet, PacketRun, Payloads, StreamMedia, TrackWriter, Unit,
-    Vp8Config,
+    AacConfig, CodecConfig, MediaBudget, OpusConfig, Packet, PacketRun, Payloads, StreamMedia, TrackWriter,
+    Unit, Vp8Config,
 };
 use streams::Tally;
 
@@ -172,7 +172,9 @@ fn what_a_takeover_changes_in_band_is_told_before_what_needs_it() {
 #[test]
 fn another_codec_or_another_set_of_tracks_ends_it() {
     for change in [
-        |media: &StreamMedia| drop(track(media, "video", &CodecConfig::Vp8(Vp8Config { width: 2, height: 2 }))),
+        |media: &StreamMedia| {
+            drop(track(media, "video", &CodecConfig::Vp8(Vp8Config { width: 2, height: 2 })))
+        },
         |media: &StreamMedia| media.remove_track(&TrackId::new("audio").unwrap()),
     ] {
         let stand = Stand::new();
@@ -220,7 +222,8 @@ fn what_flv_cannot_carry_is_refused_by_name() {
         track(&media, "video", config);
         sendable(&media.catalogue()).unwrap_err()
     };
-    let why = "the stream's video is VP8, which players of FLV do not take; play it by WebRTC, or publish H.264";
+    let why =
+        "the stream's video is VP8, which players of FLV do not take; play it by WebRTC, or publish H.264";
     let vp8 = CodecConfig::Vp8(Vp8Config { width: 320, height: 180 });
     assert_eq!(refused(&vp8), Refusal::explained(StatusCode::NOT_ACCEPTABLE, why.to_owned()));
     let empty = StreamMedia::new(&MediaBudget::unlimited());

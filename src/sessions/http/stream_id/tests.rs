@@ -73,7 +73,10 @@ const CASES: &[(&str, &str)] = &[
     ("/liveapp/streams/streamId-2021-05-18_11-26-26.842_240p500kbps.mp4", "streamId"),
     ("/liveapp/streams/streamId-2021-05-18_11-26-26.842_240p.mp4", "streamId"),
     ("/liveapp/streams/streamId_underline_test-2021-05-18_11-26-26.842.mp4", "streamId_underline_test"),
-    ("/liveapp/streams/streamId_underline_test-2021-05-18_11-26-26.842_360p500kbps.mp4", "streamId_underline_test"),
+    (
+        "/liveapp/streams/streamId_underline_test-2021-05-18_11-26-26.842_360p500kbps.mp4",
+        "streamId_underline_test",
+    ),
     ("/liveapp/streams/test-test-streamId-2021-05-18_11-26-26.842.mp4", "test-test-streamId"),
     ("/liveapp/streams/541211332342978513714151.mp4", "541211332342978513714151"),
     ("/liveapp/streams/541211332342978513714151_480p_1.mp4", "541211332342978513714151"),
@@ -165,7 +168,10 @@ fn nothing_makes_it_panic() {
         for cut in 0..path.len() {
             fuzz(&path.as_bytes()[..cut]);
             fuzz(&[&path.as_bytes()[cut..], "\0%Y%m%d%s\u{e4}%".as_bytes()].concat());
-            fuzz(&[&path.as_bytes()[..cut], "\u{20ac}_\u{1f600}__".as_bytes(), &path.as_bytes()[cut..]].concat());
+            fuzz(
+                &[&path.as_bytes()[..cut], "\u{20ac}_\u{1f600}__".as_bytes(), &path.as_bytes()[cut..]]
+                    .concat(),
+            );
         }
     }
 }
