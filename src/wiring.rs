@@ -19,7 +19,7 @@ use media::MediaBudget;
 use observe::{Component, Metrics, Readiness, metric};
 use security::{Gate, GateParts};
 use sessions::Connections;
-use sessions::http::{CertificateFiles, HttpOptions};
+use sessions::http::{CertificateFiles, HttpMediaContext, HttpOptions};
 use sessions::rtc::{
     OfferedAddresses, Receptions, SIGNALLING_PATH, Shards, ShardsConfig, SignallingContext, WhepResources,
     WhipResources, signalling, whep, whip,
@@ -166,7 +166,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         &randomness,
     )?;
     // Publishers are read on Arbiters of their own: neither pages nor players wait for them.
-    let (publishers, webrtc_publishers) = (Arbiter::new(), Arbiter::new());
+    let (publishers, webrtc_publishers, http_players) = (Arbiter::new(), Arbiter::new(), Arbiter::new());
     let (stop, draining) = watch::channel(false);
     for listener in listeners.media_tcp {
         let connections = Connections::new(
@@ -181,6 +181,16 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         });
     }
     let receptions = Receptions::default();
+    let http_media_context = Arc::new(HttpMediaContext {
+        gate: Arc::clone(&gate),
+        settings: settings.clone(),
+        applications: applications.clone(),
+        draining: draining.clone(),
+        players: Connections::new(limits::HTTP_PLAYERS_MAX, config.limits.players_per_address),
+        arbiter: http_players.handle(),
+        clock: Arc::clone(&clock),
+        randomness: Arc::clone(&randomness),
+    });
     let signalling_context = Arc::new(SignallingContext {
         draining,
         gate: Arc::clone(&gate),
@@ -253,14 +263,20 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         self_made_certificate: config.tls.files().is_none(),
         clock: Arc::clone(&clock),
     });
-    let signalling_data = web::Data::from(signalling_context);
+    let (signalling_data, http_media_data) =
+        (web::Data::from(signalling_context), web::Data::from(http_media_context));
     let app = move || {
-        let app = App::new().app_data(api_state.clone()).app_data(signalling_data.clone());
+        let app = App::new()
+            .app_data(api_state.clone())
+            .app_data(signalling_data.clone())
+            .app_data(http_media_data.clone());
         #[cfg(feature = "faults")]
         let app = app.configure(crate::faults::configure);
         app.route(SIGNALLING_PATH, web::get().to(signalling))
             .configure(whep)
             .configure(whip)
+            .configure(sessions::http::flv)
+            .configure(sessions::http::files)
             .configure(api::configure)
     };
     let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;

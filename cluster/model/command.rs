@@ -374,6 +374,19 @@ pub struct Heartbeat {
     pub rtmp_viewers: u32,
 }
 
+impl Heartbeat {
+    /// Counts viewers that came by `protocol`, as facts name it. AMS has counters for WebRTC, HLS, DASH and RTMP; whoever
+    /// is sent RTMP's media by another way (`flv`) counts as RTMP, which that way is nearest to.
+    pub fn count_viewers(&mut self, protocol: &str, viewers: u32) {
+        let counter = match protocol {
+            "webrtc" => &mut self.webrtc_viewers,
+            "hls" => &mut self.hls_viewers,
+            _ => &mut self.rtmp_viewers,
+        };
+        *counter = counter.saturating_add(viewers);
+    }
+}
+
 impl Command {
     /// The stored and sent form: a version byte, then JSON.
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {

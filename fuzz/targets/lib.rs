@@ -16,6 +16,7 @@ pub use newer_codecs::{av1, hevc, opus, vp9};
 pub use rtc::fuzzing::{client_hello, data_channel, rtcp, sdp_answer, sdp_offer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
 pub use rtp_source::rtp_source;
+pub use sessions::http::stream_id_fuzz as stream_id;
 pub use sessions::rtc::message::fuzz as signalling;
 
 /// A fuzz target.
@@ -43,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sdp_answer", sdp_answer),
     ("sdp_offer", sdp_offer),
     ("signalling", signalling),
+    ("stream_id", stream_id),
     ("stun", stun),
     ("vp9", vp9),
 ];

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use base::{Clock, MediaTime, SystemClock, TrackId, WallTime, limits};
 use bytes::Bytes;
+use media::h264::{LengthSize, nals};
 use media::{
-    Arrival, Codec, Kind, MediaBudget, RtpEvent, RtpFormat, RtpIngest, RtpPacket, StreamMedia, TrackWriter,
+    Arrival, Codec, CodecConfig, Cursor, FrameReader, Kind, MediaBudget, RtpEvent, RtpFormat, RtpIngest,
+    RtpPacket, StreamMedia, TrackWriter,
 };
 
 const AUDIO: u8 = 0x01;
@@ -17,7 +19,7 @@ const RESTART: u8 = 0x08;
 /// much later it comes in units of 20 ms, a sequence number, a timestamp, and a payload behind a byte of length.
 ///
 /// What is handed out can be written to tracks and played: pictures begin with a key frame and have no hole in their
-/// numbers, nothing goes back in time, and what is held is bounded.
+/// numbers, nothing goes back in time, and what is held is bounded. Frames that are made of them have a unit's form.
 pub fn rtp_source(data: &[u8]) {
     let Some((codec, mut left)) = data.split_first() else { return };
     let codec = [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1][usize::from(codec % 4)];
@@ -67,6 +69,8 @@ struct Tracks {
     media: std::sync::Arc<StreamMedia>,
     budget: std::sync::Arc<MediaBudget>,
     writers: [Option<TrackWriter>; 2],
+    /// Frames are made of the packets.
+    readers: [Option<(FrameReader, Cursor)>; 2],
     next_packet: [u64; 2],
     newest: [MediaTime; 2],
     picture_began: bool,
@@ -81,6 +85,7 @@ impl Tracks {
             media,
             budget,
             writers: [None, None],
+            readers: [None, None],
             next_packet: [0; 2],
             newest: [before; 2],
             picture_began: false,
@@ -93,7 +98,13 @@ impl Tracks {
                 let kind = config.codec().kind();
                 assert!(config.picture_size().is_none_or(|(width, height)| width > 0 && height > 0));
                 let id = TrackId::new(kind.label()).expect("a name");
-                self.writers[of(kind)] = self.media.write_track(&id, &config, None);
+                let writer = self.media.write_track(&id, &config, None);
+                self.readers[of(kind)] = writer.as_ref().map(|writer| {
+                    let reader = writer.track().read_frames();
+                    let head = reader.frames().head();
+                    (reader, Cursor(head))
+                });
+                self.writers[of(kind)] = writer;
             }
             RtpEvent::Run { kind, run } => {
                 let hole = run.first_packet - self.next_packet[of(kind)];
@@ -111,12 +122,22 @@ impl Tracks {
                 (self.next_packet[of(kind)], self.newest[of(kind)]) = (run.end_packet(), run.dts);
                 let writer = self.writers[of(kind)].as_ref().expect("a configuration came first");
                 writer.write_run(run).expect("it is the only writer, and frames are bounded");
+                self.look_at_frames(kind);
                 assert!(self.budget.held() <= self.budget.bytes_max());
             }
             RtpEvent::KeyFrameWanted => self.picture_began = false,
             RtpEvent::Lost { packets, .. } => assert!(packets > 0),
             RtpEvent::Clock(_) => {}
             RtpEvent::Broken { why, .. } => assert!(!why.is_empty()),
+        }
+    }
+
+    fn look_at_frames(&mut self, kind: Kind) {
+        let Some((reader, cursor)) = &mut self.readers[of(kind)] else { return };
+        let is_h264 = matches!(reader.track().config(), CodecConfig::H264(_));
+        for unit in reader.frames().read(cursor, usize::MAX).entries {
+            assert!(!unit.payload.is_empty());
+            assert!(!is_h264 || nals(&unit.payload, LengthSize::Four).all(|nal| nal.is_ok()));
         }
     }
 }

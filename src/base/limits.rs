@@ -645,6 +645,23 @@ pub const CLUSTER_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 pub const CLUSTER_STRANGERS_MAX: usize = 256;
 /// The same from one address. More: closed before TLS.
 pub const CLUSTER_STRANGERS_PER_ADDRESS_MAX: usize = 64;
+/// What waits unsent in the kernel for a peer (`TCP_NOTSENT_LOWAT`), in bytes. More: it waits here, where it is seen that
+/// the peer is slow.
+pub const HTTP_NOTSENT_BYTES_MAX: u32 = 128 * 1024;
+/// One sealed permit in a path. Longer: it is none.
+pub const SEALED_PERMIT_CHARS_MAX: usize = 200;
+/// How long a sealed permit lasts at most. Longer: it ends then, and is sealed anew before.
+pub const SEALED_PERMIT_LIFE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How long a signature of a segment's path lasts at most. Longer: it is not taken.
+pub const SEGMENT_SIGNATURE_LIFE_MAX: Duration = Duration::from_secs(600);
+/// One path of a file of a stream, as sent. Longer: it names no stream.
+pub const MEDIA_PATH_BYTES_MAX: usize = 1_024;
+/// One `hlsSegmentFileSuffixFormat`. Longer: no segment is named by it.
+pub const MEDIA_SUFFIX_FORMAT_BYTES_MAX: usize = 64;
+/// Players of the node that are sent media by HTTP. More: 503.
+pub const HTTP_PLAYERS_MAX: usize = 16_384;
+/// Time such a player may take nothing though there is something. Longer: it is ended as too slow.
+pub const HTTP_PLAYER_STALL_MAX: Duration = Duration::from_secs(10);
 /// Time for a TLS handshake. Longer: closed.
 pub const CLUSTER_HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 /// Time a connection may be without a request, and a request without its first message. Longer: closed.

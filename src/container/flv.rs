@@ -1,9 +1,11 @@
-//! FLV: tag bodies, which are also what stands in an RTMP audio (8) or video (9) message, and files of them.
+//! FLV: tag bodies, which are also what stands in an RTMP audio (8) or video (9) message, files of them, and
+//! the stream that players are sent.
 
 mod audio;
 mod codec;
 mod enhanced;
 mod file;
+mod stream;
 mod video;
 
 pub use audio::{AudioBody, AudioTag};
@@ -12,6 +14,7 @@ pub use file::{
     FILE_HEADER_BYTES, FlvWriter, NotFlv, TAG_HEADER_BYTES, TAG_TRAILER_BYTES, TagHeader, check_file_header,
     tags,
 };
+pub use stream::{FlvStream, FlvUnit};
 pub use video::{FrameType, VideoBody, VideoTag};
 
 use bytes::{Buf, Bytes};

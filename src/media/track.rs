@@ -1,5 +1,6 @@
 //! A track: its one writer, the ring of what its source sends, and the ring that is made from it.
 
+mod frames;
 mod view;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Instant;
 use base::{MediaTime, limits};
 use parking_lot::Mutex;
 
+pub use frames::FrameReader;
 pub use view::PacketReader;
 
 use crate::budget::{Holder, MediaBudget};
@@ -17,6 +19,7 @@ use crate::codec::{CodecConfig, Kind};
 use crate::packet::PacketRun;
 use crate::ring::{Ring, Timed};
 use crate::unit::Unit;
+use frames::FrameView;
 use view::PacketView;
 
 /// Why a unit was not written.
@@ -62,9 +65,8 @@ enum Native {
 ///
 /// What its source sends is native: frames ([`TrackWriter::write`]) or RTP packets
 /// ([`TrackWriter::write_run`]). Of frames the packets are a mirror, made by one packetizer in the writer's turn
-/// while there is a [`PacketReader`], and never otherwise. Packets that are native are there whether or not
-/// anybody reads them, and the ring of frames is empty meanwhile: nobody needs frames of such a source yet, and
-/// the depacketizer that makes them comes with the first who does.
+/// while there is a [`PacketReader`], and never otherwise. Of packets that are native frames are the mirror, made
+/// while there is a [`FrameReader`]; the ring of frames is empty otherwise.
 pub struct Track {
     frames: Arc<Ring<Unit>>,
     packets: Arc<Ring<PacketRun>>,
@@ -74,6 +76,8 @@ pub struct Track {
     turn: Mutex<Turn>,
     packet_readers: AtomicUsize,
     view: Mutex<PacketView>,
+    frame_readers: AtomicUsize,
+    frame_view: Mutex<FrameView>,
     kind: Kind,
     /// The configuration and its generation, from 1.
     config: Mutex<(CodecConfig, u32)>,
@@ -100,6 +104,8 @@ impl Track {
             turn: Mutex::new(Turn { number: 0, waits_for_key: true, shift: None }),
             packet_readers: AtomicUsize::new(0),
             view: Mutex::new(PacketView::new(&config)),
+            frame_readers: AtomicUsize::new(0),
+            frame_view: Mutex::new(FrameView::new(config.codec())),
             kind: config.codec().kind(),
             config: Mutex::new((config, 1)),
             clock,
@@ -112,7 +118,8 @@ impl Track {
         TrackWriter { track: Arc::clone(self), number, generation: self.config.lock().1 }
     }
 
-    /// The frames; none of a source that sends packets.
+    /// The frames; of a source that sends packets there are some only while somebody reads them
+    /// ([`Track::read_frames`]).
     pub fn frames(&self) -> &Ring<Unit> {
         &self.frames
     }
@@ -186,6 +193,7 @@ impl Track {
         view.reconfigure(config);
         let mut held = self.config.lock();
         *held = (config.clone(), held.1 + 1);
+        self.frame_view.lock().reconfigure(held.1, &self.packets);
         TrackWriter { track: Arc::clone(self), number, generation: held.1 }
     }
 
@@ -221,10 +229,15 @@ impl Track {
         }
         // Nobody begins to read packets meanwhile: of frames that go none are to be made.
         let _view = self.view.lock();
+        let mut frame_view = self.frame_view.lock();
         self.packets_are_native.store(native == Native::Packets, Ordering::Relaxed);
         match native {
             Native::Packets => {
-                self.frames.cut(0);
+                frame_view.skip(&self.packets);
+                // Who reads frames goes on with those of the packets to come.
+                if !self.has_frame_readers() {
+                    self.frames.cut(0);
+                }
             }
             // Who reads packets goes on with those of the frames to come.
             Native::Frames if self.has_packet_readers() => {}
@@ -286,6 +299,9 @@ impl TrackWriter {
             track.turn_to(Native::Packets);
             track.view.lock().number(&mut run, &mut turn.shift);
             track.packets.push(Arc::new(run));
+            if track.has_frame_readers() {
+                track.frame_view.lock().fill(&track.packets, &track.frames);
+            }
         }
         Ok(())
     }

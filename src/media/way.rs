@@ -61,6 +61,7 @@ struct Row {
     source: &'static str,
     fits: fn(&TrackInfo) -> bool,
     webrtc: Rule,
+    flv: Rule,
 }
 
 enum Rule {
@@ -71,16 +72,16 @@ enum Rule {
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    Row { source: "H.264 without B-frames", fits: |info| h264(info) && !info.reorders, webrtc: Rule::Pass },
-    Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Transcode(Conversion::PicturesInOrder) },
-    Row { source: "HEVC", fits: |info| matches!(info.config, CodecConfig::Hevc(_)), webrtc: Rule::Refuse(hevc) },
-    Row { source: "AV1", fits: |info| matches!(info.config, CodecConfig::Av1(_)), webrtc: Rule::Pass },
-    Row { source: "VP8", fits: |info| matches!(info.config, CodecConfig::Vp8(_)), webrtc: Rule::Pass },
-    Row { source: "VP9", fits: |info| matches!(info.config, CodecConfig::Vp9(_)), webrtc: Rule::Pass },
-    Row { source: "Opus, mono or stereo", fits: |info| opus_channels(info).is_some_and(|channels| channels <= 2), webrtc: Rule::Pass },
-    Row { source: "Opus with more channels", fits: |info| opus_channels(info).is_some(), webrtc: Rule::Refuse(surround_opus) },
-    Row { source: "AAC-LC, mono or stereo, 44.1 or 48 kHz", fits: plain_aac, webrtc: Rule::Transcode(Conversion::OpusInProcess) },
-    Row { source: "other AAC", fits: aac, webrtc: Rule::Transcode(Conversion::PlainAacThenOpus) },
+    Row { source: "H.264 without B-frames", fits: |info| h264(info) && !info.reorders, webrtc: Rule::Pass, flv: Rule::Pass },
+    Row { source: "H.264 with B-frames", fits: h264, webrtc: Rule::Transcode(Conversion::PicturesInOrder), flv: Rule::Pass },
+    Row { source: "HEVC", fits: |info| matches!(info.config, CodecConfig::Hevc(_)), webrtc: Rule::Refuse(hevc), flv: Rule::Pass },
+    Row { source: "AV1", fits: |info| matches!(info.config, CodecConfig::Av1(_)), webrtc: Rule::Pass, flv: Rule::Pass },
+    Row { source: "VP8", fits: |info| matches!(info.config, CodecConfig::Vp8(_)), webrtc: Rule::Pass, flv: Rule::Refuse(vp8) },
+    Row { source: "VP9", fits: |info| matches!(info.config, CodecConfig::Vp9(_)), webrtc: Rule::Pass, flv: Rule::Pass },
+    Row { source: "Opus, mono or stereo", fits: |info| opus_channels(info).is_some_and(|channels| channels <= 2), webrtc: Rule::Pass, flv: Rule::Pass },
+    Row { source: "Opus with more channels", fits: |info| opus_channels(info).is_some(), webrtc: Rule::Refuse(surround_opus), flv: Rule::Refuse(surround_opus) },
+    Row { source: "AAC-LC, mono or stereo, 44.1 or 48 kHz", fits: plain_aac, webrtc: Rule::Transcode(Conversion::OpusInProcess), flv: Rule::Pass },
+    Row { source: "other AAC", fits: aac, webrtc: Rule::Transcode(Conversion::PlainAacThenOpus), flv: Rule::Pass },
 ];
 
 fn h264(info: &TrackInfo) -> bool {
@@ -107,14 +108,29 @@ fn hevc(_: &TrackInfo) -> String {
     "HEVC, which browsers do not take over WebRTC; use H.264, AV1 or VP9".to_owned()
 }
 
+// Enhanced RTMP has a name for it, and no player reads that.
+fn vp8(_: &TrackInfo) -> String {
+    "VP8, which players of FLV do not take; play it by WebRTC, or publish H.264".to_owned()
+}
+
 fn surround_opus(info: &TrackInfo) -> String {
     let channels = opus_channels(info).unwrap_or_default();
-    format!("Opus with {channels} channels is not supported for WebRTC players; use mono or stereo")
+    format!("Opus with {channels} channels is not supported for players; use mono or stereo")
 }
 
 /// What becomes of a track on its way to WebRTC players.
 pub fn webrtc_way(info: &TrackInfo) -> Way {
-    match TABLE.iter().find(|row| (row.fits)(info)).map(|row| &row.webrtc) {
+    way(info, |row| &row.webrtc)
+}
+
+/// What becomes of a track on its way to players of FLV. What legacy FLV has no number for goes as Enhanced RTMP
+/// writes it: older players show the rest.
+pub fn flv_way(info: &TrackInfo) -> Way {
+    way(info, |row| &row.flv)
+}
+
+fn way(info: &TrackInfo, output: fn(&Row) -> &Rule) -> Way {
+    match TABLE.iter().find(|row| (row.fits)(info)).map(output) {
         Some(Rule::Pass) => Way::Pass,
         Some(Rule::Transcode(conversion)) => Way::Transcode(*conversion),
         Some(Rule::Refuse(why)) => Way::Refuse(why(info)),
@@ -124,15 +140,15 @@ pub fn webrtc_way(info: &TrackInfo) -> Way {
 
 /// The table as ARCHITECTURE.md shows it.
 pub fn codec_table_markdown() -> String {
-    let mut out = "| source | WebRTC |\n|---|---|\n".to_owned();
+    let mut out = "| source | WebRTC | FLV |\n|---|---|---|\n".to_owned();
+    let shown = |rule: &Rule| match rule {
+        Rule::Pass => "pass".to_owned(),
+        Rule::Transcode(conversion) => conversion.to_string(),
+        Rule::Refuse(_) => "refuse, by name".to_owned(),
+    };
     for row in TABLE {
-        let way = match &row.webrtc {
-            Rule::Pass => "pass".to_owned(),
-            Rule::Transcode(conversion) => conversion.to_string(),
-            Rule::Refuse(_) => "refuse, by name".to_owned(),
-        };
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "| {} | {way} |", row.source);
+        let _ = writeln!(out, "| {} | {} | {} |", row.source, shown(&row.webrtc), shown(&row.flv));
     }
     out
 }

@@ -24,6 +24,7 @@ mod gate;
 mod live;
 mod outside;
 mod permit;
+pub mod seal;
 mod seats;
 mod slots;
 

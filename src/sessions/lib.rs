@@ -15,6 +15,7 @@ mod entering;
 pub mod http;
 mod parameters;
 mod patience;
+mod result;
 pub mod rtc;
 pub mod rtmp;
 mod tracks;

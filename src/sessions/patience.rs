@@ -7,7 +7,8 @@
 //! | the peer to take a byte of what it was sent | [`limits::HTTP_WRITE_STALL_MAX`] |
 //! | the end, when it is no longer another protocol's | [`limits::HTTP_GOODBYE_MAX`] |
 //!
-//! A connection of another protocol has rules of its own; of these only the one on reading stays.
+//! A connection of another protocol has rules of its own; of these only the one on reading stays, and such a protocol may
+//! have it cut.
 
 use std::time::Instant;
 
@@ -52,6 +53,8 @@ enum Phase {
     Upgraded,
     /// The other protocol ended then, and HTTP does not begin anew.
     Over(Instant),
+    /// It is closed at once.
+    Cut(Instant),
 }
 
 /// What one connection is waited for.
@@ -94,12 +97,20 @@ impl Patience {
 
     /// The other protocol is over.
     pub const fn end(&mut self, now: Instant) {
-        self.phase = Phase::Over(now);
+        if !matches!(self.phase, Phase::Cut(_)) {
+            self.phase = Phase::Over(now);
+        }
+    }
+
+    /// There are no last words.
+    pub const fn cut(&mut self, now: Instant) {
+        self.phase = Phase::Cut(now);
     }
 
     /// When it will be overdue, unless something happens, and for what.
     pub fn deadline(&self) -> Option<(Instant, Overdue)> {
         match (self.phase, self.stalled) {
+            (Phase::Cut(at), _) => Some((at, Overdue::Over)),
             (Phase::Over(since), _) => Some((since + limits::HTTP_GOODBYE_MAX, Overdue::Over)),
             (_, Some(since)) => Some((since + limits::HTTP_WRITE_STALL_MAX, Overdue::TooSlow)),
             (Phase::Idle(since), None) => Some((since + limits::HTTP_IDLE_MAX, Overdue::Idle)),

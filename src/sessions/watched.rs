@@ -21,8 +21,8 @@ struct Shared {
     overdue: Option<Overdue>,
     open: Option<OpenConnection>,
     clock: Arc<dyn Clock>,
-    /// Of who waits for bytes with no deadline.
-    unhurried: Option<Waker>,
+    /// Of who waits for bytes, or for room for some.
+    waiting: Option<Waker>,
 }
 
 /// The handle of a connection that is served on this thread.
@@ -44,6 +44,11 @@ impl Watch {
         self.is_overdue(Overdue::SlowRequest);
     }
 
+    /// It does not take what it is sent: noted, for whoever cuts it.
+    pub(crate) fn is_too_slow(&self) {
+        self.is_overdue(Overdue::TooSlow);
+    }
+
     /// Notes why it is closed.
     pub(crate) fn is_overdue(&self, why: Overdue) {
         self.0.borrow_mut().overdue.get_or_insert(why);
@@ -54,14 +59,25 @@ impl Watch {
 #[must_use = "the connection is closed when this is dropped"]
 pub struct Upgraded(Watch);
 
-impl Drop for Upgraded {
-    fn drop(&mut self) {
+impl Upgraded {
+    /// Closes the connection at once, whatever waits to be sent on it.
+    pub fn cut(self) {
+        self.change(Patience::cut);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Patience, Instant)) {
         let mut shared = self.0.0.borrow_mut();
         let now = shared.clock.now();
-        shared.patience.end(now);
-        if let Some(waiting) = shared.unhurried.take() {
+        change(&mut shared.patience, now);
+        if let Some(waiting) = shared.waiting.take() {
             waiting.wake();
         }
+    }
+}
+
+impl Drop for Upgraded {
+    fn drop(&mut self) {
+        self.change(Patience::end);
     }
 }
 
@@ -78,7 +94,7 @@ impl<S> Watched<S> {
     pub fn new(stream: S, open: OpenConnection, clock: Arc<dyn Clock>) -> Self {
         metric::http_connections().increment(1.0);
         let patience = Patience::new(clock.now());
-        let shared = Shared { patience, overdue: None, open: Some(open), clock, unhurried: None };
+        let shared = Shared { patience, overdue: None, open: Some(open), clock, waiting: None };
         Self { stream, watch: Watch(Rc::new(RefCell::new(shared))), timer: None }
     }
 
@@ -97,10 +113,10 @@ impl<S> Watched<S> {
     fn poll_overdue(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             let mut shared = self.watch.0.borrow_mut();
-            let Some((at, why)) = shared.patience.deadline() else {
-                shared.unhurried = Some(context.waker().clone());
-                return Poll::Pending;
-            };
+            if !shared.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(context.waker())) {
+                shared.waiting = Some(context.waker().clone());
+            }
+            let Some((at, why)) = shared.patience.deadline() else { return Poll::Pending };
             if shared.clock.now() >= at {
                 shared.overdue.get_or_insert(why);
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
@@ -222,6 +238,26 @@ mod tests {
         stream.read_u8().await.unwrap();
         clock.advance(limits::HTTP_REQUEST_MAX);
         assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_cut_is_not_waited_for_though_its_peer_reads_nothing() {
+        let (_peer, ours) = pair();
+        let (mut stream, clock) = watched(ours);
+        let upgraded = stream.watch().upgraded();
+        let writing = async move {
+            loop {
+                if let Err(error) = stream.write_all(&[0; 64]).await {
+                    return error;
+                }
+            }
+        };
+        let (error, ()) = tokio::join!(writing, async {
+            tokio::task::yield_now().await;
+            upgraded.cut();
+        });
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(clock);
     }
 
     #[tokio::test(start_paused = true)]

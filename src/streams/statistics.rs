@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use base::{AppName, Clock, MediaTime, StreamId, WallTime};
@@ -40,11 +39,11 @@ impl LiveStatistics {
         Some(meter.figures())
     }
 
-    /// Players of all live streams of an application.
+    /// WebRTC players of all live streams of an application.
     pub fn players(&self, app: &AppName) -> u64 {
         let streams = self.0.read();
         let players = streams.get(app).into_iter().flat_map(BTreeMap::values);
-        players.map(|meter| u64::from(meter.players.load(Ordering::Relaxed))).sum()
+        players.map(|meter| u64::from(meter.viewers().webrtc_viewers)).sum()
     }
 
     /// Keeps a stream's figures for as long as what is returned lives.
@@ -59,7 +58,7 @@ impl LiveStatistics {
             media: Arc::clone(media),
             clock: Arc::clone(clock),
             since: clock.wall(),
-            players: AtomicU32::new(0),
+            players: Mutex::default(),
             samples: Mutex::default(),
         });
         meter.sample();
@@ -82,8 +81,16 @@ impl Measured {
         self.meter.sample();
     }
 
-    pub(crate) fn set_players(&self, players: usize) {
-        self.meter.players.store(u32::try_from(players).unwrap_or(u32::MAX), Ordering::Relaxed);
+    /// A player came by that protocol.
+    pub(crate) fn came(&self, protocol: &'static str) {
+        *self.meter.players.lock().entry(protocol).or_default() += 1;
+    }
+
+    /// A player that came by that protocol is gone.
+    pub(crate) fn went(&self, protocol: &'static str) {
+        if let Some(players) = self.meter.players.lock().get_mut(protocol) {
+            *players = players.saturating_sub(1);
+        }
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -117,7 +124,8 @@ struct Meter {
     media: Arc<StreamMedia>,
     clock: Arc<dyn Clock>,
     since: WallTime,
-    players: AtomicU32,
+    /// By protocol.
+    players: Mutex<BTreeMap<&'static str, u32>>,
     /// Oldest first, not more than [`WINDOW`] of them.
     samples: Mutex<VecDeque<Sample>>,
 }
@@ -159,6 +167,15 @@ impl Meter {
         (u64::try_from(bitrate).unwrap_or(u64::MAX), Ratio::from_f64(speed.unwrap_or(0.0)))
     }
 
+    /// A heartbeat of nothing but viewers.
+    fn viewers(&self) -> Heartbeat {
+        let mut viewers = Heartbeat::default();
+        for (protocol, players) in &*self.players.lock() {
+            viewers.count_viewers(protocol, *players);
+        }
+        viewers
+    }
+
     fn figures(&self) -> Figures {
         let catalogue = self.media.catalogue();
         let (bitrate_bps, speed) = self.rates();
@@ -176,8 +193,7 @@ impl Meter {
                 speed,
                 width,
                 height,
-                webrtc_viewers: self.players.load(Ordering::Relaxed),
-                ..Heartbeat::default()
+                ..self.viewers()
             },
             video_codec: catalogue.source(Kind::Video).map(|info| info.config.codec()),
             video_bitrate_bps: bitrate_of(Kind::Video),
@@ -289,11 +305,16 @@ mod tests {
     fn players_are_those_of_now_and_a_stream_that_is_gone_has_no_figures() {
         let stand = Stand::new();
         let first = stand.follow();
-        first.set_players(3);
+        for protocol in ["webrtc", "webrtc", "webrtc", "flv", "flv"] {
+            first.came(protocol);
+        }
+        first.went("flv");
+        first.went("hls");
         assert_eq!((stand.heartbeat().webrtc_viewers, stand.all.players(&app())), (3, 3));
+        assert_eq!(stand.heartbeat().rtmp_viewers, 1);
         // A successor is there before its predecessor is gone.
         let second = stand.follow();
-        second.set_players(1);
+        second.came("webrtc");
         drop(first);
         assert_eq!((stand.heartbeat().webrtc_viewers, stand.all.players(&app())), (1, 1));
         drop(second);

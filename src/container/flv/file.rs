@@ -11,13 +11,13 @@ pub const TAG_HEADER_BYTES: usize = 11;
 /// Bytes behind each tag: its size.
 pub const TAG_TRAILER_BYTES: usize = 4;
 
-const AUDIO: u8 = 8;
-const VIDEO: u8 = 9;
+pub(super) const AUDIO: u8 = 8;
+pub(super) const VIDEO: u8 = 9;
 /// Codec 7, AVC; frame type in the upper half.
-const AVC_KEY: u8 = 0x17;
-const AVC_INTER: u8 = 0x27;
+pub(super) const AVC_KEY: u8 = 0x17;
+pub(super) const AVC_INTER: u8 = 0x27;
 /// Codec 10, AAC; the other bits are fixed for it.
-const AAC: u8 = 0xaf;
+pub(super) const AAC: u8 = 0xaf;
 
 /// Why bytes are no FLV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -17,6 +17,7 @@ use actix_web::dev::AppConfig;
 use base::{Clock, PeerAddr, limits};
 use observe::metric;
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -59,6 +60,8 @@ impl Door {
         let address = socket.peer_addr()?;
         // Answers are small and whole; failing to set this only costs time.
         let _ = socket.set_nodelay(true);
+        // So does this: a slow player is seen later.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(limits::HTTP_NOTSENT_BYTES_MAX);
         match self.connections.open(PeerAddr::new(address)) {
             Ok(open) => Ok((Watched::new(socket, open, Arc::clone(&self.clock)), address)),
             Err(too_many) => {

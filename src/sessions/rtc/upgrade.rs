@@ -5,10 +5,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use base::{AppName, PeerAddr, limits};
 use observe::metric;
-use serde_json::json;
 
 use super::context::SignallingContext;
 use super::signalling::Signalling;
+pub(super) use crate::result::result;
 use crate::{Watch, hold};
 
 /// Where the signalling socket is, below an application.
@@ -68,10 +68,4 @@ pub(super) fn user_agent(request: &HttpRequest) -> String {
 
 fn refused(status: StatusCode, message: &str) -> HttpResponse {
     result(status, false, message)
-}
-
-/// AMS's `Result`, as REST has it.
-pub(super) fn result(status: StatusCode, success: bool, message: &str) -> HttpResponse {
-    HttpResponse::build(status)
-        .json(json!({"success": success, "message": message, "dataId": "", "errorId": 0}))
 }

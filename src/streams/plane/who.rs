@@ -24,6 +24,7 @@ pub(crate) struct Who {
     recorded: bool,
     since: Instant,
     at: base::WallTime,
+    protocol: &'static str,
 }
 
 impl Who {
@@ -37,7 +38,13 @@ impl Who {
             recorded,
             since: clock.now(),
             at: clock.wall(),
+            protocol: permit.protocol(),
         }
+    }
+
+    /// By what it came.
+    pub(crate) const fn protocol(&self) -> &'static str {
+        self.protocol
     }
 
     pub(crate) const fn app(&self) -> &AppName {

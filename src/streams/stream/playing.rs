@@ -40,8 +40,9 @@ impl Handler<BeginPlay> for Stream {
         let attendance = Attendance::begin(&begin.permit, &ending, &self.services);
         let who = attendance.who().clone();
         let guard = self.subscriber_ends.guard(SubscriberEnd { attendance });
-        self.players.0.insert(session, Player { ending: ending.clone(), who });
-        self.statistics.set_players(self.players.0.len());
+        if self.players.0.insert(session, Player { ending: ending.clone(), who }).is_none() {
+            self.statistics.came(begin.permit.protocol());
+        }
         tracing::info!(app = %self.app, stream = %self.id, %session, peer = %begin.permit.peer(), "player begins");
         let permit = begin.permit;
         let of_subscriber = ending.clone();
@@ -55,8 +56,9 @@ impl Handler<BeginPlay> for Stream {
 
 impl Stream {
     pub(super) fn subscriber_gone(&mut self, end: &SubscriberEnd, ctx: &mut Context<Self>) {
-        self.players.0.remove(&end.attendance.who().session());
-        self.statistics.set_players(self.players.0.len());
+        if let Some(player) = self.players.0.remove(&end.attendance.who().session()) {
+            self.statistics.went(player.who.protocol());
+        }
         tell(end);
         if self.waits_for_players && self.players.0.is_empty() {
             ctx.stop();

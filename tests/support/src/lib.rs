@@ -15,6 +15,7 @@
 //! * [`Signalling`] — a WebSocket client that speaks JSON and knows nothing else.
 //! * [`http_session`] — sessions of WHIP and WHEP, as requests and in a page.
 //! * [`offer`] — offers of publishers as text, and what was answered.
+//! * [`Streaming`] — a GET whose body goes on.
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
 //! * [`Relay`] — a UDP path between viewers and the node that loses, delays and narrows.
 //! * [`NarrowNetwork`] — a network namespace behind a narrow line, for a browser of its own.
@@ -44,6 +45,7 @@ pub mod rtmp_client;
 mod sample_page;
 mod signalling;
 mod small_disk;
+mod streaming;
 mod tools;
 mod turn;
 mod way;
@@ -73,6 +75,7 @@ pub use rtmp_client::RtmpClient;
 pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
 pub use small_disk::SmallDisk;
+pub use streaming::Streaming;
 pub use tools::{enhanced_ffmpeg, runs, whip_ffmpeg};
 pub use turn::{Turn, in_full, left_to_the_proof, note, skipped};
 pub use way::Way;

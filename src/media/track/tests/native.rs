@@ -148,3 +148,69 @@ fn what_a_source_sends_is_measured_where_it_is_held() {
     packets.write_run(run(3_000, false, 5, 5)).unwrap();
     assert_eq!((track.newest(), track.bitrate_bps()), (Some(MediaTime::from_millis(3_000)), 1_000 * 8));
 }
+
+fn sound(at_ms: i64, first_packet: u64) -> PacketRun {
+    run(at_ms, true, first_packet, 1)
+}
+
+fn times(reader: &FrameReader) -> Vec<i64> {
+    let read = reader.frames().read(&mut Cursor(reader.frames().tail()), 100);
+    read.entries.iter().map(|unit| unit.dts.as_millis()).collect()
+}
+
+#[test]
+fn frames_of_packets_are_made_while_somebody_reads_them() {
+    let budget = MediaBudget::new(1_000_000);
+    let track = Track::new(opus(), &budget);
+    let writer = track.writer();
+    for at in 0..3 {
+        writer.write_run(sound(at * 20, at as u64)).unwrap();
+    }
+    let before = budget.held();
+    let first = track.read_frames();
+    assert_eq!(times(&first), [0, 20, 40], "sound from where there is any");
+    let second = track.read_frames();
+    writer.write_run(sound(60, 3)).unwrap();
+    assert_eq!(times(&second), [0, 20, 40, 60]);
+    drop(first);
+    assert_eq!(times(&second), [0, 20, 40, 60]);
+    drop(second);
+    assert!(track.frames().newest().is_none() && track.is_of_packets());
+    assert!(budget.held() < before + before / 2, "the frames went: {} {before}", budget.held());
+    writer.write_run(sound(80, 4)).unwrap();
+    assert_eq!(track.frames().newest(), None, "nobody reads them");
+    assert_eq!(times(&track.read_frames()), [0, 20, 40, 60, 80]);
+}
+
+#[test]
+fn readers_of_frames_go_on_when_the_source_begins_to_send_the_other_sort() {
+    let track = Track::new(opus(), &MediaBudget::unlimited());
+    let reader = track.read_frames();
+    let frames = track.writer();
+    let at = |ms| MediaTime::from_millis(ms);
+    let frame = |ms| Unit {
+        dts: at(ms),
+        pts: at(ms),
+        arrived: SystemClock.now(),
+        key: true,
+        generation: 1,
+        payload: vec![1; 10].into(),
+    };
+    frames.write(frame(0)).unwrap();
+    let packets = track.writer();
+    packets.write_run(sound(20, 0)).unwrap();
+    packets.write_run(sound(40, 1)).unwrap();
+    let frames = track.writer();
+    frames.write(frame(60)).unwrap();
+    assert_eq!(times(&reader), [0, 20, 40, 60]);
+    assert!(!track.is_of_packets());
+}
+
+#[test]
+fn frames_of_a_codec_that_is_not_put_together_are_not_made() {
+    assert!(!crate::can_depacketize(vp8().codec()));
+    let track = Track::new(vp8(), &MediaBudget::unlimited());
+    let reader = track.read_frames();
+    track.writer().write_run(run(0, true, 0, 2)).unwrap();
+    assert_eq!(times(&reader), [0; 0]);
+}

@@ -1,0 +1,92 @@
+//! `/{App}/streams/...`, where AMS keeps the files of streams: HLS, DASH, recordings. None are made yet; who asks for one
+//! passes the gate all the same and is refused as AMS refuses, so that what comes here later stands behind it.
+//!
+//! | | |
+//! |---|---|
+//! | `GET`, `HEAD` | 403, 401 or 503 by the gate; 404 for who passed it |
+//! | `OPTIONS` | 204 |
+//! | others | 403 `Invalid Request Type` |
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use base::AppName;
+use config::AppSettings;
+use security::Denial;
+
+use super::asked::{Verb, access};
+use super::context::HttpMediaContext;
+use super::refusal::{Refusal, harden, of_denial};
+use super::stream_id::stream_id_of_path;
+use crate::Body;
+
+/// Where the files are.
+pub(super) const PATH: &str = "/{app}/streams/{file:.*}";
+/// As what its sessions are told of: AMS's word for most of them.
+const PROTOCOL: &str = "hls";
+/// How AMS's segments are counted unless a setting says otherwise.
+const SUFFIX_FORMAT: &str = "hlsSegmentFileSuffixFormat";
+
+/// The switches of what players have to bring.
+const PLAY_SECURITY: [&str; 5] = [
+    "playTokenControlEnabled",
+    "hashControlPlayEnabled",
+    "playJwtControlEnabled",
+    "enableTimeTokenForPlay",
+    "timeTokenSubscriberOnly",
+];
+
+/// Mounts the files; an [`HttpMediaContext`] has to be there as `web::Data`.
+pub fn files(config: &mut ServiceConfig) {
+    config.service(web::resource(PATH).to(serve));
+}
+
+async fn serve(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    context: web::Data<HttpMediaContext>,
+) -> HttpResponse {
+    let _unread = Body::new(&request, payload);
+    match answer(&request, &path.0, &path.1, &context).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.respond(),
+    }
+}
+
+async fn answer(
+    request: &HttpRequest,
+    app: &str,
+    file: &str,
+    context: &HttpMediaContext,
+) -> Result<HttpResponse, Refusal> {
+    let verb = Verb::of(request)?;
+    let app = AppName::new(app).ok().filter(|app| context.applications.contains(app));
+    let app = app.ok_or_else(Refusal::no_such_application)?;
+    if verb == Verb::Options {
+        let mut response = HttpResponse::new(StatusCode::NO_CONTENT);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        harden(&mut response);
+        return Ok(response);
+    }
+    let settings = context.settings.snapshot(&app).ok_or_else(|| of_denial(&Denial::NotInitialised, ""))?;
+    let format = settings.get(SUFFIX_FORMAT).and_then(serde_json::Value::as_str).unwrap_or_default();
+    match stream_id_of_path(&format!("streams/{file}"), format) {
+        Some(stream) => {
+            let of = stream.clone();
+            let access = access(request, app, stream, PROTOCOL, &*context.randomness)?;
+            // There is nothing that the permit would be needed for: it only says that there is nothing.
+            let _permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial, &of))?;
+            Err(Refusal::not_found())
+        }
+        None if is_protected(&settings) => Err(Refusal::no_stream_id()),
+        None => Err(Refusal::not_found()),
+    }
+}
+
+/// Whether players have to bring anything.
+fn is_protected(settings: &AppSettings) -> bool {
+    let is_on = |key: &&str| settings.get(key).and_then(serde_json::Value::as_bool).unwrap_or_default();
+    PLAY_SECURITY.iter().any(is_on)
+}
