@@ -4,9 +4,11 @@ mod cluster;
 mod control;
 #[cfg(feature = "faults")]
 mod faults;
+mod jwks;
 mod listeners;
 mod machine;
 mod upkeep;
+mod users;
 mod wiring;
 
 use std::path::PathBuf;
@@ -44,6 +46,10 @@ enum Command {
     /// Work on a cluster of nodes.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// List, make and help the users of the management pages of the node that runs on data.folder. Passwords are read from
+    /// standard input.
+    #[command(subcommand)]
+    User(users::UserCommand),
     /// About the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -70,6 +76,9 @@ fn main() -> ExitCode {
             load(&arguments).and_then(|config| cluster::restore(&config, file)).map(|said| say(&said))
         }
         Some(Command::Cluster(wanted)) => about_cluster(wanted, &arguments),
+        Some(Command::User(wanted)) => {
+            load(&arguments).and_then(|config| users::run(wanted, &config)).map(|said| say(&said))
+        }
         Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };
     match outcome {

@@ -16,6 +16,7 @@ pub use newer_codecs::{av1, hevc, opus, vp9};
 pub use rtc::fuzzing::{client_hello, data_channel, rtcp, sdp_answer, sdp_offer, stun};
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
 pub use rtp_source::rtp_source;
+pub use sessions::proxy::fuzz as proxy_header;
 pub use sessions::rtc::message::fuzz as signalling;
 
 /// A fuzz target.
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", link),
     ("metadata", metadata),
     ("opus", opus),
+    ("proxy_header", proxy_header),
     ("publish_url", publish_url),
     ("rtcp", rtcp),
     ("rtmp_chunks", rtmp_chunks),

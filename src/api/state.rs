@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::door::Doorkeeper;
 use crate::history::History;
 use async_trait::async_trait;
 use base::{AppName, Clock, Secret, StreamId};
@@ -19,6 +20,8 @@ pub struct ApiState {
     pub settings: Settings,
     /// The nodes of the cluster.
     pub nodes: Nodes,
+    /// Who may ask the node.
+    pub door: Doorkeeper,
     /// This node's place among them.
     pub cluster: Arc<dyn Cluster>,
     /// What happened in the past.

@@ -5,6 +5,7 @@
 //!   are derived from them, and the reader checks against them.
 //! - [`AppSettings`]: what AMS keeps in `webapps/<App>/WEB-INF/red5-web.properties`, through one table of
 //!   all its keys with AMS's names, types and defaults.
+//! - [`CorsFilter`]: what `webapps/<App>/WEB-INF/web.xml` says of pages of other origins.
 //!
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
@@ -13,6 +14,7 @@
 //! named by [`AppSettings::unenforced_mechanisms`], never silently off.
 
 mod applications;
+mod cors;
 mod error;
 mod file;
 mod nearest;
@@ -20,10 +22,12 @@ mod node;
 mod settings;
 
 pub use applications::{AppFolder, discover_applications};
+pub use cors::CorsFilter;
 pub use error::{ConfigError, Place, Problem};
 pub use node::{
     BFrames, ClusterBootstrap, ClusterConfig, ClusterRole, DataConfig, DuplicatePublish, HttpConfig,
-    LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
-    TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
+    LimitsConfig, LogConfig, LogFormat, ManagementConfig, MetricsConfig, NodeConfig, ProxyProtocol,
+    PublishConfig, RtmpConfig, ScyllaConfig, TlsConfig, TranscodeConfig, WebrtcConfig, example_toml,
+    json_schema,
 };
 pub use settings::{AppSettings, Concerns, LoadedSettings, Notice, Unenforced};

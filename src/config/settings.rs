@@ -135,6 +135,16 @@ impl AppSettings {
         fn data_channel_enabled("dataChannelEnabled") -> bool = flag;
         /// Whom messages of players go to: `all`, `publisher`, or nobody.
         fn data_channel_player_distribution("dataChannelPlayerDistribution") -> &str = text;
+        /// Only addresses of `remote_allowed_cidr` may ask the application's REST.
+        fn ip_filter_enabled("ipFilterEnabled") -> bool = flag;
+        /// Ranges of addresses that may ask the application's REST, separated by commas.
+        fn remote_allowed_cidr("remoteAllowedCIDR") -> &str = text;
+        /// Who asks the application's REST has to show a JWT.
+        fn jwt_control_enabled("jwtControlEnabled") -> bool = flag;
+        /// What such a JWT is signed by.
+        fn jwt_secret_key("jwtSecretKey") -> Secret<&str> = secret;
+        /// Where the keys are published that JWTs are signed by; empty: nowhere.
+        fn jwks_url("jwksURL") -> &str = text;
         /// The application's name.
         fn app_name("appName") -> &str = text;
     }

@@ -1,4 +1,4 @@
-//! The gate that every publisher and every player passes, whatever its protocol.
+//! The gate that every publisher and every player passes, whatever its protocol; and the [`door`] of REST.
 //!
 //! A protocol's edge fills in an [`Access`], calls [`Gate::admit`] and holds the [`Permit`] as long as
 //! its session lives, or maps the [`Denial`] to its own refusal. Checks run in AMS's order (its bean
@@ -14,8 +14,10 @@
 //! - Credentials and whole addresses reach neither log nor metric.
 
 mod access;
+mod address;
 pub mod credential;
 mod denial;
+pub mod door;
 mod gate;
 mod permit;
 mod seats;
@@ -24,6 +26,7 @@ mod seats;
 pub mod testing;
 
 pub use access::{Access, Direction};
+pub use address::{AddressRanges, Forwarding, TrustedProxies, address_of};
 pub use denial::Denial;
 pub use gate::Gate;
 pub use permit::{Permit, PermitControl, PermitLife, PermitState};

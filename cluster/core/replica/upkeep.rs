@@ -68,8 +68,7 @@ impl Replica {
         }
         let (attempt, ticks) = self.stands;
         let (attempt, ticks) = (attempt.max(1), ticks + 1);
-        let wait =
-            self.draw(attempt, limits::RAFT_STAND_AGAIN_TICKS_MIN..limits::RAFT_STAND_AGAIN_TICKS_MAX);
+        let wait = self.draw(attempt, limits::RAFT_STAND_AGAIN_TICKS_MIN..limits::RAFT_STAND_AGAIN_TICKS_MAX);
         // The tick in which it first stood is none of waiting.
         let again = ticks > wait && self.raft.campaign().is_ok();
         self.stands = if again { (attempt + 1, 1) } else { (attempt, ticks) };

@@ -68,7 +68,8 @@ fn keys_of_derived_codes_are_padded_as_ams_pads_them() {
 
 #[test]
 fn what_is_no_secret_of_whole_groups_is_none() {
-    for text in ["", "mysecre", "mysecret1", "mysecr0t", "mysecr8t", "mysecr9t", "my-ecret", "mysecre=", "mysecré"]
+    for text in
+        ["", "mysecre", "mysecret1", "mysecr0t", "mysecr8t", "mysecr9t", "my-ecret", "mysecre=", "mysecré"]
     {
         assert!(key_of_base32(text).is_none(), "{text}");
     }
@@ -128,8 +129,9 @@ fn tokens_of_streams_are_ams_s() {
 
 #[test]
 fn tokens_of_rest_printed_in_the_guide_are_good() {
-    let rest =
-        format!("{HEADER}.eyJzdWIiOiJ0b2tlbiIsImlhdCI6MTUxNjIzOTAyMn0.OESIxgNsnD_JwByKTXcrw9Ov4GaOUZw66QxMfmudhKQ");
+    let rest = format!(
+        "{HEADER}.eyJzdWIiOiJ0b2tlbiIsImlhdCI6MTUxNjIzOTAyMn0.OESIxgNsnD_JwByKTXcrw9Ov4GaOUZw66QxMfmudhKQ"
+    );
     let proxy = format!("{HEADER}.e30.tA6sZwz_MvD9Nocf3Xv_DXhJaeTNgfsHPlg3RHEoZRk");
     for (token, key) in [(rest, KEY), (proxy, "cizvvh7f6ys0w3x0s1gzg6c2qzpk0gb9")] {
         let claims = jwt::verify(&token, key).unwrap();
@@ -198,5 +200,8 @@ fn dates_that_are_none_and_claims_that_are_no_texts_are_refused() {
     assert_eq!(says(json!({ "exp": -5 })).check_time(now), Err(JwtFault::Expired));
     assert_eq!(says(json!({ "exp": 1e300 })).check_time(now), Ok(()));
     assert_eq!(says(json!({ "streamId": 7 })).check_stream("7", None, Play), Err(JwtFault::WrongStream));
-    assert_eq!(says(json!({ "streamId": "s", "type": 7 })).check_stream("s", None, Play), Err(JwtFault::WrongType));
+    assert_eq!(
+        says(json!({ "streamId": "s", "type": 7 })).check_stream("s", None, Play),
+        Err(JwtFault::WrongType)
+    );
 }
