@@ -5,10 +5,12 @@ mod commands;
 mod control;
 #[cfg(feature = "faults")]
 mod faults;
+mod jwks;
 mod listeners;
 mod machine;
 mod settings_files;
 mod upkeep;
+mod users;
 mod webhook;
 mod wiring;
 
@@ -47,6 +49,10 @@ enum Command {
     /// Work on a cluster of nodes.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// List, make and help the users of the management pages of the node that runs on data.folder. Passwords are read from
+    /// standard input.
+    #[command(subcommand)]
+    User(users::UserCommand),
     /// About the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -78,6 +84,9 @@ fn main() -> ExitCode {
         Some(Command::Cluster(wanted)) => about_cluster(wanted, &arguments),
         Some(Command::Rest(wanted)) => {
             load(&arguments).and_then(|config| commands::run(wanted, &config)).map(|said| say(&said))
+        }
+        Some(Command::User(wanted)) => {
+            load(&arguments).and_then(|config| users::run(wanted, &config)).map(|said| say(&said))
         }
         Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_rt::{Arbiter, System};
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use anyhow::Context;
-use api::ApiState;
+use api::{ApiState, CorsFilters, Doorkeeper, ManagementJwt};
 use base::{Clock, Randomness, SystemClock, SystemRandomness, limits};
 use cluster_model::{
     Authority, Broadcasts, Facts, Meta, NodeCard, Nodes, Owner, Settings, Streams, Subscribers, Tokens,
     Upkeep,
 };
 use cluster_node::NodeId;
-use config::{LogFormat, NodeConfig};
+use config::{LogFormat, ManagementConfig, NodeConfig, ProxyProtocol};
 use media::MediaBudget;
 use observe::{Component, Metrics, Readiness, metric};
-use security::{Gate, GateParts};
+use security::door::{KeySets, Users};
+use security::{AddressRanges, Gate, GateParts, TrustedProxies};
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpMediaContext, HttpOptions};
 use sessions::rtc::{
@@ -35,7 +37,7 @@ use crate::control::Control;
 use crate::listeners::{Listeners, port};
 use crate::settings_files::SettingsFiles;
 use crate::webhook::Webhooks;
-use crate::{machine, upkeep};
+use crate::{jwks, machine, upkeep, users};
 
 /// Time for streams to end and be recorded at a drain.
 const DRAIN_STREAMS_MAX: Duration = Duration::from_secs(5);
@@ -107,6 +109,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let claims = Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock));
     let tokens = Tokens::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let subscribers = Subscribers::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let stored_users =
+        cluster_model::Users::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let users = Arc::new(Users::new(stored_users, Arc::clone(&clock), Arc::clone(&randomness)));
+    actix_rt::spawn(users::tell_set_up_code(Arc::clone(&users)));
     let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
     let facts = FactLog::start(facts, life.clone(), settings.clone());
     let files =
@@ -225,6 +231,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             config.limits.rtmp_connections_per_address,
         ),
         silence_max: Duration::from_secs(config.limits.rtmp_silence_s.into()),
+        is_proxied: config.rtmp.proxy_protocol == ProxyProtocol::Required,
         clock: Arc::clone(&clock),
         randomness,
     });
@@ -234,7 +241,12 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         rtmp.push(actix_rt::spawn(sessions::rtmp::listen(listener, context, vec![publishers.handle()])));
     }
 
+    let cors = web::Data::new(CorsFilters::load(config.data.webapps.clone(), &names));
+    actix_rt::spawn(Arc::clone(&cors).follow());
+    let trusted = AddressRanges::of(&config.http.trusted_proxies).map_err(anyhow::Error::msg)?;
+    let trusted = web::Data::new(TrustedProxies::new(trusted));
     let api_state = web::Data::new(ApiState {
+        door: doorkeeper(&config.management, users, &clock)?,
         broadcasts,
         settings,
         settings_files: Arc::new(files),
@@ -267,9 +279,12 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         (web::Data::from(signalling_context), web::Data::from(http_media_context));
     let app = move || {
         let app = App::new()
+            .wrap(from_fn(api::cors))
             .app_data(api_state.clone())
             .app_data(signalling_data.clone())
-            .app_data(http_media_data.clone());
+            .app_data(http_media_data.clone())
+            .app_data(cors.clone())
+            .app_data(trusted.clone());
         #[cfg(feature = "faults")]
         let app = app.configure(crate::faults::configure);
         app.route(SIGNALLING_PATH, web::get().to(signalling))
@@ -284,6 +299,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let options = HttpOptions {
         http: listeners.http,
         https: listeners.https,
+        http_proxied: config.http.proxy_protocol == ProxyProtocol::Required,
+        https_proxied: config.http.https_proxy_protocol == ProxyProtocol::Required,
         tls,
         workers: if config.http.workers == 0 { machine::per_core(0).into() } else { config.http.workers },
         connections: Connections::new(
@@ -343,6 +360,24 @@ impl security::Plane for Place {
     fn authority(&self) -> Authority {
         self.plane.node.authority()
     }
+}
+
+/// Who may ask the node's own REST.
+fn doorkeeper(
+    management: &ManagementConfig,
+    users: Arc<Users>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Doorkeeper> {
+    let jwt = management.jwt_control_enabled.then(|| ManagementJwt {
+        secret: management.jwt_secret_key.clone(),
+        jwks_url: management.jwks_url.clone(),
+    });
+    Ok(Doorkeeper {
+        users,
+        keys: Arc::new(KeySets::new(Arc::new(jwks::Web::new()), Arc::clone(clock))),
+        management_allowed: AddressRanges::of(&management.allowed_addresses).map_err(anyhow::Error::msg)?,
+        management_jwt: jwt,
+    })
 }
 
 /// What this node says of itself when it joins.

@@ -102,7 +102,10 @@ async fn a_blocked_viewer_pauses_and_goes_on_on_the_same_connection() -> Result<
         let answered = block(&node, "play", 0).await?;
         resumed = resumed.max(is_heard(&mut player, answered).await?);
     }
-    note(&format!("of {} blocks the worst paused after {paused:?} and was lifted after {resumed:?}", trials()));
+    note(&format!(
+        "of {} blocks the worst paused after {paused:?} and was lifted after {resumed:?}",
+        trials()
+    ));
     ensure!(paused <= REACHED_MAX + ON_ITS_WAY && resumed <= REACHED_MAX, "{paused:?}, {resumed:?}");
     marker.stop()?;
     Ok(())
@@ -116,7 +119,8 @@ async fn a_blocked_publisher_ends_and_is_told_so_when_it_comes_again() -> Result
     let mut worst = Duration::ZERO;
     for _ in 0..trials() {
         let publisher = RtmpClient::publishing(node.rtmp_address(), APP, &name).await?;
-        node.until_broadcast(APP, STREAM, PATIENCE, |broadcast| broadcast["status"] == "broadcasting").await?;
+        node.until_broadcast(APP, STREAM, PATIENCE, |broadcast| broadcast["status"] == "broadcasting")
+            .await?;
         let answered = block(&node, "publish", 600).await?;
         let ended = publisher.await_end().await;
         ensure!(ended.closed && ended.said("NetStream.Publish.Start"), "{ended:?}");

@@ -66,9 +66,11 @@ async fn before_it_publishes() -> Result<()> {
     .await?;
     let asked = send(&node, "OPTIONS", STREAM, &[("Origin", "https://a.example")], "").await?;
     ensure!(asked.header("accept-post") == Some("application/sdp"), "{asked:?}");
+    let exposed = asked.header("access-control-expose-headers").unwrap_or_default().to_owned();
+    let preflight = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "PATCH")];
+    let asked = send(&node, "OPTIONS", STREAM, &preflight, "").await?;
     let verbs = asked.header("access-control-allow-methods").unwrap_or_default();
     ensure!(verbs.contains("POST"), "{asked:?}");
-    let exposed = asked.header("access-control-expose-headers").unwrap_or_default();
     ensure!(["Location", "ETag", "Link"].iter().all(|name| exposed.contains(name)), "{asked:?}");
     let wrong = send(&node, "GET", STREAM, &[], "").await?;
     ensure!(wrong.header("allow").is_some_and(|verbs| verbs.contains("POST")), "{wrong:?}");

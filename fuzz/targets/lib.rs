@@ -17,6 +17,7 @@ pub use rtc::fuzzing::{client_hello, data_channel, rtcp, sdp_answer, sdp_offer, 
 pub use rtmp_readers::{amf0, publish_url, rtmp_chunks, rtmp_session};
 pub use rtp_source::rtp_source;
 pub use sessions::http::stream_id_fuzz as stream_id;
+pub use sessions::proxy::fuzz as proxy_header;
 pub use sessions::rtc::message::fuzz as signalling;
 
 /// A fuzz target.
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", link),
     ("metadata", metadata),
     ("opus", opus),
+    ("proxy_header", proxy_header),
     ("publish_url", publish_url),
     ("rtcp", rtcp),
     ("rtmp_chunks", rtmp_chunks),

@@ -30,6 +30,10 @@ impl Outcome {
     pub(crate) fn failure(message: impl Into<String>) -> Self {
         Self { success: false, ..Self::success(message) }
     }
+
+    pub(crate) fn with_error(self, error_id: i32) -> Self {
+        Self { error_id, ..self }
+    }
 }
 
 /// AMS's `SimpleStat`.

@@ -1,134 +1,243 @@
-//! Who may ask, by the role that the route table gives a route: everyone, or by AMS's default IP filter the
-//! machine itself.
-//!
-//! The socket decides; a header can only take the trust away, never give it. That closes these ways by
-//! which somebody else speaks through a loopback connection: a reverse proxy on this machine that names
-//! whom it speaks for (one that does not looks like the machine itself: README.md warns), a foreign web page in a browser on this machine (its requests carry `Origin`), and
-//! a foreign name pointed at 127.0.0.1 (the request carries that name as `Host`).
+//! Who asks REST, and whether the row of a route lets it in. What a request says is read here; what that is worth
+//! `security::door` decides.
 
-use std::net::IpAddr;
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse};
+use base::{AppName, Secret};
+use security::AddressRanges;
+use security::door::{
+    AppDoor, Caller, KeySets, LoggedIn, NotMachine, Origin, Rights, UserError, UserType, Users,
+};
+use std::sync::Arc;
 
-use actix_web::HttpRequest;
-use actix_web::http::header;
-use base::PeerAddr;
+use crate::routes::{Operation, Role};
+use crate::{ApiState, answer};
 
-use crate::Role;
+/// The cookie of a management session.
+const COOKIE: &str = "penstock_session";
+/// AMS's header for a JWT that opens the node's own REST.
+const PROXY_AUTHORIZATION: &str = "proxyauthorization";
 
-/// Why somebody may not ask; for the log, the peer is told AMS's one sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    NotLoopback,
-    Forwarded,
-    ForeignOrigin,
-    ForeignHost,
+/// What the door of a node goes by, beside its applications' settings.
+pub struct Doorkeeper {
+    /// The users of the management pages.
+    pub users: Arc<Users>,
+    /// What JWTs are checked by.
+    pub keys: Arc<KeySets>,
+    /// Who may ask the node's own REST at all; empty: everybody, who is then asked who it is.
+    pub management_allowed: AddressRanges,
+    /// What a JWT in `ProxyAuthorization` is signed by; `None`: such a header says nothing.
+    pub management_jwt: Option<ManagementJwt>,
 }
 
-/// Headers by which proxies say for whom they speak.
-const FORWARDING: [&str; 6] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+/// What management JWTs are signed by.
+pub struct ManagementJwt {
+    /// The secret, where no address is given.
+    pub secret: Secret,
+    /// Where the keys are published; empty: nowhere.
+    pub jwks_url: String,
+}
 
-/// Lets those pass who have the role that is needed. `server_name` is the one name besides `localhost` and
-/// addresses under which the node may be asked; empty for none.
-pub(crate) fn admit(request: &HttpRequest, role: Role, server_name: &str) -> Result<(), Refusal> {
-    match role {
-        Role::Everyone => Ok(()),
-        Role::Machine => is_the_machine(request, server_name),
+/// Who was let in.
+#[derive(Clone, Debug)]
+pub(crate) enum Asker {
+    /// Whoever: the route is for everyone, or the application's settings let this one in.
+    Anyone,
+    /// The machine itself.
+    Machine,
+    /// A user who logged in.
+    User(LoggedIn),
+    /// Who showed a management JWT.
+    Signed,
+}
+
+impl Asker {
+    /// What it may do with the node.
+    pub(crate) fn rights(&self) -> Rights {
+        match self {
+            Self::Anyone => Rights::default(),
+            Self::Machine | Self::Signed => Rights::all(),
+            Self::User(user) => user.rights(),
+        }
+    }
+
+    /// The user who logged in.
+    pub(crate) fn user(&self) -> Option<&LoggedIn> {
+        if let Self::User(user) = self { Some(user) } else { None }
     }
 }
 
-fn is_the_machine(request: &HttpRequest, server_name: &str) -> Result<(), Refusal> {
-    match request.peer_addr() {
-        Some(peer) if PeerAddr::new(peer).ip().is_loopback() => {}
-        _ => return Err(Refusal::NotLoopback),
+/// What of an application is asked for.
+pub(crate) struct OfApp<'a> {
+    /// The application.
+    pub(crate) app: &'a AppName,
+    /// The path below `/rest/v2`.
+    pub(crate) below: &'a [String],
+}
+
+/// Who asks, as far as connection and headers tell; `None`: the connection is gone.
+fn caller(request: &HttpRequest) -> Option<Caller<'_>> {
+    let host = text(request, header::HOST.as_str());
+    Some(Caller {
+        peer: sessions::peer_of(request)?,
+        is_forwarded: sessions::forwarding_of(request).is_any(),
+        host,
+        origin: origin(request),
+    })
+}
+
+/// The page that a request comes from.
+pub(crate) fn origin(request: &HttpRequest) -> Origin {
+    let value = |name: &str| request.headers().get(name).map(header::HeaderValue::as_bytes);
+    Origin::of(value("origin"), text(request, header::HOST.as_str()), value("sec-fetch-site"))
+}
+
+fn text<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// That the machine itself asks.
+pub(crate) fn is_the_machine(request: &HttpRequest, server_name: &str) -> Result<(), NotMachine> {
+    caller(request).ok_or(NotMachine::NotLoopback)?.is_the_machine(server_name)
+}
+
+/// Lets in who may ask a route of an application. `of` is what would be asked for.
+pub(crate) async fn admit_to_app(
+    request: &HttpRequest,
+    state: &ApiState,
+    of: &OfApp<'_>,
+) -> Result<Asker, HttpResponse> {
+    // Who logged in is asked first: in a browser on this machine a user may what the user may, and no more.
+    if let Some(user) = session(request, state).await? {
+        return may_ask(Asker::User(user), request, of);
     }
-    let headers = request.headers();
-    if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
-        return Err(Refusal::Forwarded);
-    }
-    let host = headers.get(header::HOST).ok_or(Refusal::ForeignHost)?;
-    let authority = host.to_str().map_err(|_| Refusal::ForeignHost)?;
-    if !is_own_name(host_of(authority), server_name) {
-        return Err(Refusal::ForeignHost);
-    }
-    match headers.get(header::ORIGIN) {
-        None => Ok(()),
-        Some(origin) => match origin.to_str().ok().and_then(|o| o.split_once("://")) {
-            Some((_, of)) if of.eq_ignore_ascii_case(authority) => Ok(()),
-            _ => Err(Refusal::ForeignOrigin),
-        },
+    let settings = state.settings.snapshot(of.app);
+    let door = AppDoor { settings: settings.as_deref(), keys: &state.door.keys };
+    let caller = caller(request).ok_or_else(answer::not_allowed)?;
+    let authorization = text(request, header::AUTHORIZATION.as_str());
+    match door.admit(&caller, authorization, &state.server_name).await {
+        Ok(()) => Ok(Asker::Anyone),
+        Err(refusal) => {
+            tracing::debug!(?refusal, app = %of.app, verb = %request.method(), "REST request refused");
+            Err(answer::refusal(StatusCode::FORBIDDEN, refusal.message()))
+        }
     }
 }
 
-fn host_of(authority: &str) -> &str {
-    if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or(rest);
-    }
-    authority.split(':').next().unwrap_or(authority)
+/// That who asks may ask an application's REST by what it may on the node.
+pub(crate) fn may_ask(asker: Asker, request: &HttpRequest, of: &OfApp<'_>) -> Result<Asker, HttpResponse> {
+    let may = asker.rights().may_ask(of.app.as_str(), reads(request.method()), of.below);
+    if may { Ok(asker) } else { Err(not_yours()) }
 }
 
-fn is_own_name(host: &str, server_name: &str) -> bool {
-    host.parse::<IpAddr>().is_ok()
-        || host.eq_ignore_ascii_case("localhost")
-        || (!server_name.is_empty() && host.eq_ignore_ascii_case(server_name))
+/// Lets in who may ask a route of the node. `app` is the application that its path names.
+pub(crate) async fn admit_to_node(
+    request: &HttpRequest,
+    state: &ApiState,
+    role: Role,
+    operation: Option<Operation>,
+    app: Option<&str>,
+) -> Result<Asker, HttpResponse> {
+    let allowed = &state.door.management_allowed;
+    // Who balances load asks whether the node lives, and need not be an operator's address.
+    if !allowed.is_empty() && operation != Some(Operation::GetLiveness) {
+        let address = caller(request).and_then(|caller| caller.address(&state.server_name));
+        if !address.is_some_and(|address| allowed.contains(address)) {
+            return Err(answer::not_allowed());
+        }
+    }
+    if role == Role::Everyone {
+        return Ok(Asker::Anyone);
+    }
+    if role == Role::Machine {
+        return is_the_machine(request, &state.server_name).map(|()| Asker::Machine).map_err(|why| {
+            tracing::debug!(?why, verb = %request.method(), "REST request refused");
+            answer::not_allowed()
+        });
+    }
+    let asker = identify(request, state).await?;
+    let rights = asker.rights();
+    let held = match app {
+        Some(app) => rights.in_app(app),
+        None if role == Role::Reader => rights.anywhere(),
+        None => rights.in_system(),
+    };
+    let needed = if role == Role::Reader { UserType::ReadOnly } else { UserType::Admin };
+    if held >= Some(needed) { Ok(asker) } else { Err(not_yours()) }
 }
 
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    fn ask(peer: &str, headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
-        let mut request = TestRequest::get().uri("/rest/v2/version").peer_addr(peer.parse().unwrap());
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            request = request.insert_header(("host", "localhost:5080"));
-        }
-        for header in headers {
-            request = request.insert_header(*header);
-        }
-        admit(&request.to_http_request(), Role::Machine, "media.example")
+/// Who asks the node's own REST.
+async fn identify(request: &HttpRequest, state: &ApiState) -> Result<Asker, HttpResponse> {
+    if let Some((jwt, token)) = state.door.management_jwt.as_ref().zip(text(request, PROXY_AUTHORIZATION)) {
+        let token = security::door::bare_token(token);
+        let checked = state.door.keys.check(token, jwt.secret.expose(), &jwt.jwks_url).await;
+        return checked.map(|_| Asker::Signed).map_err(|why| {
+            tracing::debug!(%why, "a management JWT was refused");
+            answer::refusal(StatusCode::FORBIDDEN, "Invalid Server JWT Token")
+        });
     }
-
-    #[test]
-    fn the_machine_itself_may_ask() {
-        for peer in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            assert_eq!(ask(peer, &[]), Ok(()), "{peer}");
-        }
-        for host in ["localhost", "127.0.0.1:5080", "[::1]:5080", "LOCALHOST:1", "media.example:5443"] {
-            assert_eq!(ask("127.0.0.1:1", &[("host", host)]), Ok(()), "{host}");
-        }
+    if let Some(user) = session(request, state).await? {
+        return Ok(Asker::User(user));
     }
-
-    #[test]
-    fn nobody_else_may_ask_whatever_the_headers_say() {
-        for peer in ["10.0.0.1:1", "[2001:db8::1]:1", "[::ffff:10.0.0.1]:1"] {
-            for name in FORWARDING {
-                assert_eq!(ask(peer, &[(name, "127.0.0.1")]), Err(Refusal::NotLoopback));
-            }
-        }
+    if is_the_machine(request, &state.server_name).is_ok() {
+        return Ok(Asker::Machine);
     }
+    let known = session_name(request).is_some();
+    let message = if known { "No user in this session" } else { "Not authenticated user" };
+    Err(answer::refusal(StatusCode::FORBIDDEN, message))
+}
 
-    #[test]
-    fn a_proxy_on_this_machine_is_not_the_machine() {
-        for header in
-            [("x-forwarded-for", "127.0.0.1"), ("x-real-ip", "127.0.0.1"), ("forwarded", "for=127.0.0.1")]
-        {
-            assert_eq!(ask("127.0.0.1:1", &[header]), Err(Refusal::Forwarded), "{header:?}");
-        }
-    }
+/// Who logged in and asks now. To pages of other origins a session is worth nothing.
+pub(crate) async fn session(
+    request: &HttpRequest,
+    state: &ApiState,
+) -> Result<Option<LoggedIn>, HttpResponse> {
+    let Some(name) = session_name(request) else { return Ok(None) };
+    state.door.users.session(name).await.map_err(|error| unavailable(&error))
+}
 
-    #[test]
-    fn a_foreign_page_in_a_browser_on_this_machine_is_not_the_machine() {
-        for origin in ["https://evil.example", "http://localhost:8080", "null"] {
-            assert_eq!(ask("127.0.0.1:1", &[("origin", origin)]), Err(Refusal::ForeignOrigin), "{origin}");
-        }
-        assert_eq!(ask("127.0.0.1:1", &[("origin", "http://localhost:5080")]), Ok(()));
+/// The session's name in the cookie of a request that no foreign page sent.
+pub(crate) fn session_name(request: &HttpRequest) -> Option<&str> {
+    if origin(request) == Origin::Foreign {
+        return None;
     }
+    let cookies = request.headers().get_all(header::COOKIE).filter_map(|cookies| cookies.to_str().ok());
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, value)| *name == COOKIE && !value.is_empty()).map(|(_, value)| value)
+}
 
-    #[test]
-    fn a_foreign_name_for_this_machine_is_not_the_machine() {
-        for host in ["evil.example", "evil.example:5080", "localhost.evil.example", ""] {
-            assert_eq!(ask("127.0.0.1:1", &[("host", host)]), Err(Refusal::ForeignHost), "{host}");
+/// The header that gives a session to the browser, or takes it away (`None`).
+pub(crate) fn set_cookie(request: &HttpRequest, session: Option<&Secret>) -> (header::HeaderName, String) {
+    let (name, age) = match session {
+        Some(session) => (session.expose().as_str(), ""),
+        None => ("", "; Max-Age=0"),
+    };
+    let secure = if sessions::is_encrypted(request) { "; Secure" } else { "" };
+    (header::SET_COOKIE, format!("{COOKIE}={name}; Path=/; HttpOnly; SameSite=Strict{secure}{age}"))
+}
+
+/// What AMS says when its store is away, and what we do when too many wait.
+pub(crate) fn unavailable(error: &UserError) -> HttpResponse {
+    match error {
+        UserError::Store(cluster_model::MetaError::Refused(rule)) => {
+            answer::refusal(StatusCode::BAD_REQUEST, &rule.to_string())
         }
+        UserError::Store(error) => {
+            tracing::warn!(%error, "users cannot be looked up");
+            let message = "Database is not available. Please try again";
+            answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, message)
+        }
+        UserError::Busy => answer::refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        UserError::BadPassword => answer::refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     }
+}
+
+fn not_yours() -> HttpResponse {
+    let message = "Not allowed to access this resource. Contact system admin";
+    answer::refusal(StatusCode::FORBIDDEN, message)
+}
+
+fn reads(verb: &Method) -> bool {
+    matches!(*verb, Method::GET | Method::HEAD | Method::OPTIONS)
 }

@@ -7,7 +7,7 @@ use observe::Missing;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::{ApiState, Role, answer, door};
+use crate::{ApiState, answer, door};
 
 /// 200 while the web server answers.
 pub(crate) fn livez() -> HttpResponse {
@@ -21,7 +21,7 @@ pub(crate) fn readyz(request: &HttpRequest, state: &ApiState) -> HttpResponse {
     if missing.is_empty() {
         return answer::ok(&json!({ "status": "ready", "missing": [] }));
     }
-    let with_reasons = door::admit(request, Role::Machine, &state.server_name).is_ok();
+    let with_reasons = door::is_the_machine(request, &state.server_name).is_ok();
     let missing: Vec<_> = missing
         .into_iter()
         .map(|Missing { component, reason }| {
@@ -44,7 +44,7 @@ pub(crate) fn metrics(request: &HttpRequest, state: &ApiState) -> HttpResponse {
         Some(token) if !bears(request, token) => HttpResponse::Unauthorized()
             .insert_header((header::WWW_AUTHENTICATE, "Bearer"))
             .json(answer::Outcome::failure("Metrics need the configured token")),
-        None if door::admit(request, Role::Machine, &state.server_name).is_err() => answer::not_allowed(),
+        None if door::is_the_machine(request, &state.server_name).is_err() => answer::not_allowed(),
         _ => HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .content_type("text/plain; version=0.0.4; charset=utf-8")

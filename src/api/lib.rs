@@ -12,8 +12,9 @@
 //!
 //! Invariants
 //! - A path that is not in [`ROUTES`] does not exist, and is as closed as any other.
-//! - Routes answer the machine itself only, by the socket's address, but for those the table gives to everyone; a
-//!   header never gives trust.
+//! - Who may ask a route its row says, and nobody else may: an application's by its settings, the node's by its users. What
+//!   is not in the table is as closed as what is closed most.
+//! - Of no answer pages of other origins may read more than the application's `web.xml` says ([`cors`]).
 //! - What is shown of a live stream is what it is doing in this second, not what was stored of it.
 //! - Pages never leave the `webapps` folder, never show `WEB-INF`, and take nothing from elsewhere.
 
@@ -24,6 +25,7 @@ mod routes;
 
 mod admission;
 mod answer;
+mod cors;
 mod door;
 
 mod applications;
@@ -42,6 +44,7 @@ mod settings;
 mod statistics;
 mod subscribers;
 mod tokens;
+mod users;
 
 mod health;
 mod pages;
@@ -55,6 +58,8 @@ use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
 pub use cluster::{Cluster, Place, Reach};
+pub use cors::{CorsFilters, cors};
+pub use door::{Doorkeeper, ManagementJwt};
 pub use history::{EventsPage, History};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::{ApiState, Role, answer, door};
+use crate::{ApiState, answer, door};
 
 /// AMS's `{"applications":[...]}`.
 pub(crate) fn applications(state: &ApiState) -> HttpResponse {
@@ -68,6 +68,6 @@ pub(crate) fn node(request: &HttpRequest, state: &ApiState) -> HttpResponse {
         "rtmpPort": state.rtmp_port,
         "httpsPort": state.https_port,
         "httpsWarns": state.self_made_certificate,
-        "restAnswersYou": door::admit(request, Role::Machine, &state.server_name).is_ok(),
+        "restAnswersYou": door::is_the_machine(request, &state.server_name).is_ok(),
     }))
 }

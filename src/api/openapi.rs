@@ -26,6 +26,7 @@ use crate::settings::{SettingChange, SettingFinding, SettingsOutcome};
 use crate::statistics::{AppBroadcastStatistics, BasicStreamInfo, BroadcastStatistics};
 use crate::subscribers::{SubscriberDetails, SubscriberGiven, SubscriberStats, SubscriberView};
 use crate::tokens::{TokenGiven, TokenShown};
+use crate::users::{Sent, Shown as UserShown};
 
 /// A parameter of a query and what it does.
 type Parameter = (&'static str, &'static str);
@@ -269,6 +270,39 @@ fn describe(operation: Operation) -> Description {
             ..plain("Copies all stored data, secrets included, for `penstock restore`", object())
         },
         Operation::GetOpenApi => plain("This description", object()),
+        Operation::AskApplication => Description {
+            query: &[("_path", "The application's path, as LiveApp/rest/v2/broadcasts/list/0/10")],
+            ..plain("Asks an application's REST, as far as who asks may", object())
+        },
+        Operation::AddFirstUser => Description {
+            body: Some(named::<Sent>()),
+            failure: Some(("403", "Not from the machine itself, and the set-up code is another one")),
+            ..plain("Makes the first user, an administrator; errorId is -1 in any case", named::<Outcome>())
+        },
+        Operation::GetFirstLoginStatus => plain("Succeeds while there is no user", named::<Outcome>()),
+        Operation::LogIn => Description {
+            body: Some(named::<Sent>()),
+            ..plain("Begins a session, which a cookie names; the message is scope/type", named::<Outcome>())
+        },
+        Operation::LogOut => plain("Ends the session", named::<Outcome>()),
+        Operation::GetAuthenticationStatus => plain("Succeeds while there is a session", named::<Outcome>()),
+        Operation::GetAdminStatus => plain("Succeeds for administrators", named::<Outcome>()),
+        Operation::GetBlockedStatus => {
+            plain("Succeeds while too many wrong passwords came for a user", named::<Outcome>())
+        }
+        Operation::ListUsers => plain("Lists the users", array(named::<UserShown>())),
+        Operation::ChangePassword => Description {
+            body: Some(named::<Sent>()),
+            ..plain("Changes one's own password, which ends one's other sessions", named::<Outcome>())
+        },
+        Operation::AddUser => {
+            Description { body: Some(named::<Sent>()), ..plain("Makes a user", named::<Outcome>()) }
+        }
+        Operation::EditUser => Description {
+            body: Some(named::<Sent>()),
+            ..plain("Changes what is sent of a user", named::<Outcome>())
+        },
+        Operation::DeleteUser => plain("Deletes a user", named::<Outcome>()),
     }
 }
 
@@ -329,7 +363,9 @@ fn document() -> OpenApi {
         .schema_from::<ClusterNode>()
         .schema_from::<ClusterStatus>()
         .schema_from::<Version>()
-        .schema_from::<Liveness>();
+        .schema_from::<Liveness>()
+        .schema_from::<Sent>()
+        .schema_from::<UserShown>();
     let licence = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0"));
     let info = InfoBuilder::new()
         .title("Penstock REST v2")
@@ -356,10 +392,13 @@ fn operation(route: &Route) -> PathOperation {
     let Description { summary, query, body, answer, failure } = describe(route.operation);
     let reach = match route.role {
         Role::Everyone => "Answers everyone.",
-        Role::Machine => "Answers the machine itself.",
+        Role::Application => "Answers whom the application's IP and JWT filters let in, and its users.",
+        Role::Reader => "Answers users of every type, and the machine itself.",
+        Role::Admin => "Answers administrators, and the machine itself.",
+        Role::Machine => "Answers the machine itself alone.",
     };
     let mut operation = OperationBuilder::new()
-        .operation_id(Some(format!("{:?}", route.operation)))
+        .operation_id(Some(operation_id(route)))
         .tag(match route.scope {
             Scope::Application => "application",
             Scope::Node => "node",
@@ -386,6 +425,14 @@ fn operation(route: &Route) -> PathOperation {
         operation = operation.parameter(parameter.description(Some(meaning)));
     }
     operation.build()
+}
+
+/// One name for each operation, which several verbs of one path share in the table.
+fn operation_id(route: &Route) -> String {
+    match route.operation {
+        Operation::AskApplication => format!("{:?}By{}", route.operation, route.verb),
+        operation => format!("{operation:?}"),
+    }
 }
 
 const JSON: &str = "application/json";
@@ -424,7 +471,7 @@ mod tests {
         for route in ROUTES {
             let verb = route.verb.as_str().to_lowercase();
             let described = &document["paths"][route.full_path()][verb];
-            assert_eq!(described["operationId"], json!(format!("{:?}", route.operation)), "{route:?}");
+            assert_eq!(described["operationId"], json!(operation_id(route)), "{route:?}");
         }
         for name in text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(document["components"]["schemas"][name].is_object(), "{name}");

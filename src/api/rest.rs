@@ -9,12 +9,13 @@ use serde_json::Value;
 use sessions::Body;
 
 use crate::body::{read_json, read_text, takes_json};
+use crate::door::{Asker, OfApp};
 use crate::path::Parts;
 use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::settings::{self, Way};
 use crate::{
-    ApiState, admission, answer, applications, broadcasts, clients, cluster, door, history, lists, management, messages,
-    publishers, statistics, subscribers, tokens,
+    ApiState, admission, answer, applications, broadcasts, clients, cluster, door, history, lists,
+    management, messages, publishers, statistics, subscribers, tokens, users,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
@@ -43,20 +44,87 @@ pub(crate) async fn serve(
     owner: Owner,
     below: &[String],
 ) -> HttpResponse {
-    let scope = match owner {
-        Owner::Node => Scope::Node,
-        Owner::Application(_) => Scope::Application,
+    let (scope, found) = match owner {
+        Owner::Node => (Scope::Node, look_up(request, Scope::Node, below)),
+        Owner::Application(_) => (Scope::Application, look_up(request, Scope::Application, below)),
     };
-    let found = match below {
+    // What is not in the table is for nobody to find out but those who may ask most.
+    let (role, operation, app) = match &found {
+        Found::Route(route, values) => (route.role, Some(route.operation), route.app_of(values)),
+        _ if scope == Scope::Application => (Role::Application, None, None),
+        _ => (Role::Admin, None, None),
+    };
+    let admitted = match &owner {
+        Owner::Application(app) => door::admit_to_app(request, state, &of_app(app, below)).await,
+        Owner::Node => door::admit_to_node(request, state, role, operation, app).await,
+    };
+    let asker = match admitted {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal,
+    };
+    if operation == Some(Operation::AskApplication) {
+        return ask_application(request, body, state, asker).await;
+    }
+    let query = request.query_string();
+    carry_out(request, body, state, Asked { owner, found, asker, query }).await
+}
+
+fn look_up<'a>(request: &HttpRequest, scope: Scope, below: &'a [String]) -> Found<'a> {
+    match below {
         [version, below @ ..] if version == "v2" => find(request.method(), scope, below),
         _ => Found::Nothing,
-    };
-    // What is not in the table is for nobody to find out but the machine itself.
-    let role = if let Found::Route(route, _) = &found { route.role } else { Role::Machine };
-    if let Err(refusal) = door::admit(request, role, &state.server_name) {
-        tracing::debug!(?refusal, verb = %request.method(), "REST request refused");
-        return answer::not_allowed();
     }
+}
+
+fn of_app<'a>(app: &'a AppName, below: &'a [String]) -> OfApp<'a> {
+    OfApp { app, below: below.get(1..).unwrap_or_default() }
+}
+
+/// `/rest/v2/request?_path={App}/rest/v2/...`: by which AMS's panel asks an application for its user, whatever the
+/// application's own filters say of the user's address.
+async fn ask_application(
+    request: &HttpRequest,
+    body: Body,
+    state: &Data<ApiState>,
+    asker: Asker,
+) -> HttpResponse {
+    let parameters = sessions::Parameters::read(request.query_string());
+    let wanted = parameters.get("_path").unwrap_or_default();
+    let (path, own_query) = wanted.split_once('?').unwrap_or((wanted, ""));
+    let path = Parts::new(&format!("/{}", path.trim_start_matches('/')));
+    let Some((Owner::Application(app), below)) = path.as_ref().and_then(|path| below_prefix(state, path))
+    else {
+        return answer::not_found();
+    };
+    let asker = match door::may_ask(asker, request, &of_app(&app, below)) {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal,
+    };
+    let found = look_up(request, Scope::Application, below);
+    let query = if own_query.is_empty() {
+        request.query_string().to_owned()
+    } else {
+        format!("{own_query}&{}", request.query_string())
+    };
+    let asked = Asked { owner: Owner::Application(app), found, asker, query: &query };
+    carry_out(request, body, state, asked).await
+}
+
+/// What somebody who may ask it asks.
+struct Asked<'a> {
+    owner: Owner,
+    found: Found<'a>,
+    asker: Asker,
+    query: &'a str,
+}
+
+async fn carry_out(
+    request: &HttpRequest,
+    body: Body,
+    state: &Data<ApiState>,
+    asked: Asked<'_>,
+) -> HttpResponse {
+    let Asked { owner, found, asker, query } = asked;
     let (operation, values) = match found {
         Found::Route(route, values) => (route.operation, values),
         Found::WrongVerb(allow) if request.method() == Method::OPTIONS => return answer::verbs(&allow),
@@ -80,18 +148,50 @@ pub(crate) async fn serve(
         | Operation::ValidateToken
         | Operation::AddSubscriber
         | Operation::ReplaceSettings
-        | Operation::PatchSettings => match read_json(request, body).await {
+        | Operation::PatchSettings
+        | Operation::AddFirstUser
+        | Operation::LogIn
+        | Operation::ChangePassword
+        | Operation::AddUser
+        | Operation::EditUser => match read_json(request, body).await {
             Ok(body) => body,
             Err(refusal) => return refusal,
         },
         _ => None,
     };
     match owner {
-        Owner::Application(app) => {
-            of_application(state, &app, operation, &values, body, request.query_string()).await
+        Owner::Application(app) => of_application(state, &app, operation, &values, body, query).await,
+        Owner::Node if operation.is_of_users() => {
+            of_users(request, state, &asker, operation, &values, body).await
         }
         Owner::Node => of_node(request, state, operation, &values, body).await,
     }
+}
+
+async fn of_users(
+    request: &HttpRequest,
+    state: &ApiState,
+    asker: &Asker,
+    operation: Operation,
+    values: &[&str],
+    body: Option<Value>,
+) -> HttpResponse {
+    let answered = match (operation, values) {
+        (Operation::AddFirstUser, []) => users::add_first(request, state, body).await,
+        (Operation::GetFirstLoginStatus, []) => users::first_login(state).await,
+        (Operation::LogIn, []) => users::log_in(request, state, body).await,
+        (Operation::LogOut, []) => users::log_out(request, state),
+        (Operation::GetAuthenticationStatus, []) => users::status(request, state).await,
+        (Operation::GetAdminStatus, []) => users::admin_status(asker),
+        (Operation::ChangePassword, []) => users::change_password(asker, state, body).await,
+        (Operation::GetBlockedStatus, [mail]) => users::blocked(state, mail),
+        (Operation::ListUsers, []) => users::list(state).await,
+        (Operation::AddUser, []) => users::add(state, body).await,
+        (Operation::EditUser, []) => users::edit(asker, state, body).await,
+        (Operation::DeleteUser, [name]) => users::delete(asker, state, name).await,
+        _ => Ok(misplaced(operation)),
+    };
+    answered.unwrap_or_else(|refusal| refusal)
 }
 
 /// The one operation whose body is no JSON, though it is said to be.

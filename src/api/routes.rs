@@ -123,15 +123,82 @@ pub enum Operation {
     GetBackup,
     /// This description.
     GetOpenApi,
+    /// Asks an application's REST for a user of the management pages.
+    AskApplication,
+    /// Makes the first user.
+    AddFirstUser,
+    /// Says whether there is no user yet.
+    GetFirstLoginStatus,
+    /// Begins a management session.
+    LogIn,
+    /// Ends it.
+    LogOut,
+    /// Says whether there is one.
+    GetAuthenticationStatus,
+    /// Says whether who asks is an administrator.
+    GetAdminStatus,
+    /// Says whether a user may not try passwords now.
+    GetBlockedStatus,
+    /// Lists the users.
+    ListUsers,
+    /// Changes the password of who asks.
+    ChangePassword,
+    /// Makes a user.
+    AddUser,
+    /// Changes a user.
+    EditUser,
+    /// Deletes a user.
+    DeleteUser,
 }
 
-/// Who may ask.
+impl Operation {
+    /// Whether it is about users and their sessions.
+    pub(crate) fn is_of_users(self) -> bool {
+        matches!(
+            self,
+            Self::AddFirstUser
+                | Self::GetFirstLoginStatus
+                | Self::LogIn
+                | Self::LogOut
+                | Self::GetAuthenticationStatus
+                | Self::GetAdminStatus
+                | Self::GetBlockedStatus
+                | Self::ListUsers
+                | Self::ChangePassword
+                | Self::AddUser
+                | Self::EditUser
+                | Self::DeleteUser
+        )
+    }
+}
+
+/// Who may ask. The machine itself may ask everything of the node; users of the management pages what their type says,
+/// where their scope reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Whoever reaches the port.
     Everyone,
-    /// The machine itself.
+    /// Whom the application's IP filter and JWT filter let in; and its users, as far as their type goes.
+    Application,
+    /// Users of every type; of a path that names an application, its own.
+    Reader,
+    /// Administrators; of a path that names an application (`{app}`), also its own.
+    Admin,
+    /// The machine itself, and nobody else.
     Machine,
+}
+
+impl Role {
+    /// Its word in `schemas/routes.json`.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Everyone => "everyone",
+            Self::Application => "application",
+            Self::Reader => "reader",
+            Self::Admin => "admin",
+            Self::Machine => "machine",
+        }
+    }
 }
 
 /// One row of the table.
@@ -150,6 +217,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// The application that a path names, of the values that stood where it has `{name}`.
+    pub(crate) fn app_of<'a>(&self, values: &[&'a str]) -> Option<&'a str> {
+        let mut names = self.path.split('/').filter(|part| part.starts_with('{'));
+        values.get(names.position(|name| name == "{app}")?).copied()
+    }
+
     /// The whole path; `{app}` stands for the application.
     pub fn full_path(&self) -> String {
         match self.scope {
@@ -160,7 +233,7 @@ impl Route {
 }
 
 const fn application(verb: Method, path: &'static str, operation: Operation) -> Route {
-    Route { verb, path, operation, scope: Scope::Application, role: Role::Machine }
+    Route { verb, path, operation, scope: Scope::Application, role: Role::Application }
 }
 
 const fn node(verb: Method, path: &'static str, operation: Operation, role: Role) -> Route {
@@ -226,24 +299,40 @@ pub const ROUTES: &[Route] = &[
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
     application(Method::POST, "/broadcasts/{id}/data", Operation::SendMessage),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
-    node(Method::GET, "/applications", Operation::ListApplications, Role::Machine),
-    node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Machine),
-    node(Method::GET, "/applications-info", Operation::GetApplicationsInfo, Role::Machine),
-    node(Method::GET, "/applications/live-streams/{app}", Operation::ListLiveStreams, Role::Machine),
-    node(Method::GET, "/applications/settings/{app}", Operation::GetSettings, Role::Machine),
-    node(Method::POST, "/applications/settings/{app}", Operation::ReplaceSettings, Role::Machine),
-    node(Method::PATCH, "/applications/settings/{app}", Operation::PatchSettings, Role::Machine),
-    node(Method::POST, "/applications/{app}", Operation::CreateApplication, Role::Machine),
-    node(Method::DELETE, "/applications/{app}", Operation::DeleteApplication, Role::Machine),
-    node(Method::GET, "/version", Operation::GetVersion, Role::Machine),
+    node(Method::GET, "/applications", Operation::ListApplications, Role::Reader),
+    node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Admin),
+    node(Method::GET, "/applications-info", Operation::GetApplicationsInfo, Role::Reader),
+    node(Method::GET, "/applications/live-streams/{app}", Operation::ListLiveStreams, Role::Reader),
+    node(Method::GET, "/applications/settings/{app}", Operation::GetSettings, Role::Admin),
+    node(Method::POST, "/applications/settings/{app}", Operation::ReplaceSettings, Role::Admin),
+    node(Method::PATCH, "/applications/settings/{app}", Operation::PatchSettings, Role::Admin),
+    node(Method::POST, "/applications/{app}", Operation::CreateApplication, Role::Admin),
+    node(Method::DELETE, "/applications/{app}", Operation::DeleteApplication, Role::Admin),
+    node(Method::GET, "/version", Operation::GetVersion, Role::Reader),
     node(Method::GET, "/liveness", Operation::GetLiveness, Role::Everyone),
-    node(Method::GET, "/cluster-mode-status", Operation::GetClusterMode, Role::Machine),
-    node(Method::GET, "/cluster/status", Operation::GetClusterStatus, Role::Machine),
-    node(Method::GET, "/cluster/node-count", Operation::CountNodes, Role::Machine),
-    node(Method::GET, "/cluster/nodes/{offset}/{size}", Operation::ListNodes, Role::Machine),
-    node(Method::DELETE, "/cluster/node/{id}", Operation::ForgetNode, Role::Machine),
+    node(Method::GET, "/cluster-mode-status", Operation::GetClusterMode, Role::Reader),
+    node(Method::GET, "/cluster/status", Operation::GetClusterStatus, Role::Reader),
+    node(Method::GET, "/cluster/node-count", Operation::CountNodes, Role::Reader),
+    node(Method::GET, "/cluster/nodes/{offset}/{size}", Operation::ListNodes, Role::Reader),
+    node(Method::DELETE, "/cluster/node/{id}", Operation::ForgetNode, Role::Admin),
     node(Method::GET, "/backup", Operation::GetBackup, Role::Machine),
-    node(Method::GET, "/openapi.json", Operation::GetOpenApi, Role::Machine),
+    node(Method::GET, "/openapi.json", Operation::GetOpenApi, Role::Reader),
+    node(Method::GET, "/request", Operation::AskApplication, Role::Reader),
+    node(Method::POST, "/request", Operation::AskApplication, Role::Reader),
+    node(Method::PUT, "/request", Operation::AskApplication, Role::Reader),
+    node(Method::DELETE, "/request", Operation::AskApplication, Role::Reader),
+    node(Method::POST, "/users/initial", Operation::AddFirstUser, Role::Everyone),
+    node(Method::GET, "/first-login-status", Operation::GetFirstLoginStatus, Role::Everyone),
+    node(Method::POST, "/users/authenticate", Operation::LogIn, Role::Everyone),
+    node(Method::DELETE, "/users/logout", Operation::LogOut, Role::Everyone),
+    node(Method::GET, "/authentication-status", Operation::GetAuthenticationStatus, Role::Everyone),
+    node(Method::GET, "/admin-status", Operation::GetAdminStatus, Role::Reader),
+    node(Method::POST, "/users/password", Operation::ChangePassword, Role::Reader),
+    node(Method::GET, "/users/{mail}/blocked", Operation::GetBlockedStatus, Role::Everyone),
+    node(Method::GET, "/user-list", Operation::ListUsers, Role::Reader),
+    node(Method::POST, "/users", Operation::AddUser, Role::Admin),
+    node(Method::PUT, "/users", Operation::EditUser, Role::Admin),
+    node(Method::DELETE, "/users/{username}", Operation::DeleteUser, Role::Admin),
 ];
 
 /// The table as JSON, as it stands in `schemas/routes.json`.
@@ -258,10 +347,7 @@ impl Route {
             Scope::Application => "application",
             Scope::Node => "node",
         };
-        let role = match self.role {
-            Role::Everyone => "everyone",
-            Role::Machine => "machine",
-        };
+        let role = self.role.label();
         format!(
             r#"  {{ "route": "{}", "verb": "{}", "role": "{role}", "scope": "{scope}" }}"#,
             self.full_path(),

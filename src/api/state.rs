@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::door::Doorkeeper;
 use crate::history::History;
 use crate::settings::SettingsFiles;
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ pub struct ApiState {
     pub subscribers: Subscribers,
     /// The nodes of the cluster.
     pub nodes: Nodes,
+    /// Who may ask the node.
+    pub door: Doorkeeper,
     /// This node's place among them.
     pub cluster: Arc<dyn Cluster>,
     /// What happened in the past.

@@ -14,6 +14,7 @@ mod statistics;
 mod subscribers;
 mod table;
 mod tokens;
+mod users;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,11 +30,15 @@ use async_trait::async_trait;
 use base::{AppName, ManualClock, Secret, SeededRandomness, StreamId, WallTime};
 use cluster_model::testing::{InMemory, Unsteady};
 use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted, Subscribers, Tokens};
+use config::AppSettings;
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
 use sessions::rtc::{ClientFigures, Received, SentFigures};
 
-use crate::{ApiState, Live, Spoken, StreamControl, configure};
+use security::AddressRanges;
+use security::door::{JwksFault, JwksSource, KeySets, Users};
+
+use crate::{ApiState, Doorkeeper, Live, Spoken, StreamControl, configure};
 
 const HERE: &str = "127.0.0.1:40000";
 const ELSEWHERE: &str = "192.0.2.7:40000";
@@ -139,11 +144,17 @@ impl Node {
         let said = Arc::default();
         let mut state = ApiState {
             broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
-            settings: Settings::new(meta.clone(), clock.clone(), randomness.clone()),
+            // Known to a node also while the metadata plane is away.
+            settings: Settings::new(
+                Arc::new(InMemory::new(clock.clone())),
+                clock.clone(),
+                randomness.clone(),
+            ),
             settings_files: Arc::new(settings::Rewritten::default()),
             tokens: Tokens::new(meta.clone(), clock.clone(), randomness.clone()),
             subscribers: Subscribers::new(meta.clone(), clock.clone(), randomness.clone()),
-            nodes: Nodes::new(meta, clock.clone(), randomness),
+            nodes: Nodes::new(meta.clone(), clock.clone(), randomness.clone()),
+            door: doorkeeper(meta, &clock, randomness),
             cluster: Arc::new(cluster::Alone),
             history: Arc::new(history::Twice),
             gate,
@@ -165,6 +176,11 @@ impl Node {
     }
 
     async fn call(&self, request: TestRequest) -> ServiceResponse {
+        for app in &self.state.applications {
+            if self.state.settings.snapshot(app).is_none() {
+                self.state.settings.seed(app, &AppSettings::default()).await.unwrap();
+            }
+        }
         let app = init_service(App::new().app_data(self.state.clone()).configure(configure)).await;
         call_service(&app, request.to_request()).await
     }
@@ -205,6 +221,30 @@ impl Node {
             .iter()
             .map(|broadcast| broadcast["streamId"].as_str().unwrap().to_owned())
             .collect()
+    }
+}
+
+/// Nothing is published anywhere.
+struct NoKeys;
+
+#[async_trait]
+impl JwksSource for NoKeys {
+    async fn fetch(&self, _: &str) -> Result<Vec<u8>, JwksFault> {
+        Err(JwksFault::NotFetched("there is no web".into()))
+    }
+}
+
+fn doorkeeper(
+    meta: Arc<dyn Meta>,
+    clock: &Arc<ManualClock>,
+    randomness: Arc<SeededRandomness>,
+) -> Doorkeeper {
+    let stored = cluster_model::Users::new(meta, clock.clone(), randomness.clone());
+    Doorkeeper {
+        users: Arc::new(Users::new(stored, clock.clone(), randomness)),
+        keys: Arc::new(KeySets::new(Arc::new(NoKeys), clock.clone())),
+        management_allowed: AddressRanges::default(),
+        management_jwt: None,
     }
 }
 

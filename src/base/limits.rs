@@ -745,6 +745,8 @@ pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = RAFT_SNAPSHOT_BYTES_MAX;
 
 // -- the gate
 
+/// A secret that JSON Web Tokens are signed by, at least (AMS; RFC 7518, 3.2). Shorter: refused.
+pub const JWT_KEY_BYTES_MIN: usize = 32;
 /// A JSON Web Token. Longer: refused unread.
 pub const JWT_BYTES_MAX: usize = 8 * 1024;
 /// Wrong codes of one subscriber from one network (/24, /56) until that is locked for this subscriber.
@@ -783,6 +785,62 @@ pub const SESSIONS_PER_LIST_MAX: usize = 250;
 
 /// Time the gate takes to decide. Longer: refused, the data store is not available.
 pub const GATE_DECISION_MAX: Duration = Duration::from_secs(3);
+
+// -- the door
+
+/// Hops that a trusted proxy's `X-Forwarded-For` names. More: who asks is unknown.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// Bytes of all `X-Forwarded-For` of a request. More: who asks is unknown.
+pub const FORWARDED_BYTES_MAX: usize = 4 * 1024;
+/// Ranges of one list of addresses. More: those behind let nobody in.
+pub const ADDRESS_RANGES_MAX: usize = 1_000;
+/// Management sessions of a node. More: the one that was used longest ago ends.
+pub const MANAGEMENT_SESSIONS_MAX: usize = 1_000;
+/// Time a management session may ask for nothing (Tomcat's default, which AMS has). Longer: it is over.
+pub const MANAGEMENT_SESSION_IDLE_MAX: Duration = Duration::from_secs(30 * 60);
+/// Life of a management session. Longer: it is over, though it is used.
+pub const MANAGEMENT_SESSION_AGE_MAX: Duration = Duration::from_secs(12 * 3_600);
+/// Wrong passwords of one user in a row (AMS). From then on nobody gets in by that name for [`LOGIN_BLOCK`].
+pub const LOGIN_ATTEMPTS_MAX: u32 = 3;
+/// How long a user stays blocked (AMS), and how long wrong passwords are remembered.
+pub const LOGIN_BLOCK: Duration = Duration::from_secs(300);
+/// Names whose wrong passwords are remembered. More: the oldest is forgotten; to check that many passwords takes longer
+/// than a block lasts.
+pub const LOGIN_NAMES_MAX: usize = 20_000;
+/// Passwords that are checked at a time: one takes 19 MiB and a core. More: they wait.
+pub const PASSWORDS_AT_ONCE_MAX: usize = 2;
+/// Requests that wait for a password to be checked. More: 503.
+pub const PASSWORDS_WAITING_MAX: usize = 64;
+/// A password. Longer: refused.
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// A set of keys from a JWKS address. Larger: not taken.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys of one set. More: those behind are left out.
+pub const JWKS_KEYS_MAX: usize = 100;
+/// Time for a set of keys to come. Longer: given up; tokens by it are refused meanwhile.
+pub const JWKS_FETCH_MAX: Duration = Duration::from_secs(5);
+/// Time between two looks at a JWKS address. A token whose key is unknown asks no sooner.
+pub const JWKS_REFRESH_MIN: Duration = Duration::from_secs(30);
+/// Age of a set of keys. Older: it is fetched again when it is needed.
+pub const JWKS_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long the last set is believed when its address does not answer. Longer: tokens by it are refused.
+pub const JWKS_KEPT_MAX: Duration = Duration::from_secs(3_600);
+/// JWKS addresses whose keys are kept. More: the one looked at longest ago is forgotten.
+pub const JWKS_ADDRESSES_MAX: usize = 256;
+/// Values of one list of a CORS filter. More: the file is not taken.
+pub const CORS_VALUES_MAX: usize = 200;
+/// Elements of a `web.xml`. More: the file is not taken.
+pub const WEB_XML_ELEMENTS_MAX: usize = 10_000;
+/// Elements inside each other in a `web.xml`. More: the file is not taken.
+pub const WEB_XML_DEPTH_MAX: usize = 32;
+/// Time between two looks at the `web.xml` files.
+pub const WEB_XML_LOOK: Duration = Duration::from_secs(1);
+/// The header of the PROXY protocol behind its 16 fixed bytes. Larger: the connection is closed.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// Connections of one listener that have not said yet for whom they speak. More: closed unread.
+pub const PROXY_HEADERS_WAITING_MAX: usize = 4_096;
+/// Time for the header of the PROXY protocol. Longer: the connection is closed.
+pub const PROXY_HEADER_WAIT_MAX: Duration = Duration::from_secs(3);
 
 // -- configuration
 

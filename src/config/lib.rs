@@ -6,6 +6,7 @@
 //! - [`AppSettings`]: what AMS keeps in `webapps/<App>/WEB-INF/red5-web.properties`, through one table of
 //!   all its keys with AMS's names, types and defaults. The management page's form is made of the same
 //!   table ([`settings_table_json`]).
+//! - [`CorsFilter`]: what `webapps/<App>/WEB-INF/web.xml` says of pages of other origins.
 //!
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
@@ -13,6 +14,7 @@
 //! secret is ever in a `Debug`, an error or a notice; no setting that protects ([`Concerns`]) is without effect.
 
 mod applications;
+mod cors;
 mod error;
 mod file;
 mod nearest;
@@ -20,11 +22,13 @@ mod node;
 mod settings;
 
 pub use applications::{AppFolder, discover_applications};
+pub use cors::CorsFilter;
 pub use error::{ConfigError, Place, Problem};
 pub use node::{
     BFrames, ClusterBootstrap, ClusterConfig, ClusterRole, DataConfig, DuplicatePublish, HttpConfig,
-    LimitsConfig, LogConfig, LogFormat, MetricsConfig, NodeConfig, PublishConfig, RtmpConfig, ScyllaConfig,
-    TlsConfig, TranscodeConfig, WebrtcConfig, example_toml, json_schema,
+    LimitsConfig, LogConfig, LogFormat, ManagementConfig, MetricsConfig, NodeConfig, ProxyProtocol,
+    PublishConfig, RtmpConfig, ScyllaConfig, TlsConfig, TranscodeConfig, WebrtcConfig, example_toml,
+    json_schema,
 };
 pub use settings::{
     AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, WriteError,

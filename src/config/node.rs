@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub webrtc: WebrtcConfig,
     /// Transcoding by other programs.
     pub transcode: TranscodeConfig,
+    /// Who may ask the node itself by REST, beside its users and this machine.
+    pub management: ManagementConfig,
     /// Folders.
     pub data: DataConfig,
     /// Several nodes as one: broadcasts, settings, tokens and subscribers are the same on all of them.
@@ -65,11 +67,37 @@ pub struct HttpConfig {
     /// Worker threads of the web server. 0: one per processor core.
     #[schemars(range(max = 1024))]
     pub workers: usize,
+    /// Reverse proxies that are believed in whom they speak for, as ranges of addresses ("10.0.0.0/8") or single ones: of
+    /// their `X-Forwarded-For` the last address counts that is in none of these. With that header from anybody else, who
+    /// asks is unknown, and no filter of addresses lets it in.
+    pub trusted_proxies: Vec<String>,
+    /// Whether connections of HTTP begin with a header of the PROXY protocol, version 2: "off", or "required", and whoever
+    /// sends none is closed. Its addresses are believed, so nobody but the proxy may reach the port.
+    pub proxy_protocol: ProxyProtocol,
+    /// The same for connections of HTTPS.
+    pub https_proxy_protocol: ProxyProtocol,
+}
+
+/// Whether connections begin with a header of the PROXY protocol.
+#[expect(missing_docs, reason = "the schema would no longer be a plain list of words")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    Off,
+    Required,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { port: 5080, https_port: 5443, bind_addresses: Vec::new(), workers: 0 }
+        Self {
+            port: 5080,
+            https_port: 5443,
+            bind_addresses: Vec::new(),
+            workers: 0,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
+            https_proxy_protocol: ProxyProtocol::Off,
+        }
     }
 }
 
@@ -102,11 +130,13 @@ pub struct RtmpConfig {
     pub port: u16,
     /// IP addresses of this machine to listen on. Empty: all of them, IPv4 and IPv6.
     pub bind_addresses: Vec<IpAddr>,
+    /// Whether connections begin with a header of the PROXY protocol, as for http.proxy_protocol.
+    pub proxy_protocol: ProxyProtocol,
 }
 
 impl Default for RtmpConfig {
     fn default() -> Self {
-        Self { enabled: true, port: 1935, bind_addresses: Vec::new() }
+        Self { enabled: true, port: 1935, bind_addresses: Vec::new(), proxy_protocol: ProxyProtocol::Off }
     }
 }
 
@@ -194,6 +224,25 @@ impl Default for TranscodeConfig {
     fn default() -> Self {
         Self { ffmpeg: "ffmpeg".into() }
     }
+}
+
+/// See [`NodeConfig::management`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ManagementConfig {
+    /// Ranges of addresses that may ask `/rest/v2` at all (Ant Media Server's `server.allowed_dashboard_CIDR`). Empty: all;
+    /// who they are is asked in any case.
+    pub allowed_addresses: Vec<String>,
+    /// Whether a JWT in the header `ProxyAuthorization` opens `/rest/v2` (Ant Media Server's
+    /// `server.jwtServerControlEnabled`).
+    pub jwt_control_enabled: bool,
+    /// What such a JWT is signed by, with HS256 (`server.jwtServerSecretKey`).
+    #[serde(skip_serializing, deserialize_with = "secret")]
+    #[schemars(with = "String")]
+    pub jwt_secret_key: Secret,
+    /// Where the keys are published that it is signed by with RS256, below which `/.well-known/jwks.json` is
+    /// (`server.jwksURL`). Empty: the secret counts.
+    pub jwks_url: String,
 }
 
 /// See [`NodeConfig::data`].

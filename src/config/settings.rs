@@ -132,6 +132,16 @@ impl AppSettings {
         fn data_channel_player_distribution("dataChannelPlayerDistribution") -> &str = text;
         /// Sessions of subscribers are recorded, with what they came to.
         fn write_subscriber_events_to_datastore("writeSubscriberEventsToDatastore") -> bool = flag;
+        /// Only addresses of `remote_allowed_cidr` may ask the application's REST.
+        fn ip_filter_enabled("ipFilterEnabled") -> bool = flag;
+        /// Ranges of addresses that may ask the application's REST, separated by commas.
+        fn remote_allowed_cidr("remoteAllowedCIDR") -> &str = text;
+        /// Who asks the application's REST has to show a JWT.
+        fn jwt_control_enabled("jwtControlEnabled") -> bool = flag;
+        /// What such a JWT is signed by.
+        fn jwt_secret_key("jwtSecretKey") -> Secret<&str> = secret;
+        /// Where the keys are published that JWTs are signed by; empty: nowhere.
+        fn jwks_url("jwksURL") -> &str = text;
         /// The application's name.
         fn app_name("appName") -> &str = text;
         /// Only rooms that were created beforehand may be joined.

@@ -56,8 +56,6 @@ pub struct Access {
     pub protocol: &'static str,
     /// Who asks.
     pub peer: PeerAddr,
-    /// Something on the way says that somebody else asks, and is not believed: no filter of addresses lets it through.
-    pub peer_is_unsure: bool,
     /// The session that asks.
     pub session: SessionId,
     /// Whom a one-time token is spent by: who shows it again as the same one is let in again. The session itself, unless
@@ -93,7 +91,6 @@ impl Access {
             direction,
             protocol,
             peer,
-            peer_is_unsure: false,
             session,
             presenter: session,
             can_pause: false,

@@ -1,4 +1,4 @@
-//! The gate that every publisher and every player passes, whatever its protocol.
+//! The gate that every publisher and every player passes, whatever its protocol; and the [`door`] of REST.
 //!
 //! A protocol's edge fills in an [`Access`], calls [`Gate::admit`] and holds the [`Permit`] as long as
 //! its session lives, or maps the [`Denial`] to its own refusal. Checks run in AMS's order (its bean
@@ -17,9 +17,10 @@
 //! - Credentials and whole addresses reach neither log nor metric.
 
 mod access;
-pub mod addresses;
+mod address;
 pub mod credential;
 mod denial;
+pub mod door;
 mod gate;
 mod live;
 mod outside;
@@ -32,6 +33,7 @@ mod slots;
 pub mod testing;
 
 pub use access::{Access, Direction};
+pub use address::{AddressRanges, Forwarding, TrustedProxies, address_of};
 pub use denial::{Denial, TotpFault};
 pub use gate::{ClauseShown, Explanation, Gate, GateParts};
 pub use live::LiveSession;

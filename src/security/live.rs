@@ -4,7 +4,6 @@
 //! credential was made with replaced. Who notices says so here, and the permits concerned pause or die.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use config::AppSettings;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use crate::addresses::is_allowed;
+use crate::address::publisher_is_allowed;
 use crate::permit::{PermitControl, PermitState};
 use crate::{Access, Denial, Direction};
 
@@ -392,7 +391,7 @@ impl Live {
         let entries = inner.entries.values().filter(|entry| entry.app == *app);
         let fallen = entries.filter(|entry| {
             let publish = entry.direction.is_publish();
-            entry.grounds.rests.iter().any(|rest| !stands(*rest, settings, publish, entry.peer.ip()))
+            entry.grounds.rests.iter().any(|rest| !stands(*rest, settings, publish, entry.peer))
         });
         fallen.map(|entry| entry.control.clone()).collect()
     }
@@ -446,7 +445,7 @@ impl Live {
 }
 
 /// Whether a setting still says what a session was let in by.
-fn stands(rest: Rest, settings: &AppSettings, publish: bool, peer: IpAddr) -> bool {
+fn stands(rest: Rest, settings: &AppSettings, publish: bool, peer: PeerAddr) -> bool {
     let is = |print, secret: &str| SecretPrint::of(secret) == print;
     match rest {
         Rest::Hash(print) => {
@@ -455,7 +454,7 @@ fn stands(rest: Rest, settings: &AppSettings, publish: bool, peer: IpAddr) -> bo
         }
         Rest::Jwt(print) => is(print, settings.jwt_stream_secret().expose()),
         Rest::Code(print) => is(print, settings.time_token_secret(publish).expose()),
-        Rest::Addresses => is_allowed(settings.allowed_publisher_cidr(), peer),
+        Rest::Addresses => publisher_is_allowed(settings.allowed_publisher_cidr(), peer),
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //! * every connection is counted before a byte of it is read, and by address too ([`Connections`]);
-//! * nothing here believes a header about where a peer is;
+//! * a header about where a peer is counts only from a proxy that the operator trusts ([`peer_of`]);
 //! * an end has one reason, and the log and the metrics show that one;
 //! * `rtmp`, `rtc` and `http` do not use each other.
 
@@ -15,6 +15,8 @@ mod entering;
 pub mod http;
 mod parameters;
 mod patience;
+mod peer;
+pub mod proxy;
 mod result;
 pub mod rtc;
 pub mod rtmp;
@@ -24,4 +26,5 @@ mod watched;
 pub use body::{Body, BodyError, hold};
 pub use connections::{Connections, OpenConnection, TooMany};
 pub use parameters::Parameters;
+pub use peer::{forwarding_of, is_encrypted, peer_of};
 pub use watched::{Upgraded, Watch};

@@ -249,8 +249,9 @@ fn document(seen: &BTreeMap<String, String>) -> String {
 async fn every_cell_is_as_the_table_says() -> Result<()> {
     let _turn = Turn::take().await?;
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
-    let node = Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY))
-        .await?;
+    let node =
+        Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY))
+            .await?;
     let marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url(APP, LIVE)))?;
     node.until_broadcast(APP, LIVE, PATIENCE, |broadcast| broadcast["status"] == "broadcasting").await?;
     let playable = async || {

@@ -6,7 +6,6 @@ use cluster_model::{
     Command, Consistency, Filter, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId, Revision,
     Watch,
 };
-use config::AppSettings;
 use futures_util::FutureExt;
 
 use super::*;

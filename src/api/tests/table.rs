@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{ROUTES, Role, Route};
+use crate::{Operation, ROUTES, Role, Route};
 
 fn path_of(route: &Route) -> String {
     let path = route.full_path().replace("{app}", "LiveApp").replace("{offset}/{size}", "0/10");
@@ -22,9 +22,11 @@ async fn the_table_is_what_the_server_answers() {
     let settings: config::AppSettings = serde_json::from_value(settings).unwrap();
     node.state.settings.seed(&AppName::new("LiveApp").unwrap(), &settings).await.unwrap();
     let verbs = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
-    for path in ROUTES.iter().map(path_of).collect::<BTreeSet<_>>() {
+    // It says what the application says.
+    let routes = || ROUTES.iter().filter(|route| route.operation != Operation::AskApplication);
+    for path in routes().map(path_of).collect::<BTreeSet<_>>() {
         let mut allowed: Vec<_> =
-            ROUTES.iter().filter(|route| path_of(route) == path).map(|route| route.verb.clone()).collect();
+            routes().filter(|route| path_of(route) == path).map(|route| route.verb.clone()).collect();
         for verb in &verbs {
             // A row without a handler is 404, and so is what is not there: it is there.
             node.create(json!({ "streamId": "id" })).await;
@@ -52,9 +54,21 @@ async fn the_table_is_what_the_server_answers() {
 }
 
 #[actix_web::test]
-async fn liveness_is_for_everyone_and_nothing_else_is() {
-    let open: Vec<_> = ROUTES.iter().filter(|route| route.role == Role::Everyone).collect();
-    assert_eq!(open.iter().map(|route| route.full_path()).collect::<Vec<_>>(), ["/rest/v2/liveness"]);
+async fn liveness_and_the_log_in_are_for_everyone_and_nothing_else_is() {
+    let open = ROUTES.iter().filter(|route| route.role == Role::Everyone);
+    let open: Vec<_> = open.map(|route| format!("{} {}", route.verb, route.full_path())).collect();
+    assert_eq!(
+        open,
+        [
+            "GET /rest/v2/liveness",
+            "POST /rest/v2/users/initial",
+            "GET /rest/v2/first-login-status",
+            "POST /rest/v2/users/authenticate",
+            "DELETE /rest/v2/users/logout",
+            "GET /rest/v2/authentication-status",
+            "GET /rest/v2/users/{mail}/blocked",
+        ]
+    );
     let (status, text) =
         text_of(Node::new().call(from(ELSEWHERE, Method::GET, "/rest/v2/liveness")).await).await;
     assert_eq!((status, text.as_str()), (StatusCode::OK, r#"{"host":"node1","status":"ok"}"#));
@@ -78,19 +92,29 @@ fn the_files_in_schemas_are_the_codes_own() {
 }
 
 #[actix_web::test]
-async fn every_rest_path_is_closed_to_other_machines() {
+async fn every_rest_path_is_closed_to_strangers() {
     let node = Node::new();
-    let closed = crate::ROUTES.iter().filter(|route| route.role != Role::Everyone);
-    let paths = closed.map(|route| (route.verb.clone(), path_of(route)));
-    let unknown =
-        ["/LiveApp/rest/v2/nothing", "/rest/v2/nothing", "/rest", "/LiveApp/%72est/v2/broadcasts/a"]
-            .map(|path| (Method::GET, path.to_owned()));
-    for (verb, path) in paths.chain(unknown) {
-        let request = from(ELSEWHERE, verb, &path)
-            .insert_header(("x-forwarded-for", "127.0.0.1"))
-            .insert_header(("x-real-ip", "127.0.0.1"));
-        let answer = json_of(node.call(request).await).await;
-        assert_eq!(answer, (StatusCode::FORBIDDEN, refused("Not allowed IP")), "{path}");
+    let closed = ROUTES.iter().filter(|route| route.role != Role::Everyone);
+    let paths = closed.map(|route| (route.verb.clone(), path_of(route), route.role));
+    let unknown = [
+        ("/LiveApp/rest/v2/nothing", Role::Application),
+        ("/rest/v2/nothing", Role::Admin),
+        ("/rest", Role::Admin),
+        ("/LiveApp/%72est/v2/broadcasts/a", Role::Application),
+    ];
+    let unknown = unknown.map(|(path, role)| (Method::GET, path.to_owned(), role));
+    for (verb, path, role) in paths.chain(unknown) {
+        let words = match role {
+            Role::Application | Role::Machine => "Not allowed IP",
+            _ => "Not authenticated user",
+        };
+        for (peer, header) in
+            [(ELSEWHERE, "x-forwarded-for"), (ELSEWHERE, "x-none"), (HERE, "x-real-ip"), (HERE, "forwarded")]
+        {
+            let request = from(peer, verb.clone(), &path).insert_header((header, "127.0.0.1"));
+            let answer = json_of(node.call(request).await).await;
+            assert_eq!(answer, (StatusCode::FORBIDDEN, refused(words)), "{path} {peer} {header}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use base::limits;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -300,6 +301,10 @@ fn of_cluster(cluster: &ClusterConfig, say: &mut impl FnMut(String)) {
     }
 }
 
+fn is_range(text: &str) -> bool {
+    text.trim().parse::<ipnet::IpNet>().is_ok() || text.trim().parse::<std::net::IpAddr>().is_ok()
+}
+
 /// What no single key shows.
 fn contradictions(config: &NodeConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -307,6 +312,27 @@ fn contradictions(config: &NodeConfig) -> Vec<Problem> {
     let blank = |path: &Path| path.as_os_str().is_empty();
     if blank(&config.tls.certificate_file) != blank(&config.tls.key_file) {
         say("only one of tls.certificate_file and tls.key_file is given; set both or none".into());
+    }
+    for (key, list) in [
+        ("http.trusted_proxies", &config.http.trusted_proxies),
+        ("management.allowed_addresses", &config.management.allowed_addresses),
+    ] {
+        if let Some(bad) = list.iter().find(|range| !is_range(range)) {
+            say(format!(
+                "{key} has {bad:?}, which is no range of addresses: write as 10.0.0.0/8 or 10.0.0.1"
+            ));
+        }
+    }
+    let management = &config.management;
+    if management.jwt_control_enabled
+        && management.jwks_url.trim().is_empty()
+        && management.jwt_secret_key.expose().len() < limits::JWT_KEY_BYTES_MIN
+    {
+        say(format!(
+            "management.jwt_control_enabled is true, and there is no management.jwks_url and no \
+             management.jwt_secret_key of {} bytes or more",
+            limits::JWT_KEY_BYTES_MIN
+        ));
     }
     if !config.scylla.contact_points.is_empty() && !config.cluster.enabled {
         say("scylla.contact_points names a database, and cluster.enabled is false: only a cluster writes to one; a cluster may have a single member".into());

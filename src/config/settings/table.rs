@@ -176,7 +176,7 @@ const VISIBILITY: &str = r#"{"default":["default"],"speaker":["speaker","active_
 /// All settings. `acceptOnlyRoomsInDataStore` is no gate yet: there are no rooms to join.
 #[rustfmt::skip] // one line per setting
 pub static ROWS: &[Row] = &[
-    row("remoteAllowedCIDR", text("127.0.0.1")),
+    row("remoteAllowedCIDR", text("127.0.0.1")).acted_on(),
     row("mp4MuxingEnabled", flag(false)),
     row("webMMuxingEnabled", flag(false)),
     row("addDateTimeToMp4FileName", flag(false)),
@@ -289,9 +289,9 @@ pub static ROWS: &[Row] = &[
     row("appInstallationTime", long(0)).internal(),
     row("pullWarFile", flag(false)).internal(),
     row("warFileOriginServerAddress", text("")).internal(),
-    row("jwtSecretKey", text("")).secret(),
-    row("jwtControlEnabled", flag(false)),
-    row("ipFilterEnabled", flag(true)),
+    row("jwtSecretKey", text("")).secret().acted_on(),
+    row("jwtControlEnabled", flag(false)).acted_on(),
+    row("ipFilterEnabled", flag(true)).acted_on(),
     row("ingestingStreamLimit", int_from(-1, -1)).acted_on(),
     row("webRTCKeyframeTime", int_from(0, 2_000)).acted_on(),
     row("jwtStreamSecretKey", text("")).secret().acted_on(),
@@ -316,7 +316,7 @@ pub static ROWS: &[Row] = &[
     row("s3Permission", text("public-read")),
     row("s3TransferBufferSizeInBytes", int(10_000_000)),
     row("hlsEncryptionKeyInfoFile", text("")),
-    row("jwksURL", text("")),
+    row("jwksURL", text("")).acted_on(),
     row("forceAspectRatioInTranscoding", flag(false)).legacy("settings.forceAspectRationInTranscoding"),
     row("webhookAuthenticateURL", text("")).gates(Concerns::Publish).acted_on(),
     row("maxAudioTrackCount", int(-1)),

@@ -11,7 +11,7 @@ use config::AppSettings;
 use serde_json::{Map, Value};
 
 use super::Gate;
-use crate::addresses::is_allowed;
+use crate::address::publisher_is_allowed;
 use crate::credential::{hash, jwt, totp};
 use crate::live::{Grounds, Rest, SecretPrint};
 use crate::{Access, Denial, Direction, TotpFault};
@@ -411,7 +411,7 @@ fn address(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Den
         return Ok(Passed::Off);
     }
     question.ruling(Operation::Lists)?;
-    if question.access.peer_is_unsure || !is_allowed(ranges, question.access.peer.ip()) {
+    if !publisher_is_allowed(ranges, question.access.peer) {
         return Err(Denial::Address);
     }
     grounds.rests.push(Rest::Addresses);

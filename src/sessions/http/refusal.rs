@@ -184,20 +184,12 @@ mod tests {
                 "Cannot specified the stream id from the url",
             ),
             (Denial::UnknownApplication, 404, "there is no such application on this server"),
-            (
-                Denial::Webhook,
-                403,
-                "the application's security settings do not let you in",
-            ),
+            (Denial::Webhook, 403, "the application's security settings do not let you in"),
             (Denial::TokenMissing, 403, "Invalid Token for streamId:s"),
             (Denial::Hash, 403, "Invalid Hash"),
             (Denial::JwtMissing, 403, "Invalid JWT Token"),
             (Denial::Blocked, 401, "Subscriber is blocked"),
-            (
-                Denial::Connections { limit: 1 },
-                403,
-                "Time Based subscriber id or code is invalid",
-            ),
+            (Denial::Connections { limit: 1 }, 403, "Time Based subscriber id or code is invalid"),
         ] {
             assert_eq!(said(&of_denial(&denial, "s")).await, (status, message.to_owned()), "{denial}");
         }

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request, Response};
+use actix_http::{Extensions, HttpService, Request, Response};
 use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerBuilder};
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
@@ -24,6 +24,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::connections::Connections;
 use crate::patience::Overdue;
+use crate::peer::Encrypted;
+use crate::proxy;
 use crate::watched::Watched;
 
 type Plain = Watched<TcpStream>;
@@ -36,6 +38,10 @@ pub struct HttpOptions {
     pub http: Vec<TcpListener>,
     /// Where it speaks HTTPS.
     pub https: Vec<TcpListener>,
+    /// Connections of HTTP begin with a header of the PROXY protocol.
+    pub http_proxied: bool,
+    /// The same of HTTPS.
+    pub https_proxied: bool,
     /// The certificate of HTTPS.
     pub tls: ServerConfig,
     /// Threads.
@@ -52,12 +58,21 @@ pub struct HttpOptions {
 #[derive(Clone)]
 struct Door {
     connections: Connections,
+    /// Of who has not said yet for whom it speaks; `None`: nobody is asked.
+    proxied: Option<Connections>,
     clock: Arc<dyn Clock>,
 }
 
 impl Door {
-    fn let_in(&self, socket: TcpStream) -> Result<(Plain, SocketAddr), DispatchError> {
-        let address = socket.peer_addr()?;
+    async fn let_in(&self, mut socket: TcpStream) -> Result<(Plain, SocketAddr), DispatchError> {
+        let mut address = socket.peer_addr()?;
+        if let Some(waiting) = &self.proxied {
+            let _waits = waiting.open(PeerAddr::new(address)).map_err(|too_many| {
+                metric::http_refused(too_many.label()).increment(1);
+                io::Error::from(io::ErrorKind::ConnectionRefused)
+            })?;
+            address = proxy::speaker(&mut socket, address).await?;
+        }
         // Answers are small and whole; failing to set this only costs time.
         let _ = socket.set_nodelay(true);
         // So does this: a slow player is seen later.
@@ -72,12 +87,12 @@ impl Door {
     }
 
     async fn plain(self, socket: TcpStream) -> Result<Served<Plain>, DispatchError> {
-        let (stream, address) = self.let_in(socket)?;
+        let (stream, address) = self.let_in(socket).await?;
         Ok((stream, Some(address)))
     }
 
     async fn secure(self, acceptor: TlsAcceptor, socket: TcpStream) -> Result<Served<Secure>, DispatchError> {
-        let (stream, address) = self.let_in(socket)?;
+        let (stream, address) = self.let_in(socket).await?;
         let watch = stream.watch();
         // Held, so that the reason is noted before the connection is dropped.
         let mut accepting = pin!(acceptor.accept(stream));
@@ -107,7 +122,13 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
-    let door = Door { connections: options.connections, clock: options.clock };
+    let (connections, clock) = (options.connections, options.clock);
+    let door = |proxied: bool| Door {
+        connections: connections.clone(),
+        proxied: proxied.then(|| Connections::new(limits::PROXY_HEADERS_WAITING_MAX, usize::MAX)),
+        clock: Arc::clone(&clock),
+    };
+    let (http_door, https_door) = (door(options.http_proxied), door(options.https_proxied));
     let mut tls = options.tls;
     // Not HTTP/2: one connection is many requests there, and no single patience fits them.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -122,7 +143,7 @@ where
 
     // The timers of the HTTP service are off: they know neither bodies nor peers that do not read.
     macro_rules! http_service {
-        ($watch:expr) => {{
+        ($watch:expr, $mark:expr) => {{
             let (app, stops) = (app.clone(), stops.clone());
             move || {
                 let stops = stops.clone();
@@ -137,6 +158,7 @@ where
                     })
                     .on_connect_ext(move |stream: &_, data| {
                         data.insert($watch(stream));
+                        $mark(data);
                     })
                     .h1(map_config(app, |()| AppConfig::default()))
             }
@@ -144,15 +166,18 @@ where
     }
 
     for listener in options.http {
-        let (door, http) = (door.clone(), http_service!(|stream: &Plain| stream.watch()));
+        let (door, http) =
+            (http_door.clone(), http_service!(|stream: &Plain| stream.watch(), |_: &mut Extensions| ()));
         server = server.listen("http", listener, move || {
             let door = door.clone();
             fn_service(move |socket| door.clone().plain(socket)).and_then(http())
         })?;
     }
     for listener in options.https {
-        let (door, acceptor) = (door.clone(), acceptor.clone());
-        let http = http_service!(|stream: &Secure| stream.get_ref().0.watch());
+        let (door, acceptor) = (https_door.clone(), acceptor.clone());
+        let http = http_service!(|stream: &Secure| stream.get_ref().0.watch(), |data: &mut Extensions| {
+            data.insert(Encrypted);
+        });
         server = server.listen("https", listener, move || {
             let (door, acceptor) = (door.clone(), acceptor.clone());
             fn_service(move |socket| door.clone().secure(acceptor.clone(), socket)).and_then(http())

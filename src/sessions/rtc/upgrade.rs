@@ -3,7 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
-use base::{AppName, PeerAddr, limits};
+use base::{AppName, limits};
 use observe::metric;
 
 use super::context::SignallingContext;
@@ -38,7 +38,7 @@ pub async fn signalling(
             "the server is stopping: try again in some seconds",
         ));
     }
-    let Some(peer) = request.peer_addr().map(PeerAddr::new) else {
+    let Some(peer) = crate::peer_of(&request) else {
         return Ok(refused(StatusCode::FORBIDDEN, "the peer's address is unknown"));
     };
     // Before it counts as a socket: what is refused here stays a request of HTTP.

@@ -36,9 +36,14 @@ pub async fn send(
 /// An answer is another one.
 pub async fn check(node: &Node, rows: &[Asked<'_>]) -> Result<()> {
     for (name, status, method, path, headers, body) in rows {
-        let answer = send(node, method, path, headers, body).await?;
+        // As a page of somebody else's.
+        let mut headers = headers.to_vec();
+        if !headers.iter().any(|(name, _)| *name == "Origin") {
+            headers.push(("Origin", "https://page.example"));
+        }
+        let answer = send(node, method, path, &headers, body).await?;
         ensure!(answer.status == *status, "{name}: {} {}", answer.status, answer.text());
-        ensure!(answer.header("access-control-allow-origin") == Some("*"), "{name}: {:?}", answer.headers);
+        ensure!(answer.header("access-control-allow-origin").is_some(), "{name}: {:?}", answer.headers);
         if *status >= 400 {
             let json = answer.json();
             ensure!(json["success"] == false && json["message"].is_string(), "{name}: {}", answer.text());

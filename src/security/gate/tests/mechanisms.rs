@@ -299,8 +299,9 @@ async fn only_publishers_from_listed_addresses_get_in() {
         let denied = refused(&whole, publish("s")).await;
         assert_eq!(denied, (!allowed).then_some(Denial::Address), "{ranges}");
         assert_eq!(refused(&whole, play("s")).await, None, "{ranges}");
-        // An address that is not sure is in no range.
-        let unsure = refused(&whole, Access { peer_is_unsure: true, ..publish("s") }).await;
+        // An address that is not known is in no range.
+        let unknown = PeerAddr::unknown_behind("192.0.2.7:5000".parse().unwrap());
+        let unsure = refused(&whole, Access { peer: unknown, ..publish("s") }).await;
         assert_eq!(unsure, (!ranges.trim().is_empty()).then_some(Denial::Address), "{ranges}");
     }
 }

@@ -16,7 +16,7 @@ use super::reader::{FlvReader, Next};
 /// The body was ended before the stream did. The server closes the connection in the middle of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the player was ended: {0}")]
-pub(super) struct Cut(ExitReason);
+pub(super) struct Cut(pub(super) ExitReason);
 
 /// How the socket takes what there is.
 #[derive(Debug, Default)]

@@ -1,7 +1,6 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use base::{Clock, ManualClock, MediaTime, SystemClock, TrackId, WallTime, limits};
+use base::{Clock, MediaTime, SystemClock, TrackId, limits};
 use bytes::Bytes;
 use container::flv::{AudioBody, AudioTag, TagHeader, VideoBody, VideoTag, check_file_header, tags};
 use futures_util::StreamExt;

@@ -1,4 +1,4 @@
-//! What WHIP and WHEP answer: REST's `Result` for refusals, and what pages of other origins need to read any of it.
+//! What WHIP and WHEP answer: REST's `Result` for refusals.
 
 use std::borrow::Cow;
 
@@ -15,21 +15,9 @@ use super::requests::SDP;
 
 /// Seconds after which who found no room may ask again.
 const RETRY_AFTER_S: &str = "5";
-/// Seconds for which a browser remembers what it may ask (Tomcat's default, which AMS has).
-const PREFLIGHT_S: &str = "1800";
-
-/// Any page may ask, as in AMS: a session rests on no cookie, so a foreign page has nothing to borrow.
-pub(in super::super) fn opened(
-    answer: Result<HttpResponse, HttpResponse>,
-    methods: &'static str,
-) -> HttpResponse {
-    let mut response = answer.unwrap_or_else(|refusal| refusal);
-    say(&mut response, "access-control-allow-origin", "*");
-    say(&mut response, "access-control-allow-methods", methods);
-    say(&mut response, "access-control-allow-headers", "Content-Type, Authorization, If-Match");
-    say(&mut response, "access-control-expose-headers", "Location, ETag, Link");
-    say(&mut response, "access-control-max-age", PREFLIGHT_S);
-    response
+/// The answer, whichever it is. What pages of other origins may read of it the application's CORS filter says.
+pub(in super::super) fn either(answer: Result<HttpResponse, HttpResponse>) -> HttpResponse {
+    answer.unwrap_or_else(|refusal| refusal)
 }
 
 /// Sets a header.
@@ -158,7 +146,7 @@ pub(in super::super) async fn other_verbs(
         refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     };
     say(&mut response, "allow", allowed);
-    opened(Ok(response), allowed)
+    response
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use base::{AppName, ExitReason, PeerAddr, StreamId};
 
 use super::super::context::SignallingContext;
-use super::answers::{self, opened, refused};
+use super::answers::{self, either, refused};
 use super::requests::{self, FRAGMENT, is_of, read_text};
 use super::{Resource, Resources};
 use crate::Body;
@@ -81,7 +81,7 @@ async fn create<E: Endpoint>(
             Asked::read(&request, &path, &context).map_err(|(status, words)| refused(status, words))?;
         E::begin(&request, asked, body, context.into_inner()).await
     };
-    opened(begun.await, OF_ENDPOINT)
+    either(begun.await)
 }
 
 impl Asked {
@@ -100,7 +100,7 @@ impl Asked {
             let words = "the server is stopping: try again in some seconds";
             return Err((StatusCode::SERVICE_UNAVAILABLE, words));
         }
-        let peer = request.peer_addr().map(PeerAddr::new);
+        let peer = crate::peer_of(request);
         let peer = peer.ok_or((StatusCode::FORBIDDEN, "the peer's address is unknown"))?;
         Ok(Self { app, stream, peer })
     }
@@ -121,7 +121,7 @@ async fn change<E: Endpoint>(
         }
         E::change(&request, &resource, text).await
     };
-    opened(changed.await, OF_RESOURCE)
+    either(changed.await)
 }
 
 /// Takes candidates, of which none is needed: the peer is found by its checks. Who does not say which session it means
@@ -167,5 +167,5 @@ async fn end<E: Endpoint>(
         }
         None => Err(answers::no_such_resource()),
     };
-    opened(ended, OF_RESOURCE)
+    either(ended)
 }

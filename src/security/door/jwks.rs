@@ -1,0 +1,292 @@
+//! JWTs by a secret, or by keys that somebody publishes (JWKS, RFC 7517): fetched when they are needed, and kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use base::{Clock, limits};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::credential::jwt::{self, Claims, JwtFault};
+
+/// Where the keys of an address stand (AMS).
+const WELL_KNOWN: &str = "/.well-known/jwks.json";
+/// RSA keys below that many bytes of modulus (2,048 bits, RFC 7518 3.3) sign nothing. As base64url of it.
+const MODULUS_CHARS_MIN: usize = 341;
+
+/// Why a set of keys was not taken; for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwksFault {
+    /// It is larger than [`limits::JWKS_BYTES_MAX`].
+    #[error("the set of keys is larger than {} bytes", limits::JWKS_BYTES_MAX)]
+    TooLarge,
+    /// It is no set of keys.
+    #[error("this is no JWKS")]
+    Malformed,
+    /// It did not come.
+    #[error("{0}")]
+    NotFetched(String),
+}
+
+/// Fetches a document, off the thread that serves requests, within [`limits::JWKS_FETCH_MAX`] and
+/// [`limits::JWKS_BYTES_MAX`].
+#[async_trait]
+pub trait JwksSource: Send + Sync {
+    /// The document at `url`.
+    async fn fetch(&self, url: &str) -> Result<Vec<u8>, JwksFault>;
+}
+
+/// RSA keys by their `kid`.
+#[derive(Clone, Default)]
+struct KeySet(HashMap<String, DecodingKey>);
+
+impl KeySet {
+    /// Keys for RS256 that have a name; others are left out. Of one name the first is meant.
+    fn read(bytes: &[u8]) -> Result<Self, JwksFault> {
+        if bytes.len() > limits::JWKS_BYTES_MAX {
+            return Err(JwksFault::TooLarge);
+        }
+        let document: Value = serde_json::from_slice(bytes).map_err(|_| JwksFault::Malformed)?;
+        let keys = document["keys"].as_array().ok_or(JwksFault::Malformed)?;
+        let mut set = HashMap::new();
+        for key in keys.iter().take(limits::JWKS_KEYS_MAX) {
+            let text = |name: &str| key[name].as_str();
+            let fits = text("kty") == Some("RSA")
+                && text("alg").is_none_or(|algorithm| algorithm == "RS256")
+                && text("use").is_none_or(|usage| usage == "sig");
+            let (true, Some(kid), Some(n), Some(e)) = (fits, text("kid"), text("n"), text("e")) else {
+                continue;
+            };
+            if n.len() < MODULUS_CHARS_MIN {
+                continue;
+            }
+            if let Ok(key) = DecodingKey::from_rsa_components(n, e) {
+                set.entry(kid.to_owned()).or_insert(key);
+            }
+        }
+        Ok(Self(set))
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The last set that came, and when.
+    keys: Option<(KeySet, Instant)>,
+    /// When it was last looked for.
+    looked: Option<Instant>,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Kept>>;
+
+/// The sets of keys that a node has fetched, and what JWTs are checked by. One per node.
+pub struct KeySets {
+    source: Arc<dyn JwksSource>,
+    clock: Arc<dyn Clock>,
+    slots: Mutex<HashMap<String, (Slot, Instant)>>,
+}
+
+impl KeySets {
+    /// Nothing is fetched yet.
+    pub fn new(source: Arc<dyn JwksSource>, clock: Arc<dyn Clock>) -> Self {
+        Self { source, clock, slots: Mutex::default() }
+    }
+
+    /// What a token says that is good now: signed by the keys of `jwks_url` with RS256 where that is given, else by
+    /// `secret` with HS256.
+    ///
+    /// # Errors
+    /// It is not good, or its key is not to be had now.
+    pub async fn check(&self, token: &str, secret: &str, jwks_url: &str) -> Result<Claims, JwtFault> {
+        let claims = if jwks_url.trim().is_empty() {
+            jwt::verify(token, secret)?
+        } else {
+            self.verify(token, jwks_url.trim()).await?
+        };
+        claims.check_time(self.clock.wall())?;
+        Ok(claims)
+    }
+
+    /// What a token says that a key of this address signed with RS256, whatever its dates.
+    ///
+    /// # Errors
+    /// Nobody there signed it, or its key is not to be had now.
+    pub async fn verify(&self, token: &str, jwks_url: &str) -> Result<Claims, JwtFault> {
+        if token.len() > limits::JWT_BYTES_MAX {
+            return Err(JwtFault::Unsigned);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| JwtFault::Unsigned)?;
+        let kid = header.kid.ok_or(JwtFault::Unsigned)?;
+        let key = self.key(jwks_url, &kid).await.ok_or(JwtFault::Unsigned)?;
+        jwt::verify_by(token, &key, Algorithm::RS256)
+    }
+
+    async fn key(&self, jwks_url: &str, kid: &str) -> Option<DecodingKey> {
+        let slot = self.slot(jwks_url);
+        // Who comes while it is fetched waits for it instead of fetching it too.
+        let mut kept = slot.lock().await;
+        let now = self.clock.now();
+        let age = |since: Instant| now.saturating_duration_since(since);
+        let known = kept
+            .keys
+            .as_ref()
+            .is_some_and(|(set, came)| set.0.contains_key(kid) && age(*came) < limits::JWKS_AGE_MAX);
+        if !known && kept.looked.is_none_or(|looked| age(looked) >= limits::JWKS_REFRESH_MIN) {
+            kept.looked = Some(now);
+            let url = format!("{}{WELL_KNOWN}", jwks_url.trim_end_matches('/'));
+            let came = self.source.fetch(&url).await.and_then(|bytes| KeySet::read(&bytes));
+            match came {
+                Ok(set) => kept.keys = Some((set, self.clock.now())),
+                Err(error) => tracing::warn!(%error, "a set of keys for JWTs (jwksURL) cannot be had"),
+            }
+        }
+        let now = self.clock.now();
+        let (set, _) = kept
+            .keys
+            .as_ref()
+            .filter(|(_, came)| now.saturating_duration_since(*came) < limits::JWKS_KEPT_MAX)?;
+        set.0.get(kid).cloned()
+    }
+
+    fn slot(&self, jwks_url: &str) -> Slot {
+        let now = self.clock.now();
+        let mut slots = self.slots.lock();
+        if !slots.contains_key(jwks_url) && slots.len() >= limits::JWKS_ADDRESSES_MAX {
+            let oldest = slots.iter().min_by_key(|(_, (_, used))| *used).map(|(url, _)| url.clone());
+            oldest.map(|url| slots.remove(&url));
+        }
+        let (slot, used) = slots.entry(jwks_url.to_owned()).or_insert_with(|| (Slot::default(), now));
+        *used = now;
+        Arc::clone(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use base::{ManualClock, WallTime};
+    use jsonwebtoken::{EncodingKey, Header};
+    use serde_json::json;
+
+    use super::*;
+
+    const PEM: &str = include_str!("testdata/rsa.pem");
+    const MODULUS: &str = include_str!("testdata/rsa.n");
+
+    /// Publishes what it is told to, and counts who asks.
+    #[derive(Default)]
+    struct Published {
+        kids: Mutex<Option<Vec<&'static str>>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    fn document(kids: &[&str]) -> Vec<u8> {
+        let keys: Vec<_> = kids
+            .iter()
+            .map(|kid| json!({ "kty": "RSA", "kid": kid, "n": MODULUS.trim(), "e": "AQAB", "use": "sig" }))
+            .collect();
+        json!({ "keys": keys }).to_string().into_bytes()
+    }
+
+    #[async_trait]
+    impl JwksSource for Published {
+        async fn fetch(&self, url: &str) -> Result<Vec<u8>, JwksFault> {
+            self.asked.lock().push(url.to_owned());
+            match &*self.kids.lock() {
+                Some(kids) => Ok(document(kids)),
+                None => Err(JwksFault::NotFetched("it is away".into())),
+            }
+        }
+    }
+
+    fn token(kid: &str, claims: &Value) -> String {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(kid.to_owned());
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_rsa_pem(PEM.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn keys() -> (KeySets, Arc<Published>, Arc<ManualClock>) {
+        let (published, clock) =
+            (Arc::new(Published::default()), Arc::new(ManualClock::new(WallTime(1_000_000))));
+        *published.kids.lock() = Some(vec!["one"]);
+        (KeySets::new(Arc::clone(&published) as _, Arc::clone(&clock) as _), published, clock)
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_whose_key_is_published() {
+        let (keys, published, _) = keys();
+        let good = token("one", &json!({ "sub": "x" }));
+        assert_eq!(keys.check(&good, "", "http://keys/").await.unwrap().text("sub"), Some("x"));
+        assert_eq!(*published.asked.lock(), ["http://keys/.well-known/jwks.json"]);
+        keys.check(&good, "", "http://keys/").await.unwrap();
+        assert_eq!(published.asked.lock().len(), 1, "it is kept");
+        let old = token("one", &json!({ "exp": 999 }));
+        assert_eq!(keys.check(&old, "", "http://keys/").await.unwrap_err(), JwtFault::Expired);
+        for bad in ["", "a.b.c", &good[..good.len() - 4], &"x".repeat(10_000)] {
+            assert_eq!(keys.check(bad, "", "http://keys/").await.unwrap_err(), JwtFault::Unsigned, "{bad}");
+        }
+    }
+
+    /// A public key is no secret: who signs with it as one is nobody.
+    #[tokio::test]
+    async fn the_tokens_own_algorithm_is_not_what_it_is_checked_by() {
+        let (keys, _, _) = keys();
+        for secret in [MODULUS.trim(), PEM] {
+            let mut header = Header::new(Algorithm::HS256);
+            header.kid = Some("one".into());
+            let key = EncodingKey::from_secret(secret.as_bytes());
+            let forged = jsonwebtoken::encode(&header, &json!({}), &key).unwrap();
+            assert_eq!(keys.check(&forged, secret, "http://keys").await.unwrap_err(), JwtFault::Unsigned);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_looked_for_once_in_a_while() {
+        let (keys, published, clock) = keys();
+        let new = token("two", &json!({}));
+        for _ in 0..5 {
+            keys.check(&new, "", "http://keys").await.unwrap_err();
+        }
+        assert_eq!(published.asked.lock().len(), 1);
+        *published.kids.lock() = Some(vec!["one", "two"]);
+        clock.advance(limits::JWKS_REFRESH_MIN);
+        keys.check(&new, "", "http://keys").await.unwrap();
+        assert_eq!(published.asked.lock().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn keys_outlive_an_outage_for_an_hour() {
+        let (keys, published, clock) = keys();
+        let good = token("one", &json!({}));
+        keys.check(&good, "", "http://keys").await.unwrap();
+        *published.kids.lock() = None;
+        clock.advance(Duration::from_secs(3_000));
+        keys.check(&good, "", "http://keys").await.unwrap();
+        clock.advance(Duration::from_secs(700));
+        assert_eq!(keys.check(&good, "", "http://keys").await.unwrap_err(), JwtFault::Unsigned);
+        // And one that was withdrawn goes with the next look.
+        *published.kids.lock() = Some(vec!["three"]);
+        clock.advance(limits::JWKS_REFRESH_MIN);
+        assert_eq!(keys.check(&good, "", "http://keys").await.unwrap_err(), JwtFault::Unsigned);
+    }
+
+    #[test]
+    fn what_is_no_set_of_keys_is_refused_and_weak_keys_are_left_out() {
+        for bad in ["", "[]", "{}", r#"{"keys":{}}"#, "<html>"] {
+            assert_eq!(KeySet::read(bad.as_bytes()).map(|_| ()), Err(JwksFault::Malformed), "{bad}");
+        }
+        let weak = json!({ "keys": [
+            { "kty": "RSA", "kid": "short", "n": "AQAB", "e": "AQAB" },
+            { "kty": "RSA", "kid": "other", "n": MODULUS.trim(), "e": "AQAB", "alg": "RS512" },
+            { "kty": "oct", "kid": "oct", "k": "AAAA" },
+            { "kty": "RSA", "n": MODULUS.trim(), "e": "AQAB" },
+            7,
+        ] });
+        assert!(KeySet::read(weak.to_string().as_bytes()).unwrap().0.is_empty());
+        let large = vec![b' '; limits::JWKS_BYTES_MAX + 1];
+        assert_eq!(KeySet::read(&large).map(|_| ()), Err(JwksFault::TooLarge));
+    }
+}
