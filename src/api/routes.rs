@@ -447,7 +447,7 @@ mod tests {
             (Scope::Application, "/applications"),
             (Scope::Application, "/"),
             (Scope::Application, "/broadcasts/list/0"),
-            (Scope::Application, "/broadcasts/a/tokens"),
+            (Scope::Application, "/broadcasts/a/token/b"),
             (Scope::Application, "/Broadcasts/a"),
         ] {
             assert_eq!(find(&Method::GET, scope, &parts(path)), Found::Nothing, "{path}");

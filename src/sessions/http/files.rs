@@ -74,10 +74,9 @@ async fn answer(
     let format = settings.get(SUFFIX_FORMAT).and_then(serde_json::Value::as_str).unwrap_or_default();
     match stream_id_of_path(&format!("streams/{file}"), format) {
         Some(stream) => {
-            let of = stream.clone();
             let access = access(request, app, stream, PROTOCOL, &*context.randomness)?;
             // There is nothing that the permit would be needed for: it only says that there is nothing.
-            let _permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial, &of))?;
+            let _permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial, stream))?;
             Err(Refusal::not_found())
         }
         None if is_protected(&settings) => Err(Refusal::no_stream_id()),
