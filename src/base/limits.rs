@@ -851,8 +851,8 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A REST body. Larger: 413.
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
-/// The query of a REST request. Longer: 414.
-pub const REST_QUERY_BYTES_MAX: usize = 64 * 1024;
+/// The query of a REST request, below what the HTTP library takes for a whole URI (65,534). Longer: 414.
+pub const REST_QUERY_BYTES_MAX: usize = 32 * 1024;
 /// How often a change of settings that names no version is made anew because somebody else was first. More: 503.
 pub const SETTINGS_RETRIES_MAX: usize = 5;
 /// Files and folders of an application that are counted into its storage. More: not counted.

@@ -1,7 +1,5 @@
 //! Tokens over REST.
 
-use config::AppSettings;
-
 use super::*;
 
 const DEFINE: &str = "Define Stream ID, Token Type and Expire Date (unix time)";
@@ -118,9 +116,7 @@ async fn a_jwt_is_that_of_the_guide() {
                 set or it's length is less than 32";
     assert_eq!(json_of(node.get(path).await).await, (StatusCode::BAD_REQUEST, refused(none)));
     let key = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
-    let app = AppName::new("LiveApp").unwrap();
-    let settings: AppSettings = serde_json::from_value(json!({ "jwtStreamSecretKey": key })).unwrap();
-    node.state.settings.seed(&app, &settings).await.unwrap();
+    node.set(json!({ "jwtStreamSecretKey": key })).await;
     let (status, made) = json_of(node.get(path).await).await;
     assert_eq!((status, &made["streamId"]), (StatusCode::OK, &json!("stream1")));
     let claims = security::credential::jwt::verify(made["tokenId"].as_str().unwrap(), key).unwrap();
