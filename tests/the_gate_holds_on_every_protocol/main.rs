@@ -197,13 +197,12 @@ impl Table {
             self.until_free(cell, &stream).await?;
         }
         let before = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
-        let units = self.node.metric("penstock_units_total", &[]).await?;
+        let received = self.received(&stream).await?;
         let entered = enter(&self.node, cell, &stream, &shown).await?;
         let told = cells::told(cell, &expected, shown.token.is_some());
         ensure!(entered.outcome == told, "{:?}, not {told:?}", entered.outcome);
         if entered.outcome != Outcome::In && cell.direction == Direction::Publish {
-            let now = self.node.metric("penstock_units_total", &[]).await?;
-            ensure!(now == units, "media of a refused publisher was taken");
+            ensure!(self.received(&stream).await? == received, "media of a refused publisher was taken");
         }
         let after = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
         ensure!(after > before, "the clause “{}” was not counted", expected.clause.unwrap_or("admitted"));
@@ -217,6 +216,13 @@ impl Table {
         }
         self.seen.insert(cell.name(), if was_in { "in".to_owned() } else { format!("{told:?}") });
         Ok(())
+    }
+
+    /// What the stream is said to be and to have taken, as far as it is one.
+    async fn received(&self, stream: &str) -> Result<(bool, u64)> {
+        let broadcast = self.node.get(&format!("/{APP}/rest/v2/broadcasts/{stream}")).await?.json();
+        let is_live = broadcast["status"] == "broadcasting";
+        Ok((is_live, broadcast["receivedBytes"].as_u64().unwrap_or_default()))
     }
 
     /// Until the node has forgotten who left: a seat and a subscriber's connection are given back in the background.
