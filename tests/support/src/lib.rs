@@ -7,7 +7,7 @@
 //! * [`Marker`] — the moving picture of `make demo` and of the tests, published by ffmpeg.
 //! * [`Encoder`] — an ffmpeg with any codec, or any other encoder.
 //! * [`Node`] — a penstock process on free ports with its own data folder.
-//! * [`Cluster`] — several of them that are one; [`ClusterClient`] — one more of them, inside the test.
+//! * [`Cluster`] — several of them that are one; [`ClusterClient`] — one more of them, inside the test, over a way that may have a [`Loss`].
 //! * [`Doors`] — its TCP ports, for bytes of any kind.
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
 //! * [`Camera`] — what a page that publishes is given for a camera and a microphone: the marker.
@@ -54,7 +54,7 @@ pub use aiortc::{Aiortc, AiortcPeer};
 pub use browser::{Browser, BrowserError, BrowserOptions};
 pub use camera::{Camera, CameraFiles, CameraReport};
 pub use cluster::{Cluster, Plan};
-pub use cluster_client::ClusterClient;
+pub use cluster_client::{ClusterClient, Loss};
 pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;
