@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use base::limits;
-use security::door::{JwksFault, JwksSource};
+use security::{JwksFault, JwksSource};
 
 /// The web.
 pub struct Web {

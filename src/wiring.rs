@@ -18,8 +18,8 @@ use cluster_node::NodeId;
 use config::{LogFormat, ManagementConfig, NodeConfig, ProxyProtocol};
 use media::MediaBudget;
 use observe::{Component, Metrics, Readiness, metric};
-use security::door::{KeySets, Users};
-use security::{AddressRanges, Gate, GateParts, TrustedProxies};
+use security::door::Users;
+use security::{AddressRanges, Gate, GateParts, KeySets, TrustedProxies};
 use sessions::Connections;
 use sessions::http::{CertificateFiles, HttpMediaContext, HttpOptions};
 use sessions::rtc::{
@@ -121,6 +121,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     actix_rt::spawn(files.clone().follow());
     actix_rt::spawn(settings.clone().follow());
 
+    let keys = Arc::new(KeySets::new(Arc::new(jwks::Web::new()), Arc::clone(&clock)));
     let gate = Gate::new(GateParts {
         applications: names.clone(),
         settings: settings.clone(),
@@ -129,6 +130,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         subscribers: subscribers.clone(),
         plane: Arc::new(Place { plane: plane.clone(), life: life.clone() }),
         authorizer: Arc::new(Webhooks::new()),
+        keys: Arc::clone(&keys),
         clock: Arc::clone(&clock),
     });
     let pool = AudioPool::start().context("the threads of the audio pool could not be started")?;
@@ -246,7 +248,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let trusted = AddressRanges::of(&config.http.trusted_proxies).map_err(anyhow::Error::msg)?;
     let trusted = web::Data::new(TrustedProxies::new(trusted));
     let api_state = web::Data::new(ApiState {
-        door: doorkeeper(&config.management, users, &clock)?,
+        door: doorkeeper(&config.management, users, keys)?,
         broadcasts,
         settings,
         settings_files: Arc::new(files),
@@ -368,7 +370,7 @@ impl security::Plane for Place {
 fn doorkeeper(
     management: &ManagementConfig,
     users: Arc<Users>,
-    clock: &Arc<dyn Clock>,
+    keys: Arc<KeySets>,
 ) -> anyhow::Result<Doorkeeper> {
     let jwt = management.jwt_control_enabled.then(|| ManagementJwt {
         secret: management.jwt_secret_key.clone(),
@@ -376,7 +378,7 @@ fn doorkeeper(
     });
     Ok(Doorkeeper {
         users,
-        keys: Arc::new(KeySets::new(Arc::new(jwks::Web::new()), Arc::clone(clock))),
+        keys,
         management_allowed: AddressRanges::of(&management.allowed_addresses).map_err(anyhow::Error::msg)?,
         management_jwt: jwt,
     })

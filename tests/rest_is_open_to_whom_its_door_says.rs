@@ -17,8 +17,8 @@ const APP: &str = "/LiveApp/rest/v2/broadcasts/count";
 const NODE: &str = "/rest/v2/version";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A key of these tests alone, and its modulus.
-const KEY: &str = include_str!("../src/security/door/testdata/rsa.pem");
-const MODULUS: &str = include_str!("../src/security/door/testdata/rsa.n");
+const KEY: &str = include_str!("../src/security/testdata/rsa.pem");
+const MODULUS: &str = include_str!("../src/security/testdata/rsa.n");
 
 fn options() -> NodeOptions {
     NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Broadcast, Claim, ConnectionEvent, Fact, History, Life, Node, NodeId, Owner, Revision, Session, Slot,
-    Subscriber, SubscriberId, Token, TokenId, User, UserName, Vod, VodId,
+    Broadcast, Claim, CodesSeen, ConnectionEvent, Fact, History, Life, Node, NodeId, Owner, Revision,
+    Session, Slot, Subscriber, SubscriberId, Token, TokenId, User, UserName, Vod, VodId,
 };
 
 /// The settings of an application as one JSON object. The plane stores it and does not read it; its
@@ -208,6 +208,13 @@ pub enum Change {
         /// The session; `None`: whoever publishes the stream.
         session: Option<SessionId>,
     },
+    /// A node saw codes of a subscriber. It is told to those who watch, and is no part of the state.
+    CodesSeen {
+        /// Which node.
+        node: NodeId,
+        /// What it saw.
+        seen: Arc<CodesSeen>,
+    },
 }
 
 /// Which changes a watcher wants.
@@ -223,7 +230,7 @@ pub enum Filter {
     Broadcast(AppName, StreamId),
     /// Tokens of one application, and revocations.
     Tokens(AppName),
-    /// Subscribers of one application: their blocks and secrets.
+    /// Subscribers of one application: their blocks and secrets, and what codes of theirs nodes saw.
     Subscribers(AppName),
     /// One subscriber.
     Subscriber(AppName, StreamId, SubscriberId),
@@ -255,6 +262,7 @@ impl Filter {
                 Self::Subscribers(app),
                 Change::Subscriber { app: changed, .. } | Change::SessionEnded { app: changed, .. },
             ) => app == changed,
+            (Self::Subscribers(app), Change::CodesSeen { seen, .. }) => *app == seen.app,
             (
                 Self::Broadcast(app, stream),
                 Change::Broadcast { app: changed, stream: changed_stream, .. },

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::request::{decode, encode};
 use crate::{
-    Broadcast, BroadcastPatch, Contention, Direction, Epoch, Fact, Fingerprint, FormatError, HeldClaim,
-    Incarnation, NodeCard, NodeId, Owner, PutWhen, Ratio, RequestId, SettingsDocument, SubscriberId,
-    SubscriberTerms, TokenId, TokenTerms, User, UserName, Vod, VodId,
+    Broadcast, BroadcastPatch, CodesSeen, Contention, Direction, Epoch, Fact, Fingerprint, FormatError,
+    HeldClaim, Incarnation, NodeCard, NodeId, Owner, PutWhen, Ratio, RequestId, SettingsDocument,
+    SubscriberId, SubscriberTerms, TokenId, TokenTerms, User, UserName, Vod, VodId,
 };
 
 /// Version byte of a command.
@@ -309,6 +309,13 @@ pub enum Command {
         /// The session; `None`: whoever publishes the stream.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionId>,
+    },
+    /// A node tells the others what codes of subscribers it saw, at most [`base::limits::CODES_TOLD_MAX`] of networks.
+    TellCodes {
+        /// Who saw them.
+        node: NodeId,
+        /// What it saw.
+        seen: Vec<CodesSeen>,
     },
     /// The data was restored from a copy, and what happened after the copy is lost: every claim and every
     /// unspent one-time token of before is void.

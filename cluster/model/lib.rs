@@ -27,6 +27,7 @@ mod ratio;
 mod patch;
 
 mod claim;
+mod codes;
 mod facts;
 mod ids;
 mod node;
@@ -63,6 +64,7 @@ pub use broadcasts::{Broadcasts, CreateError, StreamStarted};
 pub use change::{Change, Filter, SettingsDocument, SettingsRecord};
 pub use change_log::{ChangeLog, Watch, WatchEvent};
 pub use claim::{Claim, Contention, HeldClaim, Observed};
+pub use codes::CodesSeen;
 pub use command::{Command, Heartbeat, PublishFacts, Stamped};
 pub use facade::{
     AcquireError, ClaimError, Facts, Lease, Nodes, Recorded, Renewed, SpendError, Streams, Subscribers,

@@ -180,7 +180,10 @@ impl Change {
             Self::Event { app, stream, subscriber, number: n, .. } => {
                 (RowKind::Event, key(&[app.as_str(), stream.as_str(), subscriber.as_str(), &number(*n)]))
             }
-            Self::Fact { .. } | Self::HistoryDeleted { .. } | Self::SessionEnded { .. } => return None,
+            Self::Fact { .. }
+            | Self::HistoryDeleted { .. }
+            | Self::SessionEnded { .. }
+            | Self::CodesSeen { .. } => return None,
         };
         Some(key)
     }
@@ -204,7 +207,10 @@ impl Change {
             Self::Session { now, .. } => value(now.as_ref()),
             Self::History { now, .. } => value(now.as_ref()),
             Self::Event { now, .. } => value(now.as_ref()),
-            Self::Fact { .. } | Self::HistoryDeleted { .. } | Self::SessionEnded { .. } => Ok(None),
+            Self::Fact { .. }
+            | Self::HistoryDeleted { .. }
+            | Self::SessionEnded { .. }
+            | Self::CodesSeen { .. } => Ok(None),
         }?;
         Ok(Some(Row { kind, key, value }))
     }

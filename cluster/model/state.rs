@@ -30,6 +30,7 @@ use crate::{
 use digest::Digest;
 use index::{Due, Index, Owned};
 use shelf::Shelf;
+use subscribers::tell_codes;
 
 pub use digest::StateHash;
 
@@ -241,6 +242,7 @@ impl State {
                 changes.push(Change::SessionEnded { app, stream, session });
                 Outcome::Done
             }
+            Command::TellCodes { node, seen } => tell_codes(node, seen, changes),
             Command::Expire { up_to } => self.expire(up_to, changes),
             Command::RaiseGeneration { to } => self.raise_generation(to, changes),
         }
@@ -344,7 +346,10 @@ impl State {
                 let before = self.events.set(app, place, now.clone());
                 digest.replace(kind, &key, before.as_deref(), now.as_deref());
             }
-            Change::Fact { .. } | Change::HistoryDeleted { .. } | Change::SessionEnded { .. } => {}
+            Change::Fact { .. }
+            | Change::HistoryDeleted { .. }
+            | Change::SessionEnded { .. }
+            | Change::CodesSeen { .. } => {}
         }
     }
 

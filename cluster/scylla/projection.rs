@@ -132,7 +132,8 @@ fn place(change: &Change) -> Option<(Table, Vec<Cell>)> {
         | Change::Event { .. }
         | Change::Fact { .. }
         | Change::HistoryDeleted { .. }
-        | Change::SessionEnded { .. } => return None,
+        | Change::SessionEnded { .. }
+        | Change::CodesSeen { .. } => return None,
     })
 }
 

@@ -4,10 +4,8 @@
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
 use base::{AppName, Secret};
-use security::AddressRanges;
-use security::door::{
-    AppDoor, Caller, KeySets, LoggedIn, NotMachine, Origin, Rights, UserError, UserType, Users,
-};
+use security::door::{AppDoor, Caller, LoggedIn, NotMachine, Origin, Rights, UserError, UserType, Users};
+use security::{AddressRanges, KeySets};
 use std::sync::Arc;
 
 use crate::routes::{Operation, Role};

@@ -36,7 +36,8 @@ use serde_json::{Value, json};
 use sessions::rtc::{ClientFigures, Received, SentFigures};
 
 use security::AddressRanges;
-use security::door::{JwksFault, JwksSource, KeySets, Users};
+use security::door::Users;
+use security::{JwksFault, JwksSource, KeySets};
 
 use crate::{ApiState, Doorkeeper, Live, Spoken, StreamControl, configure};
 

@@ -763,6 +763,10 @@ pub const GUESS_LOCK_MAX: Duration = Duration::from_secs(3_600);
 pub const GUESSED_SUBSCRIBERS_MAX: usize = 10_000;
 /// Networks whose wrong codes are counted for one subscriber. More: one that is not locked is forgotten.
 pub const GUESSING_NETWORKS_MAX: usize = 256;
+/// Between two times that a node tells the others what codes of subscribers it saw.
+pub const CODES_TOLD_EVERY: Duration = Duration::from_millis(250);
+/// Subscribers, each with a network, whose codes a node tells the others of at one time. More: only this node counts them.
+pub const CODES_TOLD_MAX: usize = 64;
 /// Between two looks at what live permits rest on.
 pub const PERMITS_REVIEWED_EVERY: Duration = Duration::from_millis(500);
 /// Sessions that a rotated secret or a narrowed range ends, end spread over this time.

@@ -158,6 +158,8 @@ impl AppSettings {
         fn token_hash_secret_previous("tokenHashSecretPrevious") -> Secret<&str> = secret;
         /// The secret that JWTs of streams are signed with.
         fn jwt_stream_secret("jwtStreamSecretKey") -> Secret<&str> = secret;
+        /// Where the keys are published that JWTs of streams are signed by; empty: nowhere, and the secret counts.
+        fn jwt_stream_jwks_url("jwtStreamJwksURL") -> &str = text;
         /// The ranges that publishers' addresses have to be in, separated by commas; empty: any.
         fn allowed_publisher_cidr("allowedPublisherCIDR") -> &str = text;
         /// Who is asked whether somebody may publish; empty: nobody.

@@ -126,6 +126,7 @@ impl Denial {
             Self::Webhook => "webhook",
             Self::TokenMissing | Self::Token(_) | Self::TokenInUse => "one-time token",
             Self::Hash => "hash",
+            Self::Jwt(JwtFault::NoKeys) => "JWT keys",
             Self::JwtMissing | Self::Jwt(_) => "JWT",
             Self::Totp(_) => "subscriber code",
             Self::Connections { .. } => "connections",

@@ -13,7 +13,6 @@ mod app;
 mod attempts;
 mod caller;
 mod cors;
-mod jwks;
 mod logins;
 mod password;
 mod rights;
@@ -22,7 +21,6 @@ mod users;
 pub use app::{AppDoor, AppRefusal, bare as bare_token};
 pub use caller::{Caller, NotMachine, Origin};
 pub use cors::{CorsAnswer, CorsRequest, decide as decide_cors};
-pub use jwks::{JwksFault, JwksSource, KeySets};
 pub use rights::{Rights, UserType};
 pub use users::{LogIn, LoggedIn, UserError, Users};
 

@@ -18,7 +18,7 @@ use crate::live::{Grounds, Live, LiveSession};
 use crate::outside::{Authorizer, Plane};
 use crate::seats::{SeatLimits, Seats};
 use crate::slots::{GivenBack, Slot};
-use crate::{Access, Denial, Direction, Permit};
+use crate::{Access, Denial, Direction, KeySets, Permit};
 
 use clauses::{Clause, Question};
 pub use explain::{ClauseShown, Explanation};
@@ -40,6 +40,8 @@ pub struct GateParts {
     pub plane: Arc<dyn Plane>,
     /// Whom authorisation webhooks are asked by.
     pub authorizer: Arc<dyn Authorizer>,
+    /// What JWTs are checked by.
+    pub keys: Arc<KeySets>,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -53,10 +55,11 @@ pub struct Gate {
     subscribers: Subscribers,
     plane: Arc<dyn Plane>,
     authorizer: Arc<dyn Authorizer>,
+    keys: Arc<KeySets>,
     clock: Arc<dyn Clock>,
     seats: Arc<Seats>,
     live: Arc<Live>,
-    guesses: Guesses,
+    guesses: Arc<Guesses>,
     given_back: mpsc::Sender<GivenBack>,
 }
 
@@ -72,10 +75,11 @@ impl Gate {
             subscribers: parts.subscribers.within(limits::GATE_DECISION_MAX),
             plane: parts.plane,
             authorizer: parts.authorizer,
+            keys: parts.keys,
             clock: parts.clock,
             seats: Arc::default(),
             live: Arc::default(),
-            guesses: Guesses::default(),
+            guesses: Arc::default(),
             given_back,
         });
         tokio::spawn(crate::slots::give_back(slots, gate.subscribers.clone()));
@@ -83,7 +87,8 @@ impl Gate {
         gate
     }
 
-    /// Decides within [`limits::GATE_DECISION_MAX`] for each answer of the metadata plane that it needs. The permit holds
+    /// Decides within [`limits::GATE_DECISION_MAX`] for each answer of the metadata plane that it needs, and
+    /// [`limits::JWKS_FETCH_MAX`] for keys that it has not. The permit holds
     /// the seats it needs; to drop it is to leave.
     pub async fn admit(&self, access: Access) -> Result<Permit, Denial> {
         let access = access.without_blanks();

@@ -37,7 +37,7 @@ impl SecretPrint {
 pub(crate) enum Rest {
     /// The secret of hash tokens.
     Hash(SecretPrint),
-    /// The secret of JWTs.
+    /// The secret of JWTs, or the address of the keys they are signed by.
     Jwt(SecretPrint),
     /// The application's secret for codes.
     Code(SecretPrint),
@@ -444,6 +444,15 @@ impl Live {
     }
 }
 
+/// What JWTs of streams are checked by, as it is known where it is not kept. Of keys that are published it is where: they come and
+/// go by themselves, and one that is withdrawn keeps newcomers out.
+pub(crate) fn jwt_print(settings: &AppSettings) -> SecretPrint {
+    match settings.jwt_stream_jwks_url().trim() {
+        "" => SecretPrint::of(settings.jwt_stream_secret().expose()),
+        jwks_url => SecretPrint::of(jwks_url),
+    }
+}
+
 /// Whether a setting still says what a session was let in by.
 fn stands(rest: Rest, settings: &AppSettings, publish: bool, peer: PeerAddr) -> bool {
     let is = |print, secret: &str| SecretPrint::of(secret) == print;
@@ -452,7 +461,7 @@ fn stands(rest: Rest, settings: &AppSettings, publish: bool, peer: PeerAddr) -> 
             is(print, settings.token_hash_secret().expose())
                 || is(print, settings.token_hash_secret_previous().expose())
         }
-        Rest::Jwt(print) => is(print, settings.jwt_stream_secret().expose()),
+        Rest::Jwt(print) => jwt_print(settings) == print,
         Rest::Code(print) => is(print, settings.time_token_secret(publish).expose()),
         Rest::Addresses => publisher_is_allowed(settings.allowed_publisher_cidr(), peer),
     }

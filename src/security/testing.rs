@@ -12,7 +12,7 @@ use config::AppSettings;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::{Authorizer, Gate, GateParts, Plane};
+use crate::{Authorizer, Gate, GateParts, JwksFault, JwksSource, KeySets, Plane};
 
 /// A node's place in the metadata plane, as a test wants it.
 #[derive(Debug)]
@@ -57,6 +57,18 @@ impl Authorizer for Asked {
     }
 }
 
+/// The keys that a test publishes, at every address; `None`: there is no web.
+#[derive(Debug, Default)]
+pub struct Published(pub Mutex<Option<Value>>);
+
+#[async_trait]
+impl JwksSource for Published {
+    async fn fetch(&self, _: &str) -> Result<Vec<u8>, JwksFault> {
+        let keys = self.0.lock().as_ref().map(|keys| keys.to_string().into_bytes());
+        keys.ok_or_else(|| JwksFault::NotFetched("there is no web".to_owned()))
+    }
+}
+
 /// A gate with what it asks.
 pub struct TestGate {
     /// The gate.
@@ -73,6 +85,8 @@ pub struct TestGate {
     pub placed: Arc<Placed>,
     /// Who is asked by webhooks.
     pub asked: Arc<Asked>,
+    /// What keys there are for JWTs.
+    pub published: Arc<Published>,
     /// What is behind all of them.
     pub meta: Arc<dyn Meta>,
 }
@@ -110,6 +124,7 @@ pub fn plain_gate(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&s
         subscribers: Subscribers::new(meta, Arc::clone(&clock), randomness),
         plane: Arc::new(Placed { owner: Owner::default(), authority: Mutex::new(Authority::Fresh) }),
         authorizer: Arc::new(Asked::default()),
+        keys: Arc::new(KeySets::new(Arc::new(Published::default()), Arc::clone(&clock))),
         clock,
     })
 }
@@ -137,6 +152,7 @@ pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate 
     }
     let placed = Arc::new(Placed { owner, authority: Mutex::new(Authority::Fresh) });
     let asked = Arc::new(Asked::default());
+    let published = Arc::new(Published::default());
     let gate = Gate::new(GateParts {
         applications: names,
         settings: settings.clone(),
@@ -145,7 +161,8 @@ pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate 
         subscribers: subscribers.clone(),
         plane: Arc::clone(&placed) as Arc<dyn Plane>,
         authorizer: Arc::clone(&asked) as Arc<dyn Authorizer>,
+        keys: Arc::new(KeySets::new(Arc::clone(&published) as Arc<dyn JwksSource>, clock.clone())),
         clock,
     });
-    TestGate { gate, broadcasts, settings, tokens, subscribers, placed, asked, meta }
+    TestGate { gate, broadcasts, settings, tokens, subscribers, placed, asked, published, meta }
 }

@@ -51,5 +51,6 @@ names! {
     RecordFacts: "record_facts",
     Expire: "expire",
     EndSession: "end_session",
+    TellCodes: "tell_codes",
     RaiseGeneration: "raise_generation",
 }

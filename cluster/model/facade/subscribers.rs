@@ -3,8 +3,8 @@
 use base::{AppName, SessionId, StreamId, limits};
 
 use crate::{
-    Answer, Change, Command, ConnectionEvent, Consistency, Filter, MetaError, Outcome, Owner, Query,
-    Revision, SubscriberId, SubscriberShown, SubscriberTerms, Watch,
+    Answer, Change, CodesSeen, Command, ConnectionEvent, Consistency, Filter, MetaError, NodeId, Outcome,
+    Owner, Query, Revision, SubscriberId, SubscriberShown, SubscriberTerms, Watch,
 };
 
 super::facade! {
@@ -165,7 +165,13 @@ impl Subscribers {
         self.done(Command::EndSession { app: app.clone(), stream: stream.clone(), session }).await
     }
 
-    /// Tells of changes to subscribers of an application: blocks, above all; and of sessions that are to end.
+    /// Tells all nodes what codes `node` saw, at most [`limits::CODES_TOLD_MAX`] of networks. It hears of them itself, too.
+    pub async fn tell_codes(&self, node: NodeId, seen: Vec<CodesSeen>) -> Result<(), MetaError> {
+        self.done(Command::TellCodes { node, seen }).await
+    }
+
+    /// Tells of changes to subscribers of an application: blocks, above all; of sessions that are to end; and of codes that
+    /// nodes saw.
     pub fn watch(&self, app: &AppName, from: Revision) -> Watch {
         self.proposer.meta.watch(Filter::Subscribers(app.clone()), from)
     }

@@ -8,7 +8,8 @@ use base::{AppName, StreamId, limits};
 use super::sweep::ROWS_PER_STEP_MAX;
 use super::{Changes, State, json_len};
 use crate::{
-    Block, Change, Figures, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown, SubscriberTerms, row,
+    Block, Change, CodesSeen, Figures, NodeId, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown,
+    SubscriberTerms, row,
 };
 
 impl State {
@@ -170,4 +171,13 @@ impl State {
         self.change(Change::Subscriber { app, stream, subscriber, now: Some(Arc::new(after)) }, changes);
         Outcome::Done
     }
+}
+
+/// Nothing is stored: codes count for minutes, and a node that missed some counts those it sees itself.
+pub(super) fn tell_codes(node: NodeId, seen: Vec<CodesSeen>, changes: Changes<'_>) -> Outcome {
+    if seen.len() > limits::CODES_TOLD_MAX {
+        return Outcome::Refused(Refusal::TooMany);
+    }
+    changes.extend(seen.into_iter().map(|seen| Change::CodesSeen { node, seen: Arc::new(seen) }));
+    Outcome::Done
 }

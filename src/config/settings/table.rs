@@ -388,6 +388,7 @@ pub static ROWS: &[Row] = &[
     // -- Penstock's own
     row("tokenHashSecretPrevious", text("")).secret().acted_on(),
     row("jwtExpiryEndsSession", flag(false)).acted_on(),
+    row("jwtStreamJwksURL", text("")).acted_on(),
 ];
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ const EXCLUSIVE: [[&[&str]; 3]; 2] = [
 /// Switches, and the secrets of which one must be there for them.
 const NEEDS: &[(&[&str], &[&str])] = &[
     (&["hashControlPublishEnabled", "hashControlPlayEnabled"], &["tokenHashSecret"]),
-    (&["publishJwtControlEnabled", "playJwtControlEnabled"], &["jwtStreamSecretKey", "jwksURL"]),
+    (&["publishJwtControlEnabled", "playJwtControlEnabled"], &["jwtStreamSecretKey", "jwtStreamJwksURL"]),
     (&["jwtControlEnabled"], &["jwtSecretKey", "jwksURL"]),
 ];
 
@@ -142,7 +142,7 @@ impl AppSettings {
     }
 
     fn find_bad_urls(&self, problems: &mut Vec<Finding>) {
-        for field in ["webhookAuthenticateURL", "webhookPlayAuthUrl", "jwksURL"] {
+        for field in ["webhookAuthenticateURL", "webhookPlayAuthUrl", "jwksURL", "jwtStreamJwksURL"] {
             if self.said(field).is_some_and(|url| !is_http_url(url)) {
                 let what = "is no address of a web server; write http:// or https:// and its name".to_owned();
                 problems.push(Finding { field, what });
@@ -215,6 +215,7 @@ mod tests {
             json!({ "hashControlPublishEnabled": true, "tokenHashSecret": "PLEASE_WRITE_YOUR_SECRET_KEY" }),
             json!({ "allowedPublisherCIDR": "10.20.30.40/24,127.0.0.1/32" }),
             json!({ "playJwtControlEnabled": true, "jwtStreamSecretKey": "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq" }),
+            json!({ "playJwtControlEnabled": true, "jwtStreamJwksURL": "https://keys.example" }),
             json!({ "enableTimeTokenForPlay": true, "timeTokenPeriod": 60 }),
             json!({ "jwtControlEnabled": true, "jwksURL": "https://keys.example:8443/a" }),
             json!({ "remoteAllowedCIDR": " 127.0.0.1 , ::1, 2001:db8::/32," }),
@@ -229,6 +230,8 @@ mod tests {
         for (settings, field) in [
             (json!({ "hashControlPlayEnabled": true, "tokenHashSecret": " " }), "tokenHashSecret"),
             (json!({ "publishJwtControlEnabled": true }), "jwtStreamSecretKey"),
+            (json!({ "playJwtControlEnabled": true, "jwksURL": "https://rest.only" }), "jwtStreamSecretKey"),
+            (json!({ "jwtStreamJwksURL": "keys.example" }), "jwtStreamJwksURL"),
             (json!({ "jwtStreamSecretKey": short }), "jwtStreamSecretKey"),
             (json!({ "jwtSecretKey": short }), "jwtSecretKey"),
             (json!({ "jwtControlEnabled": true }), "jwtSecretKey"),

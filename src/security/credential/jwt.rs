@@ -21,6 +21,9 @@ pub enum JwtFault {
     /// There is no secret to check it by.
     #[error("no secret is set to check JWTs by")]
     NoSecret,
+    /// The keys to check it by are published elsewhere, and cannot be had now.
+    #[error("the published keys (JWKS) to check JWTs by cannot be had")]
+    NoKeys,
     /// It is no token, is signed in another way than is asked for, or by somebody else.
     #[error("the JWT is malformed, or not signed by the secret with the algorithm asked for")]
     Unsigned,

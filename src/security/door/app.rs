@@ -2,7 +2,8 @@
 
 use config::AppSettings;
 
-use super::{Caller, KeySets};
+use super::Caller;
+use crate::KeySets;
 
 /// Why somebody may not ask an application's REST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +79,10 @@ mod tests {
     use base::{ManualClock, PeerAddr, WallTime};
     use serde_json::{Value, json};
 
-    use super::super::{JwksFault, JwksSource, Origin};
+    use super::super::Origin;
     use super::*;
     use crate::credential::jwt;
+    use crate::{JwksFault, JwksSource};
 
     const SECRET: &str = "a secret of thirty-two characters";
 

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::Gate;
 use crate::address::publisher_is_allowed;
-use crate::credential::{hash, jwt, totp};
-use crate::live::{Grounds, Rest, SecretPrint};
+use crate::credential::{hash, totp};
+use crate::live::{Grounds, Rest, SecretPrint, jwt_print};
 use crate::{Access, Denial, Direction, TotpFault};
 
 /// A clause of the gate. What is switched off is passed by everybody.
@@ -176,7 +176,7 @@ impl Gate {
             Clause::Totp => self.code(question, grounds).await,
             Clause::Token => Self::token_is_there(question, grounds),
             Clause::Hash => hash_is_right(question, grounds),
-            Clause::Jwt => jwt_is_right(question, grounds),
+            Clause::Jwt => self.jwt(question, grounds).await,
             Clause::Window => window(question),
             Clause::Address => address(question, grounds),
             Clause::Block => self.not_blocked(question).await,
@@ -224,26 +224,32 @@ impl Gate {
             return Err(TotpFault::Missing.into());
         };
         let id = SubscriberId::new(id).map_err(|_| TotpFault::InvalidId)?;
-        let (app, stream, network) = (&access.app, &question.stream, access.peer.network());
-        let now = self.clock.now();
-        if self.guesses.is_locked(app, stream, id.as_str(), network, now) {
+        let whose = (access.app.clone(), question.stream.clone(), id);
+        let (app, stream, id) = &whose;
+        let (network, now) = (access.peer.network(), self.clock.now());
+        if self.guesses.is_locked(&whose, network, now) {
             return Err(TotpFault::Locked.into());
         }
-        let known = self.subscribers.get_local(app, stream, &id).await.ok().flatten();
-        let rest = match code_fault(question, &id, known.as_ref(), code.expose()) {
+        let known = self.subscribers.get_local(app, stream, id).await.ok().flatten();
+        let rest = match code_fault(question, id, known.as_ref(), code.expose()) {
             Ok(rest) => rest,
-            // What refuses somebody has to be certain.
-            Err(_) => {
-                let known = self.subscribers.get(app, stream, &id).await;
+            // What refuses somebody has to be certain. A wrong code counts before it is, so that of many at a time no more are
+            // looked at than of as many one after the other.
+            Err(here) => {
+                let counts = |fault: TotpFault| fault == TotpFault::WrongCode;
+                if counts(here) && !self.guesses.wrong(&whose, network, now) {
+                    return Err(TotpFault::Locked.into());
+                }
+                let known = self.subscribers.get(app, stream, id).await;
                 let known = known.map_err(|_| Denial::DataStoreNotAvailable)?;
-                code_fault(question, &id, known.as_ref(), code.expose()).inspect_err(|fault| {
-                    if *fault == TotpFault::WrongCode {
-                        self.guesses.wrong(app, stream, id.as_str(), network, now);
+                code_fault(question, id, known.as_ref(), code.expose()).inspect_err(|fault| {
+                    if counts(*fault) && !counts(here) {
+                        self.guesses.wrong(&whose, network, now);
                     }
                 })?
             }
         };
-        self.guesses.right(app, stream, id.as_str(), network);
+        self.guesses.right(&whose, network, now);
         grounds.rests.extend(rest);
         grounds.proofs.push("totp");
         Ok(Passed::Right)
@@ -301,6 +307,27 @@ impl Gate {
             }
         }
         Err(first.unwrap_or(Denial::Token(TokenFault::Unknown)))
+    }
+
+    async fn jwt(&self, question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+        let settings = &question.settings;
+        if !settings.wants_jwt(question.publish()) {
+            return Ok(Passed::Off);
+        }
+        question.ruling(Operation::HashOrJwt)?;
+        let token = question.token().ok_or(Denial::JwtMissing)?;
+        let (secret, jwks_url) = (settings.jwt_stream_secret(), settings.jwt_stream_jwks_url());
+        let claims = self.keys.signed(token, secret.expose(), jwks_url).await?;
+        claims.check_time(question.now)?;
+        let room = question.room.as_ref().map(StreamId::as_str);
+        claims.check_stream(question.stream.as_str(), room, question.access.direction)?;
+        if settings.jwt_expiry_ends_session() {
+            let expires = claims.expires_s().map(|seconds| WallTime((seconds.max(0.0) * 1_000.0) as u64));
+            grounds.expires = expires;
+        }
+        grounds.rests.push(Rest::Jwt(jwt_print(settings)));
+        grounds.proofs.push("jwt");
+        Ok(Passed::Right)
     }
 
     /// On the stream and on its room. What this node knows lets pass; what refuses is asked for.
@@ -374,26 +401,6 @@ fn hash_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passe
     let by = by.ok_or(Denial::Hash)?;
     grounds.rests.push(Rest::Hash(SecretPrint::of(by.expose())));
     grounds.proofs.push("hash");
-    Ok(Passed::Right)
-}
-
-fn jwt_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
-    if !question.settings.wants_jwt(question.publish()) {
-        return Ok(Passed::Off);
-    }
-    question.ruling(Operation::HashOrJwt)?;
-    let token = question.token().ok_or(Denial::JwtMissing)?;
-    let secret = question.settings.jwt_stream_secret();
-    let claims = jwt::verify(token, secret.expose())?;
-    claims.check_time(question.now)?;
-    let room = question.room.as_ref().map(StreamId::as_str);
-    claims.check_stream(question.stream.as_str(), room, question.access.direction)?;
-    if question.settings.jwt_expiry_ends_session() {
-        let expires = claims.expires_s().map(|seconds| WallTime((seconds.max(0.0) * 1_000.0) as u64));
-        grounds.expires = expires;
-    }
-    grounds.rests.push(Rest::Jwt(SecretPrint::of(secret.expose())));
-    grounds.proofs.push("jwt");
     Ok(Passed::Right)
 }
 

@@ -87,6 +87,7 @@ async fn an_application_without_settings_is_not_initialised() {
         subscribers: whole.subscribers,
         plane: whole.placed,
         authorizer: whole.asked,
+        keys: Arc::new(KeySets::new(whole.published, Arc::new(SystemClock))),
         clock: Arc::new(SystemClock),
     });
     assert_eq!(denial(gate.admit(publish("s")).await), Denial::NotInitialised);

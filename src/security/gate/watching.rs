@@ -10,6 +10,7 @@ use config::AppSettings;
 
 use super::Gate;
 use super::clauses::Question;
+use super::guesses::Guesses;
 use crate::live::{Live, end_spread};
 use crate::outside::Plane;
 
@@ -17,14 +18,21 @@ use crate::outside::Plane;
 const LIST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Gate {
-    /// Follows blocks, tokens and settings until the store is closed or the gate is gone.
+    /// Follows blocks, tokens, settings and what others saw of codes until the store is closed or the gate is gone.
     pub(super) fn watch(&self) {
         for app in &self.applications {
-            let (live, clock) = (Arc::downgrade(&self.live), Arc::clone(&self.clock));
-            tokio::spawn(follow_subscribers(app.clone(), live, self.subscribers.clone(), clock));
+            tokio::spawn(follow_subscribers(
+                app.clone(),
+                (Arc::downgrade(&self.live), Arc::downgrade(&self.guesses)),
+                self.subscribers.clone(),
+                Arc::clone(&self.plane),
+                Arc::clone(&self.clock),
+            ));
             let (live, clock) = (Arc::downgrade(&self.live), Arc::clone(&self.clock));
             tokio::spawn(follow_tokens(app.clone(), live, self.tokens.clone(), clock));
         }
+        let (guesses, plane) = (Arc::downgrade(&self.guesses), Arc::clone(&self.plane));
+        tokio::spawn(tell_codes(guesses, self.subscribers.clone(), plane));
         let applications: Vec<_> = self.applications.iter().cloned().collect();
         tokio::spawn(review(
             applications,
@@ -56,7 +64,13 @@ async fn not_listed(error: &MetaError) {
     tokio::time::sleep(LIST_PAUSE).await;
 }
 
-async fn follow_subscribers(app: AppName, live: Weak<Live>, subscribers: Subscribers, clock: Arc<dyn Clock>) {
+async fn follow_subscribers(
+    app: AppName,
+    (live, guesses): (Weak<Live>, Weak<Guesses>),
+    subscribers: Subscribers,
+    plane: Arc<dyn Plane>,
+    clock: Arc<dyn Clock>,
+) {
     let mut watch = subscribers.watch(&app, Revision::ZERO);
     loop {
         let (changes, is_all) = match watch.next().await {
@@ -70,7 +84,8 @@ async fn follow_subscribers(app: AppName, live: Weak<Live>, subscribers: Subscri
                 }
             },
         };
-        let (Some(live), now) = (live.upgrade(), clock.wall()) else { return };
+        let (Some(live), Some(guesses)) = (live.upgrade(), guesses.upgrade()) else { return };
+        let (now, this_node) = (clock.wall(), plane.owner().node);
         let mut unlisted = BTreeSet::new();
         if is_all {
             unlisted.extend(live.subscribers(&app));
@@ -84,6 +99,7 @@ async fn follow_subscribers(app: AppName, live: Weak<Live>, subscribers: Subscri
                 Change::SessionEnded { stream, session, .. } => {
                     live.end(&app, stream, *session, ExitReason::Kicked);
                 }
+                Change::CodesSeen { node, seen } if *node != this_node => guesses.told(seen, clock.now()),
                 _ => {}
             }
         }
@@ -126,6 +142,19 @@ async fn follow_tokens(app: AppName, live: Weak<Live>, tokens: Tokens, clock: Ar
         }
         for (stream, token) in &unlisted {
             live.token_changed(&app, stream, token, None, now);
+        }
+    }
+}
+
+/// Tells the other nodes what this one saw of codes. What cannot be told is not told later: it counts here.
+async fn tell_codes(guesses: Weak<Guesses>, subscribers: Subscribers, plane: Arc<dyn Plane>) {
+    loop {
+        tokio::time::sleep(limits::CODES_TOLD_EVERY).await;
+        let Some(seen) = guesses.upgrade().map(|guesses| guesses.untold()) else { return };
+        if !seen.is_empty()
+            && let Err(error) = subscribers.tell_codes(plane.owner().node, seen).await
+        {
+            tracing::warn!(%error, "the other nodes were not told of wrong codes");
         }
     }
 }

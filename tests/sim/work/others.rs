@@ -1,9 +1,11 @@
 //! Commands about things that no history is kept of: members must come to the same with them too.
 
+use std::net::IpAddr;
+
 use base::WallTime;
 use cluster_model::{
-    BroadcastPatch, Command, Connection, Direction, Fact, FactKind, Figures, Heartbeat, Incarnation, NodeId,
-    PublishFacts, PutWhen, SubscriberTerms, User, Vod,
+    BroadcastPatch, CodesSeen, Command, Connection, Direction, Fact, FactKind, Figures, Heartbeat,
+    Incarnation, NodeId, PublishFacts, PutWhen, SubscriberTerms, User, Vod,
 };
 
 use super::names::{app, session_id, stream, subscriber, token, user, vod};
@@ -13,7 +15,7 @@ use crate::rng::Rng;
 pub(super) fn command(rng: &mut Rng, time: &str) -> Command {
     let name = format!("x{}.{time}", rng.below(2));
     let (app, id, who) = (app("a"), stream(&name), subscriber(&name));
-    match rng.below(19) {
+    match rng.below(20) {
         0..=1 => Command::StreamStarted { app, stream: id, facts: Box::new(publisher()), epoch: None },
         2 => Command::StreamEnded { app, stream: id, epoch: None },
         3 => Command::StreamHeartbeat { app, stream: id, heartbeat: Heartbeat::default(), epoch: None },
@@ -38,8 +40,20 @@ pub(super) fn command(rng: &mut Rng, time: &str) -> Command {
         14 => Command::PutVod { app, vod: vod(&name), record: Box::<Vod>::default() },
         15 => Command::DeleteVod { app, vod: vod(&name) },
         16 => Command::EndSession { app, stream: id, session: None },
-        17 => Command::NodeExpired { node: NodeId(9_999), incarnation: Incarnation(1) },
+        17 => Command::TellCodes { node: NodeId(1), seen: vec![codes(&name, rng)] },
+        18 => Command::NodeExpired { node: NodeId(9_999), incarnation: Incarnation(1) },
         _ => Command::ForgetNode { node: NodeId(9_999) },
+    }
+}
+
+fn codes(name: &str, rng: &mut Rng) -> CodesSeen {
+    CodesSeen {
+        app: app("a"),
+        stream: stream(name),
+        subscriber: subscriber(name),
+        network: IpAddr::from([10, 0, 0, 0]),
+        wrong: rng.below(3) as u32,
+        right: rng.chance(500),
     }
 }
 

@@ -338,6 +338,18 @@ pub(super) fn every_command() -> Vec<(&'static str, Command)> {
             "end_session",
             Command::EndSession { app: a(), stream: s(), session: Some(base::SessionId::from_u128(7)) },
         ),
+        ("tell_codes", Command::TellCodes { node: NodeId(3), seen: vec![codes_seen()] }),
         ("raise_generation", Command::RaiseGeneration { to: 2 }),
     ]
+}
+
+fn codes_seen() -> CodesSeen {
+    CodesSeen {
+        app: app(),
+        stream: stream(),
+        subscriber: SubscriberId::new("José +1").unwrap(),
+        network: std::net::IpAddr::from([192, 0, 2, 0]),
+        wrong: 3,
+        right: false,
+    }
 }

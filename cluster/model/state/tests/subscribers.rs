@@ -88,3 +88,24 @@ fn a_secret_is_never_shown() {
     let applied = run.at(1, command);
     assert!(!shown.contains("mysecret") && !format!("{applied:?} {:?}", run.state).contains("mysecret"));
 }
+
+#[test]
+fn what_nodes_saw_of_codes_is_told_and_not_kept() {
+    let mut run = Run::default();
+    let seen = crate::CodesSeen {
+        app: app("a"),
+        stream: id("s"),
+        subscriber: subscriber("one"),
+        network: std::net::IpAddr::from([192, 0, 2, 0]),
+        wrong: 2,
+        right: false,
+    };
+    let before = run.state.rows().count();
+    let told = run.at(5, Command::TellCodes { node: NodeId(3), seen: vec![seen.clone()] });
+    assert_eq!(told.changes, [Change::CodesSeen { node: NodeId(3), seen: Arc::new(seen.clone()) }]);
+    assert!(Filter::Subscribers(app("a")).matches(&told.changes[0]));
+    assert!(!Filter::Subscribers(app("b")).matches(&told.changes[0]));
+    assert_eq!((told.outcome, run.state.rows().count()), (Outcome::Done, before));
+    let many = Command::TellCodes { node: NodeId(3), seen: vec![seen; limits::CODES_TOLD_MAX + 1] };
+    assert_eq!(run.out(6, many), Outcome::Refused(Refusal::TooMany));
+}

@@ -1,7 +1,8 @@
 //! Every mechanism, alone and together: who gets in.
 
 use cluster_model::{
-    Authority, Direction as Stored, Hidden, SubscriberId, SubscriberTerms, TokenFault, TokenId, TokenTerms,
+    Authority, Direction as Stored, Hidden, Meta, SubscriberId, SubscriberTerms, TokenFault, TokenId,
+    TokenTerms,
 };
 
 use super::*;
@@ -203,6 +204,48 @@ async fn a_jwt_lets_in_until_it_expires() {
 }
 
 #[tokio::test]
+async fn a_jwt_of_a_published_key_lets_in_and_the_secret_does_no_more() {
+    let whole = whole().await;
+    set(&whole.settings, "playJwtControlEnabled", json!(true)).await;
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    set(&whole.settings, "jwtStreamJwksURL", json!("https://keys.example/")).await;
+    let signed = |kid: &str, claims: Value| {
+        let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::RS256);
+        header.kid = Some(kid.to_owned());
+        let key = jsonwebtoken::EncodingKey::from_rsa_pem(include_bytes!("../../testdata/rsa.pem")).unwrap();
+        jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    };
+    let fault = |fault| Some(Denial::Jwt(fault));
+    let good = signed("one", json!({ "streamId": "s", "type": "play", "exp": now_s() + 60 }));
+    assert_eq!(refused(&whole, with_token(&good, play("s"))).await, fault(jwt::JwtFault::NoKeys));
+    assert_eq!(Denial::Jwt(jwt::JwtFault::NoKeys).label(), "JWT keys");
+    let modulus = include_str!("../../testdata/rsa.n").trim();
+    let keys = json!({ "keys": [{ "kty": "RSA", "kid": "one", "n": modulus, "e": "AQAB" }] });
+    *whole.published.0.lock() = Some(keys);
+    // It was looked for just now; another address was not.
+    assert_eq!(refused(&whole, with_token(&good, play("s"))).await, fault(jwt::JwtFault::NoKeys));
+    set(&whole.settings, "jwtStreamJwksURL", json!("https://other.example")).await;
+    let permit = whole.gate.admit(with_token(&good, play("s"))).await.unwrap();
+    assert_eq!(permit.proof(), Some("jwt"));
+    for (token, why) in [
+        (signed("two", json!({})), jwt::JwtFault::Unsigned),
+        (signed("one", json!({ "exp": now_s() - 1 })), jwt::JwtFault::Expired),
+        (signed("one", json!({ "nbf": now_s() + 60 })), jwt::JwtFault::NotYet),
+        (signed("one", json!({ "streamId": "t" })), jwt::JwtFault::WrongStream),
+        (signed("one", json!({ "type": "publish" })), jwt::JwtFault::WrongType),
+        (jwt::stream_token(KEY, "s", "play", now_s() + 60).unwrap(), jwt::JwtFault::Unsigned),
+    ] {
+        assert_eq!(refused(&whole, with_token(&token, play("s"))).await, fault(why), "{token}");
+    }
+    // Of the two that is not asked for nothing rests on.
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY.to_lowercase())).await;
+    tokio::time::sleep(2 * limits::PERMITS_REVIEWED_EVERY).await; // Nothing happens: there is no event to wait for.
+    assert_eq!(permit.state(), PermitState::Live);
+    set(&whole.settings, "jwtStreamJwksURL", json!("https://third.example")).await;
+    assert_eq!(permit.died().await, ExitReason::Revoked);
+}
+
+#[tokio::test]
 async fn a_subscriber_gets_in_by_its_code_once_at_a_time() {
     let whole = whole().await;
     set(&whole.settings, "enableTimeTokenForPublish", json!(true)).await;
@@ -283,6 +326,38 @@ async fn who_guesses_codes_is_locked_and_the_true_subscriber_elsewhere_is_not() 
         .admit(Access { peer: elsewhere, ..with_code("play1", &right(), play("s")) })
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn of_many_codes_at_a_time_no_more_are_looked_at_and_the_other_nodes_hear_of_it() {
+    let meta: Arc<dyn Meta> = Arc::new(InMemory::new(Arc::new(SystemClock)));
+    let (here, there) = (whole_gate(Arc::clone(&meta), &[APP]).await, whole_gate(meta, &[APP]).await);
+    for settings in [&here.settings, &there.settings] {
+        set(settings, "enableTimeTokenForPlay", json!(true)).await;
+    }
+    subscriber(&here, "sub", Some("mysecret"), None).await;
+    let key = totp::key_of_base32("mysecret").unwrap();
+    let right = || with_code("sub", &totp::code(&key, 60, SystemClock.wall()), play("s"));
+    let mut guesses = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let (gate, guess) = (Arc::clone(&here.gate), with_code("sub", &format!("no{n}"), play("s")));
+        guesses.spawn(async move { gate.admit(guess).await.err() });
+    }
+    let denied = guesses.join_all().await;
+    let looked_at = denied.iter().filter(|denied| **denied == Some(Denial::Totp(TotpFault::WrongCode)));
+    assert_eq!(looked_at.count(), limits::GUESSES_PER_NETWORK_MAX as usize);
+    let locked_there = async {
+        while refused(&there, with_code("sub", "guess", play("s"))).await
+            != Some(Denial::Totp(TotpFault::Locked))
+        {
+            tokio::time::sleep(limits::CODES_TOLD_EVERY).await;
+        }
+    };
+    let patience = (limits::GUESSES_PER_NETWORK_MAX - 2) * limits::CODES_TOLD_EVERY;
+    tokio::time::timeout(patience, locked_there).await.expect("locked by what was tried elsewhere");
+    assert_eq!(refused(&there, right()).await, Some(Denial::Totp(TotpFault::Locked)));
+    let elsewhere = Access { peer: PeerAddr::new("203.0.113.9:1".parse().unwrap()), ..right() };
+    drop(there.gate.admit(elsewhere).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! JWTs by a secret, or by keys that somebody publishes (JWKS, RFC 7517): fetched when they are needed, and kept.
+//! JWTs by a secret, or by keys that somebody publishes (JWKS, RFC 7517): fetched when they are needed, and kept. The gate checks
+//! JWTs of streams by it, and the door of REST its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use base::{Clock, limits};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::credential::jwt::{self, Claims, JwtFault};
 
@@ -79,6 +81,17 @@ struct Kept {
     looked: Option<Instant>,
 }
 
+impl Kept {
+    /// The key of a name. Whose is not among those kept is nobody's, if the last look for them came to something.
+    fn key(&self, kid: &str, now: Instant) -> Result<DecodingKey, JwtFault> {
+        let kept = |came: &Instant| now.saturating_duration_since(*came) < limits::JWKS_KEPT_MAX;
+        let (set, came) = self.keys.as_ref().filter(|(_, came)| kept(came)).ok_or(JwtFault::NoKeys)?;
+        let failed = self.looked.is_some_and(|looked| looked > *came);
+        let unknown = if failed { JwtFault::NoKeys } else { JwtFault::Unsigned };
+        set.0.get(kid).cloned().ok_or(unknown)
+    }
+}
+
 type Slot = Arc<tokio::sync::Mutex<Kept>>;
 
 /// The sets of keys that a node has fetched, and what JWTs are checked by. One per node.
@@ -94,39 +107,41 @@ impl KeySets {
         Self { source, clock, slots: Mutex::default() }
     }
 
-    /// What a token says that is good now: signed by the keys of `jwks_url` with RS256 where that is given, else by
-    /// `secret` with HS256.
+    /// What a token says that is good now: signed as [`Self::signed`] wants it, and in its time.
     ///
     /// # Errors
     /// It is not good, or its key is not to be had now.
     pub async fn check(&self, token: &str, secret: &str, jwks_url: &str) -> Result<Claims, JwtFault> {
-        let claims = if jwks_url.trim().is_empty() {
-            jwt::verify(token, secret)?
-        } else {
-            self.verify(token, jwks_url.trim()).await?
-        };
+        let claims = self.signed(token, secret, jwks_url).await?;
         claims.check_time(self.clock.wall())?;
         Ok(claims)
     }
 
-    /// What a token says that a key of this address signed with RS256, whatever its dates.
+    /// What a token says, whatever its dates, that is signed by the keys of `jwks_url` with RS256 where that is given, else
+    /// by `secret` with HS256. Within [`limits::JWKS_FETCH_MAX`].
     ///
     /// # Errors
     /// Nobody there signed it, or its key is not to be had now.
-    pub async fn verify(&self, token: &str, jwks_url: &str) -> Result<Claims, JwtFault> {
+    pub async fn signed(&self, token: &str, secret: &str, jwks_url: &str) -> Result<Claims, JwtFault> {
+        match jwks_url.trim() {
+            "" => jwt::verify(token, secret),
+            jwks_url => self.verify(token, jwks_url).await,
+        }
+    }
+
+    async fn verify(&self, token: &str, jwks_url: &str) -> Result<Claims, JwtFault> {
         if token.len() > limits::JWT_BYTES_MAX {
             return Err(JwtFault::Unsigned);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| JwtFault::Unsigned)?;
         let kid = header.kid.ok_or(JwtFault::Unsigned)?;
-        let key = self.key(jwks_url, &kid).await.ok_or(JwtFault::Unsigned)?;
+        let key = self.key(jwks_url, &kid).await?;
         jwt::verify_by(token, &key, Algorithm::RS256)
     }
 
-    async fn key(&self, jwks_url: &str, kid: &str) -> Option<DecodingKey> {
-        let slot = self.slot(jwks_url);
+    async fn key(&self, jwks_url: &str, kid: &str) -> Result<DecodingKey, JwtFault> {
         // Who comes while it is fetched waits for it instead of fetching it too.
-        let mut kept = slot.lock().await;
+        let mut kept = self.slot(jwks_url).lock_owned().await;
         let now = self.clock.now();
         let age = |since: Instant| now.saturating_duration_since(since);
         let known = kept
@@ -136,18 +151,11 @@ impl KeySets {
         if !known && kept.looked.is_none_or(|looked| age(looked) >= limits::JWKS_REFRESH_MIN) {
             kept.looked = Some(now);
             let url = format!("{}{WELL_KNOWN}", jwks_url.trim_end_matches('/'));
-            let came = self.source.fetch(&url).await.and_then(|bytes| KeySet::read(&bytes));
-            match came {
-                Ok(set) => kept.keys = Some((set, self.clock.now())),
-                Err(error) => tracing::warn!(%error, "a set of keys for JWTs (jwksURL) cannot be had"),
-            }
+            // Who asked may go meanwhile, and others want the keys as well: it is fetched to the end.
+            let looking = look(Arc::clone(&self.source), Arc::clone(&self.clock), url, kept);
+            kept = tokio::spawn(looking).await.map_err(|_| JwtFault::NoKeys)?;
         }
-        let now = self.clock.now();
-        let (set, _) = kept
-            .keys
-            .as_ref()
-            .filter(|(_, came)| now.saturating_duration_since(*came) < limits::JWKS_KEPT_MAX)?;
-        set.0.get(kid).cloned()
+        kept.key(kid, self.clock.now())
     }
 
     fn slot(&self, jwks_url: &str) -> Slot {
@@ -161,6 +169,19 @@ impl KeySets {
         *used = now;
         Arc::clone(slot)
     }
+}
+
+async fn look(
+    source: Arc<dyn JwksSource>,
+    clock: Arc<dyn Clock>,
+    url: String,
+    mut kept: OwnedMutexGuard<Kept>,
+) -> OwnedMutexGuard<Kept> {
+    match source.fetch(&url).await.and_then(|bytes| KeySet::read(&bytes)) {
+        Ok(set) => kept.keys = Some((set, clock.now())),
+        Err(error) => tracing::warn!(%error, "a set of keys for JWTs (JWKS) cannot be had"),
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -265,12 +286,35 @@ mod tests {
         *published.kids.lock() = None;
         clock.advance(Duration::from_secs(3_000));
         keys.check(&good, "", "http://keys").await.unwrap();
+        // Nobody can say whether the other one is somebody's.
+        let other = token("two", &json!({}));
+        assert_eq!(keys.check(&other, "", "http://keys").await.unwrap_err(), JwtFault::NoKeys);
         clock.advance(Duration::from_secs(700));
-        assert_eq!(keys.check(&good, "", "http://keys").await.unwrap_err(), JwtFault::Unsigned);
+        assert_eq!(keys.check(&good, "", "http://keys").await.unwrap_err(), JwtFault::NoKeys);
         // And one that was withdrawn goes with the next look.
         *published.kids.lock() = Some(vec!["three"]);
         clock.advance(limits::JWKS_REFRESH_MIN);
         assert_eq!(keys.check(&good, "", "http://keys").await.unwrap_err(), JwtFault::Unsigned);
+    }
+
+    /// Publishes a key, and takes a second for it.
+    struct Slow;
+
+    #[async_trait]
+    impl JwksSource for Slow {
+        async fn fetch(&self, _: &str) -> Result<Vec<u8>, JwksFault> {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(document(&["one"]))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_away_does_not_take_the_keys_along() {
+        let keys = KeySets::new(Arc::new(Slow), Arc::new(ManualClock::new(WallTime(1_000_000))));
+        let good = token("one", &json!({}));
+        let asked = tokio::time::timeout(Duration::from_millis(10), keys.check(&good, "", "http://keys"));
+        assert!(asked.await.is_err());
+        keys.check(&good, "", "http://keys").await.unwrap();
     }
 
     #[test]
