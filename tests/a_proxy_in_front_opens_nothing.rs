@@ -118,13 +118,9 @@ async fn one_that_says_for_whom_it_speaks_is_not_the_machine() -> Result<()> {
         let refused = socket.ask(&json!({ "command": "publish", "streamId": "stream1" })).await?;
         ensure!(refused["command"] == "error", "{header}: {refused}");
     }
-    let direct = ask(
-        "POST",
-        &node.http_url("/LiveApp/whip/stream1"),
-        &[("Content-Type", "application/sdp")],
-        &offer::chromium(),
-    );
-    ensure!(direct.await?.status == 201, "the machine itself may publish");
+    let kind = [("Content-Type", "application/sdp")];
+    let direct = ask("POST", &node.http_url("/LiveApp/whip/stream1"), &kind, &offer::chromium()).await?;
+    ensure!(direct.status == 201, "the machine itself may publish");
     Ok(())
 }
 

@@ -162,8 +162,9 @@ impl Stage {
             _ => {
                 let id = format!("sub-{}", self.stream());
                 let body = json!({ "subscriberId": id, "b32Secret": SUBSCRIBERS_SECRET, "type": kind });
-                let answer = self.quietly("POST", &format!("{path}/subscribers"), &[JSON], &body.to_string());
-                ensure!(answer.await?.json()["success"] == true, "no subscriber");
+                let (path, body) = (format!("{path}/subscribers"), body.to_string());
+                let answer = self.quietly("POST", &path, &[JSON], &body).await?;
+                ensure!(answer.json()["success"] == true, "no subscriber: {}", answer.text());
                 let key = totp::key_of_base32(SUBSCRIBERS_SECRET).context("no base 32")?;
                 let code = totp::code(&key, 60, SystemClock.wall());
                 return Ok(Credential { token: String::new(), id, code });

@@ -8,7 +8,7 @@ mod stage;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use page::{Must, PAGE, Role, Row, Section};
 use serde_json::{Value, json};
 use stage::{APP, LATER, PATIENCE, STREAM, Stage};
@@ -181,18 +181,19 @@ async fn is_a_secret(stage: &mut Stage, secret: &str) -> Result<()> {
 }
 
 async fn lists_statistics(stage: &Stage, line: &str) -> Result<()> {
-    let mut last = String::new();
     let listed = async || {
-        last = stage.shell(line).await.ok()?;
-        let (head, body) = last.split_once("\r\n\r\n")?;
+        let said = stage.shell(line).await.ok()?;
+        let (head, body) = said.split_once("\r\n\r\n")?;
         let all: Vec<Value> = serde_json::from_str(body).ok()?;
         let ids: Vec<_> = all.iter().map(|one| one["subscriberId"].as_str().unwrap_or_default()).collect();
         let were_here =
             all.iter().all(|one| one["connectionEvents"].as_array().is_some_and(|all| !all.is_empty()));
         (head.starts_with("HTTP/1.1 200") && ids == ["playerB", "publisherA"] && were_here).then_some(())
     };
-    let listed = Node::eventually(PATIENCE, listed).await;
-    listed.with_context(|| format!("not what the subscribers did: {last}"))
+    if Node::eventually(PATIENCE, listed).await.is_none() {
+        bail!("not what the subscribers did: {}", stage.shell(line).await?);
+    }
+    Ok(())
 }
 
 async fn has_no_file(stage: &Stage, address: &str, reason: &str) -> Result<()> {
