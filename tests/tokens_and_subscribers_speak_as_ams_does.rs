@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use test_support::{Node, NodeOptions};
 use tokio::process::Command;

@@ -7,7 +7,6 @@ use std::{env, fs, io};
 
 const PANEL: &str = "../../webapps/root/panel";
 
-#[expect(clippy::print_stdout, reason = "how a build script speaks to cargo")]
 fn main() -> io::Result<()> {
     let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join(PANEL);
     // The folder is there before the first build, so that a file which is not would not be waited for each time.

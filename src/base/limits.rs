@@ -784,6 +784,8 @@ pub const WEBHOOK_ANSWER_MAX: Duration = Duration::from_secs(5);
 pub const WEBHOOKS_AT_ONCE_MAX: usize = 64;
 /// Connection slots on their way back. More: they are free when the node's life is over.
 pub const SLOTS_GIVEN_BACK_MAX: usize = 65_536;
+/// How long somebody who comes again waits until the connection it left has been given back. Longer: it is refused.
+pub const SLOT_COMES_BACK_MAX: Duration = Duration::from_secs(1);
 /// Of them those that are being given back at a time. More: they wait. As many as share a commit without being in the way of
 /// admissions, which wait for the same commits.
 pub const SLOTS_GIVEN_BACK_AT_ONCE_MAX: usize = 64;

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::live::{Grounds, Live, LiveSession};
 use crate::outside::{Authorizer, Plane};
 use crate::seats::{SeatLimits, Seats};
-use crate::slots::{GivenBack, Slot};
+use crate::slots::{GivenBack, OnTheirWay, Slot};
 use crate::{Access, Denial, Direction, KeySets, Permit};
 
 use clauses::{Clause, Question};
@@ -61,12 +61,14 @@ pub struct Gate {
     live: Arc<Live>,
     guesses: Arc<Guesses>,
     given_back: mpsc::Sender<GivenBack>,
+    on_their_way: Arc<OnTheirWay>,
 }
 
 impl Gate {
     /// To be made in a runtime, where it follows what permits rest on for as long as it lives.
     pub fn new(parts: GateParts) -> Arc<Self> {
         let (given_back, slots) = mpsc::channel(limits::SLOTS_GIVEN_BACK_MAX);
+        let on_their_way = Arc::<OnTheirWay>::default();
         let gate = Arc::new(Self {
             applications: parts.applications.into_iter().collect(),
             settings: parts.settings,
@@ -81,8 +83,9 @@ impl Gate {
             live: Arc::default(),
             guesses: Arc::default(),
             given_back,
+            on_their_way: Arc::clone(&on_their_way),
         });
-        tokio::spawn(crate::slots::give_back(slots, gate.subscribers.clone()));
+        tokio::spawn(crate::slots::give_back(slots, gate.subscribers.clone(), on_their_way));
         gate.watch();
         gate
     }
@@ -237,13 +240,22 @@ impl Gate {
         let id = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok());
         let id = id.ok_or(crate::TotpFault::InvalidId)?;
         let owner = self.plane.owner();
+        let whose = (access.app.clone(), question.stream.clone(), id.clone());
         let slot = Slot::new(
-            (access.app.clone(), question.stream.clone(), id.clone()),
+            whose.clone(),
             (access.session, owner),
             self.given_back.clone(),
+            Arc::clone(&self.on_their_way),
         );
+        let acquire = || self.subscribers.acquire(&access.app, &question.stream, &id, access.session, owner);
         // Held from here on: an answer that is lost may have taken it.
-        match self.subscribers.acquire(&access.app, &question.stream, &id, access.session, owner).await {
+        let comes_again = self.on_their_way.has(&whose);
+        let mut acquired = acquire().await;
+        if matches!(acquired, Err(AcquireError::Taken { .. })) && comes_again {
+            self.on_their_way.wait_for(&whose).await;
+            acquired = acquire().await;
+        }
+        match acquired {
             Ok(()) => Ok(slot),
             Err(AcquireError::Taken { limit }) => {
                 slot.was_never_taken();

@@ -124,10 +124,7 @@ async fn a_jwt_is_that_of_the_guide() {
     assert_eq!(claims.expires_s(), Some(4_102_444_800.0));
     let no_type = path.replace("&type=play", "");
     assert_eq!(json_of(node.get(&no_type).await).await, (StatusCode::BAD_REQUEST, refused(DEFINE)));
-    let (version, _) = node.state.settings.get(&app).await.unwrap().unwrap();
-    let published = json!({ "jwtStreamSecretKey": key, "jwtStreamJwksURL": "https://keys.example" });
-    let settings: AppSettings = serde_json::from_value(published).unwrap();
-    node.state.settings.put(&app, version, &settings).await.unwrap();
+    node.set(json!({ "jwtStreamSecretKey": key, "jwtStreamJwksURL": "https://keys.example" })).await;
     assert_eq!(json_of(node.get(path).await).await, (StatusCode::BAD_REQUEST, refused(none)));
 }
 

@@ -90,11 +90,11 @@ impl Rights {
 /// Whether the answer of a path below `/rest/v2` has something in it by which somebody gets in.
 fn lets_in(below: &[String]) -> bool {
     let below: Vec<&str> = below.iter().map(String::as_str).collect();
-    match below[..] {
-        ["broadcasts", _, "token" | "jwt-token" | "tokens", ..] => true,
-        ["broadcasts", _, "subscribers", _, "totp", ..] => true,
-        _ => false,
-    }
+    matches!(
+        below[..],
+        ["broadcasts", _, "token" | "jwt-token" | "tokens", ..]
+            | ["broadcasts", _, "subscribers", _, "totp", ..]
+    )
 }
 
 #[cfg(test)]

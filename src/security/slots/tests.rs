@@ -1,9 +1,8 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use base::{Clock, SystemClock, SystemRandomness};
+use base::{SystemClock, SystemRandomness};
 use cluster_model::testing::InMemory;
 use cluster_model::{
     Command, Consistency, Filter, Meta, NodeCard, NodeId, Nodes, Proposal, Query, ReadFailed, Reading,
@@ -66,21 +65,22 @@ async fn those_who_leave_at_once_do_not_wait_for_each_other() {
     let who = |n: u128| SubscriberId::new(&format!("viewer{n}")).unwrap();
     let session = SessionId::from_u128;
     let (given_back, slots) = mpsc::channel(limits::SLOTS_GIVEN_BACK_MAX);
+    let on_their_way = Arc::<OnTheirWay>::default();
     for n in 0..LEAVE {
         subscribers.acquire(&app, &stream, &who(n), session(n), owner).await.unwrap();
     }
 
-    let began = tokio::time::Instant::now();
     for n in 0..LEAVE {
         let of = (app.clone(), stream.clone(), who(n));
-        drop(Slot::new(of, (session(n), owner), given_back.clone()));
+        drop(Slot::new(of, (session(n), owner), given_back.clone(), Arc::clone(&on_their_way)));
     }
     drop(given_back);
-    give_back(slots, subscribers.clone()).await;
-    let took = began.elapsed();
-
+    assert!(on_their_way.has(&(app.clone(), stream.clone(), who(LEAVE - 1))));
+    // One after the other they would need a commit each.
     let commits = LEAVE as u32 / limits::SLOTS_GIVEN_BACK_AT_ONCE_MAX as u32;
-    assert!(took < 3 * commits * COMMIT, "{took:?}: one after the other is {:?}", LEAVE as u32 * COMMIT);
+    let giving_back = give_back(slots, subscribers.clone(), Arc::clone(&on_their_way));
+    tokio::time::timeout(3 * commits * COMMIT, giving_back).await.expect("all given back in time");
+    assert!((0..LEAVE).all(|n| !on_their_way.has(&(app.clone(), stream.clone(), who(n)))));
     assert_eq!(slow.most.load(Ordering::Relaxed), limits::SLOTS_GIVEN_BACK_AT_ONCE_MAX);
     // All of them may come again, in another session.
     for n in 0..LEAVE {
