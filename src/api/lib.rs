@@ -56,6 +56,7 @@ mod tests;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use base::AppName;
 
 pub use cluster::{Cluster, Place, Reach};
 pub use cors::{CorsFilters, cors};
