@@ -265,7 +265,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             receptions,
             clock: Arc::clone(&clock),
         }),
-        applications: names,
+        applications: names.clone(),
         webapps: config.data.webapps.clone(),
         readiness,
         metrics,
@@ -279,6 +279,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     });
     let (signalling_data, http_media_data) =
         (web::Data::from(signalling_context), web::Data::from(http_media_context));
+    let served = names;
     let app = move || {
         let app = App::new()
             .wrap(from_fn(api::cors))
@@ -286,7 +287,8 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             .app_data(signalling_data.clone())
             .app_data(http_media_data.clone())
             .app_data(cors.clone())
-            .app_data(trusted.clone());
+            .app_data(trusted.clone())
+            .configure(|server| api::configure_rest(server, &served));
         #[cfg(feature = "faults")]
         let app = app.configure(crate::faults::configure);
         app.route(SIGNALLING_PATH, web::get().to(signalling))

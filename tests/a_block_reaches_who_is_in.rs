@@ -172,9 +172,17 @@ async fn whichever_node_is_asked() -> Result<()> {
 async fn a_revoked_token_and_a_rotated_secret_end_who_came_by_them() -> Result<()> {
     let _turn = Turn::take().await?;
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
-    let node = Node::start(options.setting(APP, "playTokenControlEnabled", "true")).await?;
+    let node = Node::start(options).await?;
     let marker = live(&node).await?;
     let identity = Arc::new(Identity::new()?);
+    let settings = async |changes: Value| {
+        let answer = node.send("PATCH", &format!("/rest/v2/applications/settings/{APP}"), &changes).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        anyhow::Ok(())
+    };
+    // There is a picture: nobody spends a token on a stream that cannot be played yet.
+    player(&node, &identity, json!({})).await?;
+    settings(json!({ "playTokenControlEnabled": true })).await?;
     let mut worst = Duration::ZERO;
     for _ in 0..trials() {
         let path = "/token?expireDate=4102444800&type=play";
@@ -188,11 +196,6 @@ async fn a_revoked_token_and_a_rotated_secret_end_who_came_by_them() -> Result<(
     note(&format!("of {} revoked tokens the last session ended after {worst:?}", trials()));
     ensure!(worst <= REACHED_MAX, "{worst:?}");
 
-    let settings = async |changes: Value| {
-        let answer = node.send("PATCH", &format!("/rest/v2/applications/settings/{APP}"), &changes).await?;
-        ensure!(answer.status == 200, "{}", answer.text());
-        anyhow::Ok(())
-    };
     let key = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
     settings(json!({ "playTokenControlEnabled": false })).await?;
     settings(json!({ "playJwtControlEnabled": true, "jwtStreamSecretKey": key })).await?;

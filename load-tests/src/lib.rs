@@ -15,12 +15,14 @@
 //!   of it was sent.
 //! * [`machine`] — what the node's process used, how even the machine ran, where time went.
 //! * [`bare`] — the same packets sent by a loop that does nothing else.
+//! * [`asking`] — requests over kept HTTP connections, and a server that does nothing but answer.
 //! * [`Bench`] — a node on its cores; [`Row`] — it under N players; [`scenario`] — it in trouble.
 //! * [`report`] — rows, medians and plots for people.
 //!
 //! Invariants: a player or publisher, but for a hostile one, sends what a browser would send and no more; a frame counts
 //! only when every packet of it came; a figure that was not measured is absent, never zero.
 
+pub mod asking;
 pub mod bare;
 mod bench;
 pub mod hostile;

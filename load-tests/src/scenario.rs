@@ -9,6 +9,7 @@ mod overload;
 mod profile;
 mod publishers;
 mod rejoin;
+mod rest;
 mod sources;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use overload::{OverloadOptions, overload};
 pub use profile::{TimeProfile, profile};
 pub use publishers::{PublishersOptions, publishers};
 pub use rejoin::{RejoinOptions, rejoin};
+pub use rest::{RestOptions, rest};
 pub use sources::{SourcesOptions, sources};
 
 /// What all of them need.

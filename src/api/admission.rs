@@ -117,7 +117,7 @@ pub(crate) async fn explain(
     state: &ApiState,
     app: &str,
     body: Option<Value>,
-    asker: Option<std::net::SocketAddr>,
+    asker: Option<PeerAddr>,
 ) -> HttpResponse {
     let Some(app) = state.application(app) else { return answer::not_found() };
     let asked = match serde_json::from_value::<Asked>(body.unwrap_or_default()) {
@@ -129,14 +129,13 @@ pub(crate) async fn explain(
         "play" => Direction::Play,
         _ => return bad_request("type is publish or play"),
     };
-    let address = match asked.address.filter(|address| !address.trim().is_empty()) {
-        None => asker,
+    let peer = match asked.address.filter(|address| !address.trim().is_empty()) {
+        None => asker.unwrap_or_else(|| PeerAddr::unknown_behind(([0, 0, 0, 0], 0).into())),
         Some(text) => match text.trim().parse::<std::net::IpAddr>() {
-            Ok(address) => Some((address, 0).into()),
+            Ok(address) => PeerAddr::new((address, 0).into()),
             Err(_) => return bad_request("address is no IP address"),
         },
     };
-    let peer = PeerAddr::new(address.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()));
     let access = Access {
         token: asked.token.map(Secret::new),
         subscriber_id: asked.subscriber_id,

@@ -99,6 +99,10 @@ impl CorsFilters {
     }
 
     fn decide(&self, request: &ServiceRequest) -> CorsAnswer {
+        // No page asks: there is nothing to decide, whosever path it is.
+        if !request.headers().contains_key(header::ORIGIN) {
+            return CorsAnswer::Untouched;
+        }
         let path = Parts::new(request.path());
         let parts = path.as_ref().map_or(&[][..], Parts::as_slice);
         let loaded = self.loaded.load();

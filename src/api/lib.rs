@@ -72,6 +72,16 @@ pub fn configure(server: &mut ServiceConfig) {
     server.default_service(web::to(dispatch));
 }
 
+/// Mounts REST of the node and of `applications` where it is found by its name, which is compared: what else the server mounts
+/// is found by patterns, each of which is searched for in the path of every request that comes so far. To be called first;
+/// nobody else has a path below these, and the handlers are those of [`configure`].
+pub fn configure_rest(server: &mut ServiceConfig, applications: &[AppName]) {
+    let of_apps = applications.iter().map(|app| format!("/{app}/rest"));
+    for path in of_apps.chain(["/rest".to_owned()]) {
+        server.service(web::scope(&path).default_service(web::to(dispatch)));
+    }
+}
+
 async fn dispatch(request: HttpRequest, payload: Payload, state: Data<ApiState>) -> HttpResponse {
     let body = sessions::Body::new(&request, payload);
     let Some(path) = path::Parts::new(request.path()) else {

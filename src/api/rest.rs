@@ -289,7 +289,9 @@ async fn of_node(
 ) -> HttpResponse {
     let (query, headers) = (request.query_string(), request.headers());
     match (operation, values) {
-        (Operation::ExplainAccess, [app]) => admission::explain(state, app, body, request.peer_addr()).await,
+        (Operation::ExplainAccess, [app]) => {
+            admission::explain(state, app, body, sessions::peer_of(request)).await
+        }
         (Operation::GetApplicationsInfo, []) => applications::info(state).await,
         (Operation::ListLiveStreams, [app]) => applications::live_streams(state, app).await,
         (Operation::CreateApplication, [app]) => applications::create(state, app),

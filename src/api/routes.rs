@@ -390,12 +390,13 @@ pub(crate) fn find<'a>(verb: &Method, scope: Scope, parts: &'a [String]) -> Foun
 }
 
 fn fit<'a>(path: &str, parts: &'a [String]) -> Option<Vec<&'a str>> {
-    let template: Vec<_> = path.split('/').skip(1).collect();
-    if template.len() != parts.len() {
+    // Each request is held against rows until one fits: nothing is allocated for those that do not.
+    let template = || path.split('/').skip(1);
+    if template().count() != parts.len() {
         return None;
     }
     let mut values = Vec::new();
-    for (template, part) in template.into_iter().zip(parts) {
+    for (template, part) in template().zip(parts) {
         if template.starts_with('{') {
             values.push(part.as_str());
         } else if template != part {

@@ -186,6 +186,14 @@ impl Node {
         call_service(&app, request.to_request()).await
     }
 
+    /// Makes these the application's settings, whatever they were.
+    async fn set(&self, settings: Value) {
+        let app = AppName::new("LiveApp").unwrap();
+        let settings: AppSettings = serde_json::from_value(settings).unwrap();
+        let version = self.state.settings.get(&app).await.unwrap().map_or(0, |(version, _)| version);
+        self.state.settings.put(&app, version, &settings).await.unwrap();
+    }
+
     async fn get(&self, path: &str) -> ServiceResponse {
         self.call(from(HERE, Method::GET, path)).await
     }

@@ -784,6 +784,9 @@ pub const WEBHOOK_ANSWER_MAX: Duration = Duration::from_secs(5);
 pub const WEBHOOKS_AT_ONCE_MAX: usize = 64;
 /// Connection slots on their way back. More: they are free when the node's life is over.
 pub const SLOTS_GIVEN_BACK_MAX: usize = 65_536;
+/// Of them those that are being given back at a time. More: they wait. As many as share a commit without being in the way of
+/// admissions, which wait for the same commits.
+pub const SLOTS_GIVEN_BACK_AT_ONCE_MAX: usize = 64;
 /// Sessions of one stream that one answer shows. More: cut off.
 pub const SESSIONS_PER_LIST_MAX: usize = 250;
 
@@ -855,8 +858,8 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A REST body. Larger: 413.
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
-/// The query of a REST request. Longer: 414.
-pub const REST_QUERY_BYTES_MAX: usize = 64 * 1024;
+/// The query of a REST request, below what the HTTP library takes for a whole URI (65,534). Longer: 414.
+pub const REST_QUERY_BYTES_MAX: usize = 32 * 1024;
 /// How often a change of settings that names no version is made anew because somebody else was first. More: 503.
 pub const SETTINGS_RETRIES_MAX: usize = 5;
 /// Files and folders of an application that are counted into its storage. More: not counted.

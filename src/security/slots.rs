@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use base::{AppName, SessionId, StreamId};
+use base::{AppName, SessionId, StreamId, limits};
 use cluster_model::{MetaError, NotApplied, Owner, SubscriberId, Subscribers};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Pause before a slot that could not be given back is given back again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -51,17 +52,30 @@ impl Drop for Slot {
     }
 }
 
-/// Gives back what is no longer held, until the gate is gone.
+/// Gives back what is no longer held, until the gate is gone: many at a time, for they share commits. One after the other would
+/// be a commit each, and a subscriber that comes back would find its connection taken as long as the others before it wait.
 pub(crate) async fn give_back(mut slots: mpsc::Receiver<GivenBack>, subscribers: Subscribers) {
+    let mut under_way = JoinSet::new();
     while let Some(slot) = slots.recv().await {
-        loop {
-            let GivenBack { app, stream, subscriber, session, owner } = &slot;
-            match subscribers.release(app, stream, subscriber, *session, *owner).await {
-                Ok(_) | Err(MetaError::Refused(_)) => break,
-                Err(MetaError::NotApplied(NotApplied::Closed)) => return,
-                Err(error) => tracing::debug!(%error, "a subscriber's connection was not given back yet"),
-            }
-            tokio::time::sleep(AGAIN).await;
+        while under_way.try_join_next().is_some() {}
+        if under_way.len() >= limits::SLOTS_GIVEN_BACK_AT_ONCE_MAX {
+            under_way.join_next().await;
         }
+        under_way.spawn(give_back_one(slot, subscribers.clone()));
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+async fn give_back_one(slot: GivenBack, subscribers: Subscribers) {
+    let GivenBack { app, stream, subscriber, session, owner } = slot;
+    loop {
+        match subscribers.release(&app, &stream, &subscriber, session, owner).await {
+            Ok(_) | Err(MetaError::Refused(_) | MetaError::NotApplied(NotApplied::Closed)) => return,
+            Err(error) => tracing::debug!(%error, "a subscriber's connection was not given back yet"),
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,8 @@ pub enum Mechanism {
     Address,
     Window,
     Block,
+    Connections,
+    Webhook,
     ViewerLimit,
 }
 
@@ -68,6 +70,8 @@ pub const MECHANISMS: &[Mechanism] = &[
     Mechanism::Address,
     Mechanism::Window,
     Mechanism::Block,
+    Mechanism::Connections,
+    Mechanism::Webhook,
     Mechanism::ViewerLimit,
 ];
 
@@ -82,6 +86,8 @@ impl Mechanism {
             Self::Address => "publisher's address",
             Self::Window => "time window",
             Self::Block => "block",
+            Self::Connections => "one connection at a time",
+            Self::Webhook => "webhook",
             Self::ViewerLimit => "viewer limit",
         }
     }
@@ -101,10 +107,12 @@ impl Mechanism {
             (Self::Jwt, Direction::Publish) => "publishJwtControlEnabled",
             (Self::Jwt, Direction::Play) => "playJwtControlEnabled",
             (Self::Totp, Direction::Publish) => "enableTimeTokenForPublish",
-            (Self::Totp, Direction::Play) => "enableTimeTokenForPlay",
+            // The limit of connections counts those who come by a code (AMS).
+            (Self::Totp | Self::Connections, Direction::Play) => "enableTimeTokenForPlay",
             _ => {
                 return json!({
-                    "acceptOnlyStreamsInDataStore": false, "allowedPublisherCIDR": "", "webRTCViewerLimit": -1
+                    "acceptOnlyStreamsInDataStore": false, "allowedPublisherCIDR": "", "webRTCViewerLimit": -1,
+                    "webhookAuthenticateURL": "", "webhookPlayAuthUrl": ""
                 });
             }
         };
@@ -122,6 +130,8 @@ impl Mechanism {
             Self::Address => "address",
             Self::Window => "outside window",
             Self::Block => "blocked",
+            Self::Connections => "connections",
+            Self::Webhook => "webhook",
             Self::ViewerLimit => "viewer limit",
         }
     }
@@ -177,10 +187,10 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Its place in the table.
-    pub fn name(&self) -> String {
+    /// Its place in the table: of its row, then of it there.
+    pub fn row(&self) -> String {
         let (mechanism, direction) = (self.mechanism.word(), self.direction.word());
-        format!("{mechanism} / {direction} / {} / {}", self.protocol.word(), self.state.word())
+        format!("{mechanism} | {direction} | {}", self.protocol.word())
     }
 }
 
@@ -204,6 +214,7 @@ pub fn expected(cell: &Cell) -> Result<Expected, &'static str> {
         (Mechanism::Registered | Mechanism::Address | Mechanism::Window, Play, _) => {
             return Err("it concerns publishers");
         }
+        (Mechanism::Connections, Publish, _) => return Err("a stream has one publisher anyway"),
         (Mechanism::ViewerLimit, Publish, _) => return Err("it concerns players"),
         (Mechanism::Hash, _, State::Expired) => return Err("a hash has no time"),
         _ => {}
@@ -249,6 +260,8 @@ pub fn told(cell: &Cell, expected: &Expected, has_token: bool) -> Outcome {
             Mechanism::Jwt => "403 Invalid JWT Token",
             Mechanism::Totp => "403 Time Based subscriber id or code is invalid",
             Mechanism::Block => "401 Subscriber is blocked",
+            Mechanism::Connections => "403 Time Based subscriber id or code is invalid",
+            Mechanism::Webhook => "403 the application's security settings do not let you in",
             _ => "403 Viewer Limit Reached",
         }),
     }

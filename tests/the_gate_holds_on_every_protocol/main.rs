@@ -6,7 +6,6 @@
 mod cells;
 mod clients;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use cells::{Cell, Direction, MECHANISMS, Mechanism, Protocol, STATES, State, exp
 use clients::{Credential, Outcome, enter};
 use security::credential::{hash, totp};
 use serde_json::{Value, json};
-use test_support::{Marker, MarkerOptions, Node, NodeOptions, Turn, note};
+use test_support::{FileServer, Marker, MarkerOptions, Node, NodeOptions, Turn, note};
 
 pub(crate) const APP: &str = "LiveApp";
 const KEY: &str = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
@@ -129,7 +128,13 @@ async fn restore(node: &Node, mechanism: Mechanism) -> Result<()> {
 }
 
 /// The settings, broadcasts and blocks by which a mechanism without credentials lets in (`right`) or not.
-async fn arrange(node: &Node, cell: &Cell, stream: &str, right: bool) -> Result<Credential> {
+async fn arrange(
+    node: &Node,
+    webhook: &FileServer,
+    cell: &Cell,
+    stream: &str,
+    right: bool,
+) -> Result<Credential> {
     match cell.mechanism {
         Mechanism::Registered => {
             settings(node, json!({ "acceptOnlyStreamsInDataStore": true })).await?;
@@ -155,6 +160,14 @@ async fn arrange(node: &Node, cell: &Cell, stream: &str, right: bool) -> Result<
         Mechanism::ViewerLimit => {
             settings(node, json!({ "webRTCViewerLimit": if right { -1 } else { 0 } })).await?;
         }
+        Mechanism::Webhook => {
+            let url = webhook.url(if right { "yes" } else { "no" });
+            settings(node, json!({ "webhookAuthenticateURL": url, "webhookPlayAuthUrl": url })).await?;
+        }
+        Mechanism::Connections => {
+            subscriber(node, stream, "sub2", cell.direction.word()).await?;
+            return Ok(Credential::code("sub2".to_owned(), code_at(now_s())));
+        }
         _ => {}
     }
     Ok(Credential::default())
@@ -167,7 +180,9 @@ async fn refused_by(node: &Node, clause: &str) -> Result<f64> {
 
 struct Table {
     node: Node,
-    seen: BTreeMap<String, String>,
+    /// It says yes to who asks for what it has.
+    webhook: FileServer,
+    seen: Vec<(Cell, String)>,
     cells: usize,
 }
 
@@ -176,7 +191,7 @@ impl Table {
         let expected = match expected(cell) {
             Ok(expected) => expected,
             Err(reason) => {
-                self.seen.insert(cell.name(), format!("impossible: {reason}"));
+                self.seen.push((*cell, format!("– ({reason})")));
                 return Ok(());
             }
         };
@@ -188,7 +203,7 @@ impl Table {
         let shown = if cell.mechanism.has_credentials() {
             credential(&self.node, cell, &stream).await?
         } else {
-            arrange(&self.node, cell, &stream, cell.state == State::Valid).await?
+            arrange(&self.node, &self.webhook, cell, &stream, cell.state == State::Valid).await?
         };
         if cell.state == State::Replayed {
             let first = enter(&self.node, cell, &stream, &shown).await?;
@@ -196,27 +211,53 @@ impl Table {
             first.leave().await;
             self.until_free(cell, &stream).await?;
         }
+        // Somebody else of the same name.
+        let other = match cell.mechanism {
+            Mechanism::Connections if cell.state == State::Absent => {
+                let other = enter(&self.node, cell, &stream, &shown).await?;
+                ensure!(other.outcome == Outcome::In, "the first of two: {:?}", other.outcome);
+                Some(other)
+            }
+            _ => None,
+        };
         let before = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
-        let units = self.node.metric("penstock_units_total", &[]).await?;
+        let received = self.received(&stream).await?;
         let entered = enter(&self.node, cell, &stream, &shown).await?;
         let told = cells::told(cell, &expected, shown.token.is_some());
         ensure!(entered.outcome == told, "{:?}, not {told:?}", entered.outcome);
         if entered.outcome != Outcome::In && cell.direction == Direction::Publish {
-            let now = self.node.metric("penstock_units_total", &[]).await?;
-            ensure!(now == units, "media of a refused publisher was taken");
+            ensure!(self.received(&stream).await? == received, "media of a refused publisher was taken");
         }
         let after = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
         ensure!(after > before, "the clause “{}” was not counted", expected.clause.unwrap_or("admitted"));
         let was_in = entered.outcome == Outcome::In;
         entered.leave().await;
-        if was_in {
+        let was_other = match other {
+            Some(other) => {
+                other.leave().await;
+                true
+            }
+            None => false,
+        };
+        if was_in || was_other {
             self.until_free(cell, &stream).await?;
         }
         if cell.state == State::Revoked {
             restore(&self.node, cell.mechanism).await?;
         }
-        self.seen.insert(cell.name(), if was_in { "in".to_owned() } else { format!("{told:?}") });
+        let outcome = match told {
+            Outcome::In => "in".to_owned(),
+            Outcome::Refused(words) => format!("`{words}`"),
+        };
+        self.seen.push((*cell, outcome));
         Ok(())
+    }
+
+    /// What the stream is said to be and to have taken, as far as it is one.
+    async fn received(&self, stream: &str) -> Result<(bool, u64)> {
+        let broadcast = self.node.get(&format!("/{APP}/rest/v2/broadcasts/{stream}")).await?.json();
+        let is_live = broadcast["status"] == "broadcasting";
+        Ok((is_live, broadcast["receivedBytes"].as_u64().unwrap_or_default()))
     }
 
     /// Until the node has forgotten who left: a seat and a subscriber's connection are given back in the background.
@@ -232,16 +273,37 @@ impl Table {
     }
 }
 
-/// The table for the documents.
-fn document(seen: &BTreeMap<String, String>) -> String {
+/// The table for the documents: a row for each mechanism, direction and protocol.
+fn document(seen: &[(Cell, String)]) -> String {
     let mut text = String::from(
         "# What the gate lets in\n\nMade by `tests/the_gate_holds_on_every_protocol` (`PENSTOCK_BLESS=1` writes it anew): each \
-         line was asked of a running node by a client of the protocol.\n\n| mechanism | direction | protocol | \
-         credential | outcome |\n|---|---|---|---|---|\n",
+         cell was asked of a running node by a client of the protocol. What is not `in` is what the client is told; not a \
+         byte of media came or was taken then. Of mechanisms that ask for nothing, “absent” is who does not fulfil them. A \
+         revoked hash or JWT is one whose secret was changed. What is impossible is said below, not in the tables.\n",
     );
-    for (name, outcome) in seen {
-        let _ = writeln!(text, "| {} | {outcome} |", name.replace(" / ", " | "));
+    let mut impossible = Vec::new();
+    for with_credentials in [true, false] {
+        let states = if with_credentials { STATES } else { &[State::Valid, State::Absent] };
+        let heads: Vec<_> = states.iter().map(|state| state.word()).collect();
+        let _ = write!(text, "\n| mechanism | direction | protocol | {} |\n", heads.join(" | "));
+        let _ = writeln!(text, "|{}", "---|".repeat(heads.len() + 3));
+        let of_it = |(cell, _): &&(Cell, String)| cell.mechanism.has_credentials() == with_credentials;
+        let cells: Vec<_> = seen.iter().filter(of_it).collect();
+        for row in cells.chunks(states.len()) {
+            let Some((first, _)) = row.first() else { continue };
+            if row.iter().all(|(_, outcome)| outcome.starts_with('–')) {
+                impossible.push(format!(
+                    "- {}: {}",
+                    first.row().replace(" | ", ", "),
+                    row[0].1.trim_matches(['–', ' ', '(', ')'])
+                ));
+                continue;
+            }
+            let outcomes: Vec<_> = row.iter().map(|(_, outcome)| outcome.as_str()).collect();
+            let _ = writeln!(text, "| {} | {} |", first.row(), outcomes.join(" | "));
+        }
     }
+    let _ = write!(text, "\n{}\n", impossible.join("\n"));
     text
 }
 
@@ -260,7 +322,10 @@ async fn every_cell_is_as_the_table_says() -> Result<()> {
         (answer.status == 201).then_some(())
     };
     Node::eventually(PATIENCE, playable).await.context("the stream cannot be played")?;
-    let mut table = Table { node, seen: BTreeMap::new(), cells: 0 };
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("yes"), "")?;
+    let webhook = FileServer::start(folder.path()).await?;
+    let mut table = Table { node, webhook, seen: Vec::new(), cells: 0 };
     let mut wrong = Vec::new();
     for mechanism in MECHANISMS {
         for direction in [Direction::Publish, Direction::Play] {
@@ -270,7 +335,7 @@ async fn every_cell_is_as_the_table_says() -> Result<()> {
                 for state in states {
                     let cell = Cell { mechanism: *mechanism, direction, protocol, state: *state };
                     if let Err(error) = table.run(&cell).await {
-                        wrong.push(format!("{}: {error:#}", cell.name()));
+                        wrong.push(format!("{} | {}: {error:#}", cell.row(), state.word()));
                     }
                 }
             }

@@ -53,7 +53,7 @@ pub fn apply(count: u64) -> Vec<Row> {
     let mut stage = Stage { state, published, n: 0, now, rows: Vec::new() };
     let half = count / 2;
     stage.times("spend_token", |n| rows::spend_token(half + n));
-    stage.times("put_subscriber", |n| rows::put_subscriber(half + n));
+    stage.times("put_subscriber", |n| rows::put_subscriber(half + n, None));
     let owner = stage.join();
     stage.times("record_facts, 500 that begin", |n| facts(owner, n + 1, |viewer| begins(n * 500 + viewer)));
     stage.times("record_facts, 500 summaries", |n| {

@@ -1,7 +1,7 @@
 //! Proposers: as many as may wait at a time, or so many a second.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -11,8 +11,12 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::machine;
+
 /// What is done before anything is measured.
 pub const WARM_UP: Duration = Duration::from_secs(1);
+/// Of so many calls one is not measured: the first ones.
+const WARM_UP_SHARE: u64 = 10;
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -39,6 +43,9 @@ pub struct Run {
     /// Proposals at a rate that was too high: refused, or not answered in time.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
+    /// Time on a processor that this process took for each, microseconds, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<f64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
@@ -56,7 +63,13 @@ impl Run {
             took.get(place).map_or(f64::NAN, |micros| f64::from(*micros) / 1_000.0)
         };
         let ms = Latency { p50: at(500), p99: at(990), max: at(1_000) };
-        Self { answers, per_second: (answers as f64 / measured.as_secs_f64()).round(), ms, failed: 0 }
+        Self {
+            answers,
+            per_second: (answers as f64 / measured.as_secs_f64()).round(),
+            ms,
+            failed: 0,
+            cpu_us: None,
+        }
     }
 }
 
@@ -140,6 +153,57 @@ where
         all.extend(took.context("a caller failed")??);
     }
     Ok(Run::of(all, length))
+}
+
+/// `calls` of them, numbered from `first` on, by `outstanding` callers, each of which calls again when it is answered, shared
+/// out among the `ways`. The first tenth is not measured.
+///
+/// # Errors
+/// A call failed.
+pub async fn counted<W, A>(
+    ways: &[W],
+    outstanding: usize,
+    (first, calls): (u64, u64),
+    call: impl Fn(W, u64) -> A + Send + Sync + 'static,
+) -> anyhow::Result<Run>
+where
+    W: Clone + Send + 'static,
+    A: Future<Output = anyhow::Result<()>> + Send,
+{
+    let (call, next) = (Arc::new(call), Arc::new(AtomicU64::new(0)));
+    let warm = calls / WARM_UP_SHARE;
+    let start: Arc<OnceLock<(Instant, Duration)>> = Arc::default();
+    let mut callers = JoinSet::new();
+    for way in ways.iter().cycle().take(outstanding) {
+        let (way, call, next, start) =
+            (way.clone(), Arc::clone(&call), Arc::clone(&next), Arc::clone(&start));
+        callers.spawn(async move {
+            let mut took = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= calls {
+                    return anyhow::Ok(took);
+                }
+                let began = SystemClock.now();
+                if n == warm {
+                    let _ = start.set((began, machine::cpu()));
+                }
+                call(way.clone(), first + n).await?;
+                if n >= warm {
+                    took.push(micros_since(began));
+                }
+            }
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(took) = callers.join_next().await {
+        all.extend(took.context("a caller failed")??);
+    }
+    let (began, used) = start.get().context("nothing was measured")?;
+    let (measured, used) = (SystemClock.now() - *began, machine::cpu().saturating_sub(*used));
+    let run = Run::of(all, measured);
+    let cpu_us = (used.as_secs_f64() * 1e7 / run.answers.max(1) as f64).round() / 10.0;
+    Ok(Run { cpu_us: Some(cpu_us), ..run })
 }
 
 /// `commands`, as many at a time as `outstanding` says.

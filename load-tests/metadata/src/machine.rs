@@ -1,8 +1,11 @@
 //! What machine this is, and what a process of it has used.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::Context;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// The machine, for those who read the figures elsewhere.
@@ -13,6 +16,24 @@ pub fn describe() -> String {
     let count = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{count} cores of {}, Linux {}", model.trim_start_matches([' ', '\t', ':']), kernel.trim())
+}
+
+/// Lets this thread, and those it starts from now on, run on one core only: the first that it may.
+///
+/// # Errors
+/// The kernel does not say which it may.
+pub fn pin() -> anyhow::Result<()> {
+    let may = sched_getaffinity(None).context("the cores")?;
+    let first = (0..CpuSet::MAX_CPU).find(|core| may.is_set(*core)).context("no core")?;
+    let mut one = CpuSet::new();
+    one.set(first);
+    sched_setaffinity(None, &one).context("one core")
+}
+
+/// Time on a processor that this process has taken.
+pub fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
 
 /// Memory of this process, MiB.

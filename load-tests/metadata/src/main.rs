@@ -1,4 +1,4 @@
-//! `metadata`: what the metadata plane carries on this machine, against its goals and against etcd.
+//! `metadata`: what the metadata plane and the gate over it carry on this machine, against their goals and against etcd.
 //!
 //! Real stores (files, synced) and the real link between nodes, in this one process; only the process that restarts is
 //! another one. `load-tests/README.md` says what the figures mean.
@@ -9,6 +9,7 @@ mod commits;
 mod drive;
 mod etcd;
 mod facts;
+mod gate;
 mod goals;
 mod machine;
 mod million;
@@ -25,7 +26,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
-/// Measures the metadata plane: real stores and links in this process.
+/// Measures the metadata plane and the gate: real stores and links in this process.
 #[derive(Parser)]
 struct Arguments {
     /// Where stores are made; they are removed again. What is measured is this folder's disk.
@@ -50,8 +51,10 @@ enum Part {
     Commits,
     /// etcd's, if there is one.
     Etcd,
-    /// Tokens spent at a steady rate.
+    /// Tokens spent, by so many at a time and at a steady rate.
     Spends,
+    /// Admissions by the gate of one node, on one core.
+    Gate,
     /// Time and memory of a node that starts with the large state.
     Restart,
     /// The longest that one command takes in it.
@@ -60,7 +63,8 @@ enum Part {
     Facts,
 }
 
-const PARTS: [Part; 6] = [Part::Commits, Part::Etcd, Part::Spends, Part::Restart, Part::Apply, Part::Facts];
+const PARTS: [Part; 7] =
+    [Part::Commits, Part::Etcd, Part::Spends, Part::Gate, Part::Restart, Part::Apply, Part::Facts];
 
 #[derive(Subcommand)]
 enum Command {
@@ -132,6 +136,7 @@ async fn measure(part: Part, arguments: &Arguments) -> anyhow::Result<Value> {
             serde_json::to_value(found)
         }
         Part::Spends => serde_json::to_value(spends::spends(folder, length).await?),
+        Part::Gate => serde_json::to_value(gate::gate(folder)?),
         Part::Restart => serde_json::to_value(restart::restart(folder, arguments.rows)?),
         Part::Apply => serde_json::to_value(apply::apply(arguments.rows)),
         Part::Facts => serde_json::to_value(facts::log_bytes(300, 100_000)?),
@@ -144,6 +149,7 @@ fn name(part: Part) -> &'static str {
         Part::Commits => "commits",
         Part::Etcd => "etcd",
         Part::Spends => "spends",
+        Part::Gate => "gate",
         Part::Restart => "restart",
         Part::Apply => "apply",
         Part::Facts => "facts",

@@ -21,7 +21,7 @@ pub fn state(rows: u64, early: u64) -> State {
     let mut state = State::default();
     for n in 0..rows {
         let at = WallTime(MADE_MS + n / 100);
-        apply(&mut state, n, at, rows::put_subscriber(n));
+        apply(&mut state, n, at, rows::put_subscriber(n, None));
         let expire_s = if n < early { EARLY_S } else { rows::LATE_S };
         apply(&mut state, n, at, rows::create_token(n, expire_s));
     }

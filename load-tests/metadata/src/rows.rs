@@ -1,7 +1,9 @@
 //! Rows as applications make them.
 
 use base::{AppName, SessionId, StreamId};
-use cluster_model::{Command, Direction, Fingerprint, SubscriberId, SubscriberTerms, TokenId, TokenTerms};
+use cluster_model::{
+    Command, Direction, Fingerprint, Hidden, SubscriberId, SubscriberTerms, TokenId, TokenTerms,
+};
 
 /// When tokens expire, Unix seconds: not while anything is measured.
 pub const LATE_S: i64 = 4_000_000_000;
@@ -38,6 +40,11 @@ pub fn subscriber_of(n: u64) -> (AppName, StreamId, SubscriberId) {
     (app(), stream(n % STREAMS), subscriber(n))
 }
 
+/// Who spends the `n`th token.
+pub fn session(n: u64) -> SessionId {
+    SessionId::from_u128(u128::from(n) << 64 | 7)
+}
+
 /// Makes the `n`th one-time token, which is over at `expire_s`.
 pub fn create_token(n: u64, expire_s: i64) -> Command {
     let terms = TokenTerms { direction: Direction::Play, expire_s, room: None };
@@ -51,15 +58,16 @@ pub fn spend_token(n: u64) -> Command {
         stream: stream(n % STREAMS),
         token: token(n),
         direction: Direction::Play,
-        session: SessionId::from_u128(u128::from(n) << 64 | 7),
+        session: session(n),
         fingerprint: Fingerprint(u128::from(n) << 60 | 9),
     }
 }
 
-/// Makes the `n`th subscriber.
-pub fn put_subscriber(n: u64) -> Command {
+/// Makes the `n`th subscriber. `b32_secret`: what its codes are made of, if it has one of its own.
+pub fn put_subscriber(n: u64, b32_secret: Option<Hidden>) -> Command {
     let terms = SubscriberTerms {
         name: Some(format!("Viewer {n}")),
+        b32_secret,
         direction: Some(Direction::Play),
         ..SubscriberTerms::default()
     };

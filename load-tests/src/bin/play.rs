@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use penstock_load_tests::asking::serve_plain;
 use penstock_load_tests::bare::Pattern;
 use penstock_load_tests::machine::{self, Cores};
 use penstock_load_tests::report::{median_table, medians, row_lines, write_plots};
 use penstock_load_tests::scenario::{
     self, BurstsOptions, JoinsOptions, LagOptions, MessagesOptions, OverloadOptions, PublishersOptions,
-    RejoinOptions, SourcesOptions, Stage,
+    RejoinOptions, RestOptions, SourcesOptions, Stage,
 };
 use penstock_load_tests::{Case, Profile, Recording, RecordingOptions, Row, RowOptions};
 use serde_json::{Value, json};
@@ -65,6 +66,14 @@ enum Command {
     Publishers(PublishersArguments),
     /// Players of an RTMP publisher and of a WebRTC one: whether they cost the same.
     Sources(SourcesArguments),
+    /// One broadcast asked for by REST, by all that opens its door, against a plain server.
+    Rest(RestArguments),
+    /// That server: started by `rest`.
+    #[command(hide = true)]
+    Plain {
+        /// Bytes of its body.
+        bytes: usize,
+    },
     /// Where the node's time goes under players, sampled by perf.
     Profile(ProfileArguments),
 }
@@ -193,6 +202,21 @@ struct SourcesArguments {
 }
 
 #[derive(Args)]
+struct RestArguments {
+    #[command(flatten)]
+    offer: Offer,
+    /// Connections that ask at a time.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// How often each way is measured, in turn.
+    #[arg(long, default_value_t = 3)]
+    turns: usize,
+    /// How long is measured each time, seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
+#[derive(Args)]
 struct Offer {
     /// What players offer: GCM as browsers do, or CM alone.
     #[arg(long, value_enum, default_value = "gcm")]
@@ -253,11 +277,22 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // It has a runtime of its own.
+    if let Command::Plain { bytes } = arguments.command {
+        return match serve_plain(bytes) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("play: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let run = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("no runtime")
-        .and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run(Arguments::parse()))));
+        .and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run(arguments))));
     match run {
         Ok(kept) => kept,
         Err(error) => {
@@ -318,6 +353,12 @@ async fn run(Arguments { common, command }: Arguments) -> anyhow::Result<ExitCod
             let window = Duration::from_secs(seconds);
             scenario::sources(&stage(&offer), SourcesOptions { players, turns, window }).await?
         }
+        Command::Rest(RestArguments { offer, connections, turns, seconds }) => {
+            let window = Duration::from_secs(seconds);
+            scenario::rest(&stage(&offer), RestOptions { connections, turns, window }).await?
+        }
+        // Before any of this.
+        Command::Plain { .. } => return Ok(ExitCode::SUCCESS),
         Command::Rejoin(RejoinArguments { offer, existing, joiners }) => {
             scenario::rejoin(&stage(&offer), RejoinOptions { existing, joiners }).await?
         }

@@ -1,7 +1,5 @@
 //! Messages to a live stream.
 
-use config::AppSettings;
-
 use super::*;
 
 const PATH: &str = "/LiveApp/rest/v2/broadcasts";
@@ -14,8 +12,7 @@ async fn say(node: &Node, id: &str, body: impl Into<actix_web::web::Bytes>) -> (
 }
 
 async fn enable(node: &Node, enabled: bool) {
-    let settings: AppSettings = serde_json::from_value(json!({ "dataChannelEnabled": enabled })).unwrap();
-    node.state.settings.seed(&AppName::new("LiveApp").unwrap(), &settings).await.unwrap();
+    node.set(json!({ "dataChannelEnabled": enabled })).await;
 }
 
 #[actix_web::test]
@@ -34,7 +31,8 @@ async fn a_message_is_said_as_it_stands() {
 async fn what_cannot_be_said_is_refused_in_the_words_of_ams() {
     let node = Node::new();
     let refusal = |message| (StatusCode::OK, refused(message));
-    assert_eq!(say(&node, "live1", "hi").await, refusal("Operation not completed"), "no settings yet");
+    enable(&node, false).await;
+    assert_eq!(say(&node, "live1", "hi").await, refusal("Data channels are not enabled"), "not enabled");
     enable(&node, true).await;
     for nobody in ["unknown", "%C3%BC"] {
         assert_eq!(say(&node, nobody, "hi").await, refusal("Requested WebRTC stream does not exist"));

@@ -118,9 +118,7 @@ async fn a_created_broadcast_is_the_text_of_ams() {
 #[actix_web::test]
 async fn an_application_can_give_its_broadcasts_a_webhook() {
     let node = Node::new();
-    let app = AppName::new("LiveApp").unwrap();
-    let settings: AppSettings = serde_json::from_value(json!({ "listenerHookURL": "http://hook" })).unwrap();
-    node.state.settings.seed(&app, &settings).await.unwrap();
+    node.set(json!({ "listenerHookURL": "http://hook" })).await;
     for (body, hook) in [
         (json!({ "streamId": "a" }), "http://hook"),
         (json!({ "streamId": "b", "listenerHookURL": "" }), "http://hook"),

@@ -24,8 +24,7 @@ async fn node(settings: Value) -> (Node, Arc<Rewritten>) {
     let node = Node::with(|state| state.settings_files = files);
     let mut settings = settings;
     settings["appName"] = json!("LiveApp");
-    let settings: AppSettings = serde_json::from_value(settings).unwrap();
-    node.state.settings.seed(&AppName::new("LiveApp").unwrap(), &settings).await.unwrap();
+    node.set(settings).await;
     (node, written)
 }
 

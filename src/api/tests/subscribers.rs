@@ -1,7 +1,6 @@
 //! Subscribers over REST.
 
 use cluster_model::{Connection, Direction, Fact, FactKind, Facts, Figures, NodeCard, NodeId, SubscriberId};
-use config::AppSettings;
 
 use super::*;
 
@@ -22,16 +21,10 @@ async fn listed(node: &Node) -> Vec<Value> {
     list.as_array().unwrap().clone()
 }
 
-async fn with_settings(node: &Node, settings: Value) {
-    let app = AppName::new("LiveApp").unwrap();
-    let settings: AppSettings = serde_json::from_value(settings).unwrap();
-    node.state.settings.seed(&app, &settings).await.unwrap();
-}
-
 #[actix_web::test]
 async fn a_subscriber_is_registered_as_the_guide_does_it_and_its_secret_is_never_shown() {
     let node = Node::new();
-    with_settings(&node, json!({ "timeTokenPeriod": 45 })).await;
+    node.set(json!({ "timeTokenPeriod": 45 })).await;
     let body = json!({ "subscriberId": "playerB", "b32Secret": "mysecret", "type": "play" });
     assert_eq!(add(&node, body).await, done(""));
     let expected = json!({
@@ -111,11 +104,7 @@ async fn codes_are_those_of_the_subscriber_or_of_the_application() {
     let node = Node::new();
     let secretless = "Secret is not set in AppSettings. Please set timetokensecret publish or play in Application settings";
     assert_eq!(node.ask(Method::GET, "/stream1/subscribers/sub1/totp").await, refused(secretless));
-    with_settings(
-        &node,
-        json!({ "timeTokenSecretForPublish": "secret", "timeTokenSecretForPlay": "secret" }),
-    )
-    .await;
+    node.set(json!({ "timeTokenSecretForPublish": "secret", "timeTokenSecretForPlay": "secret" })).await;
     add(&node, json!({ "subscriberId": "playerB", "b32Secret": "mysecret" })).await;
     add(&node, json!({ "subscriberId": "playerC", "b32Secret": "MYSECRET", "totpExpiryPeriodSeconds": 30 }))
         .await;

@@ -1,7 +1,5 @@
 //! Tokens over REST.
 
-use config::AppSettings;
-
 use super::*;
 
 const DEFINE: &str = "Define Stream ID, Token Type and Expire Date (unix time)";
@@ -118,13 +116,7 @@ async fn a_jwt_is_that_of_the_guide() {
                 set or it's length is less than 32";
     assert_eq!(json_of(node.get(path).await).await, (StatusCode::BAD_REQUEST, refused(none)));
     let key = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
-    let app = AppName::new("LiveApp").unwrap();
-    let put = async |settings: Value| {
-        let version = node.state.settings.get(&app).await.unwrap().map_or(0, |(version, _)| version);
-        let settings: AppSettings = serde_json::from_value(settings).unwrap();
-        node.state.settings.put(&app, version, &settings).await.unwrap();
-    };
-    put(json!({ "jwtStreamSecretKey": key })).await;
+    node.set(json!({ "jwtStreamSecretKey": key })).await;
     let (status, made) = json_of(node.get(path).await).await;
     assert_eq!((status, &made["streamId"]), (StatusCode::OK, &json!("stream1")));
     let claims = security::credential::jwt::verify(made["tokenId"].as_str().unwrap(), key).unwrap();
@@ -132,7 +124,7 @@ async fn a_jwt_is_that_of_the_guide() {
     assert_eq!(claims.expires_s(), Some(4_102_444_800.0));
     let no_type = path.replace("&type=play", "");
     assert_eq!(json_of(node.get(&no_type).await).await, (StatusCode::BAD_REQUEST, refused(DEFINE)));
-    put(json!({ "jwtStreamSecretKey": key, "jwtStreamJwksURL": "https://keys.example" })).await;
+    node.set(json!({ "jwtStreamSecretKey": key, "jwtStreamJwksURL": "https://keys.example" })).await;
     assert_eq!(json_of(node.get(path).await).await, (StatusCode::BAD_REQUEST, refused(none)));
 }
 

@@ -61,7 +61,7 @@ impl AppSettings {
         self.find_short_keys(&mut findings.problems);
         self.find_bad_networks(&mut findings.problems);
         self.find_bad_urls(&mut findings.problems);
-        self.find_bad_numbers(&mut findings.problems);
+        self.find_bad_ladder(&mut findings.problems);
         self.find_overlaps(&mut findings.warnings);
         self.find_nobodys_codes(&mut findings.warnings);
         findings
@@ -150,11 +150,7 @@ impl AppSettings {
         }
     }
 
-    fn find_bad_numbers(&self, problems: &mut Vec<Finding>) {
-        if self.get("timeTokenPeriod").and_then(Value::as_i64).is_some_and(|period| period < 1) {
-            let what = "must be a second at least".to_owned();
-            problems.push(Finding { field: "timeTokenPeriod", what });
-        }
+    fn find_bad_ladder(&self, problems: &mut Vec<Finding>) {
         if self.ladder_without_height() {
             let what = "a rendition has no height".to_owned();
             problems.push(Finding { field: super::LADDER, what });
@@ -244,7 +240,6 @@ mod tests {
             (json!({ "webhookPlayAuthUrl": "ftp://a" }), "webhookPlayAuthUrl"),
             (json!({ "webhookAuthenticateURL": "http:///a" }), "webhookAuthenticateURL"),
             (json!({ "jwksURL": "https://a b" }), "jwksURL"),
-            (json!({ "timeTokenPeriod": 0 }), "timeTokenPeriod"),
             (json!({ "encoderSettings": [{ "height": 0, "videoBitrate": 1 }] }), "encoderSettings"),
             (json!({ "encoderSettings": [{ "videoBitrate": 1 }] }), "encoderSettings"),
         ] {

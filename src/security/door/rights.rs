@@ -77,12 +77,23 @@ impl Rights {
     pub fn may_ask(&self, app: &str, reads: bool, below: &[String]) -> bool {
         match self.in_app(app) {
             None => false,
-            Some(UserType::ReadOnly) => reads,
+            // To look is not to get in: AMS hands tokens and codes to whoever may look, by `GET`.
+            Some(UserType::ReadOnly) => reads && !lets_in(below),
             Some(UserType::User) => {
                 reads || below.first().is_some_and(|part| USERS_PART.contains(&part.as_str()))
             }
             Some(UserType::Admin) => true,
         }
+    }
+}
+
+/// Whether the answer of a path below `/rest/v2` has something in it by which somebody gets in.
+fn lets_in(below: &[String]) -> bool {
+    let below: Vec<&str> = below.iter().map(String::as_str).collect();
+    match below[..] {
+        ["broadcasts", _, "token" | "jwt-token" | "tokens", ..] => true,
+        ["broadcasts", _, "subscribers", _, "totp", ..] => true,
+        _ => false,
     }
 }
 
@@ -117,6 +128,24 @@ mod tests {
                 assert_eq!(rights.may_ask("LiveApp", false, &broadcasts), writes_broadcasts, "{kind}");
                 assert_eq!(rights.may_ask("LiveApp", false, &others), writes_others, "{kind}");
             }
+        }
+    }
+
+    #[test]
+    fn who_only_looks_is_handed_nothing_that_lets_in() {
+        let path = |text: &str| text.split('/').map(str::to_owned).collect::<Vec<_>>();
+        for (below, looks) in [
+            ("broadcasts/s1", true),
+            ("broadcasts/token", true),
+            ("broadcasts/s1/subscribers/list/0/10", true),
+            ("broadcasts/s1/subscribers/anna", true),
+            ("broadcasts/s1/token", false),
+            ("broadcasts/s1/jwt-token", false),
+            ("broadcasts/s1/tokens/list/0/10", false),
+            ("broadcasts/s1/subscribers/anna/totp", false),
+        ] {
+            let may = |kind| user("LiveApp", kind, &[]).may_ask("LiveApp", true, &path(below));
+            assert_eq!((may("READ_ONLY"), may("USER"), may("ADMIN")), (looks, true, true), "{below}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a request for media brings.
 
 use actix_web::HttpRequest;
-use base::{AppName, PeerAddr, Randomness, Secret, SessionId};
+use base::{AppName, Randomness, Secret, SessionId};
 use security::{Access, Direction};
 
 use super::refusal::Refusal;
@@ -38,7 +38,7 @@ pub(super) fn access(
     protocol: &'static str,
     randomness: &dyn Randomness,
 ) -> Result<Access, Refusal> {
-    let peer = request.peer_addr().map(PeerAddr::new).ok_or_else(Refusal::no_address)?;
+    let peer = crate::peer_of(request).ok_or_else(Refusal::no_address)?;
     let query = Parameters::read(request.query_string());
     let find = |key| query.get(key).map(str::to_owned);
     let session = SessionId::random(randomness);
@@ -70,6 +70,20 @@ mod tests {
         assert_eq!(access.subscriber_id.as_deref(), Some("sub"));
         assert_eq!(access.subscriber_code.unwrap().expose(), "123456");
         assert_eq!((access.main_track.as_deref(), access.stream.as_str()), (Some("r"), "s"));
+    }
+
+    #[test]
+    fn whom_a_trusted_proxy_speaks_for_is_who_asks() {
+        let trusted = security::TrustedProxies::new(security::AddressRanges::read("10.0.0.0/8"));
+        let request = TestRequest::get()
+            .uri("/LiveApp/live/s.flv")
+            .peer_addr("10.0.0.1:5".parse().unwrap())
+            .app_data(actix_web::web::Data::new(trusted))
+            .append_header(("X-Forwarded-For", "203.0.113.7"))
+            .to_http_request();
+        let app = AppName::new("LiveApp").unwrap();
+        let access = access(&request, app, "s", "flv", &SystemRandomness).unwrap();
+        assert_eq!(access.peer.known_ip(), Some("203.0.113.7".parse().unwrap()));
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Randomness, SystemRandomness};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::cluster_client::ClusterClient;
+use crate::cluster_client::{ClusterClient, Loss};
 use crate::node::{Node, NodeError, NodeOptions, penstock};
 use crate::way::Way;
 
@@ -204,7 +205,15 @@ impl Cluster {
     /// # Errors
     /// No member answers, or a whole copy did not come in time.
     pub async fn client(&self, number: usize) -> anyhow::Result<ClusterClient> {
-        ClusterClient::start(&self.plan, number).await
+        ClusterClient::start(&self.plan, number, None).await
+    }
+
+    /// The same over a way that loses some of what members say.
+    ///
+    /// # Errors
+    /// As [`Cluster::client`].
+    pub async fn client_with(&self, number: usize, loss: &Arc<Loss>) -> anyhow::Result<ClusterClient> {
+        ClusterClient::start(&self.plan, number, Some(Arc::clone(loss))).await
     }
 
     /// The leader's number, as those say that run and answer.

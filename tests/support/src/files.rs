@@ -56,7 +56,13 @@ async fn answer(mut stream: TcpStream, folder: &Path) -> std::io::Result<()> {
             return Ok(());
         }
     }
-    let head = String::from_utf8_lossy(&head);
+    // A body that is left unread would cut the answer off.
+    let at = head.windows(4).position(|w| w == b"\r\n\r\n").map_or(head.len(), |at| at + 4);
+    let text = String::from_utf8_lossy(&head[..at]).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    while head.len() - at < length.unwrap_or(0).min(HEAD_BYTES_MAX) && stream.read_buf(&mut head).await? > 0 {
+    }
+    let head = String::from_utf8_lossy(&head[..at]);
     let path = head.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/").trim_start_matches('/');
     let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let body = if inside { tokio::fs::read(folder.join(path)).await.ok() } else { None };

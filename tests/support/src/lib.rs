@@ -7,7 +7,7 @@
 //! * [`Marker`] — the moving picture of `make demo` and of the tests, published by ffmpeg.
 //! * [`Encoder`] — an ffmpeg with any codec, or any other encoder.
 //! * [`Node`] — a penstock process on free ports with its own data folder.
-//! * [`Cluster`] — several of them that are one; [`ClusterClient`] — one more of them, inside the test.
+//! * [`Cluster`] — several of them that are one; [`ClusterClient`] — one more of them, inside the test, over a way that may have a [`Loss`].
 //! * [`Doors`] — its TCP ports, for bytes of any kind.
 //! * [`Browser`] — headless Chromium; [`Measurement`] — what a viewer in it saw and heard.
 //! * [`Camera`] — what a page that publishes is given for a camera and a microphone: the marker.
@@ -18,6 +18,7 @@
 //! * [`Streaming`] — a GET whose body goes on.
 //! * [`RtmpClient`] — a publisher whose bytes are the test's.
 //! * [`Relay`] — a UDP path between viewers and the node that loses, delays and narrows.
+//! * [`Nginx`] — a web server in front of a node.
 //! * [`NarrowNetwork`] — a network namespace behind a narrow line, for a browser of its own.
 //! * [`SmallDisk`] — a disk that can be filled to the last byte.
 //! * [`Load`] — what other programs took of the machine meanwhile, so that a run can call itself invalid.
@@ -37,6 +38,7 @@ mod load;
 mod marker;
 mod measurement;
 mod narrow_network;
+mod nginx;
 mod node;
 pub mod offer;
 mod process;
@@ -54,7 +56,7 @@ pub use aiortc::{Aiortc, AiortcPeer};
 pub use browser::{Browser, BrowserError, BrowserOptions};
 pub use camera::{Camera, CameraFiles, CameraReport};
 pub use cluster::{Cluster, Plan};
-pub use cluster_client::ClusterClient;
+pub use cluster_client::{ClusterClient, Loss};
 pub use doors::{Doors, Duplex};
 pub use encoder::Encoder;
 pub use files::FileServer;
@@ -68,6 +70,7 @@ pub use measurement::{
     Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,
 };
 pub use narrow_network::{Bottleneck, NarrowNetwork, NetworkError};
+pub use nginx::Nginx;
 pub use node::{Endpoints, Node, NodeError, NodeOptions, Starting};
 pub use process::{descendants, end_tree, freeze, terminate, thaw};
 pub use relay::{Detour, Line, LineCounts, Narrow, Relay, RelayOptions, RelayReport};
@@ -76,6 +79,6 @@ pub use sample_page::{Sample, SamplePage};
 pub use signalling::{Signalling, SignallingError};
 pub use small_disk::SmallDisk;
 pub use streaming::Streaming;
-pub use tools::{enhanced_ffmpeg, runs, whip_ffmpeg};
+pub use tools::{enhanced_ffmpeg, nginx, runs, whip_ffmpeg};
 pub use turn::{Turn, in_full, left_to_the_proof, note, skipped};
 pub use way::Way;

@@ -57,6 +57,23 @@ pub(crate) fn aiortc() -> Result<PathBuf, String> {
     Err(format!("aiortc cannot be imported: {}", said.lines().last().unwrap_or_default()))
 }
 
+/// The nginx that `scripts/setup` fetched, or the machine's own.
+///
+/// # Errors
+/// Why there is none, in words for [`crate::skipped`].
+pub fn nginx() -> Result<PathBuf, String> {
+    let fetched = cache().map(|cache| cache.join("tools/nginx/usr/sbin/nginx"));
+    // It is no program of everybody's path.
+    let elsewhere = ["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"].map(PathBuf::from);
+    let starts = |path: &PathBuf| {
+        let mut command = Command::new(path);
+        command.arg("-v").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let found = fetched.into_iter().chain(elsewhere).find(starts);
+    found.ok_or_else(|| "no nginx; scripts/setup fetches it on Debian".to_owned())
+}
+
 /// Whether a program answers to these arguments at all.
 pub fn runs(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);

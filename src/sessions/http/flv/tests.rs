@@ -247,7 +247,15 @@ async fn a_body_ends_at_once_with_its_player_and_says_by_how_it_ends_whether_tha
         let (body, ending) = body(&stand, &Rc::default());
         let mut pieces = Box::pin(body.into_stream());
         assert!(pieces.next().await.unwrap().is_ok());
-        let (next, ()) = tokio::join!(pieces.next(), async {
+        let rest = async {
+            loop {
+                match pieces.next().await {
+                    Some(Ok(_)) => {}
+                    last => return last,
+                }
+            }
+        };
+        let (next, ()) = tokio::join!(rest, async {
             tokio::task::yield_now().await;
             ending.end(reason);
         });

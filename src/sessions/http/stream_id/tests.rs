@@ -133,7 +133,7 @@ fn segments_may_be_named_as_the_setting_says() {
         stream_id_of_path(&path, format).map(str::to_owned)
     };
     let id = |name, format| id(name, format).unwrap_or_else(|| "-".to_owned());
-    assert_eq!(id("stream120240131170000000012", "%Y%m%d%s"), "stream1");
+    assert_eq!(id("stream1202401311700000000", "%Y%m%d%s"), "stream1");
     assert_eq!(id("stream1_240p300kbps202401311700000000", "%Y%m%d%s"), "stream1");
     assert_eq!(id("stream1-24-1700000000", "-%y-%s"), "stream1");
     assert_eq!(id("stream1000042", "%06d"), "stream1");
