@@ -15,7 +15,7 @@ use cluster_node::{Node, NodeId};
 use config::AppSettings;
 use parking_lot::Mutex;
 use security::credential::{hash, jwt, totp};
-use security::{Access, Authorizer, Direction, Gate, GateParts, Permit};
+use security::{Access, Authorizer, Direction, Gate, GateParts, JwksFault, JwksSource, KeySets, Permit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -61,6 +61,13 @@ impl Authorizer for Nobody {
     }
 }
 
+#[async_trait]
+impl JwksSource for Nobody {
+    async fn fetch(&self, _: &str) -> Result<Vec<u8>, JwksFault> {
+        Err(JwksFault::NotFetched("nobody is asked here".to_owned()))
+    }
+}
+
 /// The gate, what is behind it, and who is in.
 pub struct House {
     case: Case,
@@ -97,6 +104,7 @@ impl House {
             subscribers: Subscribers::new(meta, clock.clone(), randomness),
             plane: Arc::new(Place { node: Arc::clone(&node), owner }),
             authorizer: Arc::new(Nobody),
+            keys: Arc::new(KeySets::new(Arc::new(Nobody), clock.clone())),
             clock,
         });
         Ok(Self {
