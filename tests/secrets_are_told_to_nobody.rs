@@ -126,9 +126,10 @@ impl Stage {
         Ok(answer)
     }
 
+    /// The administrator's answer shows addresses of webhooks as they are.
     async fn settings(&self, changes: &Value) -> Result<()> {
         let path = format!("/rest/v2/applications/settings/{APP}");
-        let answer = self.quietly("PATCH", &path, &[JSON], &changes.to_string()).await?;
+        let answer = self.ask("PATCH", &path, &[JSON], &changes.to_string()).await?;
         ensure!(answer.status == 200 && answer.json()["success"] == true, "{}", answer.text());
         Ok(())
     }
@@ -271,6 +272,8 @@ async fn comes_by_all(stage: &Stage, kind: &str, credentials: &[(String, Credent
     if kind == "publish" {
         // The other form, and one with the credentials before the name of the stream.
         let Credential { token, id, code } = credential;
+        // A place that stays empty is none in a path.
+        let token = if token.is_empty() { "none" } else { token };
         let said = rtmp(stage, APP, &format!("{stream}/{token}/{id}/{code}")).await?;
         let_in += usize::from(said.contains("NetStream.Publish.Start"));
         rtmp(stage, &format!("{APP}{}", credential.query()), stream).await?;
