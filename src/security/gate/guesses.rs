@@ -212,7 +212,7 @@ mod tests {
 
         fn tell(&self, others: &[&Self]) {
             for seen in self.guesses.untold() {
-                others.iter().for_each(|other| other.guesses.told(&seen, self.now));
+                others.iter().for_each(|other| other.guesses.told(&seen, other.now));
             }
         }
     }
