@@ -28,6 +28,7 @@ const MOUNTED: &[(&str, &str)] = &[
     ("whip", "the gate"),
     ("sessions::http::flv", "the gate"),
     ("sessions::http::files", "the gate"),
+    ("|server| api::configure_rest(server", "the door of REST. No media"),
     ("api::configure", "the door of REST; pages without it. No media"),
     ("crate::faults::configure", "is in no node that serves anybody"),
 ];

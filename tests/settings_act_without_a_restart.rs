@@ -134,7 +134,7 @@ async fn the_command_line_changes_settings() -> Result<()> {
     let (done, said) = penstock(&["diff", "LiveApp", "jwtStreamSecretKey=short"]).await?;
     ensure!(!done && said.contains("jwtStreamSecretKey has 5 bytes"), "{said}");
     let (done, said) = penstock(&["diff", "LiveApp"]).await?;
-    ensure!(done && said == "tokenHashSecret: *** -> ***\nhashControlPlayEnabled: false -> true\n", "{said}");
+    ensure!(done && said == "hashControlPlayEnabled: false -> true\ntokenHashSecret: *** -> ***\n", "{said}");
     let (done, said) = penstock(&["get", "LiveApp", "hlsTime", "tokenHashSecret"]).await?;
     ensure!(done && said == "hlsTime=2\ntokenHashSecret=hunter2\n", "{said}");
     let (done, said) = penstock(&["get", "LiveApp"]).await?;
