@@ -436,7 +436,6 @@ async fn what_is_malformed(stage: &Stage) -> Result<()> {
         ("POST", format!("{base}/subscribers"), json!({ "b32Secret": { "a": text } })),
         ("POST", format!("{of_streams}/validate-token"), json!({ "tokenId": text, "streamId": LIVE })),
         ("POST", format!("{of_streams}/validate-token"), json!({ "tokenId": { "a": text } })),
-        ("POST", format!("{of_streams}/validate-token"), json!({ "expireDate": text })),
         ("DELETE", format!("{base}/tokens/{text}"), Value::Null),
         ("PATCH", settings.clone(), json!({ "jwtStreamSecretKey": &text[..20] })),
         ("PATCH", settings.clone(), json!({ "tokenHashSecret": [text] })),

@@ -250,9 +250,9 @@ pub fn told(cell: &Cell, expected: &Expected, has_token: bool) -> Outcome {
         }),
         Protocol::Whip | Protocol::Whep => refused(match cell.mechanism {
             Mechanism::ViewerLimit => "503",
-            Mechanism::Registered | Mechanism::Window | Mechanism::Block => "403",
-            _ if has_token => "403",
-            _ => "401",
+            // Who brings none where one is wanted is asked for one.
+            Mechanism::OneTimeToken | Mechanism::Hash | Mechanism::Jwt if !has_token => "401",
+            _ => "403",
         }),
         Protocol::Flv => refused(match cell.mechanism {
             Mechanism::OneTimeToken => "403 Invalid Token for streamId:live1",

@@ -16,16 +16,18 @@ pub(super) struct Refusal {
     pub information: Option<Cow<'static, str>>,
     /// The client is told when the stream begins.
     pub wait: bool,
+    /// The client brought no token where one is wanted.
+    pub wants_token: bool,
 }
 
 impl Refusal {
     pub(super) const fn new(definition: &'static str) -> Self {
-        Self { definition, information: None, wait: false }
+        Self { definition, information: None, wait: false, wants_token: false }
     }
 
     /// The same, with words for people.
     pub(super) const fn explained(definition: &'static str, why: String) -> Self {
-        Self { definition, information: Some(Cow::Owned(why)), wait: false }
+        Self { definition, information: Some(Cow::Owned(why)), wait: false, wants_token: false }
     }
 
     /// The node has no room for the player: which limit says so is counted, and not for the client.
@@ -40,6 +42,7 @@ impl Refusal {
             definition: "no_stream_exist",
             information: Some(Cow::Borrowed("stream_not_exist_or_not_streaming")),
             wait: true,
+            wants_token: false,
         }
     }
 
@@ -49,6 +52,7 @@ impl Refusal {
             definition: "no_stream_exist",
             information: Some(Cow::Owned(format!("the stream is published on another node: {node}"))),
             wait: true,
+            wants_token: false,
         }
     }
 
@@ -58,6 +62,7 @@ impl Refusal {
             definition: "no_stream_exist",
             information: Some(Cow::Borrowed("webrtc_not_enabled")),
             wait: false,
+            wants_token: false,
         }
     }
 
@@ -75,6 +80,7 @@ impl Refusal {
                 "streamName and metaData are too long for the broadcast's record",
             )),
             wait: false,
+            wants_token: false,
         }
     }
 
@@ -86,7 +92,7 @@ impl Refusal {
 
 /// What AMS answers where the gate said no. Which clause failed is for the log alone.
 pub(super) const fn of_denial(denial: &Denial) -> Refusal {
-    Refusal::new(match denial {
+    let mut refusal = Refusal::new(match denial {
         Denial::UnknownApplication | Denial::NotInitialised => "not_initialized_yet",
         Denial::InvalidStreamId(_) => "invalidStreamName",
         Denial::Unregistered | Denial::RoomUnregistered => "not_allowed_unregistered_streams",
@@ -109,5 +115,8 @@ pub(super) const fn of_denial(denial: &Denial) -> Refusal {
         | Denial::Totp(_)
         | Denial::Connections { .. }
         | Denial::AuthorityLost => "unauthorized_access",
-    })
+    });
+    // A hash that is wrong and none at all are one denial: whether one was brought the request says.
+    refusal.wants_token = matches!(denial, Denial::TokenMissing | Denial::JwtMissing | Denial::Hash);
+    refusal
 }

@@ -57,13 +57,13 @@ pub(in super::super) fn of_refusal(refusal: &Refusal, has_token: bool) -> HttpRe
         }
         "broadcast_too_large" => (StatusCode::BAD_REQUEST, Cow::from(information)),
         "no_codec_enabled_in_the_server" => (StatusCode::NOT_ACCEPTABLE, Cow::from(information)),
-        "unauthorized_access" if has_token => {
-            (StatusCode::FORBIDDEN, "the application's security settings do not let you in".into())
-        }
-        "unauthorized_access" => {
+        "unauthorized_access" if refusal.wants_token && !has_token => {
             let words =
                 "the application's security settings want a token: bring one as Authorization: Bearer";
             (StatusCode::UNAUTHORIZED, words.into())
+        }
+        "unauthorized_access" => {
+            (StatusCode::FORBIDDEN, "the application's security settings do not let you in".into())
         }
         "encoderNotOpened" => (StatusCode::SERVICE_UNAVAILABLE, Cow::from(information)),
         "highResourceUsage" | "viewerLimitReached" => {
@@ -151,6 +151,9 @@ pub(in super::super) async fn other_verbs(
 
 #[cfg(test)]
 mod tests {
+    use security::Denial;
+
+    use super::super::super::refusal::of_denial;
     use super::*;
 
     #[test]
@@ -173,7 +176,10 @@ mod tests {
         assert_eq!(of_refusal(&Refusal::not_live(), false).status(), StatusCode::NOT_FOUND);
         assert_eq!(of_refusal(&Refusal::not_enabled(), false).status(), StatusCode::FORBIDDEN);
         assert_eq!(of_refusal(&Refusal::codec("x".to_owned()), false).status(), StatusCode::NOT_ACCEPTABLE);
-        assert_eq!((status("unauthorized_access", false), status("unauthorized_access", true)), (401, 403));
+        let denied = |denial: Denial, has_token| of_refusal(&of_denial(&denial), has_token).status().as_u16();
+        let no_token = |has_token| [denied(Denial::TokenMissing, has_token), denied(Denial::Hash, has_token)];
+        assert_eq!((no_token(false), no_token(true)), ([401, 401], [403, 403]));
+        assert_eq!((denied(Denial::Address, false), denied(Denial::Webhook, true)), (403, 403));
         assert_eq!(
             (status("invalidStreamName", false), status("server_error_check_logs", false)),
             (400, 500)
