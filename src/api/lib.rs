@@ -14,7 +14,7 @@
 //! - A path that is not in [`ROUTES`] does not exist, and is as closed as any other.
 //! - Who may ask a route its row says, and nobody else may: an application's by its settings, the node's by its users. What
 //!   is not in the table is as closed as what is closed most.
-//! - Of no answer pages of other origins may read more than the application's `web.xml` says ([`cors`]).
+//! - Of no answer pages of other origins may read more than the application's `web.xml` says ([`cors()`]).
 //! - What is shown of a live stream is what it is doing in this second, not what was stored of it.
 //! - Pages never leave the `webapps` folder, never show `WEB-INF`, and take nothing from elsewhere.
 

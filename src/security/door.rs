@@ -4,8 +4,8 @@
 //! Each says its own part ([`Caller`], [`AppDoor`], [`Users`]); what a route needs is its row's in the table of `api`.
 //!
 //! Invariants
-//! - An address is believed as far as [`crate::address`] goes, and of one that is this machine's own also the name it was
-//!   asked by and the page that asks have to fit.
+//! - An address is believed as far as [`PeerAddr`](base::PeerAddr) says, and of one that is this machine's own also the
+//!   name it was asked by and the page that asks have to fit.
 //! - A session is worth nothing to a page of another origin, and ends with its user's password.
 //! - Passwords are stored as argon2id of what AMS stores (MD5), which cannot be turned back.
 

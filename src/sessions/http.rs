@@ -2,8 +2,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | `/{App}/live/{streamId}.flv` | a live stream as FLV ([`flv`]) |
-//! | `/{App}/streams/...` | AMS's files of streams ([`files`]): nothing is there yet, but who asks passes the gate first |
+//! | `/{App}/live/{streamId}.flv` | a live stream as FLV ([`flv()`]) |
+//! | `/{App}/streams/...` | AMS's files of streams ([`files()`]): nothing is there yet, but who asks passes the gate first |
 
 mod asked;
 mod context;

@@ -8,7 +8,7 @@
 //! | `OPTIONS` | 204 |
 //!
 //! A player that reads too slowly skips to the newest key frame, and one that takes nothing for
-//! [x] is ended. Whatever ends the player ends the body, and the connection with it.
+//! [`limits::HTTP_PLAYER_STALL_MAX`](base::limits::HTTP_PLAYER_STALL_MAX) is ended. Whatever ends the player ends the body, and the connection with it.
 
 mod body;
 mod reader;
