@@ -452,7 +452,7 @@ async fn what_is_malformed(stage: &Stage) -> Result<()> {
     ] {
         stage.quietly(verb, &path, &[JSON], &body.to_string()).await?;
     }
-    for broken in [format!("{{\"b32Secret\":\"{text}\""), format!("\"{text}\""), text.clone()] {
+    for broken in [format!("{{\"b32Secret\":\"{text}\""), text.clone()] {
         stage.quietly("POST", &format!("{base}/subscribers"), &[JSON], &broken).await?;
         stage.quietly("POST", "/rest/v2/users/authenticate", &[JSON], &broken).await?;
         stage.quietly("PATCH", &settings, &[JSON], &broken).await?;
