@@ -47,12 +47,18 @@ pub fn read_texts(value: Value) -> Result<Vec<String>, Unreadable> {
 /// Reads a record of AMS's leniently. Its fields may be texts, `i32`, `i64`, `f64`, `bool`, lists and records, or options
 /// of those, and it is a struct whose name is AMS's.
 pub fn read<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
-    T::deserialize(Lenient(value))
+    T::deserialize(Lenient::<true>(value))
 }
 
-struct Lenient(Value);
+/// Reads a record that may hold a secret: the same, but what stands in the wrong place is not repeated.
+pub fn read_discreetly<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
+    T::deserialize(Lenient::<false>(value))
+}
 
-impl<'de> IntoDeserializer<'de, Unreadable> for Lenient {
+/// `REPEATS`: texts and numbers of the wrong type are repeated to who sent them, as AMS does.
+struct Lenient<const REPEATS: bool>(Value);
+
+impl<'de, const REPEATS: bool> IntoDeserializer<'de, Unreadable> for Lenient<REPEATS> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -60,11 +66,13 @@ impl<'de> IntoDeserializer<'de, Unreadable> for Lenient {
     }
 }
 
-impl Lenient {
+impl<const REPEATS: bool> Lenient<REPEATS> {
     fn wrong(&self, wanted: &str) -> Unreadable {
         let found = match &self.0 {
             Value::Null => "null".to_owned(),
             Value::Bool(_) => "Boolean value".to_owned(),
+            Value::Number(_) if !REPEATS => "Number value".to_owned(),
+            Value::String(_) if !REPEATS => "String value".to_owned(),
             Value::Number(number) => format!("Number {number}"),
             Value::String(text) => format!("String \"{}\"", cut(text)),
             Value::Array(_) => "Array value".to_owned(),
@@ -115,7 +123,7 @@ fn fraction(number: &Number) -> Option<f64> {
     number.as_f64().filter(|number| number.is_finite())
 }
 
-impl<'de> Deserializer<'de> for Lenient {
+impl<'de, const REPEATS: bool> Deserializer<'de> for Lenient<REPEATS> {
     type Error = Unreadable;
 
     /// No record has such a field.
@@ -204,6 +212,18 @@ mod tests {
 
     fn broadcast(value: Value) -> Result<Broadcast, Unreadable> {
         read(value)
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        for (value, found) in
+            [(json!({ "date": "hunter2" }), "String"), (json!({ "width": 3_000_000_000_i64 }), "Number")]
+        {
+            let why = read_discreetly::<Broadcast>(value).unwrap_err().to_string();
+            assert!(why.ends_with(&format!("from {found} value")), "{why}");
+        }
+        let why = read_discreetly::<Broadcast>(json!("hunter2")).unwrap_err().to_string();
+        assert_eq!(why, "Cannot deserialize value of type `Broadcast` from String value");
     }
 
     #[test]

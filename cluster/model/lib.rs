@@ -74,7 +74,7 @@ pub use facts::{Connection, ConnectionEvent, Fact, FactKind, Figures, History, S
 pub use ids::{
     Direction, Epoch, Incarnation, NameError, NodeId, Owner, SubscriberId, TokenId, UserName, VodId,
 };
-pub use lenient::{Unreadable, read as read_record, read_texts};
+pub use lenient::{Unreadable, read_discreetly, read_texts};
 pub use meta::{
     Answer, ClaimShown, Consistency, Meta, NotApplied, Proposal, Query, ReadFailed, Reading, Revision,
 };

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use base::{AppName, StreamId};
 use cluster_model::{
-    Direction, Figures, Hidden, MetaError, SubscriberId, SubscriberShown, SubscriberTerms, read_record,
+    Direction, Figures, Hidden, MetaError, SubscriberId, SubscriberShown, SubscriberTerms, read_discreetly,
 };
 use security::credential::totp;
 use serde::{Deserialize, Serialize};
@@ -113,7 +113,7 @@ pub(crate) struct SubscriberGiven {
 
 /// `POST /{id}/subscribers`: registers a subscriber, or replaces what is said of it.
 pub(crate) async fn add(state: &ApiState, app: &AppName, id: &str, body: Option<Value>) -> HttpResponse {
-    let given: SubscriberGiven = match body.map_or_else(|| Ok(SubscriberGiven::default()), read_record) {
+    let given: SubscriberGiven = match body.map_or_else(|| Ok(SubscriberGiven::default()), read_discreetly) {
         Ok(given) => given,
         Err(why) => return unreadable(&why),
     };

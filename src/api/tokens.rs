@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use base::{AppName, StreamId};
-use cluster_model::{Direction, MetaError, SpendError, TokenId, TokenTerms, read_record};
+use cluster_model::{Direction, MetaError, SpendError, TokenId, TokenTerms, read_discreetly};
 use security::credential::jwt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -125,7 +125,7 @@ pub(crate) fn create_jwt(state: &ApiState, app: &AppName, id: &str, query: &str)
 /// `POST /validate-token`: whether a token would let somebody in. It is spent thereby, unless the request names a room; then the
 /// token may be the room's, too.
 pub(crate) async fn validate(state: &ApiState, app: &AppName, body: Option<Value>) -> HttpResponse {
-    let given: TokenGiven = match body.map_or_else(|| Ok(TokenGiven::default()), read_record) {
+    let given: TokenGiven = match body.map_or_else(|| Ok(TokenGiven::default()), read_discreetly) {
         Ok(given) => given,
         Err(why) => return unreadable(&why),
     };

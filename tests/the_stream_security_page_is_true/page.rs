@@ -234,35 +234,7 @@ pub const PAGE: &[Row] = &[
     ),
 ];
 
-const CORS_OF_AN_APPLICATION: &str = r#"<filter>
-      <filter-name>CorsFilter</filter-name>
-      <filter-class>io.antmedia.filter.CorsHeaderFilter</filter-class>
-      <init-param>
-          <param-name>cors.allowed.origins</param-name>
-          <param-value>*</param-value>
-        </init-param>
-        <init-param>
-            <param-name>cors.allowed.methods</param-name>
-            <param-value>GET,POST,HEAD,OPTIONS,PUT,DELETE</param-value>
-        </init-param>
-
-        <!-- cors.allowed.origins -> * and credentials are not supported at the same time.
-        If you set to cors.allowed.origins to specific domains and support credentials open the below lines
-        <init-param>
-            <param-name>cors.support.credentials</param-name>
-            <param-value>true</param-value>
-        </init-param>
-          -->
-        <init-param>
-            <param-name>cors.allowed.headers</param-name>
-            <param-value>Accept, Origin, X-Requested-With, Access-Control-Request-Headers, Content-Type, Access-Control-Request-Method, Authorization</param-value>
-          </init-param>
-          <async-supported>true</async-supported>
-</filter>
-<filter-mapping>
-      <filter-name>CorsFilter</filter-name>
-      <url-pattern>/*</url-pattern>
-</filter-mapping>"#;
+const CORS_OF_AN_APPLICATION: &str = include_str!("../support/guide/cors_filter.xml");
 
 const CORS_OF_THE_ROOT: &str = r" <filter>
   <filter-name>CorsFilter</filter-name>

@@ -27,6 +27,7 @@ impl Meta for Slow {
         if matches!(command, Command::ReleaseSlot { .. }) {
             let waiting = self.waiting.fetch_add(1, Ordering::Relaxed) + 1;
             self.most.fetch_max(waiting, Ordering::Relaxed);
+            // On the paused clock: no time passes.
             tokio::time::sleep(COMMIT).await;
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use actix_rt::ArbiterHandle;
-use base::{Clock, Randomness};
+use base::{AppName, Clock, Randomness};
 use cluster_model::Settings;
 use security::Gate;
 use streams::Applications;
 use tokio::sync::watch;
 
+use super::refusal::Refusal;
 use crate::connections::Connections;
 
 /// Shared by all players by HTTP of the node.
@@ -29,4 +30,12 @@ pub struct HttpMediaContext {
     pub clock: Arc<dyn Clock>,
     /// The node's randomness.
     pub randomness: Arc<dyn Randomness>,
+}
+
+impl HttpMediaContext {
+    /// The application of that name.
+    pub(super) fn application(&self, name: &str) -> Result<AppName, Refusal> {
+        let app = AppName::new(name).ok().filter(|app| self.applications.contains(app));
+        app.ok_or_else(Refusal::no_such_application)
+    }
 }

@@ -11,7 +11,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use base::AppName;
 use config::AppSettings;
 use security::Denial;
 
@@ -49,10 +48,7 @@ async fn serve(
     context: web::Data<HttpMediaContext>,
 ) -> HttpResponse {
     let _unread = Body::new(&request, payload);
-    match answer(&request, &path.0, &path.1, &context).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.respond(),
-    }
+    answer(&request, &path.0, &path.1, &context).await.unwrap_or_else(|refusal| refusal.respond())
 }
 
 async fn answer(
@@ -62,8 +58,7 @@ async fn answer(
     context: &HttpMediaContext,
 ) -> Result<HttpResponse, Refusal> {
     let verb = Verb::of(request)?;
-    let app = AppName::new(app).ok().filter(|app| context.applications.contains(app));
-    let app = app.ok_or_else(Refusal::no_such_application)?;
+    let app = context.application(app)?;
     if verb == Verb::Options {
         let mut response = HttpResponse::new(StatusCode::NO_CONTENT);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));

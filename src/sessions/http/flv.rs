@@ -20,7 +20,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use base::{AppName, ExitReason};
+use base::ExitReason;
 use media::{Catalogue, Way, flv_way};
 use observe::metric;
 use streams::Ending;
@@ -51,10 +51,7 @@ async fn play(
     context: web::Data<HttpMediaContext>,
 ) -> HttpResponse {
     let _unread = Body::new(&request, payload);
-    match answer(&request, path.into_inner(), &context).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.respond(),
-    }
+    answer(&request, path.into_inner(), &context).await.unwrap_or_else(|refusal| refusal.respond())
 }
 
 async fn answer(
@@ -67,8 +64,7 @@ async fn answer(
         Verb::Head => return Ok(allowed(StatusCode::METHOD_NOT_ALLOWED)),
         Verb::Options => return Ok(allowed(StatusCode::NO_CONTENT)),
     }
-    let app = AppName::new(&app).ok().filter(|app| context.applications.contains(app));
-    let app = app.ok_or_else(Refusal::no_such_application)?;
+    let app = context.application(&app)?;
     if *context.draining.borrow() {
         return Err(Refusal::draining());
     }

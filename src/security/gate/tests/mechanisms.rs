@@ -345,6 +345,7 @@ async fn of_many_codes_at_a_time_no_more_are_looked_at_and_the_other_nodes_hear_
         while refused(&there, with_code("sub", "guess", play("s"))).await
             != Some(Denial::Totp(TotpFault::Locked))
         {
+            // Each look is a guess more; what others saw is told that often, and by no event of this gate.
             tokio::time::sleep(limits::CODES_TOLD_EVERY).await;
         }
     };
