@@ -1,14 +1,17 @@
-//! `penstock token|subscriber|hash|jwt|settings`: what scripts ask of the node that runs on a data folder, by its REST.
+//! What scripts and operators ask of the node that runs on a data folder, by its REST:
+//! `penstock token|subscriber|hash|jwt|settings`, `user` and `backup`.
 
-mod ask;
+pub mod ask;
 mod settings;
 mod subscribers;
 mod tokens;
+mod users;
 
 use clap::{Args, Subcommand, ValueEnum};
 use config::NodeConfig;
 
 use ask::Node;
+pub use users::{UserCommand, run as about_users};
 
 /// What can be asked.
 #[derive(Subcommand)]

@@ -8,9 +8,9 @@ mod faults;
 mod jwks;
 mod listeners;
 mod machine;
+mod set_up_code;
 mod settings_files;
 mod upkeep;
-mod users;
 mod webhook;
 mod wiring;
 
@@ -52,7 +52,7 @@ enum Command {
     /// List, make and help the users of the management pages of the node that runs on data.folder. Passwords are read from
     /// standard input.
     #[command(subcommand)]
-    User(users::UserCommand),
+    User(commands::UserCommand),
     /// About the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
             load(&arguments).and_then(|config| commands::run(wanted, &config)).map(|said| say(&said))
         }
         Some(Command::User(wanted)) => {
-            load(&arguments).and_then(|config| users::run(wanted, &config)).map(|said| say(&said))
+            load(&arguments).and_then(|config| commands::about_users(wanted, &config)).map(|said| say(&said))
         }
         Some(Command::Config(wanted)) => about_config(wanted, &arguments),
     };

@@ -37,7 +37,7 @@ use crate::control::Control;
 use crate::listeners::{Listeners, port};
 use crate::settings_files::SettingsFiles;
 use crate::webhook::Webhooks;
-use crate::{jwks, machine, upkeep, users};
+use crate::{jwks, machine, set_up_code, upkeep};
 
 /// Time for streams to end and be recorded at a drain.
 const DRAIN_STREAMS_MAX: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let stored_users =
         cluster_model::Users::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let users = Arc::new(Users::new(stored_users, Arc::clone(&clock), Arc::clone(&randomness)));
-    actix_rt::spawn(users::tell_set_up_code(Arc::clone(&users)));
+    actix_rt::spawn(set_up_code::tell(Arc::clone(&users)));
     let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
     let facts = FactLog::start(facts, life.clone(), settings.clone());
     let files =

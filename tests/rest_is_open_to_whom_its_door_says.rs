@@ -314,5 +314,11 @@ async fn the_proxy_protocol_says_who_asks() -> Result<()> {
     ensure!(outside.starts_with("HTTP/1.1 403"), "{outside}");
     let silent = asked(None).await?;
     ensure!(silent.is_empty(), "{silent}");
+    // The machine's own command line knows that, and speaks for itself.
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_penstock"));
+    command.args(["user", "list"]).env("PENSTOCK_DATA_FOLDER", data.path());
+    let listed = command.env("PENSTOCK_HTTP_PROXY_PROTOCOL", "required").output().await?;
+    let said = String::from_utf8_lossy(&listed.stdout);
+    ensure!(listed.status.success() && said.contains("no user yet"), "{said} {listed:?}");
     Ok(())
 }

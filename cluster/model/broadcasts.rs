@@ -38,6 +38,8 @@ pub struct StreamStarted {
     pub name: String,
     /// What it says of its stream; empty: what is stored stays.
     pub meta_data: String,
+    /// The room that it is published in.
+    pub main_track: Option<StreamId>,
     /// The stream is live and goes on with another publisher: its start and figures stand.
     pub goes_on: bool,
 }
@@ -224,6 +226,7 @@ impl Broadcasts {
             rtmp_url: self.rtmp_url(app, stream, None),
             name: known(started.name),
             meta_data: known(started.meta_data),
+            main_track: started.main_track,
             goes_on: started.goes_on,
         };
         let command = Command::StreamStarted {

@@ -140,6 +140,15 @@ pub enum Query {
         /// What it is to be spent for.
         direction: Direction,
     },
+    /// One token, whatever it is worth: [`Answer::Token`].
+    Token {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// Its text.
+        token: TokenId,
+    },
     /// A page of a stream's tokens that are neither spent nor void: [`Answer::Tokens`].
     Tokens {
         /// The application.
@@ -258,6 +267,8 @@ pub enum Answer {
     Settings(Option<Arc<SettingsRecord>>),
     /// What a token is refused for; `None`: it is good.
     TokenFault(Option<TokenFault>),
+    /// One token or none.
+    Token(Option<Arc<Token>>),
     /// A page of tokens.
     Tokens(Vec<(TokenId, Arc<Token>)>),
     /// One subscriber or none.
@@ -332,6 +343,10 @@ impl crate::State {
             Query::Settings { app } => Answer::Settings(self.settings(app).cloned()),
             Query::TokenFault { app, stream, token, direction } => {
                 Answer::TokenFault(self.token_fault(app, stream, token, *direction, None))
+            }
+            Query::Token { app, stream, token } => {
+                let is_void = |row: &&Arc<Token>| self.is_revoked(app, stream, row);
+                Answer::Token(self.token(app, stream, token).filter(|row| !is_void(row)).cloned())
             }
             Query::Tokens { app, stream, offset, size } => {
                 let page = self.tokens(app, stream).skip(*offset).take(*size);

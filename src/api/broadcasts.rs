@@ -186,10 +186,8 @@ fn too_many_subtracks() -> Outcome {
 async fn delete_one(state: &ApiState, app: &AppName, id: &str) -> Result<Outcome, MetaError> {
     let unknown = Ok(Outcome::failure(""));
     let Ok(id) = StreamId::new(id) else { return unknown };
-    if state.broadcasts.get(app, &id).await?.is_none() {
-        return unknown;
-    }
-    let stopped = state.streams.stop(app, &id).await;
+    let Some(known) = state.broadcasts.get(app, &id).await? else { return unknown };
+    let stopped = end_live(state, app, &id, &known).await?;
     // An unregistered stream's broadcast may have gone with its publisher: that is a delete, too.
     let deleted = state.broadcasts.delete(app, &id).await?;
     Ok(match (stopped, deleted) {
@@ -208,7 +206,9 @@ async fn delete_subtracks(state: &ApiState, app: &AppName, room: &str) -> Result
     let tracks = state.broadcasts.subtracks(app, &room).await?;
     // A broadcast may be told that it is its own room.
     for id in tracks.iter().filter(|id| **id != room).take(REST_SUBTRACKS_MAX) {
-        state.streams.stop(app, id).await;
+        if let Some(known) = state.broadcasts.get(app, id).await? {
+            end_live(state, app, id, &known).await?;
+        }
         state.broadcasts.delete(app, id).await?;
     }
     Ok(tracks.len() <= REST_SUBTRACKS_MAX)
@@ -256,7 +256,25 @@ async fn delete_in_order(state: &Data<ApiState>, app: &AppName, ids: Vec<String>
     .await
 }
 
-/// `POST /{id}/stop`: a success only when something was running, and only once nothing is.
+/// Ends a stream that is live, whichever node it is on; `false`: it is not. It is gone by then where it was this node's; another
+/// is told to end its publisher, and with that the stream.
+async fn end_live(
+    state: &ApiState,
+    app: &AppName,
+    id: &StreamId,
+    known: &Broadcast,
+) -> Result<bool, MetaError> {
+    if state.streams.stop(app, id).await {
+        return Ok(true);
+    }
+    let is_elsewhere = known.is_live_at(state.clock.wall()) && !known.is_virtual;
+    if is_elsewhere {
+        state.gate.kick(app, id, None).await?;
+    }
+    Ok(is_elsewhere)
+}
+
+/// `POST /{id}/stop`: a success only when something was running; and only once nothing is, where it was this node's.
 pub(crate) async fn stop(state: &Data<ApiState>, app: &AppName, id: &str, query: &str) -> HttpResponse {
     let subtracks = is_true(Parameters::read(query).get("stopSubtracks"), true);
     let (state, app, id) = (state.clone(), app.clone(), id.to_owned());
@@ -265,16 +283,15 @@ pub(crate) async fn stop(state: &Data<ApiState>, app: &AppName, id: &str, query:
 
 async fn stop_live(state: &ApiState, app: &AppName, id: &str, subtracks: bool) -> Result<Outcome, MetaError> {
     let Ok(id) = StreamId::new(id) else { return Ok(Outcome::failure("")) };
-    if state.broadcasts.get(app, &id).await?.is_none() {
-        return Ok(Outcome::failure(""));
-    }
-    let mut stopped = usize::from(state.streams.stop(app, &id).await);
+    let Some(known) = state.broadcasts.get(app, &id).await? else { return Ok(Outcome::failure("")) };
+    let mut stopped = usize::from(end_live(state, app, &id, &known).await?);
     if subtracks {
         for track in state.broadcasts.subtracks(app, &id).await? {
             if stopped > REST_SUBTRACKS_MAX {
                 return Ok(too_many_subtracks());
             }
-            stopped += usize::from(state.streams.stop(app, &track).await);
+            let Some(known) = state.broadcasts.get(app, &track).await? else { continue };
+            stopped += usize::from(end_live(state, app, &track, &known).await?);
         }
     }
     Ok(if stopped > 0 { Outcome::success("") } else { Outcome::failure("") })

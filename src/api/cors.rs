@@ -103,8 +103,9 @@ impl CorsFilters {
         if !request.headers().contains_key(header::ORIGIN) {
             return CorsAnswer::Untouched;
         }
-        let path = Parts::new(request.path());
-        let parts = path.as_ref().map_or(&[][..], Parts::as_slice);
+        // Whose path it is cannot be said of one that nothing is found by: no page may try how far it gets.
+        let Some(path) = Parts::new(request.path()) else { return CorsAnswer::Refused };
+        let parts = path.as_slice();
         let loaded = self.loaded.load();
         let of_app =
             parts.first().filter(|first| first.as_str() != ROOT).and_then(|first| loaded.get(first.as_str()));

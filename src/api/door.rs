@@ -13,6 +13,9 @@ use crate::{ApiState, answer};
 
 /// The cookie of a management session.
 const COOKIE: &str = "penstock_session";
+/// The same where it came encrypted. Browsers take a cookie of such a name from encrypted answers of this very host alone (RFC
+/// 6265bis, 4.1.3.2), so that nobody on the way or on another host of the domain can give one.
+const SECURE_COOKIE: &str = "__Host-penstock_session";
 /// AMS's header for a JWT that opens the node's own REST.
 const PROXY_AUTHORIZATION: &str = "proxyauthorization";
 
@@ -106,7 +109,9 @@ pub(crate) async fn admit_to_app(
     of: &OfApp<'_>,
 ) -> Result<Asker, HttpResponse> {
     // Who logged in is asked first: in a browser on this machine a user may what the user may, and no more.
-    if let Some(user) = session(request, state).await? {
+    if is_managed_from(request, state)
+        && let Some(user) = session(request, state).await?
+    {
         return may_ask(Asker::User(user), request, of);
     }
     let settings = state.settings.snapshot(of.app);
@@ -136,13 +141,9 @@ pub(crate) async fn admit_to_node(
     operation: Option<Operation>,
     app: Option<&str>,
 ) -> Result<Asker, HttpResponse> {
-    let allowed = &state.door.management_allowed;
     // Who balances load asks whether the node lives, and need not be an operator's address.
-    if !allowed.is_empty() && operation != Some(Operation::GetLiveness) {
-        let address = caller(request).and_then(|caller| caller.address(&state.server_name));
-        if !address.is_some_and(|address| allowed.contains(address)) {
-            return Err(answer::not_allowed());
-        }
+    if operation != Some(Operation::GetLiveness) && !is_managed_from(request, state) {
+        return Err(answer::not_allowed());
     }
     if role == Role::Everyone {
         return Ok(Asker::Anyone);
@@ -162,6 +163,17 @@ pub(crate) async fn admit_to_node(
     };
     let needed = if role == Role::Reader { UserType::ReadOnly } else { UserType::Admin };
     if held >= Some(needed) { Ok(asker) } else { Err(not_yours()) }
+}
+
+/// Whether the node may be managed from where the request comes: from the machine itself always, so that no list shuts out its
+/// own command line.
+fn is_managed_from(request: &HttpRequest, state: &ApiState) -> bool {
+    let allowed = &state.door.management_allowed;
+    let is_listed = || {
+        let address = caller(request).and_then(|caller| caller.address(&state.server_name));
+        address.is_some_and(|address| allowed.contains(address))
+    };
+    allowed.is_empty() || is_the_machine(request, &state.server_name).is_ok() || is_listed()
 }
 
 /// Who asks the node's own REST.
@@ -202,17 +214,23 @@ pub(crate) fn session_name(request: &HttpRequest) -> Option<&str> {
     let cookies = request.headers().get_all(header::COOKIE).filter_map(|cookies| cookies.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, value)| *name == COOKIE && !value.is_empty()).map(|(_, value)| value)
+    let wanted = cookie_name(request);
+    pairs.find(|(name, value)| *name == wanted && !value.is_empty()).map(|(_, value)| value)
+}
+
+fn cookie_name(request: &HttpRequest) -> &'static str {
+    if sessions::is_encrypted(request) { SECURE_COOKIE } else { COOKIE }
 }
 
 /// The header that gives a session to the browser, or takes it away (`None`).
 pub(crate) fn set_cookie(request: &HttpRequest, session: Option<&Secret>) -> (header::HeaderName, String) {
-    let (name, age) = match session {
+    let (value, age) = match session {
         Some(session) => (session.expose().as_str(), ""),
         None => ("", "; Max-Age=0"),
     };
-    let secure = if sessions::is_encrypted(request) { "; Secure" } else { "" };
-    (header::SET_COOKIE, format!("{COOKIE}={name}; Path=/; HttpOnly; SameSite=Strict{secure}{age}"))
+    let (name, secure) =
+        (cookie_name(request), if sessions::is_encrypted(request) { "; Secure" } else { "" });
+    (header::SET_COOKIE, format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{age}"))
 }
 
 /// What AMS says when its store is away, and what we do when too many wait.

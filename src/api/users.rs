@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use cluster_model::{PutWhen, User, UserName};
-use security::door::{LogIn, LoggedIn, Origin, UserError, UserType};
+use security::door::{LogIn, LoggedIn, Origin, UserError, UserType, types_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -73,14 +73,6 @@ impl Shown {
             picture: user.picture.clone(),
         }
     }
-}
-
-/// A user's types by scope, however they are stored.
-fn types_of(user: &User) -> BTreeMap<String, String> {
-    if user.app_name_user_type.is_empty() && !user.scope.is_empty() {
-        return [(user.scope.clone(), user.user_type.clone())].into();
-    }
-    user.app_name_user_type.clone()
 }
 
 /// Reads the body; what is absent or null is a user without anything.
@@ -236,17 +228,21 @@ pub(crate) async fn change_password(asker: &Asker, state: &ApiState, body: Optio
 fn over(user: User, sent: &Sent) -> Result<User, &'static str> {
     let mut user = user;
     let known = |kind: &str| UserType::read(kind).is_some();
-    if let Some(types) = &sent.app_name_user_type {
-        user.app_name_user_type.clone_from(types);
-    }
     if let Some(kind) = &sent.user_type {
         user.user_type.clone_from(kind);
     }
     if let Some(scope) = &sent.scope {
         user.scope.clone_from(scope);
     }
+    if let Some(types) = &sent.app_name_user_type {
+        user.app_name_user_type.clone_from(types);
+    } else if sent.user_type.is_some() || sent.scope.is_some() {
+        // Who sends no map means these two, whatever the map said.
+        user.app_name_user_type.clear();
+    }
     let types = types_of(&user);
-    if types.is_empty() || !types.values().all(|kind| known(kind)) {
+    let is_said = user.user_type.is_empty() || known(&user.user_type);
+    if types.is_empty() || !is_said || !types.values().all(|kind| known(kind)) {
         return Err(
             "userType is READ_ONLY, USER or ADMIN, with a scope, or appNameUserType has them by scope",
         );

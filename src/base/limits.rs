@@ -645,23 +645,6 @@ pub const CLUSTER_CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 pub const CLUSTER_STRANGERS_MAX: usize = 256;
 /// The same from one address. More: closed before TLS.
 pub const CLUSTER_STRANGERS_PER_ADDRESS_MAX: usize = 64;
-/// What waits unsent in the kernel for a peer (`TCP_NOTSENT_LOWAT`), in bytes. More: it waits here, where it is seen that
-/// the peer is slow.
-pub const HTTP_NOTSENT_BYTES_MAX: u32 = 128 * 1024;
-/// One sealed permit in a path. Longer: it is none.
-pub const SEALED_PERMIT_CHARS_MAX: usize = 200;
-/// How long a sealed permit lasts at most. Longer: it ends then, and is sealed anew before.
-pub const SEALED_PERMIT_LIFE_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// How long a signature of a segment's path lasts at most. Longer: it is not taken.
-pub const SEGMENT_SIGNATURE_LIFE_MAX: Duration = Duration::from_secs(600);
-/// One path of a file of a stream, as sent. Longer: it names no stream.
-pub const MEDIA_PATH_BYTES_MAX: usize = 1_024;
-/// One `hlsSegmentFileSuffixFormat`. Longer: no segment is named by it.
-pub const MEDIA_SUFFIX_FORMAT_BYTES_MAX: usize = 64;
-/// Players of the node that are sent media by HTTP. More: 503.
-pub const HTTP_PLAYERS_MAX: usize = 16_384;
-/// Time such a player may take nothing though there is something. Longer: it is ended as too slow.
-pub const HTTP_PLAYER_STALL_MAX: Duration = Duration::from_secs(10);
 /// Time for a TLS handshake. Longer: closed.
 pub const CLUSTER_HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 /// Time a connection may be without a request, and a request without its first message. Longer: closed.
@@ -753,13 +736,16 @@ pub const JWT_BYTES_MAX: usize = 8 * 1024;
 pub const GUESSES_PER_NETWORK_MAX: u32 = 10;
 /// Wrong codes of one subscriber from anywhere until every network that was wrong is locked for it.
 pub const GUESSES_PER_SUBSCRIBER_MAX: u32 = 100;
+/// Wrong codes of whichever subscribers of one stream from one network until that is locked for those that nobody registered.
+pub const GUESSES_PER_STREAM_MAX: u32 = 100;
 /// How long a wrong code counts, from the first of them on.
 pub const GUESSES_COUNTED_FOR: Duration = Duration::from_secs(300);
 /// How long a lock lasts the first time; each further one twice as long.
 pub const GUESS_LOCK_MIN: Duration = Duration::from_secs(60);
 /// How long a lock lasts at most.
 pub const GUESS_LOCK_MAX: Duration = Duration::from_secs(3_600);
-/// Subscribers whose wrong codes are counted. More: those of the one counted longest are forgotten.
+/// Subscribers whose wrong codes are counted, and networks for each stream. More: those of the one counted longest are
+/// forgotten, of sixteen the first that is not locked.
 pub const GUESSED_SUBSCRIBERS_MAX: usize = 10_000;
 /// Networks whose wrong codes are counted for one subscriber. More: one that is not locked is forgotten.
 pub const GUESSING_NETWORKS_MAX: usize = 256;
@@ -782,13 +768,16 @@ pub const WEBHOOK_CONNECT_MAX: Duration = Duration::from_secs(2);
 pub const WEBHOOK_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Authorisation webhooks that are asked at a time. More wait as long as an answer may take; then the same.
 pub const WEBHOOKS_AT_ONCE_MAX: usize = 64;
+/// How far the clocks of two nodes may be apart. Further: a session goes on whose token was revoked in the last seconds of its
+/// time.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5);
 /// Connection slots on their way back. More: they are free when the node's life is over.
 pub const SLOTS_GIVEN_BACK_MAX: usize = 65_536;
-/// How long somebody who comes again waits until the connection it left has been given back. Longer: it is refused.
-pub const SLOT_COMES_BACK_MAX: Duration = Duration::from_secs(1);
 /// Of them those that are being given back at a time. More: they wait. As many as share a commit without being in the way of
 /// admissions, which wait for the same commits.
 pub const SLOTS_GIVEN_BACK_AT_ONCE_MAX: usize = 64;
+/// How long somebody who comes again waits until the connection it left has been given back. Longer: it is refused.
+pub const SLOT_COMES_BACK_MAX: Duration = Duration::from_secs(1);
 /// Sessions of one stream that one answer shows. More: cut off.
 pub const SESSIONS_PER_LIST_MAX: usize = 250;
 
@@ -890,6 +879,23 @@ pub const HTTPS_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 pub const HTTP_GOODBYE_MAX: Duration = Duration::from_secs(1);
 /// Time a chunked body that nobody reads is held, which has the server close the connection with its answer; what came of it is at most one buffer.
 pub const HTTP_BODY_HELD: Duration = Duration::from_secs(1);
+/// What waits unsent in the kernel for a peer (`TCP_NOTSENT_LOWAT`), in bytes. More: it waits here, where it is seen that
+/// the peer is slow.
+pub const HTTP_NOTSENT_BYTES_MAX: u32 = 128 * 1024;
+/// One sealed permit in a path. Longer: it is none.
+pub const SEALED_PERMIT_CHARS_MAX: usize = 200;
+/// How long a sealed permit lasts at most. Longer: it ends then, and is sealed anew before.
+pub const SEALED_PERMIT_LIFE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How long a signature of a segment's path lasts at most. Longer: it is not taken.
+pub const SEGMENT_SIGNATURE_LIFE_MAX: Duration = Duration::from_secs(600);
+/// One path of a file of a stream, as sent. Longer: it names no stream.
+pub const MEDIA_PATH_BYTES_MAX: usize = 1_024;
+/// One `hlsSegmentFileSuffixFormat`. Longer: no segment is named by it.
+pub const MEDIA_SUFFIX_FORMAT_BYTES_MAX: usize = 64;
+/// Players of the node that are sent media by HTTP. More: 503.
+pub const HTTP_PLAYERS_MAX: usize = 16_384;
+/// Time such a player may take nothing though there is something. Longer: it is ended as too slow.
+pub const HTTP_PLAYER_STALL_MAX: Duration = Duration::from_secs(10);
 /// HTTP and HTTPS connections of one address, signalling sockets not among them. More: closed unread.
 pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024;
 /// HTTP and HTTPS connections of the node, signalling sockets not among them. More: closed unread.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use base::{SystemRandomness, limits};
+use base::SystemRandomness;
 use cluster_link::{ClusterId, Phase};
 use cluster_node::{Backup, MemberStore, NodeId};
 use cluster_scylla::Database;
@@ -15,26 +15,11 @@ use config::NodeConfig;
 
 use super::STORE;
 use super::identity::Identity;
+use crate::commands::ask::Node;
 
 /// Asks the node that runs on this data folder for a copy, and writes it to `file`, which must not be there yet.
 pub fn backup(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
-    let endpoints = config.data.folder.join("endpoints.json");
-    let text = std::fs::read_to_string(&endpoints).with_context(|| {
-        format!("{} cannot be read: is a node running on this data folder?", endpoints.display())
-    })?;
-    let endpoints: serde_json::Value = serde_json::from_str(&text).context("endpoints.json is damaged")?;
-    let address = endpoints["http"].as_str().context("endpoints.json names no address")?;
-    let url = format!("{address}/rest/v2/backup");
-    let mut answer = ureq::get(&url)
-        .config()
-        .http_status_as_error(false)
-        .build()
-        .call()
-        .with_context(|| format!("the node does not answer at {address}: is it running?"))?;
-    let status = answer.status();
-    let body = answer.body_mut().with_config().limit(limits::RAFT_SNAPSHOT_BYTES_MAX);
-    let bytes = body.read_to_vec().context("the copy did not come whole")?;
-    ensure!(status.is_success(), "the node makes no copy: {}", String::from_utf8_lossy(&bytes));
+    let bytes = Node::of(config)?.bytes("/rest/v2/backup", "the node makes no copy")?;
     let copy = Backup::decode(&bytes).context("what the node sent is no good copy")?;
     // It holds secrets.
     let mut written = OpenOptions::new()

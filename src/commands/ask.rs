@@ -2,13 +2,36 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use base::limits;
-use config::NodeConfig;
+use config::{NodeConfig, ProxyProtocol};
 use serde_json::Value;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, TcpConnector, Transport};
 
 /// Time for one answer: longer than the node itself waits for its metadata.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// What a connection begins with that speaks for nobody but itself: `LOCAL` of the PROXY protocol, version 2.
+const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// Begins connections so, where the node closes those that do not.
+#[derive(Debug)]
+struct SpeaksForItself(ProxyProtocol);
+
+impl<In: Transport> Connector<In> for SpeaksForItself {
+    type Out = In;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
+        let Some(mut connection) = chained else { return Ok(None) };
+        if self.0 == ProxyProtocol::Required {
+            let begin = connection.buffers().output().get_mut(..LOCAL.len());
+            begin.ok_or(ureq::Error::ConnectionFailed)?.copy_from_slice(LOCAL);
+            connection.transmit_output(LOCAL.len(), details.timeout)?;
+        }
+        Ok(Some(connection))
+    }
+}
 
 /// The node that runs on the data folder of a configuration.
 pub struct Node {
@@ -25,9 +48,23 @@ impl Node {
         })?;
         let endpoints: Value = serde_json::from_str(&text).context("endpoints.json is damaged")?;
         let address = endpoints["http"].as_str().context("endpoints.json names no address")?.to_owned();
-        let config =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ANSWER_MAX));
-        Ok(Self { address, agent: config.build().new_agent() })
+        // It is on this machine: no proxy of the environment is asked.
+        let settings = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let settings = settings.timeout_global(Some(ANSWER_MAX)).build();
+        let connector = TcpConnector::default().chain(SpeaksForItself(config.http.proxy_protocol));
+        Ok(Self { address, agent: ureq::Agent::with_parts(settings, connector, DefaultResolver::default()) })
+    }
+
+    /// The bytes that a GET is answered with; a refusal is an error that begins with `refused`.
+    pub fn bytes(&self, path: &str, refused: &str) -> anyhow::Result<Vec<u8>> {
+        let request = ureq::http::Request::get(self.url(path)).body(()).context("that is no request")?;
+        // As long as there is much of them.
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        let mut answer = self.reached(self.agent.run(request))?;
+        let body = answer.body_mut().with_config().limit(limits::RAFT_SNAPSHOT_BYTES_MAX);
+        let bytes = body.read_to_vec().context("the answer did not come whole")?;
+        ensure!(answer.status().is_success(), "{refused}: {}", String::from_utf8_lossy(&bytes));
+        Ok(bytes)
     }
 
     /// The answer to a GET.
@@ -65,9 +102,12 @@ impl Node {
         format!("{}{path}", self.address)
     }
 
-    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> anyhow::Result<Value> {
-        let mut answer = answer
-            .with_context(|| format!("the node does not answer at {}: is it running?", self.address))?;
+    fn reached(&self, answer: Answer) -> anyhow::Result<ureq::http::Response<ureq::Body>> {
+        answer.with_context(|| format!("the node does not answer at {}: is it running?", self.address))
+    }
+
+    fn answer(&self, answer: Answer) -> anyhow::Result<Value> {
+        let mut answer = self.reached(answer)?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(limits::RAFT_SNAPSHOT_BYTES_MAX);
         let text = body.read_to_string().context("the answer did not come whole")?;
@@ -89,6 +129,8 @@ impl Node {
         }
     }
 }
+
+type Answer = Result<ureq::http::Response<ureq::Body>, ureq::Error>;
 
 /// A text as one part of a path, or as a value of a query.
 pub fn part(text: &str) -> String {

@@ -34,3 +34,8 @@ pub use settings::{
     AppSettings, ChangeError, Concerns, Difference, Finding, Findings, LoadedSettings, Notice, WriteError,
     settings_table_json,
 };
+
+/// Whether a text is a range of addresses or one of them, as `security` reads them.
+fn is_range(text: &str) -> bool {
+    text.trim().parse::<ipnet::IpNet>().is_ok() || text.trim().parse::<std::net::IpAddr>().is_ok()
+}

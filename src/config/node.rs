@@ -231,8 +231,8 @@ impl Default for TranscodeConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ManagementConfig {
-    /// Ranges of addresses that may ask `/rest/v2` at all (Ant Media Server's `server.allowed_dashboard_CIDR`). Empty: all;
-    /// who they are is asked in any case.
+    /// Ranges of addresses that may ask `/rest/v2` at all, and from which a log-in counts for applications (Ant Media Server's
+    /// `server.allowed_dashboard_CIDR`). The machine itself always may. Empty: all; who they are is asked in any case.
     pub allowed_addresses: Vec<String>,
     /// Whether a JWT in the header `ProxyAuthorization` opens `/rest/v2` (Ant Media Server's
     /// `server.jwtServerControlEnabled`).

@@ -119,8 +119,6 @@ impl AppSettings {
         fn webrtc_client_start_timeout("webRTCClientStartTimeoutMs") -> Duration = milliseconds;
         /// Streams published at the same time in the whole application; `None`: no limit.
         fn ingesting_stream_limit("ingestingStreamLimit") -> Option<usize> = limit;
-        /// Streams may be played by RTMP.
-        fn rtmp_playback_enabled("rtmpPlaybackEnabled") -> bool = flag;
         /// Peers are offered connections by TCP as well.
         fn webrtc_tcp_candidates_enabled("webRTCTcpCandidatesEnabled") -> bool = flag;
         /// IPv6 addresses are not offered as ICE candidates.
@@ -162,10 +160,8 @@ impl AppSettings {
         fn jwt_stream_jwks_url("jwtStreamJwksURL") -> &str = text;
         /// The ranges that publishers' addresses have to be in, separated by commas; empty: any.
         fn allowed_publisher_cidr("allowedPublisherCIDR") -> &str = text;
-        /// Who is asked whether somebody may publish; empty: nobody.
-        fn webhook_authenticate_url("webhookAuthenticateURL") -> &str = text;
-        /// Who is asked whether somebody may play; empty: nobody.
-        fn webhook_play_auth_url("webhookPlayAuthUrl") -> &str = text;
+        private fn webhook_authenticate_url("webhookAuthenticateURL") -> &str = text;
+        private fn webhook_play_auth_url("webhookPlayAuthUrl") -> &str = text;
         private fn token_control("tokenControlEnabled") -> bool = flag;
         private fn publish_token_control("publishTokenControlEnabled") -> bool = flag;
         private fn play_token_control("playTokenControlEnabled") -> bool = flag;
@@ -198,6 +194,20 @@ impl AppSettings {
     pub fn wants_totp(&self, publish: bool) -> bool {
         self.time_token_subscriber_only()
             || if publish { self.publish_time_token() } else { self.play_time_token() }
+    }
+
+    /// Who is asked whether somebody may publish or play; empty: nobody.
+    pub fn authorisation_webhook(&self, publish: bool) -> &str {
+        if publish { self.webhook_authenticate_url().trim() } else { self.webhook_play_auth_url().trim() }
+    }
+
+    /// Something that not everybody has is asked for.
+    pub fn is_guarded(&self, publish: bool) -> bool {
+        self.wants_totp(publish)
+            || self.wants_token(publish)
+            || self.wants_hash(publish)
+            || self.wants_jwt(publish)
+            || !self.authorisation_webhook(publish).is_empty()
     }
 
     /// The secret that codes of subscribers without one of their own are derived from.

@@ -87,6 +87,13 @@ impl<T: Timed> Ring<T> {
     /// Appends an entry, lets the oldest go beyond the bounds, and wakes the readers.
     /// Returns the entry's index.
     pub(crate) fn push(&self, entry: Arc<T>) -> u64 {
+        let index = self.append(entry);
+        self.ring();
+        index
+    }
+
+    /// The same, and wakes nobody yet.
+    pub(crate) fn append(&self, entry: Arc<T>) -> u64 {
         let index = {
             let mut state = self.state.write();
             state.charge.add(charged(&*entry));
@@ -104,8 +111,12 @@ impl<T: Timed> Ring<T> {
             index
         };
         self.budget.keep();
-        self.bells.ring();
         index
+    }
+
+    /// Wakes who waits for what was appended.
+    pub(crate) fn ring(&self) {
+        self.bells.ring();
     }
 
     /// Ends the ring: readers drain it and then see [`Ring::is_closed`].

@@ -128,7 +128,9 @@ impl Track {
     /// frames, those of the group of pictures so far are made now.
     pub fn read_packets(self: &Arc<Self>) -> PacketReader {
         let mut view = self.view.lock();
-        if self.packet_readers.fetch_add(1, Ordering::AcqRel) == 0 {
+        let is_first = self.packet_readers.fetch_add(1, Ordering::AcqRel) == 0;
+        // Of a source that sends packets frames are copies for others: it has its packets.
+        if is_first && self.native() == Native::Frames {
             view.begin(&self.frames, &self.packets);
         }
         PacketReader::of(self)
@@ -186,7 +188,7 @@ impl Track {
         let mut turn = self.turn.lock();
         let number = turn.pass();
         let mut view = self.view.lock();
-        if self.has_packet_readers() {
+        if self.has_packet_readers() && self.native() == Native::Frames {
             view.fill(&self.frames, &self.packets);
         }
         view.skip(&self.frames);
@@ -228,7 +230,7 @@ impl Track {
             return;
         }
         // Nobody begins to read packets meanwhile: of frames that go none are to be made.
-        let _view = self.view.lock();
+        let mut view = self.view.lock();
         let mut frame_view = self.frame_view.lock();
         self.packets_are_native.store(native == Native::Packets, Ordering::Relaxed);
         match native {
@@ -239,10 +241,12 @@ impl Track {
                     self.frames.cut(0);
                 }
             }
-            // Who reads packets goes on with those of the frames to come.
-            Native::Frames if self.has_packet_readers() => {}
+            // Who reads packets goes on with those of the frames to come; what others were given as frames was packets.
             Native::Frames => {
-                self.packets.cut(0);
+                view.skip(&self.frames);
+                if !self.has_packet_readers() {
+                    self.packets.cut(0);
+                }
             }
         }
     }
@@ -273,10 +277,12 @@ impl TrackWriter {
         let mut turn = track.turn.lock();
         if track.admit(&mut turn, self.number, Native::Frames, &unit, unit.arrived)? {
             track.turn_to(Native::Frames);
-            track.frames.push(Arc::new(unit));
+            track.frames.append(Arc::new(unit));
             if track.has_packet_readers() {
                 track.view.lock().fill(&track.frames, &track.packets);
             }
+            // Last: however many wait for frames, packets leave before.
+            track.frames.ring();
         }
         Ok(())
     }

@@ -136,23 +136,4 @@ impl Denial {
             Self::AuthorityLost => "authority lost",
         }
     }
-
-    /// What the peer is told where its protocol has no words of its own for the clause: the same for all credentials,
-    /// whatever is wrong with them.
-    pub const fn is_of_credentials(self) -> bool {
-        matches!(
-            self,
-            Self::Address
-                | Self::Webhook
-                | Self::TokenMissing
-                | Self::Token(_)
-                | Self::TokenInUse
-                | Self::Hash
-                | Self::JwtMissing
-                | Self::Jwt(_)
-                | Self::Totp(_)
-                | Self::Connections { .. }
-                | Self::AuthorityLost
-        )
-    }
 }

@@ -21,8 +21,5 @@ mod users;
 pub use app::{AppDoor, AppRefusal, bare as bare_token};
 pub use caller::{Caller, NotMachine, Origin};
 pub use cors::{CorsAnswer, CorsRequest, decide as decide_cors};
-pub use rights::{Rights, UserType};
+pub use rights::{Rights, UserType, types_of};
 pub use users::{LogIn, LoggedIn, UserError, Users};
-
-pub use attempts::Attempts;
-pub use logins::Logins;

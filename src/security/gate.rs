@@ -14,7 +14,7 @@ use cluster_model::{
 };
 use tokio::sync::mpsc;
 
-use crate::live::{Grounds, Live, LiveSession};
+use crate::live::{Entered, Grounds, Live, LiveSession};
 use crate::outside::{Authorizer, Plane};
 use crate::seats::{SeatLimits, Seats};
 use crate::slots::{GivenBack, OnTheirWay, Slot};
@@ -90,9 +90,9 @@ impl Gate {
         gate
     }
 
-    /// Decides within [`limits::GATE_DECISION_MAX`] for each answer of the metadata plane that it needs, and
-    /// [`limits::JWKS_FETCH_MAX`] for keys that it has not. The permit holds
-    /// the seats it needs; to drop it is to leave.
+    /// Decides within [`limits::GATE_DECISION_MAX`] for each answer of the metadata plane that it needs,
+    /// [`limits::JWKS_FETCH_MAX`] for keys that it has not, and twice [`limits::WEBHOOK_ANSWER_MAX`] where a webhook is asked. The
+    /// permit holds the seats it needs; to drop it is to leave.
     pub async fn admit(&self, access: Access) -> Result<Permit, Denial> {
         let access = access.without_blanks();
         let direction = access.direction;
@@ -135,12 +135,12 @@ impl Gate {
 
     /// Name and application, then AMS's order of clauses, then what has to be taken: seat, token, connection.
     async fn decide(&self, access: Access) -> Result<Permit, Denial> {
-        let question = self.question(&access).await?;
+        let question = self.question(&access, false).await?;
         let grounds = self.pass(&question).await?;
         self.let_in(&question, grounds).await
     }
 
-    async fn question<'a>(&self, access: &'a Access) -> Result<Question<'a>, Denial> {
+    async fn question<'a>(&self, access: &'a Access, is_look: bool) -> Result<Question<'a>, Denial> {
         if !self.applications.contains(&access.app) {
             return Err(Denial::UnknownApplication);
         }
@@ -148,14 +148,36 @@ impl Gate {
         let stream = StreamId::new(&access.stream)?;
         let room = access.main_track.as_deref().and_then(|room| StreamId::new(room).ok());
         let (authority, now) = (self.plane.authority(), self.clock.wall());
-        let mut question = Question { access, settings, stream, room, broadcast: None, authority, now };
+        let (broadcast, is_in_room) = (None, false);
+        let mut question =
+            Question { access, settings, stream, room, is_in_room, broadcast, authority, now, is_look };
         match access.direction {
             Direction::Publish => drop(question.ruling(Operation::NewPublish)?),
             Direction::Play if !question.is_guarded() => drop(question.ruling(Operation::OpenPlay)?),
             Direction::Play => {}
         }
         question.broadcast = self.broadcast(access, &question.stream).await?;
+        question.is_in_room = self.is_in_room(&question).await?;
         Ok(question)
+    }
+
+    /// Whether the stream is of the room that the peer names. Anybody can name one; what refuses somebody has to be certain.
+    async fn is_in_room(&self, question: &Question<'_>) -> Result<bool, Denial> {
+        let access = question.access;
+        if question.room.is_none()
+            || !question.is_guarded()
+            || question.says_so(question.broadcast.as_deref())
+        {
+            return Ok(question.room.is_some());
+        }
+        if access.direction.is_publish() {
+            return Ok(false);
+        }
+        match self.broadcasts.get(&access.app, &question.stream).await {
+            Ok(certain) => Ok(question.says_so(certain.as_deref())),
+            // Without the plane what is known here decides.
+            Err(_) => Ok(false),
+        }
     }
 
     /// A publisher is decided on by what is true now, a player by what this node knows.
@@ -176,13 +198,15 @@ impl Gate {
             Direction::Play => &Clause::OF_PLAY,
         };
         let mut grounds = Grounds::default();
-        for clause in clauses {
+        for (at, clause) in clauses.iter().enumerate() {
             if let Err(denial) = self.ask(*clause, question, &mut grounds).await {
                 // Of a token it is only known that it came. One that is worth nothing is told that, before anything is
                 // told of what AMS asks later.
-                return Err(match &grounds.token {
-                    Some((_, token)) => self.token_fault(question, token).await.unwrap_or(denial),
-                    None => denial,
+                return Err(match question.one_time_token() {
+                    Ok(Some(token)) if clauses[..at].contains(&Clause::Token) => {
+                        self.token_fault(question, &token).await.unwrap_or(denial)
+                    }
+                    _ => denial,
                 });
             }
         }
@@ -192,7 +216,7 @@ impl Gate {
     /// Takes what is taken only once: the seat before the token, so that no token is spent where there is no seat.
     async fn let_in(&self, question: &Question<'_>, mut grounds: Grounds) -> Result<Permit, Denial> {
         let access = question.access;
-        let token = grounds.token.take().map(|(_, token)| token);
+        let token = question.one_time_token()?;
         if let Some(token) = &token
             && access.direction.is_publish()
         {
@@ -224,15 +248,15 @@ impl Gate {
             None
         };
         if let Some(token) = token {
-            let home = self.spend(question, &token).await?;
-            grounds.token = Some((home, token));
+            grounds.token = Some(self.spend(question, &token).await?);
         }
         let proof = grounds.proof();
         let control = crate::PermitControl::default();
         let places = (&question.stream, question.room.as_ref());
         let entered = self.live.enter(access, places, control.clone(), grounds, question.now);
-        self.look_again(question, &control).await;
-        Ok(Permit::new(access, question.stream.clone(), control, proof, (seat, slot, entered)))
+        self.look_again(question, &control, &entered).await;
+        let places = (question.stream.clone(), question.room.clone());
+        Ok(Permit::new(access, places, control, proof, (seat, slot, entered)))
     }
 
     async fn slot(&self, question: &Question<'_>) -> Result<Slot, Denial> {
@@ -266,7 +290,8 @@ impl Gate {
     }
 
     /// What changed between the question and the entry in the list was told to nobody.
-    async fn look_again(&self, question: &Question<'_>, control: &crate::PermitControl) {
+    async fn look_again(&self, question: &Question<'_>, control: &crate::PermitControl, entered: &Entered) {
+        let app = &question.access.app;
         if self.not_blocked(question).await == Err(Denial::Blocked) {
             if question.access.can_pause && !question.access.direction.is_publish() {
                 self.review_subscriber(question).await;
@@ -274,11 +299,18 @@ impl Gate {
                 control.end(ExitReason::Blocked);
             }
         }
-        if let Some(settings) = self.settings.snapshot(&question.access.app)
+        if let Some(settings) = self.settings.snapshot(app)
             && !Arc::ptr_eq(&settings, &question.settings)
+            && !entered.stands(&settings)
         {
-            for fallen in self.live.resting_otherwise(&question.access.app, &settings) {
-                fallen.end(ExitReason::Revoked);
+            control.end(ExitReason::Revoked);
+        }
+        if let Some((home, token)) = entered.token() {
+            match self.tokens.row(app, &home, &token).await {
+                Ok(Some(_)) => {}
+                Ok(None) => control.end(ExitReason::Revoked),
+                // It is gone as far as this node knows, and nobody says otherwise.
+                Err(_) => control.end(ExitReason::AuthorityLost),
             }
         }
     }

@@ -82,6 +82,20 @@ struct Kept {
 }
 
 impl Kept {
+    /// That a key of this name came, and not longer ago than is still believed.
+    fn has(&self, kid: &str, now: Instant) -> bool {
+        self.key(kid, now).is_ok()
+    }
+
+    /// Whether it is time to look, for a key of this name.
+    fn is_due(&self, kid: &str, now: Instant) -> bool {
+        let age = |since: Instant| now.saturating_duration_since(since);
+        let fresh =
+            |(set, came): &(KeySet, Instant)| set.0.contains_key(kid) && age(*came) < limits::JWKS_AGE_MAX;
+        !self.keys.as_ref().is_some_and(fresh)
+            && self.looked.is_none_or(|looked| age(looked) >= limits::JWKS_REFRESH_MIN)
+    }
+
     /// The key of a name. Whose is not among those kept is nobody's, if the last look for them came to something.
     fn key(&self, kid: &str, now: Instant) -> Result<DecodingKey, JwtFault> {
         let kept = |came: &Instant| now.saturating_duration_since(*came) < limits::JWKS_KEPT_MAX;
@@ -92,13 +106,19 @@ impl Kept {
     }
 }
 
-type Slot = Arc<tokio::sync::Mutex<Kept>>;
+/// The keys of one address.
+#[derive(Default)]
+struct Slot {
+    kept: Mutex<Kept>,
+    /// Held by who looks for them.
+    looking: Arc<tokio::sync::Mutex<()>>,
+}
 
 /// The sets of keys that a node has fetched, and what JWTs are checked by. One per node.
 pub struct KeySets {
     source: Arc<dyn JwksSource>,
     clock: Arc<dyn Clock>,
-    slots: Mutex<HashMap<String, (Slot, Instant)>>,
+    slots: Mutex<HashMap<String, (Arc<Slot>, Instant)>>,
 }
 
 impl KeySets {
@@ -140,48 +160,53 @@ impl KeySets {
     }
 
     async fn key(&self, jwks_url: &str, kid: &str) -> Result<DecodingKey, JwtFault> {
-        // Who comes while it is fetched waits for it instead of fetching it too.
-        let mut kept = self.slot(jwks_url).lock_owned().await;
+        let slot = self.slot(jwks_url);
+        let looking = Arc::clone(&slot.looking);
+        // Who comes while it is fetched waits for it instead of fetching it too, unless the key is there.
+        let looking = match looking.try_lock_owned() {
+            Ok(looking) => looking,
+            Err(_) if slot.kept.lock().has(kid, self.clock.now()) => return self.kept(&slot, kid),
+            Err(_) => Arc::clone(&slot.looking).lock_owned().await,
+        };
         let now = self.clock.now();
-        let age = |since: Instant| now.saturating_duration_since(since);
-        let known = kept
-            .keys
-            .as_ref()
-            .is_some_and(|(set, came)| set.0.contains_key(kid) && age(*came) < limits::JWKS_AGE_MAX);
-        if !known && kept.looked.is_none_or(|looked| age(looked) >= limits::JWKS_REFRESH_MIN) {
-            kept.looked = Some(now);
+        if slot.kept.lock().is_due(kid, now) {
+            slot.kept.lock().looked = Some(now);
             let url = format!("{}{WELL_KNOWN}", jwks_url.trim_end_matches('/'));
             // Who asked may go meanwhile, and others want the keys as well: it is fetched to the end.
-            let looking = look(Arc::clone(&self.source), Arc::clone(&self.clock), url, kept);
-            kept = tokio::spawn(looking).await.map_err(|_| JwtFault::NoKeys)?;
+            let source = (Arc::clone(&self.source), Arc::clone(&self.clock));
+            let look = look(source, url, (Arc::clone(&slot), looking));
+            tokio::spawn(look).await.map_err(|_| JwtFault::NoKeys)?;
         }
-        kept.key(kid, self.clock.now())
+        self.kept(&slot, kid)
     }
 
-    fn slot(&self, jwks_url: &str) -> Slot {
+    fn kept(&self, slot: &Slot, kid: &str) -> Result<DecodingKey, JwtFault> {
+        slot.kept.lock().key(kid, self.clock.now())
+    }
+
+    fn slot(&self, jwks_url: &str) -> Arc<Slot> {
         let now = self.clock.now();
         let mut slots = self.slots.lock();
         if !slots.contains_key(jwks_url) && slots.len() >= limits::JWKS_ADDRESSES_MAX {
             let oldest = slots.iter().min_by_key(|(_, (_, used))| *used).map(|(url, _)| url.clone());
             oldest.map(|url| slots.remove(&url));
         }
-        let (slot, used) = slots.entry(jwks_url.to_owned()).or_insert_with(|| (Slot::default(), now));
+        let (slot, used) = slots.entry(jwks_url.to_owned()).or_insert_with(|| (Arc::default(), now));
         *used = now;
         Arc::clone(slot)
     }
 }
 
 async fn look(
-    source: Arc<dyn JwksSource>,
-    clock: Arc<dyn Clock>,
+    (source, clock): (Arc<dyn JwksSource>, Arc<dyn Clock>),
     url: String,
-    mut kept: OwnedMutexGuard<Kept>,
-) -> OwnedMutexGuard<Kept> {
+    (slot, looking): (Arc<Slot>, OwnedMutexGuard<()>),
+) {
     match source.fetch(&url).await.and_then(|bytes| KeySet::read(&bytes)) {
-        Ok(set) => kept.keys = Some((set, clock.now())),
+        Ok(set) => slot.kept.lock().keys = Some((set, clock.now())),
         Err(error) => tracing::warn!(%error, "a set of keys for JWTs (JWKS) cannot be had"),
     }
-    kept
+    drop(looking);
 }
 
 #[cfg(test)]
@@ -315,6 +340,30 @@ mod tests {
         let asked = tokio::time::timeout(Duration::from_millis(10), keys.check(&good, "", "http://keys"));
         assert!(asked.await.is_err());
         keys.check(&good, "", "http://keys").await.unwrap();
+    }
+
+    /// When the keys are old, one waits for what is published now; whose key is kept does not wait beside it, whose is not
+    /// does.
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_kept_serves_while_others_are_fetched() {
+        let clock = Arc::new(ManualClock::new(WallTime(1_000_000)));
+        let keys = Arc::new(KeySets::new(Arc::new(Slow), Arc::clone(&clock) as _));
+        let check = |kid: &str| {
+            let (keys, token) = (Arc::clone(&keys), token(kid, &json!({})));
+            tokio::spawn(async move {
+                let began = tokio::time::Instant::now();
+                let outcome = keys.check(&token, "", "http://keys").await.map(drop);
+                (outcome, began.elapsed().as_secs())
+            })
+        };
+        assert_eq!(check("one").await.unwrap(), (Ok(()), 1));
+        clock.advance(limits::JWKS_AGE_MAX);
+        let first = check("one");
+        tokio::task::yield_now().await;
+        let (second, unknown) = (check("one"), check("two"));
+        assert_eq!(second.await.unwrap(), (Ok(()), 0));
+        assert_eq!(first.await.unwrap(), (Ok(()), 1));
+        assert_eq!(unknown.await.unwrap(), (Err(JwtFault::Unsigned), 1));
     }
 
     #[test]

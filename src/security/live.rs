@@ -45,13 +45,35 @@ pub(crate) enum Rest {
     Addresses,
 }
 
+/// The one-time token that somebody was let in by.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// The stream it was made for.
+    pub home: StreamId,
+    /// Its text.
+    pub token: TokenId,
+    /// When it may go without having been revoked.
+    gone_by: WallTime,
+    /// When it was made.
+    made_at: Revision,
+}
+
+impl Held {
+    /// Of its row, before or after it was spent; it is spent by now.
+    pub(crate) fn new(home: StreamId, token: TokenId, row: &Token, now: WallTime) -> Self {
+        let spent = now.plus(limits::TOKEN_SPENT_KEPT);
+        let gone_by = if row.terms.room.is_none() { row.swept_from().min(spent) } else { row.swept_from() };
+        Self { home, token, gone_by, made_at: row.made_at }
+    }
+}
+
 /// Why somebody was let in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grounds {
     /// Settings that must stay what they are.
     pub rests: Vec<Rest>,
-    /// The one-time token, and the stream it was made for.
-    pub token: Option<(StreamId, TokenId)>,
+    /// The one-time token, once it was spent.
+    pub token: Option<Held>,
     /// When it is over, where the settings say that it is.
     pub expires: Option<WallTime>,
     /// The mechanisms passed, in words.
@@ -83,10 +105,8 @@ struct Entry {
     since: WallTime,
     can_pause: bool,
     grounds: Grounds,
-    /// Of the token, once it was seen spent: when it may go without having been revoked, and when it was made.
-    token_seen: Option<(WallTime, Revision)>,
-    /// Blocked, so long.
-    blocked_until: Option<WallTime>,
+    /// Blocked, on the stream or on its room: until then.
+    blocks: BTreeMap<StreamId, WallTime>,
     /// It was let in and got its stream.
     begun: bool,
 }
@@ -96,8 +116,23 @@ impl Entry {
         self.control.end(reason);
     }
 
+    /// Lifts the blocks that are meant; who stands under none any more goes on.
+    fn unblock(&mut self, is_meant: impl Fn(&StreamId, WallTime) -> bool) {
+        let before = self.blocks.len();
+        self.blocks.retain(|of, until| !is_meant(of, *until));
+        if self.blocks.is_empty() && before > 0 {
+            self.control.resume();
+        }
+    }
+
+    fn stands(&self, settings: &AppSettings) -> bool {
+        let publish = self.direction.is_publish();
+        self.grounds.rests.iter().all(|rest| stands(*rest, settings, publish, self.peer))
+    }
+
     fn of_token(&self) -> Option<(AppName, StreamId, TokenId)> {
-        self.grounds.token.as_ref().map(|(stream, token)| (self.app.clone(), stream.clone(), token.clone()))
+        let held = self.grounds.token.as_ref();
+        held.map(|held| (self.app.clone(), held.home.clone(), held.token.clone()))
     }
 
     /// The streams by which its subscriber may be blocked.
@@ -162,6 +197,18 @@ impl Entered {
             entry.begun = true;
         }
     }
+
+    /// Whether the settings say what the session was let in by.
+    pub(crate) fn stands(&self, settings: &AppSettings) -> bool {
+        self.live.0.lock().entries.get(&self.number).is_none_or(|entry| entry.stands(settings))
+    }
+
+    /// Its token, where it was let in by one.
+    pub(crate) fn token(&self) -> Option<(StreamId, TokenId)> {
+        let inner = self.live.0.lock();
+        let held = inner.entries.get(&self.number)?.grounds.token.as_ref()?;
+        Some((held.home.clone(), held.token.clone()))
+    }
 }
 
 impl Drop for Entered {
@@ -224,8 +271,7 @@ impl Live {
             since: now,
             can_pause: access.can_pause,
             grounds,
-            token_seen: None,
-            blocked_until: None,
+            blocks: BTreeMap::new(),
             begun: false,
         };
         let mut inner = self.0.lock();
@@ -283,12 +329,11 @@ impl Live {
             match blocked.and_then(|known| known.block.as_ref()) {
                 Some(_) if entry.direction.is_publish() || !entry.can_pause => entry.end(ExitReason::Blocked),
                 Some(block) => {
-                    entry.blocked_until = Some(WallTime(block.until_ms));
+                    entry.blocks.insert(stream.clone(), WallTime(block.until_ms));
                     entry.control.suspend();
                     timed.push(number);
                 }
-                None if entry.blocked_until.take().is_some() => entry.control.resume(),
-                None => {}
+                None => entry.unblock(|of, _| of == stream),
             }
         }
         inner.timed.extend(timed);
@@ -316,9 +361,11 @@ impl Live {
         };
         for number in numbers {
             let Some(entry) = inner.entries.get_mut(&number) else { continue };
+            let Some(held) = &mut entry.grounds.token else { continue };
             match row {
-                Some(row) => entry.token_seen = Some((row.swept_from(), row.made_at)),
-                None if entry.token_seen.is_some_and(|(gone_by, _)| now >= gone_by) => {}
+                Some(row) => held.gone_by = row.swept_from(),
+                // Swept, by the clock of the plane.
+                None if now.plus(limits::CLOCKS_APART_MAX) >= held.gone_by => {}
                 None => entry.end(ExitReason::Revoked),
             }
         }
@@ -337,9 +384,8 @@ impl Live {
         let of_stream =
             inner.by_token.iter().filter(|((of_app, of_stream, _), _)| of_app == app && of_stream == stream);
         for number in of_stream.flat_map(|(_, numbers)| numbers) {
-            // One that was not seen yet was spent just now, and made before that.
             if let Some(entry) = inner.entries.get(number)
-                && entry.token_seen.is_none_or(|(_, made_at)| made_at < before)
+                && entry.grounds.token.as_ref().is_some_and(|held| held.made_at < before)
             {
                 entry.end(ExitReason::Revoked);
             }
@@ -357,11 +403,8 @@ impl Live {
             if entry.grounds.expires.is_some_and(|expires| now >= expires) {
                 entry.end(ExitReason::Expired);
             }
-            if entry.blocked_until.is_some_and(|until| now > until) {
-                entry.blocked_until = None;
-                entry.control.resume();
-            }
-            if entry.blocked_until.is_none() && entry.grounds.expires.is_none() {
+            entry.unblock(|_, until| now > until);
+            if entry.blocks.is_empty() && entry.grounds.expires.is_none() {
                 done.push(number);
             }
         }
@@ -388,11 +431,7 @@ impl Live {
     /// The settings of an application changed: gives those who rest on what they no longer say.
     pub(crate) fn resting_otherwise(&self, app: &AppName, settings: &AppSettings) -> Vec<PermitControl> {
         let inner = self.0.lock();
-        let entries = inner.entries.values().filter(|entry| entry.app == *app);
-        let fallen = entries.filter(|entry| {
-            let publish = entry.direction.is_publish();
-            entry.grounds.rests.iter().any(|rest| !stands(*rest, settings, publish, entry.peer))
-        });
+        let fallen = inner.entries.values().filter(|entry| entry.app == *app && !entry.stands(settings));
         fallen.map(|entry| entry.control.clone()).collect()
     }
 
@@ -415,14 +454,14 @@ impl Live {
             .collect()
     }
 
-    /// Ends one session of a stream, or its publisher (`None`); `false` when there is no such one here.
+    /// Ends one session of a stream, or its publisher (`None`).
     pub(crate) fn end(
         &self,
         app: &AppName,
         stream: &StreamId,
         session: Option<SessionId>,
         reason: ExitReason,
-    ) -> bool {
+    ) {
         let inner = self.0.lock();
         let numbers = inner.by_stream.get(&(app.clone(), stream.clone())).into_iter().flatten();
         let entries = numbers.filter_map(|number| inner.entries.get(number));
@@ -430,7 +469,7 @@ impl Live {
             Some(session) => entry.session == session,
             None => entry.direction.is_publish(),
         };
-        entries.filter(meant).inspect(|entry| entry.end(reason)).count() > 0
+        entries.filter(meant).for_each(|entry| entry.end(reason));
     }
 
     #[cfg(test)]

@@ -96,6 +96,7 @@ impl Standing {
 pub struct Permit {
     app: AppName,
     stream: StreamId,
+    room: Option<StreamId>,
     direction: Direction,
     session: SessionId,
     protocol: &'static str,
@@ -111,7 +112,7 @@ pub struct Permit {
 impl Permit {
     pub(crate) fn new(
         access: &crate::Access,
-        stream: StreamId,
+        (stream, room): (StreamId, Option<StreamId>),
         PermitControl(standing): PermitControl,
         proof: Option<String>,
         (seat, slot, entered): (Seat, Option<Slot>, Entered),
@@ -119,6 +120,7 @@ impl Permit {
         Self {
             app: access.app.clone(),
             stream,
+            room,
             direction: access.direction,
             session: access.session,
             protocol: access.protocol,
@@ -140,6 +142,11 @@ impl Permit {
     /// The stream.
     pub const fn stream(&self) -> &StreamId {
         &self.stream
+    }
+
+    /// The room that it said it belongs to.
+    pub const fn room(&self) -> Option<&StreamId> {
+        self.room.as_ref()
     }
 
     /// Publish or play.

@@ -68,7 +68,7 @@ impl Ending {
         self.0.audio.fetch_max(audio, Ordering::Relaxed);
     }
 
-    /// What the session has carried so far.
+    /// What the session has carried so far; of a WebRTC player as of a sample that may be a second old.
     pub fn carried(&self) -> Carried {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Carried { video: read(&self.0.video), audio: read(&self.0.audio) }

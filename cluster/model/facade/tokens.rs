@@ -96,6 +96,24 @@ impl Tokens {
         }
     }
 
+    /// One token that was not revoked, whatever else it is worth: as this node knows it, and as of now where it knows none.
+    pub async fn row(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        token: &TokenId,
+    ) -> Result<Option<Arc<Token>>, MetaError> {
+        let query = Query::Token { app: app.clone(), stream: stream.clone(), token: token.clone() };
+        if let Ok((_, Answer::Token(Some(row)))) = self.proposer.read(query.clone(), Consistency::Local).await
+        {
+            return Ok(Some(row));
+        }
+        match self.proposer.read(query, Consistency::Linearizable).await? {
+            (_, Answer::Token(row)) => Ok(row),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
     /// A page of a stream's tokens that are neither spent nor void.
     pub async fn list(
         &self,

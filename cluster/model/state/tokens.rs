@@ -146,7 +146,7 @@ impl State {
             .map(|((_, id), row)| (id, row))
     }
 
-    fn is_revoked(&self, app: &AppName, stream: &StreamId, token: &Token) -> bool {
+    pub(crate) fn is_revoked(&self, app: &AppName, stream: &StreamId, token: &Token) -> bool {
         let before: Option<&Revision> = self.revocations.get(&(app.clone(), stream.clone()));
         before.is_some_and(|before| token.made_at < *before)
     }

@@ -135,6 +135,7 @@ fn started(stream: &str) -> Command {
         rtmp_url: "rtmp://host/app/stream".to_owned(),
         name: None,
         meta_data: None,
+        main_track: None,
         goes_on: false,
     };
     Command::StreamStarted { app: app("a"), stream: id(stream), facts: Box::new(facts), epoch: None }

@@ -235,6 +235,15 @@ async fn users_are_made_changed_listed_and_deleted_with_amss_words() {
     assert_eq!(status["success"], false, "a new password ends sessions");
     let (bobs, said) = node.enter("bob", "two").await;
     assert_eq!(said, done("system/ADMIN"));
+    // Who sends no map means type and scope, and no unknown type passes for one beside a map.
+    node.add(&admin, "eve", json!({ "LiveApp": "ADMIN", "Other": "USER" })).await;
+    let odd = json!({ "email": "eve", "userType": "ROOT", "appNameUserType": { "LiveApp": "ADMIN" } });
+    assert_eq!(send(Method::PUT, "users", odd).await["success"], false);
+    let less = json!({ "email": "eve", "userType": "READ_ONLY", "scope": "LiveApp" });
+    assert_eq!(send(Method::PUT, "users", less).await, done(""));
+    assert_eq!(node.enter("eve", "pw").await.1, done("LiveApp/READ_ONLY"));
+    assert_eq!(send(Method::DELETE, "users/eve", Value::Null).await, done(""));
+
     let own = json!({ "email": "bob", "userType": "ADMIN" });
     assert_eq!(node.manage(Method::PUT, "users", &bobs, own).await.1, refused("User cannot edit itself"));
     assert_eq!(
@@ -279,4 +288,7 @@ async fn the_nodes_own_rest_has_a_jwt_and_a_filter_of_its_own() {
     assert_eq!(narrow.get("/rest/v2/liveness").await.status(), StatusCode::OK);
     let inside = from("10.1.1.1:9", Method::GET, "/rest/v2/first-login-status");
     assert_eq!(narrow.call(inside).await.status(), StatusCode::OK);
+    // No list shuts the machine's own command line out.
+    let own = from("127.0.0.1:9", Method::GET, "/rest/v2/version").insert_header(("host", "localhost"));
+    assert_eq!(narrow.call(own).await.status(), StatusCode::OK);
 }

@@ -15,7 +15,7 @@ use super::schema::{ENVIRONMENT_PREFIX, Key, Role, Schema};
 use super::{ClusterConfig, ClusterRole, NodeConfig};
 use crate::file::read_bounded;
 use crate::nearest::nearest;
-use crate::{ConfigError, Place, Problem};
+use crate::{ConfigError, Place, Problem, is_range};
 
 /// Read when no other file is named and it is there.
 const DEFAULT_FILE: &str = "penstock.toml";
@@ -299,10 +299,6 @@ fn of_cluster(cluster: &ClusterConfig, say: &mut impl FnMut(String)) {
         }
         Ok(_) => {}
     }
-}
-
-fn is_range(text: &str) -> bool {
-    text.trim().parse::<ipnet::IpNet>().is_ok() || text.trim().parse::<std::net::IpAddr>().is_ok()
 }
 
 /// What no single key shows.

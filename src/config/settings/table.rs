@@ -323,7 +323,7 @@ pub static ROWS: &[Row] = &[
     row("maxVideoTrackCount", int(-1)),
     row("vodUploadFinishScript", text("")),
     row("contentSecurityPolicyHeaderValue", text("")),
-    row("rtmpPlaybackEnabled", flag(false)).acted_on(),
+    row("rtmpPlaybackEnabled", flag(false)),
     row("originEdgeIdleTimeout", int(2)).property("originEdgeConnectionIdleTimeout"),
     row("addDateTimeToHlsFileName", flag(false)),
     row("playWebRTCStreamOnceForEachSession", flag(true)).acted_on(),

@@ -36,7 +36,7 @@ fn the_defaults_are_those_of_ams() {
     assert!(!settings.accept_only_streams_in_data_store());
     assert!(settings.webrtc_enabled() && settings.h264_enabled() && !settings.vp8_enabled());
     assert!(settings.play_webrtc_stream_once_for_each_session());
-    assert!(settings.disable_ipv6_candidates() && !settings.rtmp_playback_enabled());
+    assert!(settings.disable_ipv6_candidates());
     assert_eq!(settings.webrtc_viewer_limit(), None);
     assert_eq!(settings.ingesting_stream_limit(), None);
     assert_eq!(settings.webrtc_client_start_timeout(), Duration::from_secs(10));

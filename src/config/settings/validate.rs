@@ -2,16 +2,11 @@
 //!
 //! A value's own type is the table's affair; here is what a value means beside others.
 
-use std::net::IpAddr;
-use std::str::FromStr;
-
-use ipnet::IpNet;
+use base::limits::JWT_KEY_BYTES_MIN;
 use serde_json::Value;
 
 use super::AppSettings;
-
-/// Bytes of a key of HS256, at least (RFC 7518, section 3.2; AMS).
-const JWT_KEY_BYTES_MIN: usize = 32;
+use crate::is_range;
 
 /// Something to be said about a setting. Never holds a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -130,9 +125,8 @@ impl AppSettings {
     fn find_bad_networks(&self, problems: &mut Vec<Finding>) {
         for field in ["allowedPublisherCIDR", "remoteAllowedCIDR"] {
             let networks = self.said(field).unwrap_or_default().split(',').map(str::trim);
-            let is_network = |text: &str| IpNet::from_str(text).is_ok() || IpAddr::from_str(text).is_ok();
             // What ends or doubles a comma is no range, and no mistake either.
-            if let Some(bad) = networks.filter(|text| !text.is_empty()).find(|text| !is_network(text)) {
+            if let Some(bad) = networks.filter(|text| !text.is_empty()).find(|text| !is_range(text)) {
                 let what = format!(
                     "{bad:.60?} is no range of addresses; write for example 10.20.30.0/24, separated by commas"
                 );

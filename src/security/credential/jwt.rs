@@ -9,9 +9,6 @@ use serde_json::{Map, Value, json};
 
 use crate::Direction;
 
-/// Bytes of a secret by which tokens are made, at least (AMS; RFC 7518, 3.2).
-pub const KEY_BYTES_MIN: usize = 32;
-
 /// What the crate is to look at of tokens that a secret signs: made once, for it is asked for at every admission.
 static SIGNED_BY_SECRET: LazyLock<Validation> = LazyLock::new(|| signature_alone(Algorithm::HS256));
 
@@ -101,14 +98,15 @@ impl Claims {
 }
 
 /// A token to publish or play a stream, signed with HS256: AMS's `jwt-token`. `kind` is put in as it is. `None`: the secret is
-/// shorter than [`KEY_BYTES_MIN`].
+/// shorter than [`limits::JWT_KEY_BYTES_MIN`].
 pub fn stream_token(secret: &str, stream: &str, kind: &str, expires_s: i64) -> Option<String> {
     sign(secret, &json!({ "streamId": stream, "type": kind, "exp": expires_s }))
 }
 
-/// Any token, signed with HS256. `None`: the secret is shorter than [`KEY_BYTES_MIN`].
+/// Any token, signed with HS256. `None`: the secret is shorter than
+/// [`limits::JWT_KEY_BYTES_MIN`].
 pub fn sign(secret: &str, claims: &Value) -> Option<String> {
-    if secret.len() < KEY_BYTES_MIN {
+    if secret.len() < limits::JWT_KEY_BYTES_MIN {
         return None;
     }
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes()))

@@ -36,6 +36,14 @@ impl UserType {
     }
 }
 
+/// A user's types by scope, however they are stored: the map is what counts where there is one.
+pub fn types_of(user: &User) -> BTreeMap<String, String> {
+    if user.app_name_user_type.is_empty() && !user.scope.is_empty() {
+        return [(user.scope.clone(), user.user_type.clone())].into();
+    }
+    user.app_name_user_type.clone()
+}
+
 /// What a user may do where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights(BTreeMap<String, UserType>);
@@ -48,12 +56,8 @@ impl Rights {
 
     /// Of a stored user. A type that nobody knows is worth nothing.
     pub fn of(user: &User) -> Self {
-        if user.app_name_user_type.is_empty() {
-            let kind = UserType::read(&user.user_type);
-            return Self(kind.map(|kind| (user.scope.clone(), kind)).into_iter().collect());
-        }
-        let types = user.app_name_user_type.iter();
-        Self(types.filter_map(|(scope, kind)| Some((scope.clone(), UserType::read(kind)?))).collect())
+        let types = types_of(user).into_iter();
+        Self(types.filter_map(|(scope, kind)| Some((scope, UserType::read(&kind)?))).collect())
     }
 
     /// What may be done in the whole node.

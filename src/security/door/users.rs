@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
-use super::{Attempts, Logins, Rights, password};
+use super::attempts::Attempts;
+use super::logins::Logins;
+use super::{Rights, password};
 
 /// Characters of the set-up code: 119 bits.
 const SET_UP_CODE_CHARS: usize = 20;
@@ -162,7 +164,12 @@ impl Users {
     pub async fn change_password(&self, who: &LoggedIn, old: &str, new: &str) -> Result<bool, UserError> {
         let Checked::Right(user) = self.check(&who.name, old).await? else { return Ok(false) };
         let password = self.store_form(new).await?;
-        let changed = User { password: password.clone(), ..(*user).clone() };
+        // It took a while: an administrator may have changed the user meanwhile, and that stands.
+        let Some(now) = self.stored.get(&who.name).await? else { return Ok(false) };
+        if now.password != user.password {
+            return Ok(false);
+        }
+        let changed = User { password: password.clone(), ..(*now).clone() };
         if !self.stored.put(&who.name, PutWhen::Present, changed).await? {
             return Ok(false);
         }

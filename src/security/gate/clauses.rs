@@ -11,9 +11,10 @@ use config::AppSettings;
 use serde_json::{Map, Value};
 
 use super::Gate;
+use super::guesses::Guesser;
 use crate::address::publisher_is_allowed;
 use crate::credential::{hash, totp};
-use crate::live::{Grounds, Rest, SecretPrint, jwt_print};
+use crate::live::{Grounds, Held, Rest, SecretPrint, jwt_print};
 use crate::{Access, Denial, Direction, TotpFault};
 
 /// A clause of the gate. What is switched off is passed by everybody.
@@ -93,10 +94,15 @@ pub(crate) struct Question<'a> {
     pub access: &'a Access,
     pub settings: Arc<AppSettings>,
     pub stream: StreamId,
+    /// The room that the peer says the stream belongs to: blocks and dates of it are asked for.
     pub room: Option<StreamId>,
+    /// Whether that is so, so that what was made for the room opens the stream.
+    pub is_in_room: bool,
     pub broadcast: Option<Arc<Broadcast>>,
     pub authority: Authority,
     pub now: WallTime,
+    /// It is only asked what would be said: nothing is taken, and no wrong code counted.
+    pub is_look: bool,
 }
 
 impl Question<'_> {
@@ -118,24 +124,35 @@ impl Question<'_> {
 
     /// Whether a mechanism that needs a credential stands before the stream.
     pub(crate) fn is_guarded(&self) -> bool {
-        let (settings, publish) = (&self.settings, self.publish());
-        settings.wants_totp(publish)
-            || settings.wants_token(publish)
-            || settings.wants_hash(publish)
-            || settings.wants_jwt(publish)
-            || !self.webhook_url().trim().is_empty()
+        self.settings.is_guarded(self.publish())
     }
 
-    fn webhook_url(&self) -> &str {
-        if self.publish() {
-            self.settings.webhook_authenticate_url()
-        } else {
-            self.settings.webhook_play_auth_url()
+    /// Whether a stored broadcast is what the peer says: of its room. So is one that is published and not stored yet.
+    pub(crate) fn says_so(&self, broadcast: Option<&Broadcast>) -> bool {
+        let Some(room) = &self.room else { return false };
+        match broadcast {
+            _ if *room == self.stream => true,
+            Some(broadcast) => broadcast.main_track_stream_id.as_deref() == Some(room.as_str()),
+            None => self.publish(),
         }
+    }
+
+    /// The room whose credentials open the stream.
+    fn open_room(&self) -> Option<&StreamId> {
+        self.room.as_ref().filter(|_| self.is_in_room)
     }
 
     fn token(&self) -> Option<&str> {
         self.access.token.as_ref().map(|token| token.expose().as_str())
+    }
+
+    /// The one-time token that is asked for; `None`: none is.
+    pub(crate) fn one_time_token(&self) -> Result<Option<TokenId>, Denial> {
+        if !self.settings.wants_token(self.publish()) {
+            return Ok(None);
+        }
+        let token = self.token().ok_or(Denial::TokenMissing)?;
+        TokenId::new(token).map(Some).map_err(|_| Denial::Token(TokenFault::Unknown))
     }
 
     /// The streams a token may have been made for, and of which type: a room's lets into all that is in it, and a token to
@@ -143,7 +160,7 @@ impl Question<'_> {
     pub(crate) fn token_homes(&self) -> Vec<(StreamId, Direction)> {
         let direction = self.access.direction;
         let mut homes = vec![(self.stream.clone(), direction)];
-        if let Some(room) = &self.room {
+        if let Some(room) = self.open_room() {
             homes.push((room.clone(), direction));
             homes.push((room.clone(), Direction::Publish));
             homes.dedup();
@@ -174,7 +191,7 @@ impl Gate {
             Clause::Room => self.room(question).await,
             Clause::Webhook => self.webhook(question, grounds).await,
             Clause::Totp => self.code(question, grounds).await,
-            Clause::Token => Self::token_is_there(question, grounds),
+            Clause::Token => token_is_there(question, grounds),
             Clause::Hash => hash_is_right(question, grounds),
             Clause::Jwt => self.jwt(question, grounds).await,
             Clause::Window => window(question),
@@ -193,16 +210,25 @@ impl Gate {
             return Ok(Passed::Off);
         }
         question.ruling(Operation::Lists)?;
-        let found = self.broadcasts.get_local(&question.access.app, room).await;
-        match found.map_err(|_| Denial::DataStoreNotAvailable)? {
-            None => Err(Denial::RoomUnregistered),
-            Some(room) if !room.may_be_published_at(question.now) => Err(Denial::RoomOutsideWindow),
-            Some(_) => Ok(Passed::Right),
+        let app = &question.access.app;
+        let fault = |found: Result<Option<Arc<Broadcast>>, MetaError>| match found {
+            Err(_) => Err(Denial::DataStoreNotAvailable),
+            Ok(None) => Err(Denial::RoomUnregistered),
+            Ok(Some(room)) if !room.may_be_published_at(question.now) => Err(Denial::RoomOutsideWindow),
+            Ok(Some(_)) => Ok(Passed::Right),
+        };
+        match fault(self.broadcasts.get_local(app, room).await) {
+            Ok(passed) => Ok(passed),
+            // What refuses somebody has to be certain; without the plane what is known here decides.
+            Err(here) => match fault(self.broadcasts.get(app, room).await) {
+                Err(Denial::DataStoreNotAvailable) => Err(here),
+                certain => certain,
+            },
         }
     }
 
     async fn webhook(&self, question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
-        let url = question.webhook_url().trim();
+        let url = question.settings.authorisation_webhook(question.publish());
         if url.is_empty() {
             return Ok(Passed::Off);
         }
@@ -227,43 +253,35 @@ impl Gate {
         let whose = (access.app.clone(), question.stream.clone(), id);
         let (app, stream, id) = &whose;
         let (network, now) = (access.peer.network(), self.clock.now());
-        if self.guesses.is_locked(&whose, network, now) {
+        let known = self.subscribers.get_local(app, stream, id).await.ok().flatten();
+        let mut guesser = Guesser { whose: &whose, network, is_registered: known.is_some() };
+        if self.guesses.is_locked(&guesser, now) {
             return Err(TotpFault::Locked.into());
         }
-        let known = self.subscribers.get_local(app, stream, id).await.ok().flatten();
         let rest = match code_fault(question, id, known.as_ref(), code.expose()) {
             Ok(rest) => rest,
             // What refuses somebody has to be certain. A wrong code counts before it is, so that of many at a time no more are
             // looked at than of as many one after the other.
             Err(here) => {
-                let counts = |fault: TotpFault| fault == TotpFault::WrongCode;
-                if counts(here) && !self.guesses.wrong(&whose, network, now) {
+                let counts = |fault: TotpFault| fault == TotpFault::WrongCode && !question.is_look;
+                if counts(here) && !self.guesses.wrong(&guesser, now) {
                     return Err(TotpFault::Locked.into());
                 }
                 let known = self.subscribers.get(app, stream, id).await;
                 let known = known.map_err(|_| Denial::DataStoreNotAvailable)?;
+                guesser.is_registered = known.is_some();
                 code_fault(question, id, known.as_ref(), code.expose()).inspect_err(|fault| {
                     if counts(*fault) && !counts(here) {
-                        self.guesses.wrong(&whose, network, now);
+                        self.guesses.wrong(&guesser, now);
                     }
                 })?
             }
         };
-        self.guesses.right(&whose, network, now);
+        if !question.is_look {
+            self.guesses.right(&guesser, now);
+        }
         grounds.rests.extend(rest);
         grounds.proofs.push("totp");
-        Ok(Passed::Right)
-    }
-
-    fn token_is_there(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
-        if !question.settings.wants_token(question.publish()) {
-            return Ok(Passed::Off);
-        }
-        question.ruling(Operation::SpendToken)?;
-        let token = question.token().ok_or(Denial::TokenMissing)?;
-        let token = TokenId::new(token).map_err(|_| Denial::Token(TokenFault::Unknown))?;
-        grounds.token = Some((question.stream.clone(), token));
-        grounds.proofs.push("one-time token");
         Ok(Passed::Right)
     }
 
@@ -273,30 +291,39 @@ impl Gate {
         for (home, direction) in question.token_homes() {
             match self.tokens.fault(&question.access.app, &home, token, direction.into()).await {
                 Ok(None) => return None,
-                Ok(Some(fault)) => first = first.or(Some(Denial::Token(fault))),
+                Ok(Some(fault)) => first = more_telling(first, Denial::Token(fault)),
                 Err(_) => return Some(Denial::DataStoreNotAvailable),
             }
         }
         first
     }
 
-    /// Spends the token, and gives the stream it was made for.
-    pub(crate) async fn spend(&self, question: &Question<'_>, token: &TokenId) -> Result<StreamId, Denial> {
+    /// Spends the token.
+    pub(crate) async fn spend(&self, question: &Question<'_>, token: &TokenId) -> Result<Held, Denial> {
         let access = question.access;
+        let app = &access.app;
         let mut first = None;
         for (home, direction) in question.token_homes() {
+            let direction: Stored = direction.into();
+            let row = self.tokens.row(app, &home, token).await.map_err(|_| Denial::DataStoreNotAvailable)?;
+            // What is nobody's token is not proposed to the cluster: anybody can invent one.
+            let Some(row) = row else {
+                let fault = self.tokens.fault(app, &home, token, direction).await;
+                let fault = fault.map_err(|_| Denial::DataStoreNotAvailable)?.unwrap_or(TokenFault::Unknown);
+                first = more_telling(first, Denial::Token(fault));
+                continue;
+            };
             // A room's token is for many.
-            if question.room.is_none()
-                && let Some(denial) = self.live.token_fault(&access.app, &home, token, question.now)
+            if row.terms.room.is_none()
+                && let Some(denial) = self.live.token_fault(app, &home, token, self.clock.wall())
             {
-                first = first.or(Some(denial));
+                first = more_telling(first, denial);
                 continue;
             }
             let (presenter, print) = (access.presenter, presenter_print(access.peer.ip(), access.presenter));
-            let direction: Stored = direction.into();
-            match self.tokens.spend(&access.app, &home, token, direction, presenter, print).await {
-                Ok(()) => return Ok(home),
-                Err(SpendError::Refused(fault)) => first = first.or(Some(Denial::Token(fault))),
+            match self.tokens.spend(app, &home, token, direction, presenter, print).await {
+                Ok(()) => return Ok(Held::new(home, token.clone(), &row, self.clock.wall())),
+                Err(SpendError::Refused(fault)) => first = more_telling(first, Denial::Token(fault)),
                 Err(SpendError::Meta(error)) => {
                     if matches!(error, MetaError::Unknown) {
                         tracing::warn!(app = %access.app, stream = %question.stream, session = %access.session,
@@ -319,7 +346,7 @@ impl Gate {
         let (secret, jwks_url) = (settings.jwt_stream_secret(), settings.jwt_stream_jwks_url());
         let claims = self.keys.signed(token, secret.expose(), jwks_url).await?;
         claims.check_time(question.now)?;
-        let room = question.room.as_ref().map(StreamId::as_str);
+        let room = question.open_room().map(StreamId::as_str);
         claims.check_stream(question.stream.as_str(), room, question.access.direction)?;
         if settings.jwt_expiry_ends_session() {
             let expires = claims.expires_s().map(|seconds| WallTime((seconds.max(0.0) * 1_000.0) as u64));
@@ -356,6 +383,21 @@ impl Gate {
         }
         Ok(Passed::Right)
     }
+}
+
+/// Of what is said against a token for one stream after the other: the first that is of a token that exists.
+fn more_telling(before: Option<Denial>, next: Denial) -> Option<Denial> {
+    before.filter(|before| *before != Denial::Token(TokenFault::Unknown)).or(Some(next))
+}
+
+fn token_is_there(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
+    if !question.settings.wants_token(question.publish()) {
+        return Ok(Passed::Off);
+    }
+    question.ruling(Operation::SpendToken)?;
+    question.one_time_token()?;
+    grounds.proofs.push("one-time token");
+    Ok(Passed::Right)
 }
 
 fn code_fault(

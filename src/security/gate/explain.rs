@@ -16,7 +16,8 @@ pub struct ClauseShown {
     pub reason: Option<String>,
 }
 
-/// What the gate would say. Nothing is spent by asking, and no seat taken.
+/// What the gate would say. Nothing is spent by asking, no seat taken and no wrong code counted; an authorisation webhook is
+/// asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// Whether somebody with this would be let in.
@@ -34,7 +35,7 @@ impl Gate {
             Direction::Play => &Clause::OF_PLAY,
         };
         let mut shown = Vec::new();
-        let question = self.question(&access).await;
+        let question = self.question(&access, true).await;
         let mut refused = question.as_ref().err().copied();
         shown.push(clause("application, stream and metadata store", refused.map_or(Ok(Passed::Right), Err)));
         let mut grounds = Grounds::default();
@@ -50,8 +51,8 @@ impl Gate {
             let mut answer = self.ask(*of, question, &mut grounds).await;
             if *of == Clause::Token
                 && answer == Ok(Passed::Right)
-                && let Some((_, token)) = &grounds.token
-                && let Some(denial) = self.token_fault(question, token).await
+                && let Ok(Some(token)) = question.one_time_token()
+                && let Some(denial) = self.token_fault(question, &token).await
             {
                 answer = Err(denial);
             }

@@ -4,6 +4,10 @@
 //! too many is locked for this subscriber, longer each time. With too many from anywhere every network that has been wrong
 //! is locked: the subscriber itself, elsewhere and right, gets in.
 //!
+//! Where codes of subscribers that nobody registered are right as well, anybody can invent one after the other. Wrong codes
+//! therefore also count for the stream and the network, whosever they are, and a network with too many is locked for all
+//! subscribers of the stream that are not registered.
+//!
 //! All nodes count together: each tells the others what it saw, [`limits::CODES_TOLD_EVERY`] apart, and counts what they tell
 //! as if it had seen it. Between two times each counts for itself, so what can be tried from one network before it is
 //! locked everywhere is [`limits::GUESSES_PER_NETWORK_MAX`] for each node, and what is told beyond that makes the lock longer.
@@ -19,23 +23,79 @@ use parking_lot::Mutex;
 /// Whose codes.
 pub(crate) type Whose = (AppName, StreamId, SubscriberId);
 
+/// Who shows a code.
+pub(crate) struct Guesser<'a> {
+    pub whose: &'a Whose,
+    pub network: IpAddr,
+    /// Whether there is such a subscriber.
+    pub is_registered: bool,
+}
+
 /// Wrong codes, as far as this node knows.
 #[derive(Default)]
 pub(crate) struct Guesses(Mutex<Counted>);
 
 #[derive(Default)]
 struct Counted {
-    subscribers: BTreeMap<Whose, Subscriber>,
-    /// In the order in which they were first wrong: the oldest goes when there are too many.
-    order: VecDeque<Whose>,
+    subscribers: Aged<Whose, Subscriber>,
+    /// By stream and network, whosever the codes were.
+    streams: Aged<(AppName, StreamId, IpAddr), Wrong>,
     /// What this node saw and the others do not know.
     untold: BTreeMap<(Whose, IpAddr), Seen>,
+}
+
+/// What is counted, of no more than so many: then one of the oldest goes that is not locked.
+struct Aged<K, V> {
+    rows: BTreeMap<K, V>,
+    /// In the order in which they were first wrong.
+    order: VecDeque<K>,
+}
+
+impl<K, V> Default for Aged<K, V> {
+    fn default() -> Self {
+        Self { rows: BTreeMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Ord + Clone, V: Default> Aged<K, V> {
+    fn row(&mut self, key: &K, most: usize, is_locked: impl Fn(&V) -> bool) -> &mut V {
+        if !self.rows.contains_key(key) {
+            if self.rows.len() >= most {
+                self.forget_one(is_locked);
+            }
+            self.order.push_back(key.clone());
+        }
+        self.rows.entry(key.clone()).or_default()
+    }
+
+    /// Looks at so many for one that is not locked, lest many locks make every wrong code dear.
+    fn forget_one(&mut self, is_locked: impl Fn(&V) -> bool) {
+        for _ in 0..16 {
+            match self.order.pop_front() {
+                Some(locked) if self.rows.get(&locked).is_some_and(&is_locked) => {
+                    self.order.push_back(locked)
+                }
+                Some(oldest) => {
+                    self.rows.remove(&oldest);
+                    return;
+                }
+                None => return,
+            }
+        }
+        self.order.pop_front().map(|oldest| self.rows.remove(&oldest));
+    }
 }
 
 #[derive(Default)]
 struct Subscriber {
     all: Wrong,
     networks: BTreeMap<IpAddr, Wrong>,
+}
+
+impl Subscriber {
+    fn is_locked(&self, now: Instant) -> bool {
+        self.all.is_locked(now) || self.networks.values().any(|wrong| wrong.is_locked(now))
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -78,22 +138,26 @@ impl Wrong {
 }
 
 impl Counted {
-    fn is_locked(&self, whose: &Whose, network: IpAddr, now: Instant) -> bool {
-        let Some(known) = self.subscribers.get(whose) else { return false };
-        let of_network = known.networks.get(&network);
+    fn is_locked(&self, Guesser { whose, network, is_registered }: &Guesser<'_>, now: Instant) -> bool {
+        let of_stream = || {
+            let place = (whose.0.clone(), whose.1.clone(), *network);
+            self.streams.rows.get(&place).is_some_and(|wrong| wrong.is_locked(now))
+        };
+        if !is_registered && of_stream() {
+            return true;
+        }
+        let Some(known) = self.subscribers.rows.get(whose) else { return false };
+        let of_network = known.networks.get(network);
         of_network.is_some_and(|wrong| wrong.is_locked(now) || known.all.is_locked(now))
     }
 
     fn wrong(&mut self, whose: &Whose, network: IpAddr, now: Instant) {
-        if !self.subscribers.contains_key(whose) {
-            if self.subscribers.len() >= limits::GUESSED_SUBSCRIBERS_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.subscribers.remove(&oldest);
-            }
-            self.order.push_back(whose.clone());
-        }
-        let known = self.subscribers.entry(whose.clone()).or_default();
+        let place = (whose.0.clone(), whose.1.clone(), network);
+        let of_stream =
+            self.streams.row(&place, limits::GUESSED_SUBSCRIBERS_MAX, |wrong: &Wrong| wrong.is_locked(now));
+        of_stream.note(now, limits::GUESSES_PER_STREAM_MAX);
+        let is_locked = |known: &Subscriber| known.is_locked(now);
+        let known = self.subscribers.row(whose, limits::GUESSED_SUBSCRIBERS_MAX, is_locked);
         known.all.note(now, limits::GUESSES_PER_SUBSCRIBER_MAX);
         if known.networks.len() >= limits::GUESSING_NETWORKS_MAX && !known.networks.contains_key(&network) {
             let unlocked =
@@ -107,7 +171,7 @@ impl Counted {
 
     /// Forgives what was wrong from a network; `false`: there was nothing. A lock stands.
     fn forgive(&mut self, whose: &Whose, network: IpAddr, now: Instant) -> bool {
-        let Some(known) = self.subscribers.get_mut(whose) else { return false };
+        let Some(known) = self.subscribers.rows.get_mut(whose) else { return false };
         let forgiven = known.networks.get(&network).is_some_and(|wrong| !wrong.is_locked(now));
         if forgiven {
             known.networks.remove(&network);
@@ -124,24 +188,26 @@ impl Counted {
 }
 
 impl Guesses {
-    /// Whether codes of a subscriber from `network` are not even looked at.
-    pub(crate) fn is_locked(&self, whose: &Whose, network: IpAddr, now: Instant) -> bool {
-        self.0.lock().is_locked(whose, network, now)
+    /// Whether codes of this one are not even looked at.
+    pub(crate) fn is_locked(&self, guesser: &Guesser<'_>, now: Instant) -> bool {
+        self.0.lock().is_locked(guesser, now)
     }
 
-    /// A code from `network` is wrong; `false`: others were meanwhile, and it is not even looked at.
-    pub(crate) fn wrong(&self, whose: &Whose, network: IpAddr, now: Instant) -> bool {
+    /// A code is wrong; `false`: others were meanwhile, and it is not even looked at.
+    pub(crate) fn wrong(&self, guesser: &Guesser<'_>, now: Instant) -> bool {
         let mut counted = self.0.lock();
-        if counted.is_locked(whose, network, now) {
+        if counted.is_locked(guesser, now) {
             return false;
         }
+        let (whose, network) = (guesser.whose, guesser.network);
         counted.wrong(whose, network, now);
         counted.tell(whose, network, |seen| (seen.wrong, seen.right) = (seen.wrong + 1, false));
         true
     }
 
-    /// The subscriber's code from `network` is right: what was wrong from there is forgiven.
-    pub(crate) fn right(&self, whose: &Whose, network: IpAddr, now: Instant) {
+    /// The subscriber's code is right: what was wrong of it from this network is forgiven.
+    pub(crate) fn right(&self, guesser: &Guesser<'_>, now: Instant) {
+        let (whose, network) = (guesser.whose, guesser.network);
         let mut counted = self.0.lock();
         if counted.forgive(whose, network, now) {
             counted.tell(whose, network, |seen| seen.right = true);
@@ -186,6 +252,10 @@ mod tests {
         (AppName::new("a").unwrap(), StreamId::new("s").unwrap(), SubscriberId::new(name).unwrap())
     }
 
+    fn registered(whose: &Whose, network: IpAddr) -> Guesser<'_> {
+        Guesser { whose, network, is_registered: true }
+    }
+
     struct Tried {
         guesses: Guesses,
         now: Instant,
@@ -197,17 +267,28 @@ mod tests {
         }
 
         fn is_locked(&self, last: u8) -> bool {
-            self.guesses.is_locked(&whose("sub"), network(last), self.now)
+            self.guesses.is_locked(&registered(&whose("sub"), network(last)), self.now)
         }
 
         /// How many of `tries` were looked at.
         fn wrong(&self, last: u8, tries: u32) -> u32 {
-            let looked_at = |_: &u32| self.guesses.wrong(&whose("sub"), network(last), self.now);
+            let whose = whose("sub");
+            let looked_at = |_: &u32| self.guesses.wrong(&registered(&whose, network(last)), self.now);
             u32::try_from((0..tries).filter(looked_at).count()).unwrap()
         }
 
         fn right(&self, last: u8) {
-            self.guesses.right(&whose("sub"), network(last), self.now);
+            self.guesses.right(&registered(&whose("sub"), network(last)), self.now);
+        }
+
+        /// How many of `tries` were looked at, each of a subscriber that was just invented.
+        fn invent(&self, last: u8, tries: u32) -> u32 {
+            let looked_at = |n: &u32| {
+                let whose = whose(&format!("invented{n}"));
+                let guesser = Guesser { whose: &whose, network: network(last), is_registered: false };
+                self.guesses.wrong(&guesser, self.now)
+            };
+            u32::try_from((0..tries).filter(looked_at).count()).unwrap()
         }
 
         fn tell(&self, others: &[&Self]) {
@@ -299,22 +380,48 @@ mod tests {
         assert!(!one.is_locked(1));
     }
 
+    /// Who invents subscribers gets no more tries than a stream has, at whichever node; who is registered is not concerned.
+    #[test]
+    fn who_invents_subscribers_is_locked_for_all_that_nobody_registered() {
+        let (one, two) = (Tried::new(), Tried::new());
+        assert_eq!(one.invent(1, 3_000), limits::GUESSES_PER_STREAM_MAX);
+        assert_eq!(one.wrong(1, 1), 1, "a registered one's is looked at");
+        assert_eq!(one.invent(2, 1), 1, "and another network's");
+        one.tell(&[&two]);
+        assert!(two.invent(1, 3_000) < limits::GUESSES_PER_STREAM_MAX, "what was told counts");
+    }
+
+    /// However many are invented elsewhere.
+    #[test]
+    fn a_lock_is_not_forgotten_for_others_that_are_wrong() {
+        let tried = Tried::new();
+        tried.wrong(1, 20);
+        for n in 0..limits::GUESSED_SUBSCRIBERS_MAX + 10 {
+            tried.guesses.wrong(&registered(&whose(&format!("sub{n}")), network(1)), tried.now);
+        }
+        assert!(tried.is_locked(1));
+    }
+
     #[test]
     fn what_is_kept_is_bounded() {
         let tried = Tried::new();
+        let network_of = |n: usize| IpAddr::from([10, (n >> 8) as u8, n as u8, 0]);
         for n in 0..limits::GUESSED_SUBSCRIBERS_MAX + 10 {
-            tried.guesses.wrong(&whose(&format!("sub{n}")), network(1), tried.now);
+            tried.guesses.wrong(&registered(&whose(&format!("sub{n}")), network_of(n)), tried.now);
         }
         for n in 0..limits::GUESSING_NETWORKS_MAX + 10 {
-            let network = IpAddr::from([10, (n >> 8) as u8, n as u8, 0]);
-            tried.guesses.wrong(&whose("sub5000"), network, tried.now);
+            tried.guesses.wrong(&registered(&whose("sub5000"), network_of(n)), tried.now);
         }
         assert_eq!(tried.guesses.untold().len(), limits::CODES_TOLD_MAX);
         let counted = tried.guesses.0.lock();
-        assert_eq!(counted.subscribers.len(), counted.order.len());
-        assert!(counted.subscribers.len() <= limits::GUESSED_SUBSCRIBERS_MAX + 1);
-        assert!(
-            counted.subscribers.values().all(|known| known.networks.len() <= limits::GUESSING_NETWORKS_MAX)
+        let (subscribers, streams) = (&counted.subscribers, &counted.streams);
+        assert_eq!(
+            (subscribers.rows.len(), streams.rows.len()),
+            (subscribers.order.len(), streams.order.len())
         );
+        assert!(subscribers.rows.len() <= limits::GUESSED_SUBSCRIBERS_MAX);
+        assert!(streams.rows.len() <= limits::GUESSED_SUBSCRIBERS_MAX);
+        let networks = |known: &Subscriber| known.networks.len();
+        assert!(subscribers.rows.values().all(|known| networks(known) <= limits::GUESSING_NETWORKS_MAX));
     }
 }

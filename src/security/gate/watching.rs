@@ -73,23 +73,26 @@ async fn follow_subscribers(
 ) {
     let mut watch = subscribers.watch(&app, Revision::ZERO);
     loop {
-        let (changes, is_all) = match watch.next().await {
-            WatchEvent::Changed { changes, .. } => (changes, false),
-            WatchEvent::Closed => return,
-            WatchEvent::Relist => match subscribers.relist(&app, &mut watch).await {
-                Ok(all) => (all, true),
-                Err(error) => {
-                    not_listed(&error).await;
-                    continue;
-                }
-            },
-        };
+        let event = watch.next().await;
         let (Some(live), Some(guesses)) = (live.upgrade(), guesses.upgrade()) else { return };
-        let (now, this_node) = (clock.wall(), plane.owner().node);
+        // Who is let in while the list comes may rest on what is newer.
         let mut unlisted = BTreeSet::new();
-        if is_all {
-            unlisted.extend(live.subscribers(&app));
-        }
+        let changes = match event {
+            WatchEvent::Changed { changes, .. } => changes,
+            WatchEvent::Closed => return,
+            WatchEvent::Relist => {
+                unlisted.extend(live.subscribers(&app));
+                match subscribers.relist(&app, &mut watch).await {
+                    Ok(all) => all,
+                    Err(error) => {
+                        drop((live, guesses));
+                        not_listed(&error).await;
+                        continue;
+                    }
+                }
+            }
+        };
+        let (now, this_node) = (clock.wall(), plane.owner().node);
         for change in &changes {
             match change {
                 Change::Subscriber { stream, subscriber, now: row, .. } => {
@@ -112,22 +115,26 @@ async fn follow_subscribers(
 async fn follow_tokens(app: AppName, live: Weak<Live>, tokens: Tokens, clock: Arc<dyn Clock>) {
     let mut watch = tokens.watch(&app, Revision::ZERO);
     loop {
-        let (changes, is_all) = match watch.next().await {
-            WatchEvent::Changed { changes, .. } => (changes, false),
-            WatchEvent::Closed => return,
-            WatchEvent::Relist => match tokens.relist(&app, &mut watch).await {
-                Ok(all) => (all, true),
-                Err(error) => {
-                    not_listed(&error).await;
-                    continue;
-                }
-            },
-        };
-        let (Some(live), now) = (live.upgrade(), clock.wall()) else { return };
+        let event = watch.next().await;
+        let Some(live) = live.upgrade() else { return };
+        // Who is let in while the list comes may rest on what is newer.
         let mut unlisted = BTreeSet::new();
-        if is_all {
-            unlisted.extend(live.tokens(&app));
-        }
+        let changes = match event {
+            WatchEvent::Changed { changes, .. } => changes,
+            WatchEvent::Closed => return,
+            WatchEvent::Relist => {
+                unlisted.extend(live.tokens(&app));
+                match tokens.relist(&app, &mut watch).await {
+                    Ok(all) => all,
+                    Err(error) => {
+                        drop(live);
+                        not_listed(&error).await;
+                        continue;
+                    }
+                }
+            }
+        };
+        let now = clock.wall();
         for change in &changes {
             match change {
                 Change::Token { stream, token, now: row, .. } => {

@@ -11,7 +11,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use config::AppSettings;
 use security::Denial;
 
 use super::asked::{Verb, access};
@@ -26,15 +25,6 @@ pub(super) const PATH: &str = "/{app}/streams/{file:.*}";
 const PROTOCOL: &str = "hls";
 /// How AMS's segments are counted unless a setting says otherwise.
 const SUFFIX_FORMAT: &str = "hlsSegmentFileSuffixFormat";
-
-/// The switches of what players have to bring.
-const PLAY_SECURITY: [&str; 5] = [
-    "playTokenControlEnabled",
-    "hashControlPlayEnabled",
-    "playJwtControlEnabled",
-    "enableTimeTokenForPlay",
-    "timeTokenSubscriberOnly",
-];
 
 /// Mounts the files; an [`HttpMediaContext`] has to be there as `web::Data`.
 pub fn files(config: &mut ServiceConfig) {
@@ -74,13 +64,7 @@ async fn answer(
             let _permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial, stream))?;
             Err(Refusal::not_found())
         }
-        None if is_protected(&settings) => Err(Refusal::no_stream_id()),
+        None if settings.is_guarded(false) => Err(Refusal::no_stream_id()),
         None => Err(Refusal::not_found()),
     }
-}
-
-/// Whether players have to bring anything.
-fn is_protected(settings: &AppSettings) -> bool {
-    let is_on = |key: &&str| settings.get(key).and_then(serde_json::Value::as_bool).unwrap_or_default();
-    PLAY_SECURITY.iter().any(is_on)
 }

@@ -327,7 +327,6 @@ const fn not_begun(error: PublishError) -> Refusal {
 /// What an encoder is told where the gate said no. Which clause failed is for the log alone.
 fn refusal(denial: Denial, subscriber_id: String) -> Refusal {
     match denial {
-        denial if denial.is_of_credentials() => Refusal::NotAllowed,
         Denial::InvalidStreamId(_) => Refusal::InvalidName,
         Denial::Unregistered | Denial::RoomUnregistered => Refusal::Unregistered,
         Denial::AlreadyLive => Refusal::InUse,
@@ -335,7 +334,7 @@ fn refusal(denial: Denial, subscriber_id: String) -> Refusal {
         Denial::Blocked => Refusal::Blocked { subscriber_id },
         Denial::IngestLimit | Denial::ViewerLimit => Refusal::Overloaded,
         Denial::NotInitialised | Denial::DataStoreNotAvailable => Refusal::Unavailable,
-        // Of the application, and credentials.
+        // Of the application, and of credentials: the same for all of them, whatever is wrong.
         _ => Refusal::NotAllowed,
     }
 }

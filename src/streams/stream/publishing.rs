@@ -53,6 +53,7 @@ impl Handler<BeginPublish> for Stream {
             user_agent: facts.user_agent,
             name: facts.name,
             meta_data: facts.meta_data,
+            main_track: permit.room().cloned(),
             goes_on: over.is_some(),
         };
         let record = async move { claims.begin(&app, &id, started).await };

@@ -66,6 +66,7 @@ fn publisher() -> PublishFacts {
         rtmp_url: "rtmp://node/a/x".to_owned(),
         name: None,
         meta_data: None,
+        main_track: None,
         goes_on: false,
     }
 }

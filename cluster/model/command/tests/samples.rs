@@ -222,6 +222,7 @@ pub(super) fn every_command() -> Vec<(&'static str, Command)> {
         rtmp_url: "rtmp://node1/LiveApp/stream1".to_owned(),
         name: None,
         meta_data: None,
+        main_track: None,
         goes_on: false,
     };
     let heartbeat = Heartbeat {

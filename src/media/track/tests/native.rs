@@ -206,6 +206,33 @@ fn readers_of_frames_go_on_when_the_source_begins_to_send_the_other_sort() {
     assert!(!track.is_of_packets());
 }
 
+/// Frames that were made of packets for others are never made into packets again.
+#[test]
+fn readers_of_packets_get_each_once_whoever_reads_frames_besides() {
+    let track = Track::new(opus(), &MediaBudget::unlimited());
+    let writer = track.writer();
+    let (_frames, packets) = (track.read_frames(), track.read_packets());
+    for at in 0..3 {
+        writer.write_run(sound(at * 20, at as u64)).unwrap();
+    }
+    let writer = track.reconfigure(&opus());
+    writer.write_run(sound(60, 3)).unwrap();
+    drop(packets);
+    let packets = track.read_packets();
+    let times = |of: &PacketReader| numbers(of).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
+    assert_eq!(times(&packets), [0, 20, 40, 60]);
+    let frame = Unit {
+        dts: MediaTime::from_millis(80),
+        pts: MediaTime::from_millis(80),
+        arrived: SystemClock.now(),
+        key: true,
+        generation: 1,
+        payload: vec![1; 10].into(),
+    };
+    track.writer().write(frame).unwrap();
+    assert_eq!(times(&packets), [0, 20, 40, 60, 80]);
+}
+
 #[test]
 fn frames_of_a_codec_that_is_not_put_together_are_not_made() {
     assert!(!crate::can_depacketize(vp8().codec()));

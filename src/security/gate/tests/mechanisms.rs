@@ -139,6 +139,80 @@ async fn a_token_of_a_room_is_for_all_in_it_until_it_expires() {
     assert_eq!(refused(&whole, with_token(good.as_str(), publish("c"))).await, unknown);
 }
 
+/// Anybody can name a room: what was made for it opens the streams that are in it, and no others.
+#[tokio::test]
+async fn a_rooms_credential_opens_no_stream_that_only_the_peer_says_is_in_it() {
+    let whole = whole().await;
+    for key in ["publishTokenControlEnabled", "playTokenControlEnabled"] {
+        set(&whole.settings, key, json!(true)).await;
+    }
+    let in_room =
+        |token: &str, wish| Access { main_track: Some("room".to_owned()), ..with_token(token, wish) };
+    register(&whole.broadcasts, "member", json!({"mainTrackStreamId": "room"})).await;
+    register(&whole.broadcasts, "foreign", json!({"mainTrackStreamId": "elsewhere"})).await;
+    register(&whole.broadcasts, "alone", json!({})).await;
+    let unknown = Some(Denial::Token(TokenFault::Unknown));
+    for direction in [Direction::Publish, Direction::Play] {
+        let room = Some(id("room"));
+        let terms = TokenTerms { direction: direction.into(), expire_s: now_s() + 3_600, room };
+        let of_room = whole.tokens.create(&app(), &id("room"), terms).await.unwrap();
+        let once = token(&whole, "room", direction, now_s() + 3_600).await;
+        for foreign in ["foreign", "alone"] {
+            for token in [&of_room, &once] {
+                let denied = refused(&whole, in_room(token.as_str(), access(direction, foreign))).await;
+                assert_eq!(denied, unknown, "{direction} {foreign}");
+            }
+        }
+        drop(whole.gate.admit(in_room(of_room.as_str(), access(direction, "member"))).await.unwrap());
+        // One that nobody registered begins in the room that it names; whoever plays it knows no more than it was told.
+        let new = refused(&whole, in_room(of_room.as_str(), access(direction, "new"))).await;
+        assert_eq!(new, if direction.is_publish() { None } else { unknown }, "{direction}");
+        // A one-time token stays one, whatever room is named with it.
+        let presenter = SessionId::random(&SystemRandomness);
+        let by_once = || Access { presenter, ..in_room(once.as_str(), access(direction, "member")) };
+        let first = whole.gate.admit(by_once()).await.unwrap();
+        let again = if direction.is_publish() { Denial::AlreadyLive } else { Denial::TokenInUse };
+        assert_eq!(refused(&whole, by_once()).await, Some(again));
+        drop(first);
+    }
+
+    for key in ["publishTokenControlEnabled", "playTokenControlEnabled"] {
+        set(&whole.settings, key, json!(false)).await;
+    }
+    for key in ["publishJwtControlEnabled", "playJwtControlEnabled"] {
+        set(&whole.settings, key, json!(true)).await;
+    }
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    for direction in [Direction::Publish, Direction::Play] {
+        let of_room = jwt::stream_token(KEY, "room", direction.label(), now_s() + 60).unwrap();
+        for foreign in ["foreign", "alone"] {
+            let denied = refused(&whole, in_room(&of_room, access(direction, foreign))).await;
+            assert_eq!(denied, Some(Denial::Jwt(jwt::JwtFault::WrongStream)), "{direction} {foreign}");
+        }
+        drop(whole.gate.admit(in_room(&of_room, access(direction, "member"))).await.unwrap());
+    }
+}
+
+/// What is asked for an administrator's eyes counts for nobody.
+#[tokio::test]
+async fn to_ask_what_would_be_said_counts_no_wrong_code_and_forgives_none() {
+    let whole = whole().await;
+    set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;
+    subscriber(&whole, "play1", Some("mysecret"), None).await;
+    let code = || totp::code(&totp::key_of_base32("mysecret").unwrap(), 60, SystemClock.wall());
+    for _ in 0..3 * limits::GUESSES_PER_NETWORK_MAX {
+        assert!(!whole.gate.explain(with_code("play1", "x", play("s"))).await.allowed);
+    }
+    drop(whole.gate.admit(with_code("play1", &code(), play("s"))).await.unwrap());
+    for _ in 0..limits::GUESSES_PER_NETWORK_MAX - 1 {
+        assert!(refused(&whole, with_code("play1", "x", play("s"))).await.is_some());
+    }
+    assert!(whole.gate.explain(with_code("play1", &code(), play("s"))).await.allowed);
+    assert!(refused(&whole, with_code("play1", "x", play("s"))).await.is_some());
+    let denied = refused(&whole, with_code("play1", &code(), play("s"))).await;
+    assert_eq!(denied, Some(Denial::Totp(TotpFault::Locked)));
+}
+
 #[tokio::test]
 async fn a_hash_lets_in_for_ever() {
     let whole = whole().await;

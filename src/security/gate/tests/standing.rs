@@ -77,6 +77,29 @@ async fn who_is_blocked_in_the_room_is_blocked_in_all_of_it() {
     assert_eq!(denial(whole.gate.admit(in_room()).await), Denial::Blocked);
 }
 
+/// A block of the room is lifted alone: that of the stream stands.
+#[tokio::test]
+async fn who_is_blocked_twice_waits_for_both() {
+    let whole = whole().await;
+    let subscriber = SubscriberId::new("sub1").unwrap();
+    let set = async |stream: &str, seconds| {
+        whole.subscribers.block(&app(), &id(stream), &subscriber, "play", seconds).await.unwrap();
+    };
+    let in_room = Access { main_track: Some("room".to_owned()), can_pause: true, ..as_sub1(play("s")) };
+    let player = whole.gate.admit(in_room).await.unwrap();
+    set("s", 3_600).await;
+    becomes(&player, PermitState::Suspended).await;
+    set("room", 3_600).await;
+    set("room", 0).await;
+    // What follows a change was told of it: another player is told of the next one.
+    let other = whole.gate.admit(Access { can_pause: true, ..as_sub1(play("t")) }).await.unwrap();
+    set("t", 3_600).await;
+    becomes(&other, PermitState::Suspended).await;
+    assert_eq!(player.state(), PermitState::Suspended);
+    set("s", 0).await;
+    becomes(&player, PermitState::Live).await;
+}
+
 #[tokio::test]
 async fn a_revoked_token_ends_its_session_and_no_other() {
     let whole = whole().await;

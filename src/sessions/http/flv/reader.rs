@@ -1,16 +1,15 @@
 //! Reads the tracks of a stream and writes them as FLV. Without I/O: asked for bytes, it has some or none.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base::{ExitReason, MediaTime, TrackId};
 use bytes::Bytes;
 use container::flv::{FlvStream, FlvUnit};
-use media::{Bell, Catalogue, Codec, CodecConfig, Cursor, FrameReader, Kind, StreamMedia, TrackInfo, Unit};
+use media::{
+    Bell, Catalogue, Codec, CodecConfig, FrameReader, Kind, StreamMedia, TrackInfo, Unit, can_depacketize,
+};
 use observe::metric;
 
-/// Units of one track that are taken out of its ring at once.
-const UNITS_AT_ONCE: usize = 16;
 /// Bytes that are written before the first of them are handed out.
 const BYTES_AT_ONCE: usize = 32 * 1024;
 /// What FLV calls H.264 and AAC (annex E.4.3.1, E.4.2.1).
@@ -39,9 +38,9 @@ struct Lane {
     kind: Kind,
     codec: Codec,
     frames: FrameReader,
-    cursor: Cursor,
-    /// Taken from the ring, and not written yet.
-    units: VecDeque<Arc<Unit>>,
+    /// Its place in the ring. Nothing is taken out of that before it is written, or a player that stands still would keep
+    /// what the ring has let go.
+    place: u64,
     /// Nothing of it can be decoded before the next key unit.
     waits_for_key: bool,
     /// The newest configuration the stream has told of, and its generation.
@@ -58,29 +57,31 @@ impl Lane {
             id: info.id.clone(),
             kind: info.kind(),
             codec: info.config.codec(),
-            cursor: Cursor(frames.frames().head()),
+            place: frames.frames().head(),
             frames,
-            units: VecDeque::new(),
             waits_for_key: true,
             config: (info.config.clone(), info.generation),
             sent: None,
         }
     }
 
-    /// The next unit goes on being the next one. `true`: units are missing before it.
-    fn refill(&mut self) -> bool {
-        if !self.units.is_empty() {
-            return false;
-        }
-        let read = self.frames.frames().read(&mut self.cursor, UNITS_AT_ONCE);
-        self.units.extend(read.entries);
-        read.skipped > 0
+    /// Whether units went before they were written.
+    fn misses(&self) -> bool {
+        self.place < self.frames.frames().tail()
+    }
+
+    fn next(&self) -> Option<Arc<Unit>> {
+        self.frames.frames().get(self.place)
+    }
+
+    /// Its source sends packets now that nobody puts together.
+    fn has_run_dry(&self) -> bool {
+        self.frames.track().is_of_packets() && !can_depacketize(self.codec)
     }
 
     /// Leaves everything before that place of its ring.
     fn go_to(&mut self, index: u64) {
-        self.units.clear();
-        self.cursor = Cursor(index);
+        self.place = index;
         self.waits_for_key = true;
     }
 }
@@ -136,28 +137,22 @@ impl FlvReader {
             return Next::Ended(reason);
         }
         while self.out.bytes() < BYTES_AT_ONCE {
-            let mut missing = false;
-            for lane in &mut self.lanes {
-                missing |= lane.refill();
-            }
-            if missing {
+            if self.lanes.iter().any(Lane::misses) {
                 metric::ring_skips().increment(1);
                 self.jump();
                 continue;
             }
-            let earliest = self
-                .lanes
-                .iter()
-                .enumerate()
-                .filter_map(|(index, lane)| Some((lane.units.front()?.dts, index)));
-            let Some((_, index)) = earliest.min() else { break };
-            if !self.write(index) {
+            let earliest =
+                self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((index, lane.next()?)));
+            let Some((index, unit)) = earliest.min_by_key(|(index, unit)| (unit.dts, *index)) else { break };
+            if !self.write(index, &unit) {
                 return Next::Ended(ExitReason::CodecChanged);
             }
         }
         match self.out.take() {
             Some(piece) => Next::Piece(piece),
             None if self.media.is_closed() => Next::Ended(ExitReason::StreamEnded),
+            None if self.lanes.iter().any(Lane::has_run_dry) => Next::Ended(ExitReason::CodecChanged),
             None => Next::Nothing,
         }
     }
@@ -207,17 +202,14 @@ impl FlvReader {
     }
 
     /// Writes the next unit of a lane, with its header where that is new. `false`: the stream is not what it was.
-    fn write(&mut self, index: usize) -> bool {
+    fn write(&mut self, index: usize, unit: &Unit) -> bool {
         // A unit whose configuration is not known yet: the stream has told of it by now.
-        let generation =
-            self.lanes.get(index).and_then(|lane| lane.units.front()).map(|unit| unit.generation);
-        if self.lanes.get(index).zip(generation).is_some_and(|(lane, needed)| needed > lane.config.1)
-            && self.look().is_some()
+        if self.lanes.get(index).is_some_and(|lane| unit.generation > lane.config.1) && self.look().is_some()
         {
             return false;
         }
         let Some(lane) = self.lanes.get_mut(index) else { return true };
-        let Some(unit) = lane.units.pop_front() else { return true };
+        lane.place += 1;
         lane.waits_for_key &= !unit.key;
         let is_known = lane.sent == Some(unit.generation) || lane.config.1 == unit.generation;
         if lane.waits_for_key || !is_known || unit.payload.is_empty() {
