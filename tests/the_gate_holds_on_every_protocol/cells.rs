@@ -76,7 +76,7 @@ pub const MECHANISMS: &[Mechanism] = &[
 ];
 
 impl Mechanism {
-    const fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::OneTimeToken => "one-time token",
             Self::Hash => "hash",

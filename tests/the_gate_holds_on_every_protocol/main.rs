@@ -5,6 +5,7 @@
 
 mod cells;
 mod clients;
+mod hard_times;
 
 use std::fmt::Write as _;
 use std::time::Duration;
