@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use base::{Clock, SystemClock, SystemRandomness};
 use serde_json::{Value, json};
 use test_support::Signalling;
@@ -30,10 +30,17 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub String);
 
+/// By what a player talks to the node.
+enum Way {
+    Socket(Box<Signalling>),
+    /// The address of its session.
+    Whep(String),
+}
+
 /// One player that was offered a stream. Whatever it does next is the caller's choice; dropped, its
 /// sockets close.
 pub struct Hostile {
-    signalling: Signalling,
+    way: Way,
     stream: String,
     offer: String,
     socket: UdpSocket,
@@ -74,11 +81,53 @@ impl Hostile {
             return Ok(Err(Refused(name.to_owned())));
         }
         let offer = answer["sdp"].as_str().context("an offer without SDP")?.to_owned();
+        Ok(Ok(Self::offered(Way::Socket(Box::new(signalling)), (stream, offer), identity).await?))
+    }
+
+    /// Asks at a WHEP address for an offer; no more than that.
+    ///
+    /// # Errors
+    /// Nobody answered, or with something that is neither an offer nor a status of refusal.
+    pub async fn ask_by_whep(
+        url: &str,
+        headers: &[(&str, &str)],
+        identity: &Arc<Identity>,
+    ) -> anyhow::Result<Result<Self, Refused>> {
+        let answer = test_support::ask("POST", url, headers, "").await?;
+        if answer.status != 201 {
+            return Ok(Err(Refused(answer.status.to_string())));
+        }
+        let place = answer.header("location").context("no Location")?;
+        // As a path of the same host.
+        let host = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let place = if place.starts_with('/') { format!("{host}{place}") } else { place.to_owned() };
+        Ok(Ok(Self::offered(Way::Whep(place), (String::new(), answer.text()), identity).await?))
+    }
+
+    /// Goes, and says so.
+    pub async fn leave(mut self) {
+        match &mut self.way {
+            Way::Socket(signalling) => {
+                let stop = json!({ "command": "stop", "streamId": self.stream });
+                // Who is gone already need not be told.
+                if signalling.send(&stop).await.is_ok() {
+                    let _ = signalling.receive_until(|said| said["definition"] == "play_finished").await;
+                }
+            }
+            Way::Whep(place) => drop(test_support::ask("DELETE", place, &[], "").await),
+        }
+    }
+
+    async fn offered(
+        way: Way,
+        (stream, offer): (String, String),
+        identity: &Arc<Identity>,
+    ) -> anyhow::Result<Self> {
         let receiver = Receiver::new(identity, &offer, Profile::Gcm, &SystemRandomness, SystemClock.now())?;
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.context("no UDP port")?;
         socket.connect(receiver.server()).await.context("no way to the node's UDP port")?;
         socket.writable().await.context("UDP")?;
-        Ok(Ok(Self { signalling, stream, offer, socket, receiver, spoke_at: None }))
+        Ok(Self { way, stream, offer, socket, receiver, spoke_at: None })
     }
 
     /// Asks, answers, and plays until it has media.
@@ -98,12 +147,20 @@ impl Hostile {
     /// Takes what it was offered.
     ///
     /// # Errors
-    /// The signalling socket failed.
+    /// The signalling socket failed, or WHEP does not take it.
     pub async fn answer(&mut self) -> anyhow::Result<()> {
         let sdp = self.receiver.answer();
         let message =
             json!({"command": "takeConfiguration", "streamId": self.stream, "type": "answer", "sdp": sdp});
-        Ok(self.signalling.send(&message).await?)
+        match &mut self.way {
+            Way::Socket(signalling) => Ok(signalling.send(&message).await?),
+            Way::Whep(place) => {
+                let headers = [("Content-Type", "application/sdp")];
+                let answer = test_support::ask("PATCH", place, &headers, &sdp).await?;
+                ensure!(answer.status == 204, "{place}: {} {}", answer.status, answer.text());
+                Ok(())
+            }
+        }
     }
 
     /// Does what an ordinary player does until `enough`.
@@ -185,19 +242,28 @@ impl Hostile {
         let _lost = self.socket.try_send(datagram);
     }
 
-    /// Waits, at most 20 s, until the node says that this play is over.
+    /// Waits, at most 20 s, until the node says that this play is over: by its socket, or of WHEP by the end of the
+    /// connection.
     ///
     /// # Errors
     /// It did not, or not in time.
     pub async fn is_told_the_end(&mut self) -> anyhow::Result<()> {
         let over = async {
-            loop {
-                let message = self.signalling.receive_within(END_MAX).await?;
-                let finished = message["definition"] == "play_finished";
-                if finished || message["command"] == "error" {
+            let mut turn = interval(TURN);
+            while let Way::Whep(_) = self.way {
+                turn.tick().await;
+                if self.behave().is_err() {
                     return anyhow::Ok(());
                 }
             }
+            while let Way::Socket(signalling) = &mut self.way {
+                let message = signalling.receive_within(END_MAX).await?;
+                let finished = message["definition"] == "play_finished";
+                if finished || message["command"] == "error" {
+                    break;
+                }
+            }
+            Ok(())
         };
         timeout(END_MAX, over).await.context("nobody said that the play is over")?
     }

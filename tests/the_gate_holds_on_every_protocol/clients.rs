@@ -1,9 +1,11 @@
 //! A client of each protocol, as far as the gate: it asks with what it has, and is let in or told something.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use load_tests::{Hostile, Identity, Refused};
 use serde_json::{Value, json};
 use test_support::{Node, RtmpClient, Signalling, ask, offer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,7 +84,7 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// Somebody who asked. What is held keeps them in.
+/// Somebody who asked, and who is let in to play has media by then. What is held keeps them in.
 pub struct Entered {
     pub outcome: Outcome,
     held: Held,
@@ -93,6 +95,7 @@ enum Held {
     Socket(TcpStream),
     Signalling(Box<Signalling>, Value),
     Session(String),
+    Player(Box<Hostile>),
 }
 
 impl Entered {
@@ -110,19 +113,43 @@ impl Entered {
                 let _ = socket.receive().await;
             }
             Held::Session(url) => drop(ask("DELETE", &url, &[], "").await),
+            Held::Player(player) => player.leave().await,
         }
     }
 }
 
 /// Asks.
 pub async fn enter(node: &Node, cell: &Cell, stream: &str, credential: &Credential) -> Result<Entered> {
-    match cell.protocol {
-        Protocol::Rtmp => rtmp(node, stream, credential).await,
-        Protocol::WebSocket => websocket(node, cell.direction, stream, credential.clone()).await,
-        Protocol::Whip => http(node, "whip", stream, credential).await,
-        Protocol::Whep => http(node, "whep", stream, credential).await,
-        Protocol::Flv => flv(node, stream, credential).await,
+    match (cell.protocol, cell.direction) {
+        (Protocol::Rtmp, _) => rtmp(node, stream, credential).await,
+        (Protocol::WebSocket, Direction::Publish) => socket_publisher(node, stream, credential.clone()).await,
+        (Protocol::WebSocket, Direction::Play) => {
+            let message = json!({ "command": "play", "streamId": stream, "video": true, "audio": true });
+            let message = credential.clone().into_json(message);
+            plays(Hostile::ask_with(&node.signalling_url(APP), message, &identity()?).await?).await
+        }
+        (Protocol::Whip, _) => whip(node, stream, credential).await,
+        (Protocol::Whep, _) => {
+            let (url, bearer) = named_in_http(node, "whep", stream, credential);
+            let headers: Vec<_> = bearer.iter().map(|bearer| ("Authorization", bearer.as_str())).collect();
+            plays(Hostile::ask_by_whep(&url, &headers, &identity()?).await?).await
+        }
+        (Protocol::Flv, _) => flv(node, stream, credential).await,
     }
+}
+
+fn identity() -> Result<Arc<Identity>> {
+    Ok(Arc::new(Identity::new()?))
+}
+
+async fn plays(asked: Result<Hostile, Refused>) -> Result<Entered> {
+    let mut player = match asked {
+        Ok(player) => player,
+        Err(Refused(words)) => return Ok(Entered::refused(words)),
+    };
+    player.answer().await?;
+    player.behave_until(|receiver| receiver.first_media_at().is_some()).await?;
+    Ok(Entered { outcome: Outcome::In, held: Held::Player(Box::new(player)) })
 }
 
 async fn rtmp(node: &Node, stream: &str, credential: &Credential) -> Result<Entered> {
@@ -148,18 +175,12 @@ async fn rtmp(node: &Node, stream: &str, credential: &Credential) -> Result<Ente
     }
 }
 
-async fn websocket(
-    node: &Node,
-    direction: Direction,
-    stream: &str,
-    credential: Credential,
-) -> Result<Entered> {
+async fn socket_publisher(node: &Node, stream: &str, credential: Credential) -> Result<Entered> {
     let mut socket = Signalling::open(&node.signalling_url(APP)).await?;
-    let message = json!({ "command": direction.word(), "streamId": stream, "video": true, "audio": true });
+    let message = json!({ "command": "publish", "streamId": stream, "video": true, "audio": true });
     socket.send(&credential.into_json(message)).await?;
-    let answer = socket.receive_until(|message| {
-        ["error", "start", "takeConfiguration"].iter().any(|command| message["command"] == *command)
-    });
+    let answer =
+        socket.receive_until(|message| message["command"] == "error" || message["command"] == "start");
     let answer = answer.await?;
     if answer["command"] == "error" {
         return Ok(Entered::refused(answer["definition"].as_str().unwrap_or_default()));
@@ -168,21 +189,18 @@ async fn websocket(
     Ok(Entered { outcome: Outcome::In, held: Held::Signalling(Box::new(socket), stop) })
 }
 
-async fn http(node: &Node, what: &str, stream: &str, credential: &Credential) -> Result<Entered> {
+/// The address of WHIP or WHEP, and the token for the header beside it.
+fn named_in_http(node: &Node, what: &str, stream: &str, credential: &Credential) -> (String, Option<String>) {
     let bearer = credential.token.as_ref().map(|token| format!("Bearer {token}"));
     let named = Credential { token: None, ..credential.clone() };
-    let url = node.http_url(&format!("/{APP}/{what}/{stream}{}", named.query()));
-    let mut headers = Vec::new();
-    if let Some(bearer) = &bearer {
-        headers.push(("Authorization", bearer.as_str()));
-    }
-    let body = if what == "whip" {
-        headers.push(("Content-Type", "application/sdp"));
-        offer::chromium()
-    } else {
-        String::new()
-    };
-    let answer = ask("POST", &url, &headers, &body).await?;
+    (node.http_url(&format!("/{APP}/{what}/{stream}{}", named.query())), bearer)
+}
+
+async fn whip(node: &Node, stream: &str, credential: &Credential) -> Result<Entered> {
+    let (url, bearer) = named_in_http(node, "whip", stream, credential);
+    let mut headers = vec![("Content-Type", "application/sdp")];
+    headers.extend(bearer.iter().map(|bearer| ("Authorization", bearer.as_str())));
+    let answer = ask("POST", &url, &headers, &offer::chromium()).await?;
     if answer.status != 201 {
         return Ok(Entered::refused(answer.status.to_string()));
     }

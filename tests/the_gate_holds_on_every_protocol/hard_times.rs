@@ -12,7 +12,8 @@ use crate::clients::{Credential, Outcome, enter};
 use crate::{APP, KEY, LIVE, PATIENCE, SECRET, credential, settings};
 
 /// Those that a client brings something for.
-const MECHANISMS: [Mechanism; 4] = [Mechanism::OneTimeToken, Mechanism::Hash, Mechanism::Jwt, Mechanism::Totp];
+const MECHANISMS: [Mechanism; 4] =
+    [Mechanism::OneTimeToken, Mechanism::Hash, Mechanism::Jwt, Mechanism::Totp];
 /// What is tried of them: what is right, and what is wrong in a way that no time changes.
 const STATES: [State; 3] = [State::Valid, State::Tampered, State::Absent];
 const VOTERS: usize = 3;
@@ -39,7 +40,11 @@ async fn playable(node: &Node) -> Result<()> {
 }
 
 /// Makes what each cell brings.
-async fn bring(node: &Node, mechanism: Mechanism, direction: Direction) -> Result<Vec<(Cell, String, Credential)>> {
+async fn bring(
+    node: &Node,
+    mechanism: Mechanism,
+    direction: Direction,
+) -> Result<Vec<(Cell, String, Credential)>> {
     let mut brought = Vec::new();
     for (number, cell) in cells(mechanism, direction).enumerate() {
         let stream = match direction {
@@ -84,7 +89,8 @@ async fn what_was_given_before_a_restart_is_good_after_it() -> Result<()> {
                 }
             };
             for (cell, stream, shown) in brought {
-                let wanted = told(&cell, &expected(&cell).map_err(anyhow::Error::msg)?, shown.token.is_some());
+                let wanted =
+                    told(&cell, &expected(&cell).map_err(anyhow::Error::msg)?, shown.token.is_some());
                 let entered = enter(&node, &cell, &stream, &shown).await?;
                 asked += 1;
                 if entered.outcome != wanted {

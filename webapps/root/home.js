@@ -42,8 +42,8 @@ try {
     note.textContent = "This node has no application. Each folder of webapps with a WEB-INF inside is one.";
   } else if (!facts.restAnswersYou) {
     note.textContent =
-      "Live streams are listed only in a browser on the node's own machine, because the list comes from " +
-      "REST and REST answers that machine alone. If you know a stream's name, open its application and play it.";
+      "Live streams are listed here only in a browser on the node's own machine; elsewhere log in to the " +
+      "management page. If you know a stream's name, open its application and play it.";
   }
 } catch (error) {
   note.className = "trouble";

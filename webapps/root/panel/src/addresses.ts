@@ -8,6 +8,9 @@ export interface Address {
   hint?: string;
 }
 
+/** As one word of a shell, where it is more than letters. */
+const word = (text: string): string => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
 /** Everything that can send or show this stream. `host` and `origin` are where this page was opened. */
 export function addresses(
   { app, stream, direction, credential, facts, host, origin }:
@@ -33,7 +36,7 @@ export function addresses(
       { label: "Browser", value: `${base}/publish.html?id=${id}${also}` },
       { label: "OBS: server", value: rtmp, hint: "In OBS choose the service “Custom”." },
       { label: "OBS: stream key", value: `${stream}${behind}` },
-      { label: "ffmpeg", value: `ffmpeg -re -i INPUT -c:v libx264 -bf 0 -tune zerolatency -g 60 -c:a aac -f flv "${rtmp}/${stream}${behind}"` },
+      { label: "ffmpeg", value: `ffmpeg -re -i INPUT -c:v libx264 -bf 0 -tune zerolatency -g 60 -c:a aac -f flv ${word(`${rtmp}/${stream}${behind}`)}` },
       { label: "WHIP", value: whipAddress, ...(credential.token ? { hint: "The bearer token is the token alone." } : {}) },
       { label: "WHIP by curl", value: `curl -i -H "Content-Type: application/sdp"${bearer} --data-binary @offer.sdp "${whipAddress}"` },
     ];
@@ -42,8 +45,8 @@ export function addresses(
   return [
     { label: "Browser", value: `${base}/play.html?id=${id}${also}` },
     { label: "FLV", value: flv, hint: "For ffplay, VLC, mpv and flv.js." },
-    { label: "ffmpeg", value: `ffmpeg -i "${flv}" -c copy ${stream}.mkv` },
-    { label: "FLV by curl", value: `curl -f -o ${stream}.flv "${flv}"` },
+    { label: "ffmpeg", value: `ffmpeg -i "${flv}" -c copy ${word(`${stream}.mkv`)}` },
+    { label: "FLV by curl", value: `curl -f -o ${word(`${stream}.flv`)} "${flv}"` },
     { label: "WHEP", value: `${base}/whep/${id}${behind}` },
   ];
 }

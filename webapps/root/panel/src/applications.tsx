@@ -1,10 +1,9 @@
 // All applications of the node.
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
-import { RestError, act, get, paths } from "./rest.ts";
+import { RestError, get, paths } from "./rest.ts";
 import { to } from "./route.ts";
-import { Confirm, Facts, Field, Said, Title, Trouble, useAction, useLoad } from "./ui.tsx";
+import { Facts, Title, Trouble, useLoad } from "./ui.tsx";
 import type { ApplicationInfo } from "./wire.ts";
 
 /** With their figures where the server tells them, else by name alone. */
@@ -18,21 +17,15 @@ export async function loadApplications(): Promise<ApplicationInfo[]> {
   }
 }
 
-export function ApplicationsPage({ changed }: { changed: () => void }): JSX.Element {
+export function ApplicationsPage(): JSX.Element {
   const { value, error, reload } = useLoad(loadApplications, "applications", 5000);
-  const [name, setName] = useState("");
-  const [said, setSaid] = useState("");
-  const create = useAction(async () => {
-    await act("POST", paths.application(name));
-    setSaid(`${name} is there.`);
-    setName("");
-    reload();
-    changed();
-  });
   return (
     <>
       <Title name="Applications">Applications</Title>
-      <p class="quiet">Each is a place of its own to publish to, with its own settings, streams and tokens.</p>
+      <p class="quiet">
+        Each is a place of its own to publish to, with its own settings, streams and tokens. It is a folder of the server's
+        <code>webapps</code>: make or remove one on every node, and start the nodes again.
+      </p>
       <Trouble error={error} again={reload} />
       <div class="panels">
         {value?.map((application) => (
@@ -46,35 +39,10 @@ export function ApplicationsPage({ changed }: { changed: () => void }): JSX.Elem
             <div class="actions">
               <a class="button" href={to(application.name)}>Streams</a>
               <a class="button" href={to(application.name, "settings")}>Settings</a>
-              <Confirm
-                label="Delete"
-                question={`Delete ${application.name}?`}
-                detail="Its streams end, and its settings, tokens and subscribers go with it. This cannot be undone."
-                confirm="Delete it"
-                action={async () => {
-                  await act("DELETE", `${paths.application(application.name)}?deleteDB=true`);
-                  setSaid(`${application.name} is gone.`);
-                  reload();
-                  changed();
-                }}
-              />
             </div>
           </section>
         ))}
       </div>
-      <form class="panel" onSubmit={(event) => { event.preventDefault(); void create.run(); }}>
-        <h2>A new application</h2>
-        <Field label="Name" help="Letters, digits, minus and underscore.">
-          {(id) => (
-            <div class="beside">
-              <input {...id} required maxLength={64} pattern="[A-Za-z0-9_\-]+" autocomplete="off" autocapitalize="none" spellcheck={false} value={name} onInput={(event) => setName(event.currentTarget.value)} />
-              <button class="first" disabled={create.busy}>Create</button>
-            </div>
-          )}
-        </Field>
-        <Trouble error={create.error} />
-      </form>
-      <Said text={said} />
     </>
   );
 }

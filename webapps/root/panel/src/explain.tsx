@@ -1,4 +1,4 @@
-// What the gate would say to a credential, clause by clause. Nothing is spent by asking.
+// What the gate would say to a credential, clause by clause. Nothing is spent by asking, but a webhook is asked.
 
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -48,7 +48,7 @@ export function ExplainView({ app, stream }: { app: string; stream: string }): J
     <>
       <form class="panel" onSubmit={(event) => { event.preventDefault(); void run(); }}>
         <h2>Test a credential</h2>
-        <p class="quiet">Asks the gate as somebody would who shows this. Nobody is let in by it, and no token is used up.</p>
+        <p class="quiet">Asks the gate as somebody would who shows this. Nobody is let in by it, no token is used up and no wrong code counted. A webhook, where there is one, is asked.</p>
         <div class="form-row">
           <Field label="To">
             {(id) => (

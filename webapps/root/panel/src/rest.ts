@@ -135,7 +135,6 @@ const part = encodeURIComponent;
 export const paths = {
   node: (rest: string): string => `/rest/v2/${rest}`,
   settings: (app: string): string => `/rest/v2/applications/settings/${part(app)}`,
-  application: (app: string): string => `/rest/v2/applications/${part(app)}`,
   explain: (app: string): string => `/rest/v2/applications/${part(app)}/explain`,
   broadcasts: (app: string, rest: string): string => `/${part(app)}/rest/v2/broadcasts/${rest}`,
   stream: (app: string, id: string, rest = ""): string => `/${part(app)}/rest/v2/broadcasts/${part(id)}${rest === "" ? "" : `/${rest}`}`,

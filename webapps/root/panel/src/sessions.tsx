@@ -20,7 +20,7 @@ export function SessionsView({ app, stream }: { app: string; stream: string }): 
     <section class="panel" aria-labelledby="sessions-title">
       <h2 id="sessions-title">Live sessions</h2>
       <Trouble error={error} again={reload} />
-      {value?.length === 0 && offset === 0 && <p class="quiet">Nobody publishes or plays this stream now.</p>}
+      {value?.length === 0 && offset === 0 && <p class="quiet">Nobody publishes or plays this stream on this node now.</p>}
       <ul class="rows">
         {value?.map((session) => (
           <li key={session.session} class="row">
@@ -43,7 +43,7 @@ export function SessionsView({ app, stream }: { app: string; stream: string }): 
                 confirm="Kick"
                 action={async () => {
                   await act("DELETE", paths.stream(app, stream, `sessions/${encodeURIComponent(session.session)}`));
-                  setSaid("The session was ended.");
+                  setSaid("The session is told to end.");
                   reload();
                 }}
               />

@@ -40,7 +40,6 @@ const WORDS: Record<string, Words> = {
   timeTokenSecretForPlay: { label: "Secret of codes to play", help: "For names that are not registered as subscribers." },
   timeTokenPeriod: { label: "Period of codes (s)", help: "For subscribers without a period of their own." },
   timeTokenSubscriberOnly: { label: "TOTP codes both ways, of registered subscribers only", help: "The one switch of Ant Media Server up to 2.17." },
-  totpSingleUse: { label: "A code is good once", help: "Otherwise until its period is over." },
   tokenControlEnabled: { label: "One-time tokens both ways", help: "The one switch of Ant Media Server up to 2.1." },
   allowedPublisherCIDR: { label: "Addresses that may publish", help: "Ranges such as 10.20.30.0/24, separated by commas. Empty: all." },
   webhookAuthenticateURL: { label: "Ask this address before a publish", help: "Only its answer 200 lets a publisher in." },
@@ -60,7 +59,6 @@ const WORDS: Record<string, Words> = {
   maxBitrateAccept: { label: "Most that WebRTC publishers may send (bit/s)", help: "0: no limit." },
   webRTCKeyframeTime: { label: "A key frame every (ms)", help: "Asked of WebRTC publishers." },
   webRTCClientStartTimeoutMs: { label: "Time to connect (ms)", help: "For WebRTC, from the offer on." },
-  rtmpPlaybackEnabled: { label: "RTMP playback", help: "" },
   stunServerURI: { label: "STUN server", help: "Told to pages." },
   writeSubscriberEventsToDatastore: { label: "Keep connection events", help: "" },
 };

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { AddressList } from "./address-list.tsx";
 import { handOver } from "./explain.tsx";
-import { RestError, act, ask, get, paths } from "./rest.ts";
+import { act, ask, get, paths } from "./rest.ts";
 import { to } from "./route.ts";
 import { asksFor } from "./settings-model.ts";
 import { hashToken } from "./sha256.ts";
@@ -58,13 +58,7 @@ export function TokensView({ app, stream, settings, reloadSettings }: {
     reload();
   };
   const revoke = async (token: string): Promise<void> => {
-    try {
-      await act("DELETE", paths.stream(app, stream, `tokens/${encodeURIComponent(token)}`));
-    } catch (thrown) {
-      const isSigned = token.includes(".") || /^[0-9a-f]{64}$/i.test(token);
-      if (!isSigned || !(thrown instanceof RestError && thrown.status === 200)) throw thrown;
-      throw new RestError(200, thrown.message, "This server keeps no list of JWTs and hashes. Replace their secret below: that revokes all of them.");
-    }
+    await act("DELETE", paths.stream(app, stream, `tokens/${encodeURIComponent(token)}`));
     if (made?.token === token) setMade(undefined);
     gone("The token was revoked. Whoever used it is out within a second.");
   };
@@ -77,13 +71,13 @@ export function TokensView({ app, stream, settings, reloadSettings }: {
           <Copy label="Token" value={made.token} />
           <p class="quiet">
             {made.kind === "token" && "Good for one use. "}
-            {made.kind === "hash" && "Good until the secret changes, or until it is revoked. "}
+            {made.kind === "hash" && "Good until the secret changes. "}
             {made.until !== undefined && `Until ${when(made.until * 1000)}.`}
           </p>
           <AddressList app={app} stream={stream} direction={made.direction} credential={{ token: made.token }} />
           <div class="actions">
             <a class="button" href={to(app, "stream", stream, "test")} onClick={() => handOver(made.token, made.direction)}>Test it</a>
-            <Confirm label="Revoke it" question="Revoke this token?" detail="Nobody gets in by it any more, and whoever did is sent away." confirm="Revoke it" action={() => revoke(made.token)} />
+            {made.kind === "token" && <Confirm label="Revoke it" question="Revoke this token?" detail="Nobody gets in by it any more, and whoever did is sent away." confirm="Revoke it" action={() => revoke(made.token)} />}
           </div>
         </section>
       )}
@@ -192,7 +186,7 @@ function Mint({ app, stream, settings, minted }: { app: string; stream: string; 
   );
 }
 
-/** For tokens that stand in no list: JWTs, hashes, and what somebody sends along. */
+/** For one-time tokens that are used: they stand in no list, and who came by one may still be in. */
 function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JSX.Element {
   const [token, setToken] = useState("");
   const { run, busy, error } = useAction(async () => {
@@ -201,8 +195,8 @@ function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JS
   });
   return (
     <form class="panel" onSubmit={(event) => { event.preventDefault(); void run(); }}>
-      <h2>Revoke a token that is in no list</h2>
-      <Field label="JWT, hash or one-time token" help="It is refused from now on, and whoever is in by it is sent away.">
+      <h2>Revoke a token that was used</h2>
+      <Field label="One-time token" help="Whoever is in by it is sent away. JWTs and hashes are revoked all at once, below.">
         {(id) => (
           <div class="beside">
             <input {...id} required autocomplete="off" spellcheck={false} value={token} onInput={(event) => setToken(event.currentTarget.value)} />

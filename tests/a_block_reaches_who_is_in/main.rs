@@ -1,0 +1,263 @@
+//! Who is in and may not be any more notices, by whichever protocol it is in: a blocked viewer's picture stops and comes back
+//! on the same connection when the block is lifted, where the protocol can pause; everybody else who is blocked, kicked,
+//! stopped, or whose token is revoked or secret replaced is told the end. Log and REST say why. Each within a second of the
+//! answer of REST (a replaced secret two), also when REST is asked on another node than the one that serves the session.
+
+mod clients;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use base::{Clock, SystemClock};
+use clients::{Client, Kind, Shown};
+use load_tests::Identity;
+use security::credential::jwt;
+use serde_json::{Value, json};
+use test_support::{Cluster, Load, Marker, MarkerOptions, Node, NodeOptions, Turn, Verdict, in_full, note};
+
+pub(crate) const APP: &str = "LiveApp";
+/// What is played.
+const STREAM: &str = "stream1";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// From the answer of REST to what the client sees of it.
+pub(crate) const REACHED_MAX: Duration = Duration::from_secs(1);
+/// What comes when nothing may come any more was on its way.
+const ON_ITS_WAY: Duration = Duration::from_millis(300);
+/// Signs JWTs, and then the other does.
+const KEYS: [&str; 2] = ["zautXStXM9iW3aD3FuyPH0TdK4GHPmHq", "qHmPHG4KdT0HPyuF3Da3Wi9MXtSXtuaz"];
+
+/// Of each kind of session, for each thing that may befall it.
+fn trials() -> usize {
+    if in_full() { 200 } else { 2 }
+}
+
+/// What befalls somebody who is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Block,
+    Kick,
+    Stop,
+    Revoke,
+    Rotate,
+}
+
+impl Act {
+    const ALL: [Self; 5] = [Self::Block, Self::Kick, Self::Stop, Self::Revoke, Self::Rotate];
+
+    /// In the words of log and REST.
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Block => "blocked",
+            Self::Kick | Self::Stop => "kicked",
+            Self::Revoke | Self::Rotate => "revoked",
+        }
+    }
+
+    const fn reached_max(self) -> Duration {
+        if matches!(self, Self::Rotate) { Duration::from_secs(2) } else { REACHED_MAX }
+    }
+
+    /// Whether it is done to sessions of this kind. To stop a stream is told its publisher; its players see it end.
+    const fn is_done_to(self, kind: Kind) -> bool {
+        !matches!(self, Self::Stop) || kind.publishes()
+    }
+
+    /// What has to be switched on for it.
+    fn settings(self, on: bool) -> Value {
+        match self {
+            Self::Revoke => json!({ "publishTokenControlEnabled": on, "playTokenControlEnabled": on }),
+            Self::Rotate => json!({ "publishJwtControlEnabled": on, "playJwtControlEnabled": on,
+                "jwtStreamSecretKey": KEYS[0] }),
+            _ => json!({}),
+        }
+    }
+}
+
+/// The node that serves the sessions, and the one that is asked to end them.
+struct Stage<'a> {
+    serving: &'a Node,
+    asked: &'a Node,
+    identity: Arc<Identity>,
+    /// The next session's number.
+    next: usize,
+    key: usize,
+}
+
+async fn rest(node: &Node, method: &str, path: &str) -> Result<Value> {
+    let answer = node.send(method, &format!("/{APP}/rest/v2/broadcasts/{path}"), &Value::Null).await?;
+    ensure!(answer.status == 200, "{method} {path}: {} {}", answer.status, answer.text());
+    Ok(answer.json())
+}
+
+impl Stage<'_> {
+    async fn settings(&self, changes: Value) -> Result<Instant> {
+        let path = format!("/rest/v2/applications/settings/{APP}");
+        let answer = self.asked.send("PATCH", &path, &changes).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        Ok(SystemClock.now())
+    }
+
+    /// Until the node that serves knows whether somebody who has nothing may play.
+    async fn until_gate(&self, is_open: bool) -> Result<()> {
+        let url = self.serving.http_url(&format!("/{APP}/whep/{STREAM}"));
+        let said = async || {
+            let answer = test_support::ask("POST", &url, &[], "").await.ok()?;
+            let place = answer.header("location").map(|place| self.serving.http_url(place));
+            if let Some(place) = place {
+                let _ = test_support::ask("DELETE", &place, &[], "").await;
+            }
+            ((answer.status == 201) == is_open).then_some(())
+        };
+        Node::eventually(PATIENCE, said).await.context("the gate is not as the settings say")
+    }
+
+    /// What a session is about to say, and the REST that ends it.
+    async fn shown(&mut self, act: Act, kind: Kind) -> Result<Shown> {
+        self.next += 1;
+        let stream = if kind.publishes() { format!("own{}", self.next) } else { STREAM.to_owned() };
+        let token = match act {
+            Act::Revoke => {
+                let path = format!("{stream}/token?expireDate=4102444800&type={}", kind.direction());
+                let token = rest(self.asked, "GET", &path).await?["tokenId"].clone();
+                Some(token.as_str().context("no token")?.to_owned())
+            }
+            Act::Rotate => {
+                let token = jwt::stream_token(KEYS[self.key], &stream, kind.direction(), 4_102_444_800);
+                Some(token.context("no JWT")?)
+            }
+            _ => None,
+        };
+        Ok(Shown { stream, subscriber: format!("sub{}", self.next), token })
+    }
+
+    /// Does it; when REST had answered.
+    async fn act(&mut self, act: Act, kind: Kind, shown: &Shown) -> Result<Instant> {
+        let Shown { stream, subscriber, token } = shown;
+        match act {
+            Act::Block => {
+                let path = format!("{stream}/subscribers/{subscriber}/block/600/{}", kind.direction());
+                rest(self.asked, "PUT", &path).await?;
+            }
+            Act::Kick => {
+                let session = self.session(shown).await?.context("it is not among the sessions")?;
+                let name = session["session"].as_str().context("no name")?.to_owned();
+                rest(self.asked, "DELETE", &format!("{stream}/sessions/{name}")).await?;
+            }
+            Act::Stop => {
+                let known = async || rest(self.asked, "GET", stream).await.ok();
+                Node::eventually(PATIENCE, known).await.context("the stream is not known")?;
+                let answer = rest(self.asked, "POST", &format!("{stream}/stop")).await?;
+                ensure!(answer["success"] == true, "{answer}");
+            }
+            Act::Revoke => {
+                let token = token.as_deref().unwrap_or_default();
+                rest(self.asked, "DELETE", &format!("{stream}/tokens/{token}")).await?;
+            }
+            Act::Rotate => {
+                self.key = 1 - self.key;
+                return self.settings(json!({ "jwtStreamSecretKey": KEYS[self.key] })).await;
+            }
+        }
+        Ok(SystemClock.now())
+    }
+
+    /// The session as the node that serves it shows it.
+    async fn session(&self, shown: &Shown) -> Result<Option<Value>> {
+        let sessions = rest(self.serving, "GET", &format!("{}/sessions/0/50", shown.stream)).await?;
+        let is_it = |session: &&Value| session["subscriberId"] == shown.subscriber.as_str();
+        Ok(sessions.as_array().and_then(|all| all.iter().find(is_it)).cloned())
+    }
+
+    /// How long it took until the client noticed.
+    async fn trial(&mut self, act: Act, kind: Kind, is_first: bool) -> Result<Duration> {
+        let shown = self.shown(act, kind).await?;
+        let mut client = Client::enter(self.serving, kind, &shown, &self.identity).await?;
+        if act == Act::Block && kind.can_pause() {
+            let answered = self.act(act, kind, &shown).await?;
+            let paused = client.falls_silent(answered).await?.saturating_sub(ON_ITS_WAY);
+            let session = self.session(&shown).await?.context("it is not among the sessions")?;
+            ensure!(session["state"] == "suspended", "{session}");
+            let lift = format!("{STREAM}/subscribers/{}/block/0/play", shown.subscriber);
+            rest(self.asked, "PUT", &lift).await?;
+            return Ok(paused.max(client.is_heard(SystemClock.now()).await?));
+        }
+        let over = tokio::spawn(client.over());
+        let answered = self.act(act, kind, &shown).await?;
+        let over = over.await??;
+        if is_first {
+            self.reason_is_told(act, kind, &shown).await?;
+        }
+        Ok(over.saturating_duration_since(answered))
+    }
+
+    async fn reason_is_told(&self, act: Act, kind: Kind, shown: &Shown) -> Result<()> {
+        let reason = act.reason();
+        let (what, label) = (format!("{}er ended", kind.direction()), format!("reason={reason}"));
+        let is_it =
+            |line: &str| line.contains(&what) && line.contains(&label) && line.contains(&shown.stream);
+        let line = self.serving.wait_for_log(PATIENCE, is_it).await;
+        line.with_context(|| format!("no line of the log has {what:?} and {label}"))?;
+        let path = format!("{}/connection-events/0/50?subscriberId={}", shown.stream, shown.subscriber);
+        let told = async || {
+            let events = rest(self.asked, "GET", &path).await.ok()?;
+            events.as_array()?.iter().any(|event| event["exitReason"] == reason).then_some(())
+        };
+        Node::eventually(PATIENCE, told).await.with_context(|| format!("REST has no event of {reason}"))
+    }
+
+    /// All of it; what each kind's worst was goes into the notes.
+    async fn play(&mut self) -> Result<()> {
+        let load = Load::watch();
+        let (mut seen, mut promises) = (String::new(), Vec::new());
+        for act in Act::ALL {
+            self.settings(act.settings(true)).await?;
+            self.key = 0;
+            self.until_gate(act.settings(true) == json!({})).await?;
+            for kind in Kind::ALL.into_iter().filter(|kind| act.is_done_to(*kind)) {
+                let mut worst = Duration::ZERO;
+                for number in 0..trials() {
+                    let took = self.trial(act, kind, number == 0).await;
+                    worst = worst.max(took.with_context(|| format!("{act:?}, {}", kind.word()))?);
+                }
+                seen += &format!("\n{act:?}, {}: {} ms", kind.word(), worst.as_millis());
+                promises.push((worst > act.reached_max(), format!("{act:?}, {}: {worst:?}", kind.word())));
+            }
+            self.settings(act.settings(false)).await?;
+            self.until_gate(true).await?;
+        }
+        note(&format!("from the answer of REST, the worst of {} each:{seen}", trials()));
+        Verdict::of(promises, "", &load.report()).into_result()
+    }
+}
+
+async fn live(node: &Node) -> Result<Marker> {
+    let marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url(APP, STREAM)))?;
+    node.until_broadcast(APP, STREAM, PATIENCE, |broadcast| broadcast["status"] == "broadcasting").await?;
+    Ok(marker)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_be_in_any_more_notices_by_every_protocol() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    let marker = live(&node).await?;
+    let identity = Arc::new(Identity::new()?);
+    Stage { serving: &node, asked: &node, identity, next: 0, key: 0 }.play().await?;
+    marker.stop()?;
+    ensure!(node.panics().is_empty(), "{:?}", node.panics());
+    Ok(())
+}
+
+/// Three nodes: whoever is asked, the one that serves the session hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_node_is_asked() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let cluster = Cluster::start(env!("CARGO_BIN_EXE_penstock"), 3).await?;
+    let (serving, asked) = (cluster.node(1), cluster.node(2));
+    let marker = live(serving).await?;
+    let identity = Arc::new(Identity::new()?);
+    Stage { serving, asked, identity, next: 0, key: 0 }.play().await?;
+    marker.stop()?;
+    Ok(())
+}
