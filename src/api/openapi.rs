@@ -160,7 +160,9 @@ fn describe(operation: Operation) -> Description {
             ..plain("Says whether a token is good, and spends it unless a room is named", named::<Outcome>())
         },
         Operation::RevokeTokens => plain("Voids all tokens of a stream", named::<Outcome>()),
-        Operation::RevokeToken => plain("Voids one token", named::<Outcome>()),
+        Operation::RevokeToken => {
+            plain("Voids one token: a stored one, or a hash or JWT of the stream", named::<Outcome>())
+        }
         Operation::ListTokens => Description {
             failure: Some(("404", "Offset or size is no number")),
             ..plain(

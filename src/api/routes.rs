@@ -63,7 +63,7 @@ pub enum Operation {
     ValidateToken,
     /// Voids all tokens of a stream.
     RevokeTokens,
-    /// Voids one token.
+    /// Voids one token, also a hash or JWT.
     RevokeToken,
     /// Lists the tokens of a stream.
     ListTokens,

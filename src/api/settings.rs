@@ -151,6 +151,31 @@ pub(crate) async fn change(
     unavailable(&MetaError::NotApplied(NotApplied::Busy))
 }
 
+/// Changes settings by what they are when it is the turn.
+///
+/// # Errors
+/// What is to be answered instead.
+pub(crate) async fn amend(
+    state: &ApiState,
+    app: &AppName,
+    amend: impl Fn(&AppSettings) -> Result<AppSettings, HttpResponse>,
+) -> Result<(), HttpResponse> {
+    for _ in 0..limits::SETTINGS_RETRIES_MAX {
+        let found = state.settings.get(app).await.map_err(|error| unavailable(&error))?;
+        let (version, held) = found.ok_or_else(not_found)?;
+        let after = amend(&held)?;
+        match state.settings.put(app, version, &after).await {
+            Ok(_) => {
+                state.settings_files.rewrite(app, Arc::new(after)).await;
+                return Ok(());
+            }
+            Err(PutSettingsError::Conflict { .. }) => {}
+            Err(PutSettingsError::Meta(error)) => return Err(unavailable(&error)),
+        }
+    }
+    Err(unavailable(&MetaError::NotApplied(NotApplied::Busy)))
+}
+
 /// As AMS answers for an application it does not have; our own way says so.
 fn unknown(way: Way) -> HttpResponse {
     match way {

@@ -2,9 +2,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use base::{AppName, StreamId};
+use base::{AppName, Secret, StreamId};
 use cluster_model::{Direction, MetaError, SpendError, TokenId, TokenTerms, read_discreetly};
-use security::credential::jwt;
+use security::Direction::{Play, Publish};
+use security::credential::{hash, jwt, print_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sessions::Parameters;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use crate::ApiState;
 use crate::answer::{Outcome, not_found, ok, refusal, unavailable, unreadable};
 use crate::lists::page;
+use crate::settings;
 
 const UNDEFINED: &str = "Define Stream ID, Token Type and Expire Date (unix time)";
 const WRONG_TYPE: &str = "Invalid token type. Supported types are 'play' and 'publish'";
@@ -173,14 +175,57 @@ pub(crate) async fn revoke_all(state: &ApiState, app: &AppName, id: &str) -> Htt
     }
 }
 
-/// `DELETE /{id}/tokens/{tokenId}`, which is ours: voids one.
+/// `DELETE /{id}/tokens/{tokenId}`, which is ours: voids one. Of a hash or JWT of the stream, which are stored nowhere, the settings
+/// say from then on that it is not good.
 pub(crate) async fn revoke(state: &ApiState, app: &AppName, id: &str, token: &str) -> HttpResponse {
     let unknown = || ok(&Outcome::failure("The stream has no such token"));
-    let (Ok(stream), Ok(token)) = (StreamId::new(id), TokenId::new(token)) else { return unknown() };
-    match state.tokens.revoke(app, &stream, &token).await {
+    let Ok(stream) = StreamId::new(id) else { return unknown() };
+    let revoked = match TokenId::new(token) {
+        Ok(token) => state.tokens.revoke(app, &stream, &token).await,
+        Err(_) => Ok(false),
+    };
+    match revoked {
         Ok(true) => ok(&Outcome::success("")),
-        Ok(false) => unknown(),
+        Ok(false) => match signed_until(state, app, &stream, token).await {
+            Some(until_s) => revoke_signed(state, app, token, until_s).await,
+            None => unknown(),
+        },
         Err(error) => unavailable(&error),
+    }
+}
+
+/// Until when a hash or JWT of the stream is good: `Some(None)` for ever, `None` if it is none.
+async fn signed_until(
+    state: &ApiState,
+    app: &AppName,
+    stream: &StreamId,
+    token: &str,
+) -> Option<Option<i64>> {
+    let settings = state.settings.snapshot(app)?;
+    let both = [Play, Publish];
+    let hashes = [settings.token_hash_secret(), settings.token_hash_secret_previous()];
+    let is_hash = |secret: &Secret<&str>| {
+        both.iter().any(|kind| hash::is_stream_hash(token, stream.as_str(), *kind, secret.expose()))
+    };
+    if hashes.iter().any(is_hash) {
+        return Some(None);
+    }
+    let (secret, jwks_url) = (settings.jwt_stream_secret(), settings.jwt_stream_jwks_url());
+    let claims = state.door.keys.signed(token, secret.expose(), jwks_url).await.ok()?;
+    let is_its = both.iter().any(|kind| claims.check_stream(stream.as_str(), None, *kind).is_ok());
+    is_its.then(|| claims.expires_s().map(|seconds| seconds as i64))
+}
+
+async fn revoke_signed(state: &ApiState, app: &AppName, token: &str, until_s: Option<i64>) -> HttpResponse {
+    let (print, now_s) =
+        (print_of(token), i64::try_from(state.clock.wall().as_millis() / 1_000).unwrap_or(0));
+    let full = "Too many hashes and JWTs of this application are revoked: replace their secret, which revokes all of them";
+    let amended = settings::amend(state, app, |held| {
+        held.with_revoked(&print, until_s, now_s).ok_or_else(|| ok(&Outcome::failure(full)))
+    });
+    match amended.await {
+        Ok(()) => ok(&Outcome::success("")),
+        Err(refusal) => refusal,
     }
 }
 

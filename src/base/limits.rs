@@ -732,6 +732,8 @@ pub const ARCHIVE_SNAPSHOT_BYTES_MAX: u64 = RAFT_SNAPSHOT_BYTES_MAX;
 pub const JWT_KEY_BYTES_MIN: usize = 32;
 /// A JSON Web Token. Longer: refused unread.
 pub const JWT_BYTES_MAX: usize = 8 * 1024;
+/// Hashes and JWTs of an application that are revoked by themselves. More: refused, and their secret is to be replaced.
+pub const REVOKED_TOKENS_MAX: usize = 1_000;
 /// Wrong codes of one subscriber from one network (/24, /56) until that is locked for this subscriber.
 pub const GUESSES_PER_NETWORK_MAX: u32 = 10;
 /// Wrong codes of one subscriber from anywhere until every network that was wrong is locked for it.

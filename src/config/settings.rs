@@ -5,6 +5,7 @@ mod java;
 mod kind;
 mod notice;
 mod properties;
+mod revoked;
 mod schema;
 mod table;
 mod validate;
@@ -160,6 +161,7 @@ impl AppSettings {
         fn jwt_stream_jwks_url("jwtStreamJwksURL") -> &str = text;
         /// The ranges that publishers' addresses have to be in, separated by commas; empty: any.
         fn allowed_publisher_cidr("allowedPublisherCIDR") -> &str = text;
+        private fn revoked_tokens("revokedTokens") -> Secret<&str> = secret;
         private fn webhook_authenticate_url("webhookAuthenticateURL") -> &str = text;
         private fn webhook_play_auth_url("webhookPlayAuthUrl") -> &str = text;
         private fn token_control("tokenControlEnabled") -> bool = flag;

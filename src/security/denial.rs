@@ -77,8 +77,8 @@ pub enum Denial {
     /// The token lives with a session that it let in.
     #[error("one-time token: its session is still there")]
     TokenInUse,
-    /// The hash is missing or not the right one.
-    #[error("the hash is missing or not that of stream, type and secret")]
+    /// The hash is missing or not the right one, or was revoked.
+    #[error("the hash is missing or not that of stream, type and secret, or was revoked")]
     Hash,
     /// A JWT is asked for, and there is none.
     #[error("a JWT is asked for, and none came")]

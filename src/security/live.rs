@@ -33,8 +33,10 @@ impl SecretPrint {
 }
 
 /// A setting that a permit rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
+    /// That a hash or JWT known by this was not revoked.
+    Unrevoked(String),
     /// The secret of hash tokens.
     Hash(SecretPrint),
     /// The secret of JWTs, or the address of the keys they are signed by.
@@ -125,9 +127,9 @@ impl Entry {
         }
     }
 
-    fn stands(&self, settings: &AppSettings) -> bool {
+    fn stands(&self, settings: &AppSettings, revoked: &BTreeSet<&str>) -> bool {
         let publish = self.direction.is_publish();
-        self.grounds.rests.iter().all(|rest| stands(*rest, settings, publish, self.peer))
+        self.grounds.rests.iter().all(|rest| stands(rest, (settings, revoked), publish, self.peer))
     }
 
     fn of_token(&self) -> Option<(AppName, StreamId, TokenId)> {
@@ -200,7 +202,8 @@ impl Entered {
 
     /// Whether the settings say what the session was let in by.
     pub(crate) fn stands(&self, settings: &AppSettings) -> bool {
-        self.live.0.lock().entries.get(&self.number).is_none_or(|entry| entry.stands(settings))
+        let revoked = settings.revoked();
+        self.live.0.lock().entries.get(&self.number).is_none_or(|entry| entry.stands(settings, &revoked))
     }
 
     /// Its token, where it was let in by one.
@@ -430,8 +433,10 @@ impl Live {
 
     /// The settings of an application changed: gives those who rest on what they no longer say.
     pub(crate) fn resting_otherwise(&self, app: &AppName, settings: &AppSettings) -> Vec<PermitControl> {
+        let revoked = settings.revoked();
         let inner = self.0.lock();
-        let fallen = inner.entries.values().filter(|entry| entry.app == *app && !entry.stands(settings));
+        let fallen =
+            inner.entries.values().filter(|entry| entry.app == *app && !entry.stands(settings, &revoked));
         fallen.map(|entry| entry.control.clone()).collect()
     }
 
@@ -493,14 +498,20 @@ pub(crate) fn jwt_print(settings: &AppSettings) -> SecretPrint {
 }
 
 /// Whether a setting still says what a session was let in by.
-fn stands(rest: Rest, settings: &AppSettings, publish: bool, peer: PeerAddr) -> bool {
-    let is = |print, secret: &str| SecretPrint::of(secret) == print;
+fn stands(
+    rest: &Rest,
+    (settings, revoked): (&AppSettings, &BTreeSet<&str>),
+    publish: bool,
+    peer: PeerAddr,
+) -> bool {
+    let is = |print: &SecretPrint, secret: &str| SecretPrint::of(secret) == *print;
     match rest {
+        Rest::Unrevoked(print) => !revoked.contains(print.as_str()),
         Rest::Hash(print) => {
             is(print, settings.token_hash_secret().expose())
                 || is(print, settings.token_hash_secret_previous().expose())
         }
-        Rest::Jwt(print) => jwt_print(settings) == print,
+        Rest::Jwt(print) => jwt_print(settings) == *print,
         Rest::Code(print) => is(print, settings.time_token_secret(publish).expose()),
         Rest::Addresses => publisher_is_allowed(settings.allowed_publisher_cidr(), peer),
     }

@@ -39,18 +39,20 @@ enum Act {
     Kick,
     Stop,
     Revoke,
+    RevokeSigned,
     Rotate,
 }
 
 impl Act {
-    const ALL: [Self; 5] = [Self::Block, Self::Kick, Self::Stop, Self::Revoke, Self::Rotate];
+    const ALL: [Self; 6] =
+        [Self::Block, Self::Kick, Self::Stop, Self::Revoke, Self::RevokeSigned, Self::Rotate];
 
     /// In the words of log and REST.
     const fn reason(self) -> &'static str {
         match self {
             Self::Block => "blocked",
             Self::Kick | Self::Stop => "kicked",
-            Self::Revoke | Self::Rotate => "revoked",
+            Self::Revoke | Self::RevokeSigned | Self::Rotate => "revoked",
         }
     }
 
@@ -67,8 +69,10 @@ impl Act {
     fn settings(self, on: bool) -> Value {
         match self {
             Self::Revoke => json!({ "publishTokenControlEnabled": on, "playTokenControlEnabled": on }),
-            Self::Rotate => json!({ "publishJwtControlEnabled": on, "playJwtControlEnabled": on,
-                "jwtStreamSecretKey": KEYS[0] }),
+            Self::RevokeSigned | Self::Rotate => {
+                json!({ "publishJwtControlEnabled": on, "playJwtControlEnabled": on,
+                "jwtStreamSecretKey": KEYS[0] })
+            }
             _ => json!({}),
         }
     }
@@ -122,8 +126,10 @@ impl Stage<'_> {
                 let token = rest(self.asked, "GET", &path).await?["tokenId"].clone();
                 Some(token.as_str().context("no token")?.to_owned())
             }
-            Act::Rotate => {
-                let token = jwt::stream_token(KEYS[self.key], &stream, kind.direction(), 4_102_444_800);
+            Act::RevokeSigned | Act::Rotate => {
+                // Each its own, for one that is revoked is revoked for everybody.
+                let until = 4_102_444_800 + i64::try_from(self.next)?;
+                let token = jwt::stream_token(KEYS[self.key], &stream, kind.direction(), until);
                 Some(token.context("no JWT")?)
             }
             _ => None,
@@ -150,9 +156,10 @@ impl Stage<'_> {
                 let answer = rest(self.asked, "POST", &format!("{stream}/stop")).await?;
                 ensure!(answer["success"] == true, "{answer}");
             }
-            Act::Revoke => {
+            Act::Revoke | Act::RevokeSigned => {
                 let token = token.as_deref().unwrap_or_default();
-                rest(self.asked, "DELETE", &format!("{stream}/tokens/{token}")).await?;
+                let answer = rest(self.asked, "DELETE", &format!("{stream}/tokens/{token}")).await?;
+                ensure!(answer["success"] == true, "{answer}");
             }
             Act::Rotate => {
                 self.key = 1 - self.key;

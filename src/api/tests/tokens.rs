@@ -135,3 +135,29 @@ async fn a_query_without_end_is_refused() {
     let response = node.get(&format!("/LiveApp/rest/v2/broadcasts/s1/token?type={query}")).await;
     assert_eq!(response.status(), StatusCode::URI_TOO_LONG);
 }
+
+/// Nothing is stored of hashes and JWTs but that one was revoked; whose they are has to be right.
+#[actix_web::test]
+async fn a_hash_and_a_jwt_are_revoked_by_themselves() {
+    let node = Node::new();
+    let key = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
+    node.set(json!({ "jwtStreamSecretKey": key, "tokenHashSecret": "this_is_secret" })).await;
+    let hash = security::credential::hash::stream_hash("s1", security::Direction::Play, "this_is_secret");
+    let jwt = security::credential::jwt::stream_token(key, "s1", "publish", 4_102_444_800).unwrap();
+    let foreign = security::credential::jwt::stream_token(key, "s2", "play", 4_102_444_800).unwrap();
+    let unknown = refused("The stream has no such token");
+    let other_hash = hash.replace('0', "1");
+    for nobodys in [foreign.as_str(), &other_hash, "a.b.c", &"x".repeat(600)] {
+        let path = format!("/s1/tokens/{nobodys}");
+        assert_eq!(node.ask(Method::DELETE, &path).await, unknown, "{nobodys}");
+    }
+    for token in [&hash, &jwt] {
+        assert_eq!(node.ask(Method::DELETE, &format!("/s1/tokens/{token}")).await, done(""));
+        assert_eq!(node.ask(Method::DELETE, &format!("/s1/tokens/{token}")).await, done(""), "again");
+    }
+    let settings = node.state.settings.snapshot(&AppName::new("LiveApp").unwrap()).unwrap();
+    for (token, is) in [(&hash, true), (&jwt, true), (&foreign, false)] {
+        assert_eq!(settings.is_revoked(&security::credential::print_of(token)), is);
+    }
+    assert_eq!(settings.revoked().len(), 2);
+}

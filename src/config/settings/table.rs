@@ -389,6 +389,8 @@ pub static ROWS: &[Row] = &[
     row("tokenHashSecretPrevious", text("")).secret().acted_on(),
     row("jwtExpiryEndsSession", flag(false)).acted_on(),
     row("jwtStreamJwksURL", text("")).acted_on(),
+    // Secret so that nobody undoes it by replacing settings that do not name it.
+    row("revokedTokens", text("")).secret().acted_on(),
 ];
 
 #[cfg(test)]

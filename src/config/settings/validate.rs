@@ -57,6 +57,9 @@ impl AppSettings {
         self.find_bad_networks(&mut findings.problems);
         self.find_bad_urls(&mut findings.problems);
         self.find_bad_ladder(&mut findings.problems);
+        if let Some(what) = self.revoked_fault() {
+            findings.problems.push(Finding { field: "revokedTokens", what });
+        }
         self.find_overlaps(&mut findings.warnings);
         self.find_nobodys_codes(&mut findings.warnings);
         findings

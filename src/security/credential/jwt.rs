@@ -33,6 +33,9 @@ pub enum JwtFault {
     /// Its time has not come.
     #[error("the JWT is not valid yet")]
     NotYet,
+    /// It is good, but was revoked.
+    #[error("the JWT was revoked")]
+    Revoked,
     /// It is for another stream.
     #[error("the JWT is for another stream")]
     WrongStream,

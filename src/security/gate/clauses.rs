@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use super::Gate;
 use super::guesses::Guesser;
 use crate::address::publisher_is_allowed;
-use crate::credential::{hash, totp};
+use crate::credential::jwt::JwtFault;
+use crate::credential::{hash, print_of, totp};
 use crate::live::{Grounds, Held, Rest, SecretPrint, jwt_print};
 use crate::{Access, Denial, Direction, TotpFault};
 
@@ -346,13 +347,17 @@ impl Gate {
         let (secret, jwks_url) = (settings.jwt_stream_secret(), settings.jwt_stream_jwks_url());
         let claims = self.keys.signed(token, secret.expose(), jwks_url).await?;
         claims.check_time(question.now)?;
+        let print = print_of(token);
+        if settings.is_revoked(&print) {
+            return Err(JwtFault::Revoked.into());
+        }
         let room = question.open_room().map(StreamId::as_str);
         claims.check_stream(question.stream.as_str(), room, question.access.direction)?;
         if settings.jwt_expiry_ends_session() {
             let expires = claims.expires_s().map(|seconds| WallTime((seconds.max(0.0) * 1_000.0) as u64));
             grounds.expires = expires;
         }
-        grounds.rests.push(Rest::Jwt(jwt_print(settings)));
+        grounds.rests.extend([Rest::Jwt(jwt_print(settings)), Rest::Unrevoked(print)]);
         grounds.proofs.push("jwt");
         Ok(Passed::Right)
     }
@@ -440,8 +445,9 @@ fn hash_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passe
     let (stream, direction) = (question.stream.as_str(), question.access.direction);
     let by =
         secrets.into_iter().find(|secret| hash::is_stream_hash(token, stream, direction, secret.expose()));
-    let by = by.ok_or(Denial::Hash)?;
-    grounds.rests.push(Rest::Hash(SecretPrint::of(by.expose())));
+    let print = print_of(token);
+    let by = by.filter(|_| !question.settings.is_revoked(&print)).ok_or(Denial::Hash)?;
+    grounds.rests.extend([Rest::Hash(SecretPrint::of(by.expose())), Rest::Unrevoked(print)]);
     grounds.proofs.push("hash");
     Ok(Passed::Right)
 }

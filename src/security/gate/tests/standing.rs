@@ -170,6 +170,39 @@ async fn a_rotated_secret_ends_who_rested_on_it() {
     assert_eq!((second.state(), open.state()), (PermitState::Live, PermitState::Live));
 }
 
+/// Of hashes and JWTs nothing is stored but which are not good any more.
+#[tokio::test]
+async fn a_revoked_hash_or_jwt_ends_who_came_by_it_and_no_other() {
+    let whole = whole().await;
+    let revoke = async |token: &str| {
+        let (version, held) = whole.settings.get(&app()).await.unwrap().unwrap();
+        let after = held.with_revoked(&crate::credential::print_of(token), None, now_s()).unwrap();
+        whole.settings.put(&app(), version, &after).await.unwrap();
+    };
+    set(&whole.settings, "hashControlPlayEnabled", json!(true)).await;
+    set(&whole.settings, "tokenHashSecret", json!("one")).await;
+    let hash_of = |stream: &str| hash::stream_hash(stream, Direction::Play, "one");
+    let [meant, other] = ["s", "t"].map(|stream| with_token(&hash_of(stream), play(stream)));
+    let (meant, other) = (whole.gate.admit(meant).await.unwrap(), whole.gate.admit(other).await.unwrap());
+    revoke(&hash_of("s")).await;
+    becomes(&meant, PermitState::Dead(ExitReason::Revoked)).await;
+    assert_eq!(denial(whole.gate.admit(with_token(&hash_of("s"), play("s"))).await), Denial::Hash);
+    assert_eq!(other.state(), PermitState::Live);
+    drop(whole.gate.admit(with_token(&hash_of("t"), play("t"))).await.unwrap());
+
+    set(&whole.settings, "hashControlPlayEnabled", json!(false)).await;
+    set(&whole.settings, "playJwtControlEnabled", json!(true)).await;
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    let [meant, other] = [60, 61].map(|more| jwt::stream_token(KEY, "s", "play", now_s() + more).unwrap());
+    let by_meant = whole.gate.admit(with_token(&meant, play("s"))).await.unwrap();
+    let by_other = whole.gate.admit(with_token(&other, play("s"))).await.unwrap();
+    revoke(&meant).await;
+    becomes(&by_meant, PermitState::Dead(ExitReason::Revoked)).await;
+    let denied = denial(whole.gate.admit(with_token(&meant, play("s"))).await);
+    assert_eq!(denied, Denial::Jwt(jwt::JwtFault::Revoked));
+    assert_eq!(by_other.state(), PermitState::Live);
+}
+
 #[tokio::test]
 async fn a_narrowed_range_ends_publishers_outside_of_it() {
     let whole = whole().await;

@@ -33,6 +33,7 @@ const WORDS: Record<string, Words> = {
   playJwtControlEnabled: { label: "JWT to play", help: "Signed tokens, good until they expire." },
   jwtStreamSecretKey: { label: "Secret of JWTs", help: "At least 32 bytes. Needed by the two above, unless keys are published." },
   jwtStreamJwksURL: { label: "Address of published keys of JWTs", help: "RS256 keys stand below it at /.well-known/jwks.json. The secret counts no more." },
+  revokedTokens: { label: "Revoked JWTs and hashes", help: "By what they are known by. Revoke them among a stream's tokens." },
   jwtExpiryEndsSession: { label: "A session ends with its JWT", help: "Otherwise a JWT that expires only keeps newcomers out." },
   enableTimeTokenForPublish: { label: "TOTP codes to publish", help: "Publishers show a subscriber's name and its code of now." },
   enableTimeTokenForPlay: { label: "TOTP codes to play", help: "Viewers show a subscriber's name and its code of now." },

@@ -71,13 +71,13 @@ export function TokensView({ app, stream, settings, reloadSettings }: {
           <Copy label="Token" value={made.token} />
           <p class="quiet">
             {made.kind === "token" && "Good for one use. "}
-            {made.kind === "hash" && "Good until the secret changes. "}
+            {made.kind === "hash" && "Good until the secret changes, or until it is revoked. "}
             {made.until !== undefined && `Until ${when(made.until * 1000)}.`}
           </p>
           <AddressList app={app} stream={stream} direction={made.direction} credential={{ token: made.token }} />
           <div class="actions">
             <a class="button" href={to(app, "stream", stream, "test")} onClick={() => handOver(made.token, made.direction)}>Test it</a>
-            {made.kind === "token" && <Confirm label="Revoke it" question="Revoke this token?" detail="Nobody gets in by it any more, and whoever did is sent away." confirm="Revoke it" action={() => revoke(made.token)} />}
+            <Confirm label="Revoke it" question="Revoke this token?" detail="Nobody gets in by it any more, and whoever did is sent away." confirm="Revoke it" action={() => revoke(made.token)} />
           </div>
         </section>
       )}
@@ -186,7 +186,7 @@ function Mint({ app, stream, settings, minted }: { app: string; stream: string; 
   );
 }
 
-/** For one-time tokens that are used: they stand in no list, and who came by one may still be in. */
+/** For tokens that stand in no list: JWTs, hashes, and one-time tokens that were used. */
 function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JSX.Element {
   const [token, setToken] = useState("");
   const { run, busy, error } = useAction(async () => {
@@ -195,8 +195,8 @@ function RevokeAny({ revoke }: { revoke: (token: string) => Promise<void> }): JS
   });
   return (
     <form class="panel" onSubmit={(event) => { event.preventDefault(); void run(); }}>
-      <h2>Revoke a token that was used</h2>
-      <Field label="One-time token" help="Whoever is in by it is sent away. JWTs and hashes are revoked all at once, below.">
+      <h2>Revoke a token that is in no list</h2>
+      <Field label="JWT, hash or one-time token" help="It is refused from now on, and whoever is in by it is sent away.">
         {(id) => (
           <div class="beside">
             <input {...id} required autocomplete="off" spellcheck={false} value={token} onInput={(event) => setToken(event.currentTarget.value)} />
