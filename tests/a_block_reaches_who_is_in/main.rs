@@ -200,7 +200,7 @@ impl Stage<'_> {
 
     async fn reason_is_told(&self, act: Act, kind: Kind, shown: &Shown) -> Result<()> {
         let reason = act.reason();
-        let (what, label) = (format!("{}er ended", kind.direction()), format!("reason={reason}"));
+        let (what, label) = (format!("{}er ended", kind.direction()), format!("\"reason\":\"{reason}\""));
         let is_it =
             |line: &str| line.contains(&what) && line.contains(&label) && line.contains(&shown.stream);
         let line = self.serving.wait_for_log(PATIENCE, is_it).await;

@@ -109,8 +109,8 @@ async fn what_was_given_before_a_restart_is_good_after_it() -> Result<()> {
     Ok(())
 }
 
-/// What a cell is told while the plane is away: whoever publishes is refused; for players what needs the plane is refused, and
-/// what is known here is decided here.
+/// What a cell is told while the plane is away: whoever publishes is refused, whatever it brings; of players' credentials those
+/// that need the plane are refused, and what is known here is decided here.
 fn told_without_the_plane(cell: &Cell, has_token: bool) -> Outcome {
     let away = Outcome::Refused(
         match cell.protocol {
@@ -123,11 +123,17 @@ fn told_without_the_plane(cell: &Cell, has_token: bool) -> Outcome {
     );
     let usual = || expected(cell).map_or(Outcome::In, |expected| told(cell, &expected, has_token));
     match (cell.direction, cell.mechanism, cell.state) {
-        // Whether it brought one at all is seen without asking anybody.
-        (_, Mechanism::OneTimeToken | Mechanism::Totp, State::Absent) => usual(),
-        (Direction::Publish, Mechanism::Hash | Mechanism::Jwt, State::Absent | State::Tampered) => usual(),
         (Direction::Publish, ..) => away,
-        (Direction::Play, Mechanism::OneTimeToken | Mechanism::Totp, _) => away,
+        // Whether it brought one at all is seen without asking anybody.
+        (_, Mechanism::OneTimeToken, State::Valid | State::Tampered) => away,
+        // The node will not decide it, whatever comes.
+        (_, Mechanism::Totp, _) if cell.protocol == Protocol::Flv => {
+            Outcome::Refused("403 the application's security settings do not let you in".to_owned())
+        }
+        (_, Mechanism::Totp, State::Valid) => {
+            let tampered = Cell { state: State::Tampered, ..*cell };
+            expected(&tampered).map_or(Outcome::In, |expected| told(&tampered, &expected, has_token))
+        }
         _ => usual(),
     }
 }
