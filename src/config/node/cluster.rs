@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret;
 
-/// See [`NodeConfig::cluster`].
+/// See [`NodeConfig::cluster`](crate::NodeConfig::cluster).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
@@ -97,7 +97,7 @@ pub enum ClusterBootstrap {
     New,
 }
 
-/// See [`NodeConfig::scylla`].
+/// See [`NodeConfig::scylla`](crate::NodeConfig::scylla).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScyllaConfig {
