@@ -38,7 +38,7 @@ pub struct StreamStarted {
     pub name: String,
     /// What it says of its stream; empty: what is stored stays.
     pub meta_data: String,
-    /// The room that it is published in.
+    /// The room that it is published in, where nothing is stored of the stream yet.
     pub main_track: Option<StreamId>,
     /// The stream is live and goes on with another publisher: its start and figures stand.
     pub goes_on: bool,

@@ -345,7 +345,7 @@ pub struct PublishFacts {
     /// What the publisher says of its stream; `None` leaves what is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta_data: Option<String>,
-    /// The room that it is published in; `None` leaves what is stored.
+    /// The room that it is published in, where nothing is stored of the stream yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub main_track: Option<StreamId>,
     /// The stream is live and goes on with another publisher: its start and figures stand.

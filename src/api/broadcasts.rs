@@ -267,7 +267,8 @@ async fn end_live(
     if state.streams.stop(app, id).await {
         return Ok(true);
     }
-    let is_elsewhere = known.is_live_at(state.clock.wall()) && !known.is_virtual;
+    // As it is stored: one that has fallen silent may still run there.
+    let is_elsewhere = known.status.is_live() && !known.is_virtual;
     if is_elsewhere {
         state.gate.kick(app, id, None).await?;
     }

@@ -25,7 +25,8 @@ pub struct Doorkeeper {
     pub users: Arc<Users>,
     /// What JWTs are checked by.
     pub keys: Arc<KeySets>,
-    /// Who may ask the node's own REST at all; empty: everybody, who is then asked who it is.
+    /// Who may ask the node's own REST at all, and from where a log-in counts; the machine itself always may. Empty: everybody,
+    /// who is then asked who it is.
     pub management_allowed: AddressRanges,
     /// What a JWT in `ProxyAuthorization` is signed by; `None`: such a header says nothing.
     pub management_jwt: Option<ManagementJwt>,

@@ -165,7 +165,8 @@ pub(crate) async fn amend(
         let (version, held) = found.ok_or_else(not_found)?;
         let after = amend(&held)?;
         match state.settings.put(app, version, &after).await {
-            Ok(_) => {
+            Ok(version) => {
+                tracing::info!(%app, version, "settings changed over REST");
                 state.settings_files.rewrite(app, Arc::new(after)).await;
                 return Ok(());
             }

@@ -5,7 +5,8 @@ use actix_web::http::StatusCode;
 use base::{AppName, Secret, StreamId};
 use cluster_model::{Direction, MetaError, SpendError, TokenId, TokenTerms, read_discreetly};
 use security::Direction::{Play, Publish};
-use security::credential::{hash, jwt, print_of};
+use security::credential::jwt::{self, JwtFault};
+use security::credential::{hash, print_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sessions::Parameters;
@@ -187,39 +188,50 @@ pub(crate) async fn revoke(state: &ApiState, app: &AppName, id: &str, token: &st
     match revoked {
         Ok(true) => ok(&Outcome::success("")),
         Ok(false) => match signed_until(state, app, &stream, token).await {
-            Some(until_s) => revoke_signed(state, app, token, until_s).await,
-            None => unknown(),
+            Ok(until_s) => revoke_signed(state, app, token, until_s).await,
+            Err(JwtFault::NoKeys) => {
+                let why = "The published keys cannot be had now: whose token it is cannot be said. Ask again";
+                refusal(StatusCode::SERVICE_UNAVAILABLE, why)
+            }
+            Err(_) => unknown(),
         },
         Err(error) => unavailable(&error),
     }
 }
 
-/// Until when a hash or JWT of the stream is good: `Some(None)` for ever, `None` if it is none.
+/// Until when a hash or JWT of the stream is good; `None`: for ever.
+///
+/// # Errors
+/// It is none.
 async fn signed_until(
     state: &ApiState,
     app: &AppName,
     stream: &StreamId,
     token: &str,
-) -> Option<Option<i64>> {
-    let settings = state.settings.snapshot(app)?;
+) -> Result<Option<i64>, JwtFault> {
+    let settings = state.settings.snapshot(app).ok_or(JwtFault::NoSecret)?;
     let both = [Play, Publish];
     let hashes = [settings.token_hash_secret(), settings.token_hash_secret_previous()];
     let is_hash = |secret: &Secret<&str>| {
         both.iter().any(|kind| hash::is_stream_hash(token, stream.as_str(), *kind, secret.expose()))
     };
     if hashes.iter().any(is_hash) {
-        return Some(None);
+        return Ok(None);
     }
     let (secret, jwks_url) = (settings.jwt_stream_secret(), settings.jwt_stream_jwks_url());
-    let claims = state.door.keys.signed(token, secret.expose(), jwks_url).await.ok()?;
+    let claims = state.door.keys.signed(token, secret.expose(), jwks_url).await?;
     let is_its = both.iter().any(|kind| claims.check_stream(stream.as_str(), None, *kind).is_ok());
-    is_its.then(|| claims.expires_s().map(|seconds| seconds as i64))
+    if is_its {
+        Ok(claims.expires_s().map(|seconds| seconds.ceil() as i64))
+    } else {
+        Err(JwtFault::WrongStream)
+    }
 }
 
 async fn revoke_signed(state: &ApiState, app: &AppName, token: &str, until_s: Option<i64>) -> HttpResponse {
     let (print, now_s) =
         (print_of(token), i64::try_from(state.clock.wall().as_millis() / 1_000).unwrap_or(0));
-    let full = "Too many hashes and JWTs of this application are revoked: replace their secret, which revokes all of them";
+    let full = "Too many hashes and JWTs of this application are revoked: replace their secret, which revokes all of them, and empty revokedTokens";
     let amended = settings::amend(state, app, |held| {
         held.with_revoked(&print, until_s, now_s).ok_or_else(|| ok(&Outcome::failure(full)))
     });

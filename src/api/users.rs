@@ -227,6 +227,12 @@ pub(crate) async fn change_password(asker: &Asker, state: &ApiState, body: Optio
 /// What was sent, over what is stored.
 fn over(user: User, sent: &Sent) -> Result<User, &'static str> {
     let mut user = user;
+    let (kind, scope, map) = (&sent.user_type, &sent.scope, &sent.app_name_user_type);
+    // One of the two alone would mean it together with what nobody sees while the map counts.
+    let half = kind.is_some() != scope.is_some() && map.is_none() && !user.app_name_user_type.is_empty();
+    if half {
+        return Err("This user has its types by application: send appNameUserType, or userType and scope");
+    }
     let known = |kind: &str| UserType::read(kind).is_some();
     if let Some(kind) = &sent.user_type {
         user.user_type.clone_from(kind);
@@ -236,6 +242,9 @@ fn over(user: User, sent: &Sent) -> Result<User, &'static str> {
     }
     if let Some(types) = &sent.app_name_user_type {
         user.app_name_user_type.clone_from(types);
+        if kind.is_none() && scope.is_none() {
+            (user.user_type, user.scope) = (String::new(), String::new());
+        }
     } else if sent.user_type.is_some() || sent.scope.is_some() {
         // Who sends no map means these two, whatever the map said.
         user.app_name_user_type.clear();

@@ -161,7 +161,7 @@ impl AppSettings {
         fn jwt_stream_jwks_url("jwtStreamJwksURL") -> &str = text;
         /// The ranges that publishers' addresses have to be in, separated by commas; empty: any.
         fn allowed_publisher_cidr("allowedPublisherCIDR") -> &str = text;
-        private fn revoked_tokens("revokedTokens") -> Secret<&str> = secret;
+        private fn revoked_tokens("revokedTokens") -> &str = text;
         private fn webhook_authenticate_url("webhookAuthenticateURL") -> &str = text;
         private fn webhook_play_auth_url("webhookPlayAuthUrl") -> &str = text;
         private fn token_control("tokenControlEnabled") -> bool = flag;

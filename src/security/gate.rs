@@ -253,7 +253,7 @@ impl Gate {
         let proof = grounds.proof();
         let control = crate::PermitControl::default();
         let places = (&question.stream, question.room.as_ref());
-        let entered = self.live.enter(access, places, control.clone(), grounds, question.now);
+        let entered = self.live.enter(access, places, control.clone(), grounds, question.now)?;
         self.look_again(question, &control, &entered).await;
         let places = (question.stream.clone(), question.room.clone());
         Ok(Permit::new(access, places, control, proof, (seat, slot, entered)))

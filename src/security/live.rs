@@ -58,6 +58,8 @@ pub(crate) struct Held {
     gone_by: WallTime,
     /// When it was made.
     made_at: Revision,
+    /// A room's lets many in.
+    is_for_many: bool,
 }
 
 impl Held {
@@ -65,7 +67,7 @@ impl Held {
     pub(crate) fn new(home: StreamId, token: TokenId, row: &Token, now: WallTime) -> Self {
         let spent = now.plus(limits::TOKEN_SPENT_KEPT);
         let gone_by = if row.terms.room.is_none() { row.swept_from().min(spent) } else { row.swept_from() };
-        Self { home, token, gone_by, made_at: row.made_at }
+        Self { home, token, gone_by, made_at: row.made_at, is_for_many: row.terms.room.is_some() }
     }
 }
 
@@ -253,6 +255,9 @@ impl Inner {
 
 impl Live {
     /// Lists a permit. `stream` and `room` are `access`'s.
+    ///
+    /// # Errors
+    /// Another session that its token let in is there: of many that ask at a time one is first.
     pub(crate) fn enter(
         self: &Arc<Self>,
         access: &Access,
@@ -260,7 +265,7 @@ impl Live {
         control: PermitControl,
         grounds: Grounds,
         now: WallTime,
-    ) -> Entered {
+    ) -> Result<Entered, Denial> {
         let entry = Entry {
             control,
             app: access.app.clone(),
@@ -278,6 +283,10 @@ impl Live {
             begun: false,
         };
         let mut inner = self.0.lock();
+        let once = entry.grounds.token.as_ref().is_some_and(|held| !held.is_for_many);
+        if once && entry.of_token().is_some_and(|key| inner.by_token.contains_key(&key)) {
+            return Err(Denial::TokenInUse);
+        }
         inner.now = inner.now.max(now);
         inner.next += 1;
         let number = inner.next;
@@ -292,7 +301,7 @@ impl Live {
             inner.timed.insert(number);
         }
         inner.entries.insert(number, entry);
-        Entered { live: Arc::clone(self), number }
+        Ok(Entered { live: Arc::clone(self), number })
     }
 
     /// Whether this token can serve once more here: `TokenInUse` while its session lives, `Spent` once it began and has been

@@ -80,6 +80,8 @@ impl State {
             zombi: true,
             date: now_ms,
             rtmp_url: Some(facts.rtmp_url),
+            // Of a stream that is stored already no publisher says which room it is in.
+            main_track_stream_id: facts.main_track.map(|room| room.as_str().to_owned()),
             ..Broadcast::default()
         });
         let goes_on = facts.goes_on && before.status == Status::Broadcasting;
@@ -91,10 +93,6 @@ impl State {
             user_agent: facts.user_agent.or_else(|| Broadcast::default().user_agent),
             name: facts.name.or_else(|| before.name.clone()),
             meta_data: facts.meta_data.or_else(|| before.meta_data.clone()),
-            main_track_stream_id: facts
-                .main_track
-                .map(|room| room.as_str().to_owned())
-                .or_else(|| before.main_track_stream_id.clone()),
             update_time: now_ms,
             ..before
         };

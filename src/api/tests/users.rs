@@ -239,6 +239,14 @@ async fn users_are_made_changed_listed_and_deleted_with_amss_words() {
     node.add(&admin, "eve", json!({ "LiveApp": "ADMIN", "Other": "USER" })).await;
     let odd = json!({ "email": "eve", "userType": "ROOT", "appNameUserType": { "LiveApp": "ADMIN" } });
     assert_eq!(send(Method::PUT, "users", odd).await["success"], false);
+    for half in [json!({ "email": "eve", "userType": "USER" }), json!({ "email": "eve", "scope": "LiveApp" })]
+    {
+        assert_eq!(
+            send(Method::PUT, "users", half).await["success"],
+            false,
+            "which scope is meant nobody sees"
+        );
+    }
     let less = json!({ "email": "eve", "userType": "READ_ONLY", "scope": "LiveApp" });
     assert_eq!(send(Method::PUT, "users", less).await, done(""));
     assert_eq!(node.enter("eve", "pw").await.1, done("LiveApp/READ_ONLY"));

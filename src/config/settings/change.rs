@@ -3,6 +3,7 @@
 use base::AppName;
 use serde_json::{Map, Value};
 
+use super::revoked::KEY as REVOKED;
 use super::table::{self, ROWS};
 use super::{AppSettings, LADDER, LADDER_TEXT};
 use crate::nearest::nearest;
@@ -56,12 +57,12 @@ const APP_NAME: &str = "appName";
 
 impl AppSettings {
     /// As AMS replaces settings: what `given` does not name is at its default again. But secrets that were not given stay, and
-    /// so does the application's name.
+    /// so do the application's name and what is revoked.
     #[must_use]
     pub fn replaced_by(&self, given: Self, named: impl Fn(&str) -> bool) -> Self {
         let mut after = given;
         for ((row, value), held) in ROWS.iter().zip(after.values.iter_mut()).zip(self.values.iter()) {
-            if row.json == APP_NAME || (row.secret && !named(row.json)) {
+            if row.json == APP_NAME || row.json == REVOKED || (row.secret && !named(row.json)) {
                 value.clone_from(held);
             }
         }
@@ -119,13 +120,13 @@ impl AppSettings {
             .collect()
     }
 
-    /// With what was changed from `before` to `after` changed here, too.
+    /// With what was changed from `before` to `after` changed here, too; but what is revoked stays so.
     #[must_use]
     pub fn with_changes_of(&self, before: &Self, after: &Self) -> Self {
         let mut changed = self.clone();
         let values = before.values.iter().zip(after.values.iter());
-        for (value, (before, after)) in changed.values.iter_mut().zip(values) {
-            if before != after {
+        for ((row, value), (before, after)) in ROWS.iter().zip(changed.values.iter_mut()).zip(values) {
+            if before != after && row.json != REVOKED {
                 value.clone_from(after);
             }
         }
@@ -221,6 +222,17 @@ mod tests {
         let file = base.patched(&changes(json!({ "ingestingStreamLimit": 3 }))).unwrap();
         let both = rest.with_changes_of(&base, &file);
         assert_eq!((both.webrtc_viewer_limit(), both.ingesting_stream_limit()), (Some(2), Some(3)));
+    }
+
+    /// Neither by what was shown before a token was revoked, nor by a file that was opened before.
+    #[test]
+    fn only_a_patch_makes_good_what_was_revoked() {
+        let shown = AppSettings::default();
+        let print = "0123456789abcdef0123456789abcdef";
+        let held = shown.with_revoked(print, None, 0).unwrap();
+        assert!(held.replaced_by(shown.clone(), |_| true).is_revoked(print));
+        assert!(held.with_changes_of(&held, &shown).is_revoked(print));
+        assert!(!held.patched(&changes(json!({ "revokedTokens": "" }))).unwrap().is_revoked(print));
     }
 
     #[test]

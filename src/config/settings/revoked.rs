@@ -9,7 +9,11 @@ use base::limits;
 
 use super::{AppSettings, table};
 
-const KEY: &str = "revokedTokens";
+/// Whoever replaces settings by what it was shown of them a while ago must not make good what was revoked since: so only a PATCH
+/// that names it changes it.
+pub(super) const KEY: &str = "revokedTokens";
+/// How much longer than a token's own time a row stays, in seconds: clocks differ, and all nodes have to have seen it.
+const KEPT_LONGER_S: i64 = 60;
 const PRINT_DIGITS: usize = 32;
 
 /// One row, of which nothing is known to be right.
@@ -22,7 +26,7 @@ fn read(row: &str) -> (&str, Option<&str>) {
 
 impl AppSettings {
     fn revoked_rows(&self) -> impl Iterator<Item = &str> {
-        (*self.revoked_tokens().expose()).split(',').filter(|row| !row.trim().is_empty())
+        self.revoked_tokens().split(',').filter(|row| !row.trim().is_empty())
     }
 
     /// Whether the token that is known by this was revoked.
@@ -40,7 +44,8 @@ impl AppSettings {
     #[must_use]
     pub fn with_revoked(&self, print: &str, until_s: Option<i64>, now_s: i64) -> Option<Self> {
         let lives = |row: &&str| {
-            read(row).1.and_then(|until| until.parse::<i64>().ok()).is_none_or(|until| until > now_s)
+            let until = read(row).1.and_then(|until| until.parse::<i64>().ok());
+            until.is_none_or(|until| until.saturating_add(KEPT_LONGER_S) > now_s)
         };
         let mut rows: Vec<String> =
             self.revoked_rows().filter(lives).filter(|row| read(row).0 != print).map(str::to_owned).collect();
@@ -63,7 +68,7 @@ impl AppSettings {
         };
         if self.revoked_rows().count() > limits::REVOKED_TOKENS_MAX {
             return Some(format!(
-                "has more than {} rows; replace the secret instead",
+                "has more than {} rows; replace the secret, and empty it",
                 limits::REVOKED_TOKENS_MAX
             ));
         }
@@ -90,7 +95,7 @@ mod tests {
         let one = none.with_revoked(&print(1), Some(100), 50).unwrap();
         let two = one.with_revoked(&print(2), None, 60).unwrap().with_revoked(&print(2), None, 70).unwrap();
         assert_eq!(two.revoked(), [print(1).as_str(), print(2).as_str()].into());
-        let later = two.with_revoked(&print(3), Some(200), 100).unwrap();
+        let later = two.with_revoked(&print(3), Some(200), 160).unwrap();
         assert!(!later.is_revoked(&print(1)) && later.is_revoked(&print(2)) && later.is_revoked(&print(3)));
         assert!(!later.is_revoked(""));
         assert_eq!(later.revoked_fault(), None);
@@ -103,7 +108,7 @@ mod tests {
             settings = settings.with_revoked(&print(n), Some(100), 50).unwrap();
         }
         assert!(settings.with_revoked(&print(9_999), None, 50).is_none());
-        assert!(settings.with_revoked(&print(9_999), None, 100).is_some(), "their time is over");
+        assert!(settings.with_revoked(&print(9_999), None, 160).is_some(), "their time is over");
         assert_eq!(settings.revoked_fault(), None);
     }
 

@@ -389,8 +389,7 @@ pub static ROWS: &[Row] = &[
     row("tokenHashSecretPrevious", text("")).secret().acted_on(),
     row("jwtExpiryEndsSession", flag(false)).acted_on(),
     row("jwtStreamJwksURL", text("")).acted_on(),
-    // Secret so that nobody undoes it by replacing settings that do not name it.
-    row("revokedTokens", text("")).secret().acted_on(),
+    row("revokedTokens", text("")).acted_on(),
 ];
 
 #[cfg(test)]

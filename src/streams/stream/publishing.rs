@@ -78,7 +78,7 @@ impl Handler<BeginPublish> for Stream {
                 stream.give_back(permit);
                 return Err(PublishError::AlreadyLive);
             }
-            Ok(stream.begin(permit, began, over))
+            Ok(stream.begin(permit, began, over, ctx))
         }))
     }
 }
@@ -90,6 +90,7 @@ impl Stream {
         permit: Permit,
         began: tokio::sync::oneshot::Sender<()>,
         over: Option<GivesWay>,
+        ctx: &mut Context<Self>,
     ) -> PublishGrant {
         if let Some(why) = over {
             metric::publisher_takeovers(why.label()).increment(1);
@@ -118,6 +119,15 @@ impl Stream {
         let who = attendance.who().clone();
         // The seat is free only when the application has forgotten the stream, in whatever way it ends.
         self.guard.edit(|note| note.permit = Some(permit));
+        // Whoever ends the permit while its publisher is lost ends the stream: nobody else listens to it then.
+        let lost = life.clone();
+        let died = async move { lost.died().await }.into_actor(self);
+        ctx.spawn(died.map(|reason, stream, ctx| {
+            let is_waiting = stream.publisher.is_none() && !stream.coming;
+            if is_waiting && reason != ExitReason::Finished {
+                stream.finish(reason, ctx);
+            }
+        }));
         let end = PublisherEnd { attendance };
         let publisher = Publisher::new(ending.clone(), life, self.publisher_ends.guard(end));
         self.publisher = Some(PublisherChild::new(ending.clone(), who, publisher.start()));

@@ -92,6 +92,35 @@ async fn a_waiting_stream_can_be_stopped_and_drained() {
     soon(node.applications.drain()).await;
 }
 
+/// A stop that another node is asked for comes as the end of the permit, also while nobody publishes.
+#[actix_rt::test]
+async fn a_waiting_stream_ends_with_the_permit_of_its_lost_publisher() {
+    let node = node(LONG).await;
+    let permit = node.permit(Direction::Publish).await.unwrap();
+    let control = permit.control();
+    let facts = PublisherFacts { publish_type: "RTMP", ..PublisherFacts::default() };
+    let mut publisher = node.applications.publish(permit, facts).await.unwrap();
+    publisher.began();
+    let mut began = node.applications.wait(&app(), &stream()).await.unwrap();
+    soon(began.wait_for(|began| *began)).await.unwrap();
+    let player = node.play().await.unwrap();
+    drop(publisher);
+    // It has heard of the loss: only then another one may come.
+    drop(node.publish_again().await);
+    assert_eq!(player.ending.reason(), None);
+    control.end(ExitReason::Kicked);
+    assert_eq!(player.ending.reason(), None, "that permit is over");
+
+    let node = self::node(LONG).await;
+    let publisher = node.live().await;
+    let player = node.play().await.unwrap();
+    drop(publisher);
+    let sessions = node.gate.sessions(&app(), &stream());
+    assert!(sessions.iter().any(|session| session.direction == Direction::Publish), "{sessions:?}");
+    node.gate.kick(&app(), &stream(), None).await.unwrap();
+    soon(player.ending.ended()).await;
+}
+
 #[actix_rt::test]
 async fn a_publisher_that_failed_is_waited_for_too() {
     let node = node(LONG).await;

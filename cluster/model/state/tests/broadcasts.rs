@@ -15,6 +15,25 @@ fn a_stream_has_the_times_of_its_commands() {
     assert_eq!((live.width, live.height, live.web_rtc_viewer_count), (640, 360, 4));
 }
 
+/// A publisher says which room a new stream is in, and changes nothing in that of one that is stored.
+#[test]
+fn a_publishers_room_is_that_of_a_stream_nobody_has_stored() {
+    let in_room = |stream: &str| {
+        let Command::StreamStarted { app, stream, mut facts, epoch } = started(stream) else {
+            unreachable!()
+        };
+        facts.main_track = Some(id("room"));
+        Command::StreamStarted { app, stream, facts, epoch }
+    };
+    let mut run = Run::default();
+    run.out(1, create("stored"));
+    for stream in ["stored", "new"] {
+        run.out(2, in_room(stream));
+    }
+    let room = |stream: &str| run.broadcast(stream).main_track_stream_id.clone();
+    assert_eq!((room("stored"), room("new")), (None, Some("room".to_owned())));
+}
+
 #[test]
 fn a_publisher_names_its_stream_and_one_that_does_not_leaves_what_is_there() {
     let named = |name: &str, meta_data: &str| {

@@ -100,6 +100,33 @@ async fn who_spent_a_token_may_show_it_again_but_not_twice_at_once() {
     let _again = whole.gate.admit(wish()).await.unwrap();
 }
 
+/// Also where it opens several streams, and all are asked for in the same moment.
+#[tokio::test]
+async fn of_many_sessions_by_one_token_at_once_one_is_in() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    for member in ["a", "b", "c", "d"] {
+        register(&whole.broadcasts, member, json!({"mainTrackStreamId": "room"})).await;
+    }
+    for _ in 0..20 {
+        let once = token(&whole, "room", Direction::Play, now_s() + 3_600).await;
+        let presenter = SessionId::random(&SystemRandomness);
+        let mut asking = tokio::task::JoinSet::new();
+        for member in ["a", "b", "c", "d"] {
+            let wish = with_token(once.as_str(), play(member));
+            let wish = Access { presenter, main_track: Some("room".to_owned()), ..wish };
+            let gate = Arc::clone(&whole.gate);
+            asking.spawn(async move { gate.admit(wish).await });
+        }
+        let decisions = asking.join_all().await;
+        let admitted = decisions.iter().filter(|decision| decision.is_ok()).count();
+        assert_eq!(admitted, 1, "{decisions:?}");
+        let refused = decisions.iter().filter_map(|decision| decision.as_ref().err());
+        assert!(refused.into_iter().all(|denial| *denial == Denial::TokenInUse), "{decisions:?}");
+    }
+    assert!(whole.gate.live.is_empty());
+}
+
 #[tokio::test]
 async fn no_token_is_spent_where_there_is_no_seat() {
     let whole = whole().await;

@@ -169,7 +169,8 @@ impl FlvReader {
             if lane.kind == Kind::Video {
                 begin = ring.get(to).map(|unit| unit.dts);
             }
-            lane.go_to(to);
+            // What it had is not sent again.
+            lane.go_to(to.max(lane.place));
         }
     }
 
