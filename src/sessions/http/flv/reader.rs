@@ -169,8 +169,7 @@ impl FlvReader {
             if lane.kind == Kind::Video {
                 begin = ring.get(to).map(|unit| unit.dts);
             }
-            // What it had is not sent again.
-            lane.go_to(to.max(lane.place));
+            lane.go_to(to);
         }
     }
 
