@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use base::{AppName, PeerAddr, Secret, SessionId, StreamId, limits};
+use cluster_model::read_discreetly;
 use security::{Access, Direction, LiveSession, PermitState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -120,7 +121,7 @@ pub(crate) async fn explain(
     asker: Option<PeerAddr>,
 ) -> HttpResponse {
     let Some(app) = state.application(app) else { return answer::not_found() };
-    let asked = match serde_json::from_value::<Asked>(body.unwrap_or_default()) {
+    let asked: Asked = match read_discreetly(body.unwrap_or_default()) {
         Ok(asked) => asked,
         Err(error) => return bad_request(&error.to_string()),
     };

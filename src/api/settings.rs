@@ -195,6 +195,10 @@ struct Planned {
 
 fn plan(held: &AppSettings, way: Way, body: &Value) -> Result<Planned, HttpResponse> {
     let after = match way {
+        // What it is instead may be a secret, and is not repeated.
+        Way::Replace if !body.is_object() => {
+            return Err(refusal(StatusCode::BAD_REQUEST, "The settings are to be a JSON object"));
+        }
         Way::Replace => {
             let given: AppSettings =
                 serde_json::from_value(body.clone()).map_err(|error| unreadable(&Unreadable::from(error)))?;

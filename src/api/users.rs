@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
-use cluster_model::{PutWhen, User, UserName};
+use cluster_model::{PutWhen, User, UserName, read_discreetly};
 use security::door::{LogIn, LoggedIn, Origin, UserError, UserType, types_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ impl Shown {
 fn read(body: Option<Value>) -> Result<Sent, HttpResponse> {
     match body {
         None => Ok(Sent::default()),
-        Some(body) => serde_json::from_value(body).map_err(|error| unreadable(&error.into())),
+        Some(body) => read_discreetly(body).map_err(|why| unreadable(&why)),
     }
 }
 

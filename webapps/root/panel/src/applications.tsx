@@ -23,8 +23,8 @@ export function ApplicationsPage(): JSX.Element {
     <>
       <Title name="Applications">Applications</Title>
       <p class="quiet">
-        Each is a place of its own to publish to, with its own settings, streams and tokens. It is a folder of the server's
-        <code>webapps</code>: make or remove one on every node, and start the nodes again.
+        Each is a place of its own to publish to, with its own settings, streams and tokens. It is a folder
+        of <code>webapps</code> on the server: make or remove one on every node, and start the nodes again.
       </p>
       <Trouble error={error} again={reload} />
       <div class="panels">
