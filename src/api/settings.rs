@@ -197,7 +197,8 @@ fn plan(held: &AppSettings, way: Way, body: &Value) -> Result<Planned, HttpRespo
     let after = match way {
         // What it is instead may be a secret, and is not repeated.
         Way::Replace if !body.is_object() => {
-            return Err(refusal(StatusCode::BAD_REQUEST, "The settings are to be a JSON object"));
+            let why = <serde_json::Error as serde::de::Error>::custom("the settings are to be a JSON object");
+            return Err(unreadable(&Unreadable::from(why)));
         }
         Way::Replace => {
             let given: AppSettings =
