@@ -258,10 +258,8 @@ impl SettingsFiles {
                     return false;
                 }
             };
-            let wanted = match &known.said {
-                Some(said) => held.with_changes_of(said, &says),
-                None => says.clone(),
-            };
+            // Of one whose last words nobody knows all counts.
+            let wanted = held.with_changes_of(known.said.as_ref().unwrap_or(&held), &says);
             let findings = wanted.findings();
             if !findings.problems.is_empty() {
                 complain(app, folder, &findings.problems);

@@ -3,6 +3,7 @@
 mod clauses;
 mod explain;
 mod guesses;
+mod spending;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -14,7 +15,8 @@ use cluster_model::{
 };
 use tokio::sync::mpsc;
 
-use crate::live::{Entered, Grounds, Live, LiveSession};
+use crate::grounds::Grounds;
+use crate::live::{Entered, Live, LiveSession};
 use crate::outside::{Authorizer, Plane};
 use crate::seats::{SeatLimits, Seats};
 use crate::slots::{GivenBack, OnTheirWay, Slot};

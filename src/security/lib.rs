@@ -22,6 +22,7 @@ pub mod credential;
 mod denial;
 pub mod door;
 mod gate;
+mod grounds;
 mod jwks;
 mod live;
 mod outside;

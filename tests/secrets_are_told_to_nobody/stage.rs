@@ -76,8 +76,7 @@ impl Stage {
         body: &str,
     ) -> Result<Response> {
         let answer = ask(verb, &self.node.http_url(path), headers, body).await;
-        let answer = answer.with_context(|| format!("{verb} {path}"))?;
-        Ok(answer)
+        answer.with_context(|| format!("{verb} {path}"))
     }
 
     /// Asks, and nothing in the answer may be a canary.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use base::{SessionId, StreamId, WallTime};
+use base::{StreamId, WallTime};
 use cluster_model::{
-    Authority, Broadcast, Direction as Stored, Fingerprint, MetaError, Operation, Refused, Ruling,
-    SpendError, SubscriberId, SubscriberShown, TokenFault, TokenId, rule,
+    Authority, Broadcast, Direction as Stored, MetaError, Operation, Refused, Ruling, SubscriberId,
+    SubscriberShown, TokenFault, TokenId, rule,
 };
 use config::AppSettings;
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use super::guesses::Guesser;
 use crate::address::publisher_is_allowed;
 use crate::credential::jwt::JwtFault;
 use crate::credential::{hash, print_of, totp};
-use crate::live::{Grounds, Held, Rest, SecretPrint, jwt_print};
+use crate::grounds::{Grounds, Rest, SecretPrint, jwt_print};
 use crate::{Access, Denial, Direction, TotpFault};
 
 /// A clause of the gate. What is switched off is passed by everybody.
@@ -286,57 +286,6 @@ impl Gate {
         Ok(Passed::Right)
     }
 
-    /// What the token would be refused for, without spending it.
-    pub(crate) async fn token_fault(&self, question: &Question<'_>, token: &TokenId) -> Option<Denial> {
-        let mut first = None;
-        for (home, direction) in question.token_homes() {
-            match self.tokens.fault(&question.access.app, &home, token, direction.into()).await {
-                Ok(None) => return None,
-                Ok(Some(fault)) => first = more_telling(first, Denial::Token(fault)),
-                Err(_) => return Some(Denial::DataStoreNotAvailable),
-            }
-        }
-        first
-    }
-
-    /// Spends the token.
-    pub(crate) async fn spend(&self, question: &Question<'_>, token: &TokenId) -> Result<Held, Denial> {
-        let access = question.access;
-        let app = &access.app;
-        let mut first = None;
-        for (home, direction) in question.token_homes() {
-            let direction: Stored = direction.into();
-            let row = self.tokens.row(app, &home, token).await.map_err(|_| Denial::DataStoreNotAvailable)?;
-            // What is nobody's token is not proposed to the cluster: anybody can invent one.
-            let Some(row) = row else {
-                let fault = self.tokens.fault(app, &home, token, direction).await;
-                let fault = fault.map_err(|_| Denial::DataStoreNotAvailable)?.unwrap_or(TokenFault::Unknown);
-                first = more_telling(first, Denial::Token(fault));
-                continue;
-            };
-            // A room's token is for many.
-            if row.terms.room.is_none()
-                && let Some(denial) = self.live.token_fault(app, &home, token, self.clock.wall())
-            {
-                first = more_telling(first, denial);
-                continue;
-            }
-            let (presenter, print) = (access.presenter, presenter_print(access.peer.ip(), access.presenter));
-            match self.tokens.spend(app, &home, token, direction, presenter, print).await {
-                Ok(()) => return Ok(Held::new(home, token.clone(), &row, self.clock.wall())),
-                Err(SpendError::Refused(fault)) => first = more_telling(first, Denial::Token(fault)),
-                Err(SpendError::Meta(error)) => {
-                    if matches!(error, MetaError::Unknown) {
-                        tracing::warn!(app = %access.app, stream = %question.stream, session = %access.session,
-                            "whether a one-time token was spent is not known: the metadata store did not answer");
-                    }
-                    return Err(Denial::DataStoreNotAvailable);
-                }
-            }
-        }
-        Err(first.unwrap_or(Denial::Token(TokenFault::Unknown)))
-    }
-
     async fn jwt(&self, question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
         let settings = &question.settings;
         if !settings.wants_jwt(question.publish()) {
@@ -388,11 +337,6 @@ impl Gate {
         }
         Ok(Passed::Right)
     }
-}
-
-/// Of what is said against a token for one stream after the other: the first that is of a token that exists.
-fn more_telling(before: Option<Denial>, next: Denial) -> Option<Denial> {
-    before.filter(|before| *before != Denial::Token(TokenFault::Unknown)).or(Some(next))
 }
 
 fn token_is_there(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {
@@ -494,13 +438,4 @@ fn webhook_question(question: &Question<'_>) -> Value {
         put("name", Some(question.stream.as_str().to_owned()));
     }
     Value::Object(body)
-}
-
-/// What is kept of who spent a token: neither address nor session can be read from it.
-fn presenter_print(address: std::net::IpAddr, presenter: SessionId) -> Fingerprint {
-    use sha2::{Digest, Sha256};
-    let hash = Sha256::digest(format!("{address} {presenter}").as_bytes());
-    let mut print = [0; 16];
-    print.copy_from_slice(&hash[..16]);
-    Fingerprint(u128::from_le_bytes(print))
 }

@@ -2,7 +2,7 @@
 
 use super::Gate;
 use super::clauses::{Clause, Passed};
-use crate::live::Grounds;
+use crate::grounds::Grounds;
 use crate::{Access, Denial, Direction};
 
 /// How one clause was answered.

@@ -10,6 +10,7 @@ use crate::testing::{gate_over, open_gate, whole_gate};
 
 mod mechanisms;
 mod standing;
+mod tokens;
 
 const APP: &str = "LiveApp";
 

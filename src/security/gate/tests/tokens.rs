@@ -1,0 +1,174 @@
+//! One-time tokens, of streams and of rooms.
+
+use cluster_model::{TokenFault, TokenTerms};
+
+use super::mechanisms::{KEY, id, now_s, refused, token, whole, with_token};
+use super::*;
+use crate::credential::jwt;
+
+#[tokio::test]
+async fn a_one_time_token_lets_one_in() {
+    let whole = whole().await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let hour = now_s() + 3_600;
+    for direction in [Direction::Publish, Direction::Play] {
+        let other = if direction == Direction::Publish { Direction::Play } else { Direction::Publish };
+        let wish = || access(direction, "s");
+        assert_eq!(refused(&whole, wish()).await, Some(Denial::TokenMissing));
+        let unknown = Some(Denial::Token(TokenFault::Unknown));
+        let too_long = "x".repeat(10 * 1024);
+        for text in ["nobody", "a b", "\0", too_long.as_str()] {
+            assert_eq!(refused(&whole, with_token(text, wish())).await, unknown, "{text:.20}");
+        }
+        let expired = token(&whole, "s", direction, now_s() - 1).await;
+        let denied = refused(&whole, with_token(expired.as_str(), wish())).await;
+        assert_eq!(denied, Some(Denial::Token(TokenFault::Expired)));
+        let of_other_type = token(&whole, "s", other, hour).await;
+        let denied = refused(&whole, with_token(of_other_type.as_str(), wish())).await;
+        assert_eq!(denied, Some(Denial::Token(TokenFault::WrongType)));
+        let of_other_stream = token(&whole, "t", direction, hour).await;
+        assert_eq!(refused(&whole, with_token(of_other_stream.as_str(), wish())).await, unknown);
+
+        let good = token(&whole, "s", direction, hour).await;
+        let permit = whole.gate.admit(with_token(good.as_str(), wish())).await.unwrap();
+        assert_eq!(permit.proof(), Some("one-time token"));
+        drop(permit);
+        let spent = Some(Denial::Token(TokenFault::Spent));
+        assert_eq!(refused(&whole, with_token(good.as_str(), wish())).await, spent);
+    }
+    assert!(whole.gate.live.is_empty());
+}
+
+#[tokio::test]
+async fn who_spent_a_token_may_show_it_again_but_not_twice_at_once() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let good = token(&whole, "s", Direction::Play, now_s() + 3_600).await;
+    let presenter = SessionId::random(&SystemRandomness);
+    let wish = || Access { presenter, ..with_token(good.as_str(), play("s")) };
+    let first = whole.gate.admit(wish()).await.unwrap();
+    assert_eq!(refused(&whole, wish()).await, Some(Denial::TokenInUse));
+    drop(first);
+    let _again = whole.gate.admit(wish()).await.unwrap();
+}
+
+/// Also where it opens several streams, and all are asked for in the same moment.
+#[tokio::test]
+async fn of_many_sessions_by_one_token_at_once_one_is_in() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    for member in ["a", "b", "c", "d"] {
+        register(&whole.broadcasts, member, json!({"mainTrackStreamId": "room"})).await;
+    }
+    for _ in 0..20 {
+        let once = token(&whole, "room", Direction::Play, now_s() + 3_600).await;
+        let presenter = SessionId::random(&SystemRandomness);
+        let mut asking = tokio::task::JoinSet::new();
+        for member in ["a", "b", "c", "d"] {
+            let wish = with_token(once.as_str(), play(member));
+            let wish = Access { presenter, main_track: Some("room".to_owned()), ..wish };
+            let gate = Arc::clone(&whole.gate);
+            asking.spawn(async move { gate.admit(wish).await });
+        }
+        let decisions = asking.join_all().await;
+        let admitted = decisions.iter().filter(|decision| decision.is_ok()).count();
+        assert_eq!(admitted, 1, "{decisions:?}");
+        let refused = decisions.iter().filter_map(|decision| decision.as_ref().err());
+        assert!(refused.into_iter().all(|denial| *denial == Denial::TokenInUse), "{decisions:?}");
+    }
+    assert!(whole.gate.live.is_empty());
+}
+
+#[tokio::test]
+async fn no_token_is_spent_where_there_is_no_seat() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "webRTCViewerLimit", json!(0)).await;
+    let hour = now_s() + 3_600;
+    let good = token(&whole, "s", Direction::Play, hour).await;
+    assert_eq!(refused(&whole, with_token(good.as_str(), play("s"))).await, Some(Denial::ViewerLimit));
+    set(&whole.settings, "webRTCViewerLimit", json!(-1)).await;
+    let _in = whole.gate.admit(with_token(good.as_str(), play("s"))).await.unwrap();
+
+    let [first, second] = [
+        token(&whole, "s", Direction::Publish, hour).await,
+        token(&whole, "s", Direction::Publish, hour).await,
+    ];
+    let publisher = whole.gate.admit(with_token(first.as_str(), publish("s"))).await.unwrap();
+    let denied = refused(&whole, with_token(second.as_str(), publish("s"))).await;
+    assert_eq!(denied, Some(Denial::AlreadyLive));
+    drop(publisher);
+    let _next = whole.gate.admit(with_token(second.as_str(), publish("s"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_a_room_is_for_all_in_it_until_it_expires() {
+    let whole = whole().await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let room = Some(id("room"));
+    let terms = TokenTerms { direction: Direction::Publish.into(), expire_s: now_s() + 3_600, room };
+    let good = whole.tokens.create(&app(), &id("room"), terms).await.unwrap();
+    let in_room = |wish| Access { main_track: Some("room".to_owned()), ..with_token(good.as_str(), wish) };
+    let _one = whole.gate.admit(in_room(publish("a"))).await.unwrap();
+    let _two = whole.gate.admit(in_room(publish("b"))).await.unwrap();
+    let _player = whole.gate.admit(in_room(play("room"))).await.unwrap();
+    let unknown = Some(Denial::Token(TokenFault::Unknown));
+    assert_eq!(refused(&whole, with_token(good.as_str(), publish("c"))).await, unknown);
+}
+
+/// Anybody can name a room: what was made for it opens the streams that are in it, and no others.
+#[tokio::test]
+async fn a_rooms_credential_opens_no_stream_that_only_the_peer_says_is_in_it() {
+    let whole = whole().await;
+    for key in ["publishTokenControlEnabled", "playTokenControlEnabled"] {
+        set(&whole.settings, key, json!(true)).await;
+    }
+    let in_room =
+        |token: &str, wish| Access { main_track: Some("room".to_owned()), ..with_token(token, wish) };
+    register(&whole.broadcasts, "member", json!({"mainTrackStreamId": "room"})).await;
+    register(&whole.broadcasts, "foreign", json!({"mainTrackStreamId": "elsewhere"})).await;
+    register(&whole.broadcasts, "alone", json!({})).await;
+    let unknown = Some(Denial::Token(TokenFault::Unknown));
+    for direction in [Direction::Publish, Direction::Play] {
+        let room = Some(id("room"));
+        let terms = TokenTerms { direction: direction.into(), expire_s: now_s() + 3_600, room };
+        let of_room = whole.tokens.create(&app(), &id("room"), terms).await.unwrap();
+        let once = token(&whole, "room", direction, now_s() + 3_600).await;
+        for foreign in ["foreign", "alone"] {
+            for token in [&of_room, &once] {
+                let denied = refused(&whole, in_room(token.as_str(), access(direction, foreign))).await;
+                assert_eq!(denied, unknown, "{direction} {foreign}");
+            }
+        }
+        drop(whole.gate.admit(in_room(of_room.as_str(), access(direction, "member"))).await.unwrap());
+        // One that nobody registered begins in the room that it names; whoever plays it knows no more than it was told.
+        let new = refused(&whole, in_room(of_room.as_str(), access(direction, "new"))).await;
+        assert_eq!(new, if direction.is_publish() { None } else { unknown }, "{direction}");
+        // A one-time token stays one, whatever room is named with it.
+        let presenter = SessionId::random(&SystemRandomness);
+        let by_once = || Access { presenter, ..in_room(once.as_str(), access(direction, "member")) };
+        let first = whole.gate.admit(by_once()).await.unwrap();
+        let again = if direction.is_publish() { Denial::AlreadyLive } else { Denial::TokenInUse };
+        assert_eq!(refused(&whole, by_once()).await, Some(again));
+        drop(first);
+    }
+
+    for key in ["publishTokenControlEnabled", "playTokenControlEnabled"] {
+        set(&whole.settings, key, json!(false)).await;
+    }
+    for key in ["publishJwtControlEnabled", "playJwtControlEnabled"] {
+        set(&whole.settings, key, json!(true)).await;
+    }
+    set(&whole.settings, "jwtStreamSecretKey", json!(KEY)).await;
+    for direction in [Direction::Publish, Direction::Play] {
+        let of_room = jwt::stream_token(KEY, "room", direction.label(), now_s() + 60).unwrap();
+        for foreign in ["foreign", "alone"] {
+            let denied = refused(&whole, in_room(&of_room, access(direction, foreign))).await;
+            assert_eq!(denied, Some(Denial::Jwt(jwt::JwtFault::WrongStream)), "{direction} {foreign}");
+        }
+        drop(whole.gate.admit(in_room(&of_room, access(direction, "member"))).await.unwrap());
+    }
+}
