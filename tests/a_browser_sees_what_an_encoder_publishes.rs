@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use test_support::{
     Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Turn, ViewerPromise, in_full, left_to_the_proof,
-    note,
+    note, picture_size,
 };
 
 /// Before this promises do not count, and that much may be lost at the end.
@@ -41,7 +41,7 @@ async fn watch(sample_rate: u32) -> Result<()> {
         measured.last_frame < Some(published.frames),
         "{measured:?} shows what nobody published: {published:?}"
     );
-    ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
+    ensure!(measured.video_size == picture_size(), "{:?}", measured.video_size);
     let promise = ViewerPromise { seconds_min: watched.as_secs_f64(), ..PROMISE };
     measured.judge(promise, &load).into_result()
 }

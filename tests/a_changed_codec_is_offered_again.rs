@@ -10,7 +10,7 @@ use load_tests::{Identity, Profile, Receiver};
 use serde_json::{Value, json};
 use test_support::{
     Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, Signalling, Turn, ViewerPromise, X264,
-    enhanced_ffmpeg, left_to_the_proof, note, skipped,
+    enhanced_ffmpeg, left_to_the_proof, note, picture_size, skipped,
 };
 use tokio::time::sleep;
 
@@ -245,7 +245,11 @@ const PROMISE: ViewerPromise = ViewerPromise {
 async fn watch(node: &Node, browser: &Browser, promise: ViewerPromise) -> Result<()> {
     takeovers(node, 1.0).await?;
     browser
-        .wait_until("the new picture", PATIENCE, "return document.querySelector('video').videoWidth === 1280")
+        .wait_until(
+            "the new picture",
+            PATIENCE,
+            &format!("return document.querySelector('video').videoWidth === {}", picture_size().0),
+        )
         .await?;
     browser.begin_to_measure("video", PATIENCE).await?;
     let caught_up = browser.in_step(40.0, CATCHING_UP_MAX).await?;
@@ -255,7 +259,7 @@ async fn watch(node: &Node, browser: &Browser, promise: ViewerPromise) -> Result
     let load = load.report();
     note(&format!("{measured:#?}\nmachine: {load}"));
     ensure!(node.metric("penstock_player_ended_total", &[]).await? == 0.0, "the player was sent away");
-    ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
+    ensure!(measured.video_size == picture_size(), "{:?}", measured.video_size);
     measured.judge(promise, &load).into_result()
 }
 
@@ -282,12 +286,12 @@ async fn a_viewer_of_a_small_picture_gets(
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let url = node.rtmp_url("LiveApp", "stream1");
-    let small = MarkerOptions { width: 640, height: 360, ..MarkerOptions::to_rtmp(url.clone()) };
+    let small = MarkerOptions { width: 320, height: 180, ..MarkerOptions::to_rtmp(url.clone()) };
     let first = Marker::start(small)?;
     let browser = Browser::start().await?;
     browser.open(&node.http_url("/LiveApp/play.html?id=stream1")).await?;
     let seen = browser.measure("video", PATIENCE, Duration::from_secs(3)).await?;
-    ensure!(seen.video_size == (640, 360), "{:?}", seen.video_size);
+    ensure!(seen.video_size == (320, 180), "{:?}", seen.video_size);
     drop(first);
     let _second = Marker::start(MarkerOptions { video, ..MarkerOptions::to_rtmp(url) })?;
     watch(&node, &browser, promise).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use test_support::{
     Bottleneck, Browser, BrowserOptions, Load, LoadReport, Marker, MarkerOptions, Measurement, NarrowNetwork,
-    Node, NodeOptions, Turn, Verdict, in_full, note, skipped,
+    Node, NodeOptions, Turn, Verdict, in_full, note, picture_size, skipped,
 };
 
 const FIRST_PICTURE_MAX_MS: f64 = 1_000.0;
@@ -67,7 +67,7 @@ async fn join(at_s: f64) -> Result<()> {
         node.metric_lines("penstock_replays_total").await?,
         node.metric_lines("penstock_nack").await?,
     ));
-    ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
+    ensure!(measured.video_size == picture_size(), "{:?}", measured.video_size);
     judge(&measured, &load).into_result()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use test_support::{Marker, MarkerOptions, Node, NodeOptions, Signalling};
+use test_support::{Marker, MarkerOptions, Node, NodeOptions, Signalling, picture_size};
 
 fn keys(message: &Value) -> BTreeSet<&str> {
     message.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect()
@@ -104,7 +104,9 @@ async fn from_too_early_to_the_end() -> Result<()> {
     socket.send(&json!({ "command": "getStreamInfo", "streamId": "later" })).await?;
     let information = socket.receive_until(is("streamInformation")).await?;
     let rendition = &information["streamInfo"][0];
-    ensure!(rendition["streamWidth"] == 1280 && rendition["streamHeight"] == 720, "{information}");
+    let size = (&rendition["streamWidth"], &rendition["streamHeight"]);
+    let (width, height) = picture_size();
+    ensure!(size == (&json!(width), &json!(height)), "{information}");
     ensure!(rendition["videoCodec"] == "h264", "{information}");
     ensure!(rendition["videoBitrate"].is_number() && rendition["audioBitrate"].is_number(), "{information}");
 

@@ -66,7 +66,6 @@ async fn everybody_may_read_each_answer_and_each_refusal_at_first() -> Result<()
         ("GET", "/LiveApp/", 200),
         ("GET", "/LiveApp/nothing.html", 404),
         ("GET", "/nothing", 404),
-        ("GET", "/%ff", 400),
         // A page of another origin is not the machine.
         ("GET", "/LiveApp/rest/v2/broadcasts/count", 403),
         ("GET", "/rest/v2/version", 403),
@@ -86,6 +85,12 @@ async fn everybody_may_read_each_answer_and_each_refusal_at_first() -> Result<()
         ensure!(varies(&alone), "{verb} {path}: {:?}", alone.headers);
         ensure!(alone.header("access-control-allow-origin").is_none(), "{verb} {path}: {:?}", alone.headers);
     }
+    // Whose path it is cannot be said of one that is no text: no page reads the answer.
+    let answer = node.ask("GET", "/%ff", PAGE, &[]).await?;
+    let allowed = answer.header("access-control-allow-origin");
+    ensure!(answer.status == 403 && allowed.is_none(), "{answer:?}");
+    let alone = ask("GET", &node.0.http_url("/%ff"), &[], "").await?;
+    ensure!(alone.status == 400, "{alone:?}");
     let answer = node.preflight("/LiveApp/rest/v2/broadcasts/x", PAGE, "PUT", "content-type, Range").await?;
     ensure!(answer.status == 200 && answer.body.is_empty(), "{answer:?}");
     let methods = answer.header("access-control-allow-methods");

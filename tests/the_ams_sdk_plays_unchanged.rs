@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use test_support::{
     Browser, Encoder, Load, Marker, MarkerOptions, Node, NodeOptions, SamplePage, Turn, ViewerPromise, note,
+    picture_size,
 };
 
 /// Twenty seconds, and the two before promises count.
@@ -40,8 +41,8 @@ async fn it_follows_a_stream_that_changes() -> Result<()> {
     browser.wait_until("play_started", CALLBACK_MAX, &heard("play_started")).await?;
     drop(sound);
     let marker = Marker::start(MarkerOptions::to_rtmp(url))?;
-    let wide = "return document.querySelector('#remote').videoWidth === 1280";
-    browser.wait_until("the picture", CALLBACK_MAX, wide).await?;
+    let wide = format!("return document.querySelector('#remote').videoWidth === {}", picture_size().0);
+    browser.wait_until("the picture", CALLBACK_MAX, &wide).await?;
     browser.begin_to_measure("#remote", CALLBACK_MAX).await?;
     browser.seen(60, CALLBACK_MAX).await?;
     let heard = browser.run("return window.heard.filter((name) => name === 'play_started').length").await?;

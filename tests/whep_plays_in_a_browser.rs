@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use base::{Clock, SystemClock};
 use test_support::http_session::{begin_in, teach};
-use test_support::{Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Turn, ViewerPromise, note};
+use test_support::{
+    Browser, Load, Marker, MarkerOptions, Node, NodeOptions, Turn, ViewerPromise, note, picture_size,
+};
 
 /// Twelve seconds, and the two before promises count.
 const WATCHED: Duration = Duration::from_millis(14_500);
@@ -40,7 +42,7 @@ async fn and_ends_when_it_says_so() -> Result<()> {
     let load = load.report();
     let told = browser.run("return window.told").await?;
     note(&format!("{measured:#?}\nmachine: {load}\npage: {told}"));
-    ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
+    ensure!(measured.video_size == picture_size(), "{:?}", measured.video_size);
     ensure!(node.metric("penstock_players", &[]).await? == 1.0, "there is another player");
     let shown = node.get("/LiveApp/rest/v2/broadcasts/stream1/webrtc-client-stats/0/50").await?.json();
     ensure!(shown[0]["protocol"] == "whep" && shown[0]["clientInfo"] == "", "{shown}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use test_support::http_session::{begin_in, teach};
 use test_support::{
     AAC, Aiortc, Browser, Camera, Load, LoadReport, Marker, MarkerOptions, Measurement, Node, NodeOptions,
-    Target, Turn, ViewerPromise, X264, left_to_the_proof, note, skipped, whip_ffmpeg,
+    Target, Turn, ViewerPromise, X264, left_to_the_proof, note, picture_size, skipped, whip_ffmpeg,
 };
 
 const STREAM: &str = "stream1";
@@ -198,7 +198,7 @@ async fn by_ffmpeg(what: &str, change: fn(MarkerOptions) -> MarkerOptions) -> Re
     let (measured, load) = watch(&node).await?;
     let published = marker.stop().context("its end")?;
     note(&format!("{what}: {measured:#?}\nencoder: {published:?}\nmachine: {load}"));
-    ensure!(measured.video_size == (1280, 720), "{:?}", measured.video_size);
+    ensure!(measured.video_size == picture_size(), "{:?}", measured.video_size);
     until_gone(&node).await?;
     measured.judge(ENCODER, &load).into_result()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use base::limits;
+use serde_json::Value;
 use test_support::{Node, NodeOptions};
 use tokio::time::sleep;
 
@@ -105,20 +106,18 @@ impl Bench {
         &self.node
     }
 
-    /// Publishes a recording, and waits until the stream is there.
+    /// Publishes a recording, and waits until the stream has pictures.
     ///
     /// # Errors
     /// It did not begin.
     pub async fn publish(&mut self, recording: &Arc<Recording>, stream: &str) -> anyhow::Result<Publisher> {
         let mut publisher = Publisher::start(recording, self.node.rtmp_address(), APPLICATION, stream)?;
         self.streams += 1;
-        let live = async || {
-            let streams = self.node.metric("penstock_streams", &[]).await.ok()?;
-            (streams >= self.streams as f64).then_some(())
-        };
-        let began = Node::eventually(LIVE_MAX, live).await;
+        // A stream is there before its tracks are: those need a picture.
+        let has_pictures = |broadcast: &Value| broadcast["width"].as_u64() > Some(0);
+        let began = self.node.until_broadcast(APPLICATION, stream, LIVE_MAX, has_pictures).await;
         publisher.check()?;
-        began.context("the stream did not begin")?;
+        began?;
         Ok(publisher)
     }
 

@@ -64,7 +64,7 @@ pub use http::{HttpError, Response, ask, request};
 pub use load::{Load, LoadReport};
 pub use marker::{
     AAC, CODE_CELLS, CODE_ROWS, FLASH_PERIOD, Marker, MarkerError, MarkerOptions, MarkerReport, OPUS, Pace,
-    Picture, Reading, Sound, Target, X264, X264_BASELINE,
+    Picture, Reading, Sound, Target, X264, X264_BASELINE, picture_size,
 };
 pub use measurement::{
     Gap, Joining, Measurement, Offsets, PlayoutDifference, Return, Spread, Verdict, ViewerPromise,

@@ -12,7 +12,7 @@ mod sound;
 
 pub use code::{CODE_CELLS, CODE_ROWS, Reading};
 pub use encoder::{Marker, MarkerError, MarkerReport};
-pub use options::{AAC, MarkerOptions, OPUS, Pace, Target, X264, X264_BASELINE};
+pub use options::{AAC, MarkerOptions, OPUS, Pace, Target, X264, X264_BASELINE, picture_size};
 pub use picture::Picture;
 pub use sound::Sound;
 

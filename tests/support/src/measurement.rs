@@ -47,7 +47,7 @@ pub struct Measurement {
     /// The most the page's main thread was held up: frames may have been shown without being looked at.
     pub script_stall_max_ms: f64,
     /// Width and height of the picture in pixels.
-    pub video_size: (u32, u32),
+    pub video_size: (usize, usize),
     /// Mean time in the jitter buffers.
     pub jitter_buffer_ms: Value,
     /// WebRTC's counters of the video receiver; null without one.

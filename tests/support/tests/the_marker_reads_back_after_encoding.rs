@@ -17,8 +17,13 @@ fn encode(path: &Path, sample_rate: u32, channels: u16) -> Result<()> {
 }
 
 fn encode_with(options: MarkerOptions) -> Result<()> {
-    let options =
-        MarkerOptions { duration: Some(Duration::from_secs(SECONDS)), pace: Pace::Unpaced, ..options };
+    let options = MarkerOptions {
+        width: 1280,
+        height: 720,
+        duration: Some(Duration::from_secs(SECONDS)),
+        pace: Pace::Unpaced,
+        ..options
+    };
     let report = Marker::start(options)?.finish(Duration::from_secs(120))?;
     ensure!(u64::from(report.frames) == SECONDS * 30, "{report:?}");
     Ok(())
