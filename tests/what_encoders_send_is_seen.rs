@@ -47,7 +47,7 @@ async fn see(
     let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let options = encoder(MarkerOptions::to_rtmp(node.rtmp_url("LiveApp", "row")));
-    let size = (options.width as u32, options.height as u32);
+    let size = (options.width, options.height);
     let marker = Marker::start(options)?;
     judge(name, &node, of, promise, size).await?;
     marker.stop()?;
@@ -59,7 +59,7 @@ async fn judge(
     node: &Node,
     of: Duration,
     promise: ViewerPromise,
-    size: (u32, u32),
+    size: (usize, usize),
 ) -> Result<()> {
     let browser = Browser::start().await?;
     browser.open(&node.http_url("/LiveApp/play.html?id=row")).await?;
@@ -138,7 +138,7 @@ async fn full_hd_that_was_encoded_before() -> Result<()> {
         pace: Pace::Unpaced,
         ..MarkerOptions::new(Target::File(file.clone()))
     };
-    let size = (options.width as u32, options.height as u32);
+    let size = (options.width, options.height);
     Marker::start(options)?.finish(Duration::from_secs(300))?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let mut ffmpeg = Command::new("ffmpeg");
