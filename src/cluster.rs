@@ -7,6 +7,7 @@ mod forming;
 mod identity;
 mod local;
 mod place;
+mod sealing;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base::{Clock, Randomness, limits};
 use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
-use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
+use cluster_model::{Consistency, Filter, Meta, Query, Revision, Seals, WatchEvent};
 use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
 use config::{ClusterBootstrap, ClusterConfig, ClusterRole, NodeConfig};
 use observe::{Metrics, metric};
@@ -40,6 +41,8 @@ pub struct Plane {
     pub id: NodeId,
     /// The plane.
     pub node: Arc<Node>,
+    /// What secrets are sealed with where they are stored.
+    pub seals: Arc<Seals>,
     /// The way to the other nodes; `None`: it is alone.
     links: Option<Arc<Links>>,
     /// What it answers them.
@@ -48,7 +51,7 @@ pub struct Plane {
 
 impl Plane {
     /// A node that is alone.
-    pub fn alone(folder: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub fn alone(folder: &Path, clock: Arc<dyn Clock>, randomness: &dyn Randomness) -> anyhow::Result<Self> {
         let identity = Identity::load(folder)?;
         if let Some(identity) = identity {
             bail!(
@@ -57,8 +60,9 @@ impl Plane {
                 identity.node
             );
         }
+        let seals = sealing::alone(folder, randomness)?;
         let node = Arc::new(Node::alone(folder.join(STORE), clock)?);
-        Ok(Self { id: NodeId(1), node, links: None, here: None })
+        Ok(Self { id: NodeId(1), node, seals, links: None, here: None })
     }
 
     /// A node of a cluster. Waits until the cluster is formed, or this node is let in.
@@ -77,6 +81,7 @@ impl Plane {
         let identity = agreed(cluster, folder, &members, identity)?;
         let port = port(&listeners);
         let secrets = secrets(cluster)?;
+        let seals = sealing::of_cluster(folder, &secrets)?;
         let links = Links::start(LinkOptions {
             node: id,
             cluster: identity.as_ref().and_then(|identity| identity.cluster),
@@ -130,7 +135,7 @@ impl Plane {
         if cluster.role == ClusterRole::Join {
             tokio::spawn(knock(Arc::clone(&node), Arc::clone(&links), members.into_keys().collect()));
         }
-        Ok(Self { id, node, links: Some(links), here: Some(here) })
+        Ok(Self { id, node, seals, links: Some(links), here: Some(here) })
     }
 
     /// The cluster; `None`: this node is alone.

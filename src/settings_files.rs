@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use base::{AppName, Randomness};
-use cluster_model::{PutSettingsError, Settings};
+use cluster_model::{FormatError, MetaError, PutSettingsError, Settings};
 use config::{AppFolder, AppSettings, ConfigError, DataConfig, Finding, LoadedSettings};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -120,7 +120,13 @@ impl SettingsFiles {
         let app = &folder.name;
         let not_stored = "its settings could not be stored";
         let look = Look::at(&folder.settings_file);
-        let Some((_, held)) = self.0.settings.get(app).await.context(not_stored)? else {
+        let stored = match self.0.settings.get(app).await {
+            Err(MetaError::Unreadable(error @ FormatError::Sealed { .. })) => {
+                return self.begin_over_sealed(folder, known, error).await;
+            }
+            stored => stored.context(not_stored)?,
+        };
+        let Some((_, held)) = stored else {
             let Some(bytes) = folder.properties()? else {
                 tracing::warn!(%app, file = %folder.settings_file.display(), "no such file: the application begins with the defaults");
                 let defaults = AppSettings::new(app, &*self.0.randomness);
@@ -141,6 +147,7 @@ impl SettingsFiles {
             };
             return Ok(());
         };
+        self.0.settings.seal_anew(app).await.context("its settings could not be sealed anew")?;
         if !self.0.is_alone {
             return Ok(());
         }
@@ -157,6 +164,41 @@ impl SettingsFiles {
             }
             Err(error) => mistaken(app, &error),
         }
+        Ok(())
+    }
+
+    /// What is stored opens with a secret that this node does not have. A node that is alone wrote the same into the file,
+    /// and goes on with that; in a cluster the others have the secret.
+    async fn begin_over_sealed(
+        &self,
+        folder: &AppFolder,
+        known: &mut Known,
+        error: FormatError,
+    ) -> anyhow::Result<()> {
+        let app = &folder.name;
+        if !self.0.is_alone {
+            let hint = "give this node the secrets of the others (cluster.secret_file): one that was replaced stands there after \"opens \"";
+            return Err(error).context(hint);
+        }
+        let Some(bytes) = folder.properties()? else {
+            let hint =
+                "bring sealing.secret back into data.folder from a copy; its properties file is gone, too";
+            return Err(error).context(hint);
+        };
+        tracing::error!(%app, %error, file = %folder.settings_file.display(), "the stored settings cannot be opened: what the file says is stored in their place. Subscribers with secrets of their own are refused until they are put again, or sealing.secret is brought back");
+        let loaded = AppSettings::from_properties(app, &folder.settings_file, &bytes, &*self.0.randomness)?;
+        complain(app, folder, &loaded.settings.findings().problems);
+        self.0
+            .settings
+            .put_over_unreadable(app, &loaded.settings)
+            .await
+            .context("its settings could not be stored")?;
+        *known = Known {
+            content: Some(hash(&bytes)),
+            said: Some(loaded.settings),
+            read: Look::at(&folder.settings_file),
+            changing: None,
+        };
         Ok(())
     }
 

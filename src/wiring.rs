@@ -86,13 +86,16 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         let (clock, randomness) = (Arc::clone(&clock), Arc::clone(&randomness));
         Plane::join(&config, listeners.cluster, &host, clock, randomness).await?
     } else {
-        Plane::alone(folder, Arc::clone(&clock))?
+        Plane::alone(folder, Arc::clone(&clock), &*randomness)?
     };
     let store = Arc::clone(&plane.node);
     actix_rt::spawn(watch_store(plane.clone(), Arc::clone(&clock), readiness.component("store")));
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
     let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
-    let settings = Settings::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
+    let seals = || Arc::clone(&plane.seals);
+    let settings = Settings::new(Arc::clone(&meta), seals(), Arc::clone(&clock), Arc::clone(&randomness));
+    let subscribers =
+        Subscribers::new(Arc::clone(&meta), seals(), Arc::clone(&clock), Arc::clone(&randomness));
     let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let life = begin_life(nodes.clone(), plane.id, card(&host)).await;
     if plane.is_alone() {
@@ -101,14 +104,21 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             .await
             .context("the broadcasts of the last run could not be tidied up")?;
     }
-    let past = cluster::use_database(&config.scylla, &plane, &meta, &clock, &randomness, &metrics);
+    let past = cluster::use_database(
+        &config.scylla,
+        &plane,
+        subscribers.clone(),
+        &meta,
+        &clock,
+        &randomness,
+        &metrics,
+    );
     plane.show_link(&metrics);
     let upkeep = Upkeep::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     actix_rt::spawn(upkeep::run(upkeep, nodes.clone(), plane.clone(), Arc::clone(&clock)));
     let streams = Streams::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let claims = Claims::start(streams, broadcasts.clone(), life.clone(), Arc::clone(&clock));
     let tokens = Tokens::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
-    let subscribers = Subscribers::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let stored_users =
         cluster_model::Users::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let users = Arc::new(Users::new(stored_users, Arc::clone(&clock), Arc::clone(&randomness)));

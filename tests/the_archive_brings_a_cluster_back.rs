@@ -10,6 +10,7 @@ use cluster_scylla::archive::{Which, read};
 use cluster_scylla::testing::CqlServer;
 use cluster_scylla::{Database, ScyllaOptions};
 use load_tests::{Publisher, Recording, RecordingOptions};
+use serde_json::json;
 use test_support::{Node, NodeOptions, Plan, note, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -107,8 +108,13 @@ async fn from_a_file_of_a_node_that_runs() -> Result<()> {
     ensure!(!done && said.contains("is a node running"), "{said}");
     let mut node = Node::start(NodeOptions::new(binary).data_folder(&data)).await?;
     node.create_broadcast("LiveApp", "kept").await?;
+    let anna = json!({ "subscriberId": "anna", "b32Secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP" });
+    let subscribers = "/LiveApp/rest/v2/broadcasts/kept/subscribers";
+    let put = node.send("POST", subscribers, &anna).await?;
+    ensure!(put.json()["success"] == true, "{}", put.text());
     let (done, said) = penstock(&["backup", path]).await?;
-    ensure!(done, "{said}");
+    ensure!(done && said.contains("sealing.secret"), "{said}");
+    let seal = std::fs::read(data.join("sealing.secret"))?;
     let (done, said) = penstock(&["backup", path]).await?;
     ensure!(!done && said.contains("cannot be made"), "a backup is not written over: {said}");
     node.create_broadcast("LiveApp", "after").await?;
@@ -125,8 +131,23 @@ async fn from_a_file_of_a_node_that_runs() -> Result<()> {
     let (done, said) = penstock(&["restore", damaged.to_str().context("a path")?]).await?;
     ensure!(!done && said.contains("damaged"), "{said}");
     let (done, said) = penstock(&["restore", path]).await?;
-    ensure!(done, "{said}");
+    ensure!(done && said.contains("Put the sealing.secret"), "{said}");
+    let code = async |node: &Node| node.get(&format!("{subscribers}/anna/totp")).await;
+    // Without what opens them the settings are those of the file, and a secret of a subscriber's own makes no code.
     node.restart().await?;
+    ensure!(has(&node, "kept").await?, "the data is gone");
+    let refused = code(&node).await?;
+    ensure!(
+        refused.status == 503 && refused.text().contains("sealed"),
+        "{} {}",
+        refused.status,
+        refused.text()
+    );
+    node.kill9().await?;
+    std::fs::write(data.join("sealing.secret"), &seal)?;
+    node.restart().await?;
+    let made = code(&node).await?;
+    ensure!(made.json()["success"] == true, "{} {}", made.status, made.text());
     ensure!(
         has(&node, "kept").await? && !has(&node, "after").await?,
         "what was copied is there, and no more"

@@ -30,6 +30,7 @@ use crate::secret::{ClusterSecret, Secrets};
 use crate::{LinkError, PeerName};
 
 const SALT: &[u8] = b"penstock cluster secret 1";
+const SEALING_KEY: &[u8] = b"secrets at rest, AES-256-GCM";
 const AUTHORITY_KEY: &[u8] = b"certificate authority, Ed25519";
 /// What both sides speak above TLS.
 pub(crate) const ALPN: &[u8] = b"h2";
@@ -162,6 +163,13 @@ impl KeyType for Length {
     fn len(&self) -> usize {
         self.0
     }
+}
+
+/// The key that a secret seals stored secrets with.
+pub(crate) fn sealing_key(secret: &ClusterSecret) -> Result<Zeroizing<[u8; 32]>, LinkError> {
+    let mut key = Zeroizing::new([0; 32]);
+    derive(secret, SEALING_KEY, &mut *key)?;
+    Ok(key)
 }
 
 fn derive(secret: &ClusterSecret, purpose: &[u8], bytes: &mut [u8]) -> Result<(), LinkError> {

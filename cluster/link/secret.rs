@@ -5,8 +5,12 @@ use std::fmt;
 use base::{Randomness, Secret, limits};
 use zeroize::Zeroizing;
 
+use crate::{LinkError, authority};
+
 /// What a secret's text begins with, and the version of what is made from it.
 const PREFIX: &str = "penstock-cluster-secret-1:";
+/// What stands in front of a secret that was replaced and still opens what was sealed with it.
+const OPENS: &str = "opens ";
 /// Random bytes of a secret, at least; as many as [`ClusterSecret::generate`] draws.
 const BYTES_MIN: usize = 32;
 /// Different byte values in a secret, at least. Of 32 random ones there are fewer once in 10^23 times.
@@ -19,11 +23,13 @@ pub struct ClusterSecret(Zeroizing<Vec<u8>>);
 /// The secrets a node knows: the first is the one it shows itself with, each is accepted of others.
 ///
 /// A secret is replaced without an interruption in three rounds of restarts: `old` becomes `old, new` on every node,
-/// then `new, old`, then `new`.
+/// then `new, old`, then `new` and `opens old`: what is stored may still be sealed with the old one, which is shown and
+/// accepted no more.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     first: ClusterSecret,
     second: Option<ClusterSecret>,
+    replaced: Vec<ClusterSecret>,
 }
 
 /// Why there is no secret. Holds nothing of it.
@@ -47,6 +53,9 @@ pub enum SecretError {
     /// There is not one secret, and not two.
     #[error("there must be one line with a cluster secret, or two while it is replaced; there are {0}")]
     Count(usize),
+    /// More replaced ones than may be.
+    #[error("there may be at most {max} lines that begin with `{OPENS}`", max = limits::CLUSTER_SECRETS_REPLACED_MAX)]
+    Replaced,
 }
 
 impl ClusterSecret {
@@ -119,26 +128,44 @@ impl fmt::Debug for ClusterSecret {
 impl Secrets {
     /// One secret.
     pub const fn one(secret: ClusterSecret) -> Self {
-        Self { first: secret, second: None }
+        Self { first: secret, second: None, replaced: Vec::new() }
     }
 
     /// Two, while one is replaced: `shown` is the one this node shows itself with.
     pub const fn two(shown: ClusterSecret, accepted: ClusterSecret) -> Self {
-        Self { first: shown, second: Some(accepted) }
+        Self { first: shown, second: Some(accepted), replaced: Vec::new() }
     }
 
-    /// Reads one secret or two, each on a line of its own. Empty lines and those that begin with `#` are passed over.
+    /// Reads one secret or two, each on a line of its own, and after `opens` those that were replaced. Empty lines and
+    /// those that begin with `#` are passed over.
     ///
     /// # Errors
     /// There are more or fewer, or one is none.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        let mut found = lines.map(ClusterSecret::parse).collect::<Result<Vec<_>, _>>()?.into_iter();
-        let count = found.len();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let (mut found, mut replaced) = (Vec::new(), Vec::new());
+        for line in lines {
+            match line.strip_prefix(OPENS) {
+                Some(secret) => replaced.push(ClusterSecret::parse(secret)?),
+                None => found.push(ClusterSecret::parse(line)?),
+            }
+        }
+        if replaced.len() > limits::CLUSTER_SECRETS_REPLACED_MAX {
+            return Err(SecretError::Replaced);
+        }
+        let (count, mut found) = (found.len(), found.into_iter());
         match (found.next(), found.next(), found.next()) {
-            (Some(first), second, None) => Ok(Self { first, second }),
+            (Some(first), second, None) => Ok(Self { first, second, replaced }),
             _ => Err(SecretError::Count(count)),
         }
+    }
+
+    /// Keys for what is stored, each derived from a secret: the first one is to seal with, each opens.
+    ///
+    /// # Errors
+    /// None could be derived.
+    pub fn sealing_keys(&self) -> Result<Vec<Zeroizing<[u8; 32]>>, LinkError> {
+        self.accepted().chain(&self.replaced).map(authority::sealing_key).collect()
     }
 
     /// The one this node shows itself with.
@@ -172,7 +199,10 @@ mod tests {
             again.expose()
         );
         let secrets = Secrets::two(again.clone(), secret(2));
-        assert_eq!(format!("{again:?} {secrets:?}"), "*** Secrets { first: ***, second: Some(***) }");
+        assert_eq!(
+            format!("{again:?} {secrets:?}"),
+            "*** Secrets { first: ***, second: Some(***), replaced: [] }"
+        );
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod broadcasts;
 mod facade;
 mod meta_error;
 mod proposer;
+mod sealing;
 mod settings;
 mod source_url;
 
@@ -85,6 +86,7 @@ pub use patch::BroadcastPatch;
 pub use ratio::Ratio;
 pub use request::{FormatError, RequestId};
 pub use row::{Row, RowKind, decode_request, encode_request};
+pub use sealing::{SealingKey, Seals};
 pub use selection::{Matching, Order, SortKey, Which};
 pub use settings::{PutSettingsError, Settings};
 pub use source_url::is_source_url;

@@ -71,6 +71,14 @@ pub enum FormatError {
     /// The version is known, the rest is not what it promises.
     #[error("malformed: {0}")]
     Malformed(String),
+    /// It is sealed with a key that this node does not have.
+    #[error("it is sealed with another secret (key {key}) than this node has (key {own})")]
+    Sealed {
+        /// The name of the key it takes.
+        key: String,
+        /// The name of the key that this node seals with.
+        own: String,
+    },
 }
 
 /// One version byte, then JSON.

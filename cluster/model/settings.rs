@@ -7,25 +7,30 @@ use std::time::Duration;
 use base::{AppName, Clock, Randomness};
 use config::AppSettings;
 use parking_lot::RwLock;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::proposer::Proposer;
 use crate::{
     Answer, Change, Command, Consistency, Filter, FormatError, Meta, MetaError, Outcome, Query, Revision,
-    SettingsDocument, SettingsRecord, Watch, WatchEvent,
+    Seals, SettingsDocument, SettingsRecord, Watch, WatchEvent,
 };
 
 /// Pause before a list that failed is tried again.
 const LIST_PAUSE: Duration = Duration::from_millis(500);
+/// The only key of a document that is sealed.
+const SEALED: &str = "sealed";
 
 /// Settings of all applications. Cheap to clone; clones share one snapshot.
 ///
 /// The stored document is the truth. A properties file is read at a node's start: it seeds an application
 /// that has no settings yet, and a standalone node stores what a changed file says.
+/// The document is sealed as a whole: secrets stand among what is none.
 /// Readers take [`Settings::snapshot`], which [`Settings::follow`] keeps fresh.
 #[derive(Clone)]
 pub struct Settings {
     proposer: Proposer,
+    seals: Arc<Seals>,
     snapshots: Arc<RwLock<BTreeMap<AppName, Snapshot>>>,
 }
 
@@ -50,8 +55,13 @@ pub enum PutSettingsError {
 
 impl Settings {
     /// Knows no settings until they are seeded or followed.
-    pub fn new(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
-        Self { proposer: Proposer::new(meta, clock, randomness), snapshots: Arc::default() }
+    pub fn new(
+        meta: Arc<dyn Meta>,
+        seals: Arc<Seals>,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
+        Self { proposer: Proposer::new(meta, clock, randomness), seals, snapshots: Arc::default() }
     }
 
     /// Stores `settings` if the application has none yet, and returns those in force.
@@ -73,13 +83,40 @@ impl Settings {
 
     /// The settings as of now and their version.
     pub async fn get(&self, app: &AppName) -> Result<Option<(u64, Arc<AppSettings>)>, MetaError> {
+        let Some(record) = self.record(app).await? else { return Ok(None) };
+        let settings = self.take(app, &record)?;
+        Ok(Some((record.version, settings)))
+    }
+
+    /// Stores `settings` in the place of what cannot be read.
+    pub async fn put_over_unreadable(
+        &self,
+        app: &AppName,
+        settings: &AppSettings,
+    ) -> Result<(), PutSettingsError> {
+        let version = self.record(app).await?.map_or(0, |record| record.version);
+        self.put(app, version, settings).await.map(|_| ())
+    }
+
+    /// Seals with the key that is used now what was stored in clear, or sealed with one that is being replaced.
+    pub async fn seal_anew(&self, app: &AppName) -> Result<(), MetaError> {
+        let Some(record) = self.record(app).await? else { return Ok(()) };
+        let sealed = record.document.0.get(SEALED).and_then(Value::as_str);
+        if sealed.is_some_and(|sealed| self.seals.is_sealed_now(sealed)) {
+            return Ok(());
+        }
+        let settings = self.take(app, &record)?;
+        match self.put(app, record.version, &settings).await {
+            // Whoever changed them sealed them, too.
+            Ok(_) | Err(PutSettingsError::Conflict { .. }) => Ok(()),
+            Err(PutSettingsError::Meta(error)) => Err(error),
+        }
+    }
+
+    async fn record(&self, app: &AppName) -> Result<Option<Arc<SettingsRecord>>, MetaError> {
         let query = Query::Settings { app: app.clone() };
         match self.proposer.read(query, Consistency::Linearizable).await? {
-            (_, Answer::Settings(None)) => Ok(None),
-            (_, Answer::Settings(Some(record))) => {
-                let settings = self.take(app, &record)?;
-                Ok(Some((record.version, settings)))
-            }
+            (_, Answer::Settings(record)) => Ok(record),
             _ => Err(MetaError::WrongAnswer),
         }
     }
@@ -91,7 +128,7 @@ impl Settings {
         expected: u64,
         settings: &AppSettings,
     ) -> Result<u64, PutSettingsError> {
-        let document = document(settings).map_err(MetaError::from)?;
+        let document = self.document(app, settings).map_err(MetaError::from)?;
         let command = Command::PutSettings { app: app.clone(), expected, document: document.clone() };
         match self.proposer.propose(command).await? {
             (_, Outcome::Stored { version }) => {
@@ -152,7 +189,7 @@ impl Settings {
         if let Some(same) = self.snapshots.read().get(app).filter(|known| known.version == record.version) {
             return Ok(Arc::clone(&same.settings));
         }
-        let settings = Arc::new(settings(&record.document)?);
+        let settings = Arc::new(self.settings(app, &record.document)?);
         let mut snapshots = self.snapshots.write();
         if snapshots.get(app).is_none_or(|known| known.version < record.version) {
             let settings = Arc::clone(&settings);
@@ -160,19 +197,30 @@ impl Settings {
         }
         Ok(settings)
     }
-}
 
-fn document(settings: &AppSettings) -> Result<SettingsDocument, FormatError> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(fields)) => Ok(SettingsDocument(fields)),
-        Ok(_) => Err(FormatError::Malformed("settings are not an object".to_owned())),
-        Err(error) => Err(FormatError::Malformed(error.to_string())),
+    fn document(&self, app: &AppName, settings: &AppSettings) -> Result<SettingsDocument, FormatError> {
+        let text = serde_json::to_vec(settings).map_err(|error| FormatError::Malformed(error.to_string()))?;
+        let sealed = self.seals.seal(&owner(app), &Zeroizing::new(text), &*self.proposer.randomness)?;
+        Ok(SettingsDocument(Map::from_iter([(SEALED.to_owned(), Value::from(sealed))])))
+    }
+
+    fn settings(&self, app: &AppName, document: &SettingsDocument) -> Result<AppSettings, FormatError> {
+        let malformed = |why: String| FormatError::Malformed(why);
+        let opened = match document.0.get(SEALED).and_then(Value::as_str) {
+            Some(sealed) => self.seals.open(&owner(app), sealed)?,
+            None => None,
+        };
+        let value = match opened {
+            Some(text) => serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?,
+            None => Value::Object(document.0.clone()),
+        };
+        serde_json::from_value(value).map_err(|error| malformed(error.to_string()))
     }
 }
 
-fn settings(document: &SettingsDocument) -> Result<AppSettings, FormatError> {
-    serde_json::from_value(Value::Object(document.0.clone()))
-        .map_err(|error| FormatError::Malformed(error.to_string()))
+/// To whom sealed settings belong.
+fn owner(app: &AppName) -> String {
+    format!("settings of {app}")
 }
 
 #[cfg(test)]

@@ -12,6 +12,12 @@ pub fn read_snapshot(body: &[u8]) -> Result<crate::State, crate::FormatError> {
     crate::State::read(body)
 }
 
+/// What tests seal with.
+#[expect(clippy::expect_used, reason = "32 bytes are a key")]
+pub fn seals() -> std::sync::Arc<crate::Seals> {
+    std::sync::Arc::new(crate::Seals::new(&crate::SealingKey::new([7; 32]), []).expect("a key"))
+}
+
 /// A steady plane and unsteady ones.
 #[cfg(test)]
 pub(crate) fn planes() -> Vec<std::sync::Arc<dyn crate::Meta>> {

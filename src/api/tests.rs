@@ -28,7 +28,7 @@ use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, web};
 use async_trait::async_trait;
 use base::{AppName, ManualClock, Secret, SeededRandomness, StreamId, WallTime};
-use cluster_model::testing::{InMemory, Unsteady};
+use cluster_model::testing::{InMemory, Unsteady, seals};
 use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted, Subscribers, Tokens};
 use config::AppSettings;
 use observe::{Component, Metrics, Readiness};
@@ -148,12 +148,13 @@ impl Node {
             // Known to a node also while the metadata plane is away.
             settings: Settings::new(
                 Arc::new(InMemory::new(clock.clone())),
+                seals(),
                 clock.clone(),
                 randomness.clone(),
             ),
             settings_files: Arc::new(settings::Rewritten::default()),
             tokens: Tokens::new(meta.clone(), clock.clone(), randomness.clone()),
-            subscribers: Subscribers::new(meta.clone(), clock.clone(), randomness.clone()),
+            subscribers: Subscribers::new(meta.clone(), seals(), clock.clone(), randomness.clone()),
             nodes: Nodes::new(meta.clone(), clock.clone(), randomness.clone()),
             door: doorkeeper(meta, &clock, randomness),
             cluster: Arc::new(cluster::Alone),

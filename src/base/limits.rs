@@ -610,6 +610,8 @@ pub const META_COPY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// One secret of a cluster, in bytes. Longer: refused.
 pub const CLUSTER_SECRET_BYTES_MAX: usize = 128;
+/// Secrets that were replaced and still open what is stored. More: the node does not start.
+pub const CLUSTER_SECRETS_REPLACED_MAX: usize = 8;
 /// An address that a node is reached at (a host name of 253 characters, and a port). Longer: refused.
 pub const CLUSTER_ADDRESS_BYTES_MAX: usize = 261;
 /// Addresses of one name that are tried. More are not.

@@ -33,10 +33,11 @@ pub fn backup(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
         .and_then(|()| written.sync_all())
         .with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(format!(
-        "{}: {} bytes, revision {} of the data. It holds secrets: keep it where only you can read it\n",
+        "{}: {} bytes, revision {} of the data. It holds tokens: keep it where only you can read it. Secrets in it are sealed with {}: keep a copy of that, and not in the same place\n",
         file.display(),
         bytes.len(),
-        copy.state.revision()
+        copy.state.revision(),
+        if config.cluster.enabled { "the secret of the cluster" } else { "sealing.secret in data.folder" }
     ))
 }
 
@@ -50,8 +51,13 @@ pub fn restore(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
     let revision = copy.state.revision();
     begin_with(config, copy, NewCluster::default())?;
     Ok(format!(
-        "{} holds the data of revision {revision} now. One-time tokens that were made before the copy are void, and no stream is live{}{}\n",
+        "{} holds the data of revision {revision} now. One-time tokens that were made before the copy are void, and no stream is live{}{}{}\n",
         folder.display(),
+        if config.cluster.enabled || folder.join(super::sealing::FILE).exists() {
+            ""
+        } else {
+            ". Put the sealing.secret of that node into the folder before you start it: it opens the secrets in the data"
+        },
         begins(config),
         other_keyspace(config)
     ))

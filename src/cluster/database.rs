@@ -75,13 +75,14 @@ impl api::History for Past {
 pub fn use_database(
     config: &ScyllaConfig,
     plane: &Plane,
+    subscribers: Subscribers,
     meta: &Arc<dyn Meta>,
     clock: &Arc<dyn Clock>,
     randomness: &Arc<dyn Randomness>,
     metrics: &Metrics,
 ) -> Past {
     let (Some(options), Some(cluster)) = (options(config), plane.cluster()) else {
-        return Past::State(Subscribers::new(Arc::clone(meta), Arc::clone(clock), Arc::clone(randomness)));
+        return Past::State(subscribers);
     };
     let projector = Projector::start(ProjectorParts {
         meta: Arc::clone(meta),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use base::{AppName, Clock, Randomness as _, SystemClock, SystemRandomness};
-use cluster_model::testing::InMemory;
+use cluster_model::testing::{InMemory, seals};
 use cluster_model::{
     Authority, Broadcasts, Meta, NodeCard, NodeId, Nodes, Owner, Settings, Subscribers, Tokens,
 };
@@ -118,10 +118,10 @@ pub fn plain_gate(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&s
     let names = applications.iter().map(|name| AppName::new(name).expect("an application's name"));
     Gate::new(GateParts {
         applications: names.collect(),
-        settings: Settings::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone()),
+        settings: Settings::new(Arc::clone(&meta), seals(), Arc::clone(&clock), randomness.clone()),
         broadcasts: Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone(), "localhost"),
         tokens: Tokens::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone()),
-        subscribers: Subscribers::new(meta, Arc::clone(&clock), randomness),
+        subscribers: Subscribers::new(meta, seals(), Arc::clone(&clock), randomness),
         plane: Arc::new(Placed { owner: Owner::default(), authority: Mutex::new(Authority::Fresh) }),
         authorizer: Arc::new(Asked::default()),
         keys: Arc::new(KeySets::new(Arc::new(Published::default()), Arc::clone(&clock))),
@@ -136,10 +136,10 @@ pub fn plain_gate(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&s
 pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate {
     let clock = Arc::new(SystemClock);
     let randomness = Arc::new(SystemRandomness);
-    let settings = Settings::new(Arc::clone(&meta), clock.clone(), randomness.clone());
+    let settings = Settings::new(Arc::clone(&meta), seals(), clock.clone(), randomness.clone());
     let broadcasts = Broadcasts::new(Arc::clone(&meta), clock.clone(), randomness.clone(), "localhost");
     let tokens = Tokens::new(Arc::clone(&meta), clock.clone(), randomness.clone());
-    let subscribers = Subscribers::new(Arc::clone(&meta), clock.clone(), randomness.clone());
+    let subscribers = Subscribers::new(Arc::clone(&meta), seals(), clock.clone(), randomness.clone());
     let nodes = Nodes::new(Arc::clone(&meta), clock.clone(), randomness.clone());
     let card = NodeCard { address: "localhost".to_owned(), relay: String::new(), version: String::new() };
     // A node of its own, whatever others the plane has.

@@ -1,5 +1,5 @@
 //! What is secret is told to nobody: not by the log at its most talkative, not by the metrics, not by an error, and not by an
-//! answer of REST to anybody but an administrator. Every secret of a node is a canary here; everybody comes by every protocol
+//! answer of REST to anybody but an administrator; nor does the disk hold one that is not sealed. Every secret of a node is a canary here; everybody comes by every protocol
 //! with right and with wrong credentials, which are canaries as well; then all that was written is searched for them.
 
 mod stage;
@@ -254,6 +254,31 @@ async fn the_door_of_rest(stage: &Stage) -> Result<()> {
     stage.log_is_clean("the door of REST").await
 }
 
+/// On the disk there is what is sealed, and no secret of the settings or of a subscriber.
+fn disk_is_clean(stage: &Stage) -> Result<()> {
+    let (mut seen, mut folders) = (Vec::new(), vec![stage.node.data_folder()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path)?;
+            let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            for secret in SETTINGS.iter().map(|(_, secret)| *secret).chain([SUBSCRIBERS_SECRET]) {
+                ensure!(!has(secret), "{} holds {secret}", path.display());
+            }
+            if path.ends_with("metadata.redb") {
+                ensure!(has("sealed:1:") && has("anna"), "nothing was stored");
+            }
+            seen.push(path);
+        }
+    }
+    ensure!(seen.iter().any(|path| path.ends_with("metadata.redb")), "{seen:?}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_log_nor_metrics_nor_errors_nor_who_is_no_administrator() -> Result<()> {
     let stage = start().await?;
@@ -280,5 +305,5 @@ async fn neither_log_nor_metrics_nor_errors_nor_who_is_no_administrator() -> Res
     node.terminate().await?;
     let stage = Stage { node, canaries, streams: RefCell::default() };
     stage.log_is_clean("its end").await?;
-    Ok(())
+    disk_is_clean(&stage)
 }

@@ -1,15 +1,22 @@
 //! The façade for subscribers, their blocks and their connections.
 
-use base::{AppName, SessionId, StreamId, limits};
+use std::sync::Arc;
+use std::time::Duration;
 
+use base::{AppName, Clock, Randomness, SessionId, StreamId, limits};
+
+use crate::proposer::Proposer;
 use crate::{
-    Answer, Change, CodesSeen, Command, ConnectionEvent, Consistency, Filter, MetaError, NodeId, Outcome,
-    Owner, Query, Revision, SubscriberId, SubscriberShown, SubscriberTerms, Watch,
+    Answer, Change, CodesSeen, Command, ConnectionEvent, Consistency, Filter, FormatError, Hidden, Meta,
+    MetaError, NodeId, Outcome, Owner, Query, Revision, Seals, SubscriberId, SubscriberShown,
+    SubscriberTerms, Watch,
 };
 
-super::facade! {
-    /// Subscribers of all streams.
-    Subscribers
+/// Subscribers of all streams. Their secrets are sealed where they are stored.
+#[derive(Clone)]
+pub struct Subscribers {
+    pub(super) proposer: Proposer,
+    seals: Arc<Seals>,
 }
 
 /// Why a subscriber may not connect once more.
@@ -27,14 +34,34 @@ pub enum AcquireError {
 }
 
 impl Subscribers {
+    /// Over `meta`.
+    pub fn new(
+        meta: Arc<dyn Meta>,
+        seals: Arc<Seals>,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
+        Self { proposer: Proposer::new(meta, clock, randomness), seals }
+    }
+
+    /// The same with another time for each answer.
+    pub fn within(&self, patience: Duration) -> Self {
+        Self { proposer: self.proposer.within(patience), seals: Arc::clone(&self.seals) }
+    }
+
     /// Registers a subscriber, or replaces what is said of it.
     pub async fn put(
         &self,
         app: &AppName,
         stream: &StreamId,
         subscriber: &SubscriberId,
-        terms: SubscriberTerms,
+        mut terms: SubscriberTerms,
     ) -> Result<(), MetaError> {
+        if let Some(secret) = &terms.b32_secret {
+            let owner = owner(app, stream, subscriber);
+            let sealed = self.seals.seal(&owner, secret.expose().as_bytes(), &*self.proposer.randomness)?;
+            terms.b32_secret = Some(Hidden::new(sealed));
+        }
         let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
         self.done(Command::PutSubscriber { app, stream, subscriber, terms }).await
     }
@@ -59,7 +86,7 @@ impl Subscribers {
         self.one(app, stream, subscriber, Consistency::Local).await
     }
 
-    /// A page of a stream's subscribers in byte order of their ids.
+    /// A page of a stream's subscribers in byte order of their ids, with their secrets as they are stored: sealed.
     pub async fn list(
         &self,
         app: &AppName,
@@ -195,10 +222,30 @@ impl Subscribers {
         subscriber: &SubscriberId,
         consistency: Consistency,
     ) -> Result<Option<SubscriberShown>, MetaError> {
+        let owner = owner(app, stream, subscriber);
         let (app, stream, subscriber) = (app.clone(), stream.clone(), subscriber.clone());
         match self.proposer.read(Query::Subscriber { app, stream, subscriber }, consistency).await? {
-            (_, Answer::Subscriber(shown)) => Ok(shown),
+            (_, Answer::Subscriber(Some(mut shown))) => {
+                if let Some(secret) = self.opened(&owner, &shown.subscriber.terms)? {
+                    Arc::make_mut(&mut shown.subscriber).terms.b32_secret = Some(secret);
+                }
+                Ok(Some(shown))
+            }
+            (_, Answer::Subscriber(None)) => Ok(None),
             _ => Err(MetaError::WrongAnswer),
         }
     }
+
+    /// The secret that is sealed in `terms`, if one is.
+    fn opened(&self, owner: &str, terms: &SubscriberTerms) -> Result<Option<Hidden>, FormatError> {
+        let Some(stored) = &terms.b32_secret else { return Ok(None) };
+        let Some(text) = self.seals.open(owner, stored.expose())? else { return Ok(None) };
+        let text = str::from_utf8(&text).map_err(|error| FormatError::Malformed(error.to_string()))?;
+        Ok(Some(Hidden::new(text.to_owned())))
+    }
+}
+
+/// To whom a subscriber's sealed secret belongs.
+fn owner(app: &AppName, stream: &StreamId, subscriber: &SubscriberId) -> String {
+    format!("subscriber {app}/{stream}/{subscriber}")
 }

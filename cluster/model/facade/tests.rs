@@ -6,11 +6,11 @@ use base::{
 };
 
 use super::*;
-use crate::testing::{InMemory, planes};
+use crate::testing::{InMemory, planes, seals};
 use crate::{
-    Broadcasts, Contention, Direction, Fingerprint, HeldClaim, Meta, MetaError, NodeCard, NodeId, Observed,
-    PutWhen, Refusal, Revision, StreamStarted, SubscriberId, SubscriberTerms, TokenFault, TokenId,
-    TokenTerms, User, UserName, WatchEvent,
+    Broadcasts, Command, Contention, Direction, Fingerprint, HeldClaim, Hidden, Meta, MetaError, NodeCard,
+    NodeId, Observed, PutWhen, Refusal, Revision, StreamStarted, SubscriberId, SubscriberTerms, TokenFault,
+    TokenId, TokenTerms, User, UserName, WatchEvent,
 };
 
 /// An unsteady plane on a machine that has no time for it may need many tries.
@@ -20,6 +20,11 @@ macro_rules! over {
     ($facade:ident, $meta:expr) => {
         $facade::new(Arc::clone($meta), Arc::new(SystemClock), Arc::new(SystemRandomness)).within(PATIENCE)
     };
+}
+
+fn subscribers(meta: &Arc<dyn Meta>) -> Subscribers {
+    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
+    Subscribers::new(Arc::clone(meta), seals(), clock, randomness).within(PATIENCE)
 }
 
 fn app() -> AppName {
@@ -67,7 +72,8 @@ async fn a_token_lives_from_its_making_to_its_spending() {
 #[tokio::test]
 async fn a_subscriber_is_registered_connected_blocked_and_deleted() {
     for plane in planes() {
-        let (subscribers, nodes) = (over!(Subscribers, &plane), over!(Nodes, &plane));
+        let subscribers = subscribers(&plane);
+        let nodes = over!(Nodes, &plane);
         let owner = nodes.join(NodeId(1), NodeCard::default()).await.unwrap();
         let terms = SubscriberTerms { concurrent_connections_limit: 1, ..SubscriberTerms::default() };
         subscribers.put(&app(), &id("s"), &subscriber(), terms).await.unwrap();
@@ -91,6 +97,29 @@ async fn a_subscriber_is_registered_connected_blocked_and_deleted() {
         assert_eq!(subscribers.delete(&app(), &id("s"), &subscriber()).await, Ok(true));
         subscribers.delete_all(&app(), &id("s")).await.unwrap();
         assert_eq!(subscribers.get(&app(), &id("s"), &subscriber()).await, Ok(None));
+    }
+}
+
+#[tokio::test]
+async fn a_subscribers_secret_is_stored_sealed_for_it_alone() {
+    for plane in planes() {
+        let subscribers = subscribers(&plane);
+        let secret = Some(Hidden::new("JBSWY3DPEHPK3PXP".to_owned()));
+        let terms = SubscriberTerms { b32_secret: secret.clone(), ..SubscriberTerms::default() };
+        subscribers.put(&app(), &id("s"), &subscriber(), terms).await.unwrap();
+        let shown = subscribers.get(&app(), &id("s"), &subscriber()).await.unwrap().unwrap();
+        assert_eq!(shown.subscriber.terms.b32_secret, secret);
+        let stored = subscribers.list(&app(), &id("s"), 0, 10).await.unwrap().remove(0).subscriber;
+        let sealed = stored.terms.b32_secret.clone().unwrap();
+        assert!(sealed.expose().starts_with("sealed:1:"), "{}", sealed.expose());
+        // Whoever can write to the store gives nobody the secret of somebody else.
+        let terms = SubscriberTerms { b32_secret: Some(sealed), ..SubscriberTerms::default() };
+        let (app, stream, subscriber) = (app(), id("s"), SubscriberId::new("two").unwrap());
+        let (of, stream_of, subscriber_of) = (app.clone(), stream.clone(), subscriber.clone());
+        let command = Command::PutSubscriber { app: of, stream: stream_of, subscriber: subscriber_of, terms };
+        subscribers.proposer.propose(command).await.unwrap();
+        let got = subscribers.get(&app, &stream, &subscriber).await;
+        assert!(matches!(got, Err(MetaError::Unreadable(_))), "{got:?}");
     }
 }
 

@@ -1,10 +1,11 @@
 use base::{SystemClock, SystemRandomness};
 
 use super::*;
-use crate::testing::{InMemory, planes};
+use crate::SealingKey;
+use crate::testing::{InMemory, planes, seals};
 
 fn facade(meta: Arc<dyn Meta>) -> Settings {
-    Settings::new(meta, Arc::new(SystemClock), Arc::new(SystemRandomness))
+    Settings::new(meta, seals(), Arc::new(SystemClock), Arc::new(SystemRandomness))
 }
 
 fn app() -> AppName {
@@ -28,6 +29,41 @@ async fn settings_are_seeded_once_and_compared_afterwards() {
         assert_eq!(settings.put(&app(), 1, &other).await, Ok(2));
         assert_eq!(settings.snapshot(&app()).as_deref(), Some(&other));
         assert_eq!(settings.get(&app()).await, Ok(Some((2, Arc::new(other)))));
+    }
+}
+
+#[tokio::test]
+async fn settings_are_stored_sealed_and_what_was_not_is_sealed_anew() {
+    for plane in planes() {
+        let (old, clock, randomness) = (seals(), Arc::new(SystemClock), Arc::new(SystemRandomness));
+        let key = |of| SealingKey::new([of; 32]);
+        let settings = facade(Arc::clone(&plane));
+        let wanted = AppSettings::new(&app(), &SystemRandomness);
+        let clear = serde_json::to_value(&wanted).unwrap().as_object().unwrap().clone();
+        let command =
+            Command::PutSettings { app: app(), expected: 0, document: SettingsDocument(clear.clone()) };
+        settings.proposer.propose(command).await.unwrap();
+        assert_eq!(settings.get(&app()).await.unwrap().unwrap().1.as_ref(), &wanted);
+        let document = async || settings.record(&app()).await.unwrap().unwrap().document.0.clone();
+        assert_eq!(document().await, clear);
+
+        settings.seal_anew(&app()).await.unwrap();
+        let sealed = document().await;
+        let text = sealed["sealed"].as_str().unwrap().to_owned();
+        assert!(sealed.len() == 1 && old.is_sealed_now(&text), "{sealed:?}");
+        settings.seal_anew(&app()).await.unwrap();
+        assert_eq!(document().await, sealed);
+
+        // Another key takes over: it opens both.
+        let both = Arc::new(Seals::new(&key(8), [&key(7)]).unwrap());
+        let after = Settings::new(Arc::clone(&plane), Arc::clone(&both), clock.clone(), randomness.clone());
+        after.seal_anew(&app()).await.unwrap();
+        assert!(both.is_sealed_now(document().await["sealed"].as_str().unwrap()));
+        assert_eq!(after.get(&app()).await.unwrap().unwrap().1.as_ref(), &wanted);
+        let stranger = Arc::new(Seals::new(&key(9), []).unwrap());
+        let stranger = Settings::new(plane, stranger, clock, randomness);
+        let said = stranger.get(&app()).await.unwrap_err().to_string();
+        assert!(said.contains("sealed with another secret"), "{said}");
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use base::{SystemClock, SystemRandomness};
-use cluster_model::testing::InMemory;
+use cluster_model::testing::{InMemory, seals};
 use cluster_model::{
     Command, Consistency, Filter, Meta, NodeCard, NodeId, Nodes, Proposal, Query, ReadFailed, Reading,
     RequestId, Revision, Watch,
@@ -61,7 +61,7 @@ async fn those_who_leave_at_once_do_not_wait_for_each_other() {
     let nodes = Nodes::new(Arc::clone(&meta), clock.clone(), randomness.clone());
     let card = NodeCard { address: "a".to_owned(), relay: String::new(), version: String::new() };
     let owner = nodes.join(NodeId(1), card).await.unwrap();
-    let subscribers = Subscribers::new(meta, clock, randomness);
+    let subscribers = Subscribers::new(meta, seals(), clock, randomness);
     let (app, stream) = (AppName::new("LiveApp").unwrap(), StreamId::new("s").unwrap());
     let who = |n: u128| SubscriberId::new(&format!("viewer{n}")).unwrap();
     let session = SessionId::from_u128;

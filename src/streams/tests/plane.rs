@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use cluster_model::testing::seals;
 use cluster_model::{
     Command, Consistency, Filter, Heartbeat, NotApplied, Proposal, Query, ReadFailed, Reading, RequestId,
     Revision, SubscriberId, Subscribers, Upkeep, Watch,
@@ -106,7 +107,7 @@ async fn a_subscribers_session_is_in_its_history_from_its_beginning_to_its_end()
     let player = node.applications.play(permit, Ending::new(), Arbiter::current()).await.unwrap();
     player.ending.end(ExitReason::TooSlow);
     let subscribers =
-        Subscribers::new(Arc::clone(&node.meta), Arc::new(SystemClock), Arc::new(SystemRandomness));
+        Subscribers::new(Arc::clone(&node.meta), seals(), Arc::new(SystemClock), Arc::new(SystemRandomness));
     let anna = SubscriberId::new("anna").unwrap();
     let events = at_some_change(&node, async || {
         let events = subscribers.events(&app(), &stream(), Some(&anna), 0, 10).await.unwrap();

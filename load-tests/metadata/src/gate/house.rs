@@ -9,7 +9,8 @@ use anyhow::Context;
 use async_trait::async_trait;
 use base::{Clock, PeerAddr, Secret, SystemClock, SystemRandomness};
 use cluster_model::{
-    Authority, Broadcasts, Hidden, Meta, NodeCard, Nodes, Owner, Settings, Subscribers, Tokens,
+    Authority, Broadcasts, Hidden, Meta, NodeCard, Nodes, Owner, SealingKey, Seals, Settings, Subscribers,
+    Tokens,
 };
 use cluster_node::{Node, NodeId};
 use config::AppSettings;
@@ -93,7 +94,9 @@ impl House {
         let nodes = Nodes::new(Arc::clone(&meta), clock.clone(), randomness.clone());
         let card = NodeCard { address: "localhost".to_owned(), relay: String::new(), version: String::new() };
         let owner = nodes.join(NodeId(1), card).await?;
-        let settings = Settings::new(Arc::clone(&meta), clock.clone(), randomness.clone());
+        let seals = Arc::new(Seals::new(&SealingKey::new([7; 32]), []).context("no seals")?);
+        let settings =
+            Settings::new(Arc::clone(&meta), Arc::clone(&seals), clock.clone(), randomness.clone());
         let now = settings.seed(&rows::app(), &settings_of(case.mechanism)?).await?;
         make_rows(&meta, case).await?;
         let gate = Gate::new(GateParts {
@@ -101,7 +104,7 @@ impl House {
             settings,
             broadcasts: Broadcasts::new(Arc::clone(&meta), clock.clone(), randomness.clone(), "localhost"),
             tokens: Tokens::new(Arc::clone(&meta), clock.clone(), randomness.clone()),
-            subscribers: Subscribers::new(meta, clock.clone(), randomness),
+            subscribers: Subscribers::new(meta, seals, clock.clone(), randomness),
             plane: Arc::new(Place { node: Arc::clone(&node), owner }),
             authorizer: Arc::new(Nobody),
             keys: Arc::new(KeySets::new(Arc::new(Nobody), clock.clone())),
