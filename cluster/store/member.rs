@@ -19,10 +19,9 @@ pub struct MemberStore {
     database: Option<Database>,
     /// Transactions that were written, of all lives.
     count: u64,
-    /// Of them, those that are on disk whatever happens.
-    synced: u64,
-    /// What the others wrote: closed without a sync, the file may have lost it.
-    unsynced: Vec<Persist>,
+    /// What needs no sync of its own and goes with the next one: a transaction costs as much as what a hundred spends
+    /// change. Lost with the process, it comes again of the log.
+    waiting: Vec<Persist>,
 }
 
 impl MemberStore {
@@ -70,29 +69,28 @@ impl MemberStore {
             Ok((database, saved, count))
         })?;
         let (path, database) = (path.to_owned(), Some(database));
-        let store = Self { path, open, database, count, synced: count, unsynced: Vec::new() };
+        let store = Self { path, open, database, count, waiting: Vec::new() };
         Ok((store, saved))
     }
 
-    /// Writes all of `batch`, in order, in one transaction; durably if one of it must be.
+    /// Writes all of `batch`, in order, in one transaction. Unless one of it must be durable now it may wait for one that
+    /// must be, and for at most [`limits::META_UNSYNCED_WRITES_MAX`].
     ///
     /// # Errors
     /// The write failed; nothing more is taken before [`MemberStore::write_again`].
     pub fn write(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
         let Some(database) = &self.database else { return Err(WriteError::Closed) };
-        let sync = batch.iter().any(|persist| persist.sync)
-            || self.unsynced.len() + batch.len() > limits::META_UNSYNCED_WRITES_MAX;
-        let count = self.count + 1;
-        let write = || tables::write(database, batch, count, sync);
-        match guarded(&self.path, UNWRITABLE, WriteError::Open, write) {
+        let may_wait = !batch.iter().any(|persist| persist.sync)
+            && self.waiting.len() + batch.len() <= limits::META_UNSYNCED_WRITES_MAX;
+        if may_wait {
+            self.waiting.extend_from_slice(batch);
+            return Ok(());
+        }
+        let (all, count) = (self.waiting.iter().chain(batch), self.count + 1);
+        match guarded(&self.path, UNWRITABLE, WriteError::Open, || tables::write(database, all, count)) {
             Ok(()) => {
-                self.count += 1;
-                if sync {
-                    self.synced = self.count;
-                    self.unsynced.clear();
-                } else {
-                    self.unsynced.extend_from_slice(batch);
-                }
+                self.count = count;
+                self.waiting.clear();
                 Ok(())
             }
             Err(error) => {
@@ -110,23 +108,22 @@ impl MemberStore {
     /// It failed again, or the file is not what it was.
     pub fn write_again(&mut self, batch: &[Persist]) -> Result<(), WriteError> {
         self.close();
-        let all: Vec<_> = self.unsynced.iter().chain(batch).cloned().collect();
+        let (all, count) = (self.waiting.iter().chain(batch), self.count + 1);
         let written = guarded(&self.path, UNWRITABLE, WriteError::Open, || {
             // Here from now on, so that whatever fails it is closed as it must be.
             let database = self.database.insert((self.open)().map_err(WriteError::Open)?);
             let found = tables::count(database).map_err(WriteError::Before)?;
-            if !(self.synced..=self.count + 1).contains(&found) {
+            if !(self.count..=count).contains(&found) {
                 return Err(WriteError::Open(StoreError::Lost { path: self.path.clone() }));
             }
-            tables::write(database, &all, self.count + 1, true)
+            tables::write(database, all, count)
         });
         if written.is_err() {
             self.close();
             return written;
         }
-        self.count += 1;
-        self.synced = self.count;
-        self.unsynced.clear();
+        self.count = count;
+        self.waiting.clear();
         Ok(())
     }
 }
@@ -145,6 +142,11 @@ impl MemberStore {
 
 impl Drop for MemberStore {
     fn drop(&mut self) {
+        if let (Some(database), false) = (&self.database, self.waiting.is_empty()) {
+            let (all, count) = (self.waiting.iter(), self.count + 1);
+            // What is not written comes of the log again.
+            let _ = guarded(&self.path, UNWRITABLE, WriteError::Open, || tables::write(database, all, count));
+        }
         self.close();
     }
 }

@@ -21,8 +21,8 @@ use cluster_model::{
     Change, FormatError, RequestId, Revision, RowKind, State, decode_request, encode_request,
 };
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
-    TableHandle, WriteTransaction,
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableHandle,
+    WriteTransaction,
 };
 
 use crate::sums::{Summed, sum_of};
@@ -248,16 +248,13 @@ pub(crate) fn load(
     begin(database, first).and_then(|()| read(database)).map_err(|error| error.of(path))
 }
 
-/// Writes `batch` in one transaction, the `count`th of the file.
-pub(crate) fn write(
+/// Writes `batch` in one transaction, the `count`th of the file. It is on disk then.
+pub(crate) fn write<'a>(
     database: &Database,
-    batch: &[Persist],
+    batch: impl Iterator<Item = &'a Persist>,
     count: u64,
-    sync: bool,
 ) -> Result<(), WriteError> {
-    let mut transaction = database.begin_write().map_err(before)?;
-    let durability = if sync { Durability::Immediate } else { Durability::None };
-    transaction.set_durability(durability).map_err(before)?;
+    let transaction = database.begin_write().map_err(before)?;
     {
         let mut tables = Tables::open(&transaction).map_err(before)?;
         for persist in batch {

@@ -419,7 +419,7 @@ pub const META_COMMANDS_PER_COMMIT_MAX: usize = 1_024;
 pub const META_FULL_REST: Duration = Duration::from_secs(1);
 /// What other nodes said and was not taken up yet. More: lost, and said again.
 pub const META_INBOX_MAX: usize = 4_096;
-/// Writes of what the log already has that are left to the next sync. More: they are synced by themselves.
+/// Writes of what the log already has that wait for the next sync. More: they are written by themselves.
 pub const META_UNSYNCED_WRITES_MAX: usize = 256;
 /// Changes a watcher may lag behind. More: it is told to re-list.
 pub const META_WATCH_LAG_MAX: usize = 1_024;
