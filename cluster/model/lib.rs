@@ -86,7 +86,7 @@ pub use ratio::Ratio;
 pub use request::{FormatError, RequestId};
 pub use row::{Row, RowKind, decode_request, encode_request};
 pub use selection::{Matching, Order, SortKey, Which};
-pub use settings::{PutSettingsError, Settings};
+pub use settings::{PutSettingsError, Settings, StoredSettings};
 pub use source_url::is_source_url;
 pub use state::{Applied, State, StateHash, apply};
 pub use status::{STREAM_TIMEOUT, Status};

@@ -4,34 +4,95 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{AppName, Clock, Randomness};
+use base::{AppName, Clock, Randomness, WallTime};
 use config::AppSettings;
 use parking_lot::RwLock;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::proposer::Proposer;
 use crate::{
-    Answer, Change, Command, Consistency, Filter, FormatError, Meta, MetaError, Outcome, Query, Revision,
-    SettingsDocument, SettingsRecord, Watch, WatchEvent,
+    Answer, Change, Command, Consistency, Filter, FormatError, Meta, MetaError, NotApplied, Outcome, Query,
+    Revision, SettingsDocument, SettingsRecord, Watch, WatchEvent,
 };
 
 /// Pause before a list that failed is tried again.
 const LIST_PAUSE: Duration = Duration::from_millis(500);
+/// How often it is tried to delete settings that somebody else changes at the same time.
+const DELETE_TRIES_MAX: usize = 8;
+/// The one key of what is stored of an application that was deleted: when that was, in ms.
+const DELETED: &str = "deleted";
 
 /// Settings of all applications. Cheap to clone; clones share one snapshot.
 ///
 /// The stored document is the truth. A properties file is read at a node's start: it seeds an application
 /// that has no settings yet, and a standalone node stores what a changed file says.
 /// Readers take [`Settings::snapshot`], which [`Settings::follow`] keeps fresh.
+///
+/// Of an application that was deleted a tombstone is stored in the place of its settings, `{"deleted": ms}`, so that nodes which
+/// were away learn it. It has no settings then, and new ones go over the tombstone.
 #[derive(Clone)]
 pub struct Settings {
     proposer: Proposer,
     snapshots: Arc<RwLock<BTreeMap<AppName, Snapshot>>>,
+    /// Said with every newer snapshot.
+    changed: Arc<watch::Sender<()>>,
 }
 
 struct Snapshot {
     version: u64,
-    settings: Arc<AppSettings>,
+    said: Said,
+}
+
+/// What a record says.
+#[derive(Clone)]
+enum Said {
+    Settings(Arc<AppSettings>),
+    Deleted(WallTime),
+}
+
+impl Said {
+    fn of(document: &SettingsDocument) -> Result<Self, FormatError> {
+        match (document.0.len(), document.0.get(DELETED).and_then(Value::as_u64)) {
+            (1, Some(ms)) => Ok(Self::Deleted(WallTime(ms))),
+            _ => Ok(Self::Settings(Arc::new(settings(document)?))),
+        }
+    }
+
+    fn settings(&self) -> Option<&Arc<AppSettings>> {
+        if let Self::Settings(settings) = self { Some(settings) } else { None }
+    }
+}
+
+/// What is stored of an application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoredSettings {
+    /// Nothing, ever.
+    Nothing,
+    /// That it was deleted.
+    Deleted {
+        /// How often something was put for it.
+        version: u64,
+        /// When it was deleted.
+        at: WallTime,
+    },
+    /// Settings.
+    Settings {
+        /// How often they were put.
+        version: u64,
+        /// What they say.
+        settings: Arc<AppSettings>,
+    },
+}
+
+impl StoredSettings {
+    /// What whoever puts settings over it expects; 0: there is nothing.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Deleted { version, .. } | Self::Settings { version, .. } => *version,
+        }
+    }
 }
 
 /// Why settings were not stored.
@@ -51,15 +112,17 @@ pub enum PutSettingsError {
 impl Settings {
     /// Knows no settings until they are seeded or followed.
     pub fn new(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>) -> Self {
-        Self { proposer: Proposer::new(meta, clock, randomness), snapshots: Arc::default() }
+        let changed = Arc::new(watch::Sender::new(()));
+        Self { proposer: Proposer::new(meta, clock, randomness), snapshots: Arc::default(), changed }
     }
 
     /// Stores `settings` if the application has none yet, and returns those in force.
     pub async fn seed(&self, app: &AppName, settings: &AppSettings) -> Result<Arc<AppSettings>, MetaError> {
-        if let Some((_, settings)) = self.get(app).await? {
-            return Ok(settings);
-        }
-        match self.put(app, 0, settings).await {
+        let version = match self.stored(app).await? {
+            StoredSettings::Settings { settings, .. } => return Ok(settings),
+            other => other.version(),
+        };
+        match self.put(app, version, settings).await {
             Ok(_) => {}
             // Another node was first.
             Err(PutSettingsError::Conflict { .. }) => {}
@@ -73,12 +136,23 @@ impl Settings {
 
     /// The settings as of now and their version.
     pub async fn get(&self, app: &AppName) -> Result<Option<(u64, Arc<AppSettings>)>, MetaError> {
+        match self.stored(app).await? {
+            StoredSettings::Settings { version, settings } => Ok(Some((version, settings))),
+            _ => Ok(None),
+        }
+    }
+
+    /// What is stored as of now, also where that are no settings.
+    pub async fn stored(&self, app: &AppName) -> Result<StoredSettings, MetaError> {
         let query = Query::Settings { app: app.clone() };
         match self.proposer.read(query, Consistency::Linearizable).await? {
-            (_, Answer::Settings(None)) => Ok(None),
+            (_, Answer::Settings(None)) => Ok(StoredSettings::Nothing),
             (_, Answer::Settings(Some(record))) => {
-                let settings = self.take(app, &record)?;
-                Ok(Some((record.version, settings)))
+                let version = record.version;
+                Ok(match self.take(app, &record)? {
+                    Said::Settings(settings) => StoredSettings::Settings { version, settings },
+                    Said::Deleted(at) => StoredSettings::Deleted { version, at },
+                })
             }
             _ => Err(MetaError::WrongAnswer),
         }
@@ -91,7 +165,30 @@ impl Settings {
         expected: u64,
         settings: &AppSettings,
     ) -> Result<u64, PutSettingsError> {
-        let document = document(settings).map_err(MetaError::from)?;
+        self.put_document(app, expected, document(settings).map_err(MetaError::from)?).await
+    }
+
+    /// Stores that the application was deleted, in the place of its settings; `false` when there are none.
+    pub async fn delete(&self, app: &AppName) -> Result<bool, MetaError> {
+        for _ in 0..DELETE_TRIES_MAX {
+            let StoredSettings::Settings { version, .. } = self.stored(app).await? else { return Ok(false) };
+            let now = Value::from(self.proposer.clock.wall().as_millis());
+            let tombstone = SettingsDocument([(DELETED.to_owned(), now)].into_iter().collect());
+            match self.put_document(app, version, tombstone).await {
+                Ok(_) => return Ok(true),
+                Err(PutSettingsError::Conflict { .. }) => {}
+                Err(PutSettingsError::Meta(error)) => return Err(error),
+            }
+        }
+        Err(NotApplied::Busy.into())
+    }
+
+    async fn put_document(
+        &self,
+        app: &AppName,
+        expected: u64,
+        document: SettingsDocument,
+    ) -> Result<u64, PutSettingsError> {
         let command = Command::PutSettings { app: app.clone(), expected, document: document.clone() };
         match self.proposer.propose(command).await? {
             (_, Outcome::Stored { version }) => {
@@ -103,9 +200,20 @@ impl Settings {
         }
     }
 
-    /// The newest settings this node has heard of; `None`: not loaded yet.
+    /// The newest settings this node has heard of; `None`: not loaded yet, or there are none.
     pub fn snapshot(&self, app: &AppName) -> Option<Arc<AppSettings>> {
-        self.snapshots.read().get(app).map(|snapshot| Arc::clone(&snapshot.settings))
+        self.snapshots.read().get(app).and_then(|snapshot| snapshot.said.settings().cloned())
+    }
+
+    /// The applications this node has heard of, in order, each with the time when it was deleted if it was.
+    pub fn heard_of(&self) -> Vec<(AppName, Option<WallTime>)> {
+        let of = |said: &Said| if let Said::Deleted(at) = said { Some(*at) } else { None };
+        self.snapshots.read().iter().map(|(app, snapshot)| (app.clone(), of(&snapshot.said))).collect()
+    }
+
+    /// Tells that there is something newer than before.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Keeps the snapshots fresh until the store is closed. To be spawned once per node.
@@ -141,6 +249,7 @@ impl Settings {
                 }
                 Change::Settings { app, now: None } => {
                     self.snapshots.write().remove(app);
+                    self.changed.send_replace(());
                 }
                 _ => {}
             }
@@ -148,17 +257,18 @@ impl Settings {
     }
 
     /// Makes `record` the snapshot unless a newer one is there, and returns what it says.
-    fn take(&self, app: &AppName, record: &SettingsRecord) -> Result<Arc<AppSettings>, FormatError> {
+    fn take(&self, app: &AppName, record: &SettingsRecord) -> Result<Said, FormatError> {
         if let Some(same) = self.snapshots.read().get(app).filter(|known| known.version == record.version) {
-            return Ok(Arc::clone(&same.settings));
+            return Ok(same.said.clone());
         }
-        let settings = Arc::new(settings(&record.document)?);
+        let said = Said::of(&record.document)?;
         let mut snapshots = self.snapshots.write();
         if snapshots.get(app).is_none_or(|known| known.version < record.version) {
-            let settings = Arc::clone(&settings);
-            snapshots.insert(app.clone(), Snapshot { version: record.version, settings });
+            snapshots.insert(app.clone(), Snapshot { version: record.version, said: said.clone() });
+            drop(snapshots);
+            self.changed.send_replace(());
         }
-        Ok(settings)
+        Ok(said)
     }
 }
 
