@@ -211,7 +211,7 @@ impl Keeping {
                 taken.map_err(|error| ApplicationFault::Refused(format!("{error:#}")))?;
             }
             Found::Nothing => {
-                let settings = AppSettings::new(app, &*self.rooms.randomness);
+                let settings = AppSettings::of_made(app, &*self.rooms.randomness);
                 if let Err(error) = self.rooms.settings.put(app, stored.version(), &settings).await {
                     in_background(move || folder.take_back()).await;
                     return Err(match error {

@@ -368,8 +368,8 @@ pub const SUBSCRIBER_ENDS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 // -- applications
 
-/// Applications of a node. Each costs an actor, two watches and settings on every node. More: not made over REST. That of those
-/// that were deleted a tombstone is stored, counts towards [`APPLICATIONS_MAX`].
+/// Applications of a node. Each costs an actor, two watches and settings on every node. More: not made over REST. One
+/// that was deleted leaves a tombstone, which counts towards [`APPLICATIONS_MAX`].
 pub const APPLICATIONS_MADE_MAX: usize = 100;
 /// The name of an application that is made over REST, in bytes: a file system takes 255, and the folder of one that is deleted
 /// is called more than that. Longer: not made.

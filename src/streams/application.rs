@@ -37,6 +37,16 @@ impl Drop for Child {
     }
 }
 
+/// Whether it is one of the node's applications.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// It is taken out: no stream begins any more, and those that are there end.
+    Closing,
+    /// They have: it ends when nothing of them is left to be done.
+    Ended,
+}
+
 /// One application of the node.
 pub struct Application {
     name: AppName,
@@ -48,8 +58,7 @@ pub struct Application {
     recording: BTreeSet<StreamId>,
     /// Who is to be told when a stream begins.
     waiting: HashMap<StreamId, watch::Sender<bool>>,
-    /// It is taken out: no stream begins any more, and it ends with the last one.
-    closed: bool,
+    standing: Standing,
     _guard: Obituary<Died>,
 }
 
@@ -63,7 +72,7 @@ impl Application {
             ends: Obituaries::default(),
             recording: BTreeSet::new(),
             waiting: HashMap::new(),
-            closed: false,
+            standing: Standing::Open,
             _guard: guard,
         }
     }
@@ -110,14 +119,14 @@ impl Application {
 
     /// One that is taken out ends when nothing of its streams is left to be done.
     fn end_if_over(&self, ctx: &mut Context<Self>) {
-        if self.closed && self.streams.is_empty() && self.recording.is_empty() {
+        if self.standing == Standing::Ended && self.streams.is_empty() && self.recording.is_empty() {
             ctx.stop();
         }
     }
 
     /// The stream of a publisher that passed the gate: its own, or that of one it may take over.
     fn stream(&mut self, id: &StreamId) -> Result<Addr<Stream>, PublishError> {
-        if self.closed {
+        if self.standing != Standing::Open {
             return Err(PublishError::NoSuchApplication);
         }
         if self.recording.contains(id) {
@@ -233,7 +242,7 @@ impl Handler<Wait> for Application {
         if self.streams.get(&id).is_some_and(|child| child.playable.load(Ordering::Acquire)) {
             return Some(watch::Sender::new(true).subscribe());
         }
-        if self.closed {
+        if self.standing != Standing::Open {
             return None;
         }
         if self.waiting.len() >= limits::WAITERS_PER_APPLICATION_MAX {
@@ -299,7 +308,7 @@ impl Handler<Close> for Application {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, Close(reason): Close, _: &mut Self::Context) -> Self::Result {
-        self.closed = true;
+        self.standing = Standing::Closing;
         // Who waits for a stream is told that it need not.
         self.waiting.clear();
         let streams: Vec<_> = self.streams.values().map(|child| child.addr.clone()).collect();
@@ -312,7 +321,10 @@ impl Handler<Close> for Application {
                 gone(stream).await;
             }
         };
-        Box::pin(ended.into_actor(self).map(|(), app, ctx| app.end_if_over(ctx)))
+        Box::pin(ended.into_actor(self).map(|(), app, ctx| {
+            app.standing = Standing::Ended;
+            app.end_if_over(ctx);
+        }))
     }
 }
 
