@@ -18,7 +18,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/penstock --create-home penstock
 COPY --from=build /penstock/target/release/penstock /usr/local/bin/penstock
-COPY --from=build /penstock/webapps /usr/share/penstock/webapps
+# The node makes folders of applications there, and writes their settings.
+COPY --from=build --chown=penstock:penstock /penstock/webapps /usr/share/penstock/webapps
 USER penstock
 WORKDIR /var/lib/penstock
 ENV PENSTOCK_DATA_FOLDER=/var/lib/penstock/data \

@@ -1,5 +1,7 @@
 //! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
 
+mod application_data;
+mod applications;
 mod cluster;
 mod commands;
 mod control;

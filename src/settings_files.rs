@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use base::{AppName, Randomness};
-use cluster_model::{FormatError, MetaError, PutSettingsError, Settings};
+use base::{AppName, Clock, Randomness};
+use cluster_model::{FormatError, MetaError, PutSettingsError, Settings, StoredSettings};
 use config::{AppFolder, AppSettings, ConfigError, DataConfig, Finding, LoadedSettings};
+use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
@@ -37,7 +38,7 @@ const REMEMBERED: &str = "settings-files.json";
 pub struct SettingsFiles(Arc<Inner>);
 
 struct Inner {
-    folders: BTreeMap<AppName, AppFolder>,
+    folders: RwLock<BTreeMap<AppName, AppFolder>>,
     settings: Settings,
     is_alone: bool,
     randomness: Arc<dyn Randomness>,
@@ -80,7 +81,7 @@ impl Look {
 }
 
 impl SettingsFiles {
-    /// Those of the folders of `data.webapps`.
+    /// Those of the folders of `data.webapps`. There may be none: applications are made while the node runs.
     pub fn new(
         data: &DataConfig,
         settings: Settings,
@@ -88,32 +89,79 @@ impl SettingsFiles {
         randomness: Arc<dyn Randomness>,
     ) -> anyhow::Result<Self> {
         let folders = config::discover_applications(&data.webapps)?;
-        anyhow::ensure!(
-            !folders.is_empty(),
-            "there is no application in data.webapps ({}): each is a folder with a WEB-INF/red5-web.properties",
-            data.webapps.display()
-        );
+        if folders.is_empty() {
+            tracing::warn!(
+                folder = %data.webapps.display(),
+                "there is no application in data.webapps: each is a folder with a WEB-INF/red5-web.properties, and POST \
+                 /rest/v2/applications/{{name}} makes one"
+            );
+        }
         let remembered = data.folder.join(REMEMBERED);
         let contents = remembered_in(&remembered);
         let known =
             |app: &AppName| Known { content: contents.get(app.as_str()).cloned(), ..Known::default() };
         let known = folders.iter().map(|folder| (folder.name.clone(), known(&folder.name))).collect();
         let folders = folders.into_iter().map(|folder| (folder.name.clone(), folder)).collect();
-        let known = Mutex::new(known);
+        let (folders, known) = (RwLock::new(folders), Mutex::new(known));
         Ok(Self(Arc::new(Inner { folders, settings, is_alone, randomness, remembered, known })))
     }
 
-    /// Sees to it that each application has settings. The applications' names.
-    pub async fn begin(&self) -> anyhow::Result<Vec<AppName>> {
-        for folder in self.0.folders.values() {
+    /// Sees to it that each application has settings, and that those that were deleted while the node was away are none. The
+    /// applications' names.
+    pub async fn begin(&self, clock: &dyn Clock) -> anyhow::Result<Vec<AppName>> {
+        for folder in self.all() {
+            let of = || format!("the application {}", folder.name);
+            if self.is_deleted(&folder).await.with_context(of)? {
+                let aside = folder.set_aside(clock.wall()).with_context(of)?;
+                let aside = aside.unwrap_or_default();
+                tracing::warn!(app = %folder.name, folder = %aside.display(), "the application was deleted while this node was away: its folder is moved out of the way");
+                self.forget(&folder.name).await;
+                continue;
+            }
             let mut known = self.0.known.lock().await;
             let known = known.entry(folder.name.clone()).or_default();
-            self.begin_one(folder, known)
-                .await
-                .with_context(|| format!("the application {}", folder.name))?;
+            self.begin_one(&folder, known).await.with_context(of)?;
         }
         self.remember().await;
-        Ok(self.0.folders.keys().cloned().collect())
+        Ok(self.0.folders.read().keys().cloned().collect())
+    }
+
+    /// Whether an application was deleted on another node, and not made anew here since. A node that is alone has heard of every
+    /// deletion: whoever made the folder wants the application.
+    async fn is_deleted(&self, folder: &AppFolder) -> anyhow::Result<bool> {
+        if self.0.is_alone {
+            return Ok(false);
+        }
+        let stored = self.0.settings.stored(&folder.name).await.context("its settings cannot be read")?;
+        Ok(matches!(stored, StoredSettings::Deleted { at, .. } if !folder.is_younger_than(at)))
+    }
+
+    /// Takes an application that has a folder, as at the start of the node.
+    pub async fn take_in(&self, folder: &AppFolder) -> anyhow::Result<()> {
+        let mut known = Known::default();
+        self.begin_one(folder, &mut known).await?;
+        self.0.known.lock().await.insert(folder.name.clone(), known);
+        self.0.folders.write().insert(folder.name.clone(), folder.clone());
+        self.remember().await;
+        Ok(())
+    }
+
+    /// Takes an application whose folder was just made, and writes its settings there.
+    pub async fn take_new(&self, folder: &AppFolder, settings: Arc<AppSettings>) {
+        self.0.known.lock().await.remove(&folder.name);
+        self.0.folders.write().insert(folder.name.clone(), folder.clone());
+        api::SettingsFiles::rewrite(self, &folder.name, settings).await;
+    }
+
+    /// Lets go of an application that is none any more.
+    pub async fn forget(&self, app: &AppName) {
+        self.0.folders.write().remove(app);
+        self.0.known.lock().await.remove(app);
+        self.remember().await;
+    }
+
+    fn all(&self) -> Vec<AppFolder> {
+        self.0.folders.read().values().cloned().collect()
     }
 
     async fn begin_one(&self, folder: &AppFolder, known: &mut Known) -> anyhow::Result<()> {
@@ -177,8 +225,7 @@ impl SettingsFiles {
     ) -> anyhow::Result<()> {
         let app = &folder.name;
         if !self.0.is_alone {
-            let hint = "give this node the secrets of the others (cluster.secret_file): one that was replaced stands there after \"opens \"";
-            return Err(error).context(hint);
+            return Err(error).context("its settings cannot be read");
         }
         let Some(bytes) = folder.properties()? else {
             let hint =
@@ -209,14 +256,19 @@ impl SettingsFiles {
         }
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let files: Vec<_> = self.0.folders.values().map(|folder| folder.settings_file.clone()).collect();
+            let folders = self.all();
+            let files: Vec<_> = folders.iter().map(|folder| folder.settings_file.clone()).collect();
             let looks =
                 in_background(move || files.iter().map(|file| Look::at(file)).collect::<Vec<_>>()).await;
             let mut taken = false;
-            for (folder, look) in self.0.folders.values().zip(looks.unwrap_or_default()) {
+            for (folder, look) in folders.iter().zip(looks.unwrap_or_default()) {
                 // A file that is gone says nothing: what is stored stays.
                 let Some(look) = look else { continue };
                 let mut known = self.0.known.lock().await;
+                // It was deleted meanwhile.
+                if !self.0.folders.read().contains_key(&folder.name) {
+                    continue;
+                }
                 let known = known.entry(folder.name.clone()).or_default();
                 if known.read == Some(look) {
                     known.changing = None;
@@ -379,7 +431,7 @@ impl SettingsFiles {
 #[async_trait]
 impl api::SettingsFiles for SettingsFiles {
     async fn rewrite(&self, app: &AppName, settings: Arc<AppSettings>) {
-        let Some(folder) = self.0.folders.get(app) else { return };
+        let Some(folder) = self.0.folders.read().get(app).cloned() else { return };
         {
             let mut known = self.0.known.lock().await;
             let known = known.entry(app.clone()).or_default();
@@ -397,14 +449,14 @@ impl api::SettingsFiles for SettingsFiles {
                 Some(Err(error)) => return mistaken(app, &error),
                 None => return,
             };
-            self.write(folder, known, &settings, &before).await;
+            self.write(&folder, known, &settings, &before).await;
         }
         self.remember().await;
     }
 }
 
 /// Runs what waits for the disk where nobody waits for it; `None`: the node ends.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 

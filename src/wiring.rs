@@ -9,7 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use anyhow::Context;
 use api::{ApiState, CorsFilters, Doorkeeper, ManagementJwt};
-use base::{Clock, Randomness, SystemClock, SystemRandomness, limits};
+use base::{AppNames, Clock, Randomness, SystemClock, SystemRandomness, limits};
 use cluster_model::{
     Authority, Broadcasts, Facts, Meta, NodeCard, Nodes, Owner, Settings, Streams, Subscribers, Tokens,
     Upkeep,
@@ -32,6 +32,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
+use crate::application_data::Data;
+use crate::applications::{Keeper, Rooms};
 use crate::cluster::{self, Plane};
 use crate::control::Control;
 use crate::listeners::{Listeners, port};
@@ -127,7 +129,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let facts = FactLog::start(facts, life.clone(), settings.clone());
     let files =
         SettingsFiles::new(&config.data, settings.clone(), plane.is_alone(), Arc::clone(&randomness))?;
-    let names = files.begin().await?;
+    let names: AppNames = files.begin(&*clock).await?.into_iter().collect();
     actix_rt::spawn(files.clone().follow());
     actix_rt::spawn(settings.clone().follow());
 
@@ -169,7 +171,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         statistics: statistics.clone(),
         publish,
     };
-    let applications = Applications::start(services, &names);
+    let applications = Applications::start(services, &Vec::from_iter(names.all().iter().cloned()));
 
     let addresses = OfferedAddresses::new(&config.webrtc.public_addresses);
     let shards = Shards::start(
@@ -245,7 +247,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         silence_max: Duration::from_secs(config.limits.rtmp_silence_s.into()),
         is_proxied: config.rtmp.proxy_protocol == ProxyProtocol::Required,
         clock: Arc::clone(&clock),
-        randomness,
+        randomness: Arc::clone(&randomness),
     });
     let mut rtmp = Vec::new();
     for listener in listeners.rtmp {
@@ -253,8 +255,28 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         rtmp.push(actix_rt::spawn(sessions::rtmp::listen(listener, context, vec![publishers.handle()])));
     }
 
-    let cors = web::Data::new(CorsFilters::load(config.data.webapps.clone(), &names));
+    let cors = web::Data::new(CorsFilters::load(config.data.webapps.clone(), names.clone()));
     actix_rt::spawn(Arc::clone(&cors).follow());
+    let keeper = Keeper::start(
+        Rooms {
+            webapps: config.data.webapps.clone(),
+            is_alone: plane.is_alone(),
+            names: names.clone(),
+            settings: settings.clone(),
+            files: files.clone(),
+            gate: Arc::clone(&gate),
+            actors: applications.clone(),
+            cors: Arc::clone(&cors),
+            clock: Arc::clone(&clock),
+            randomness,
+        },
+        Data {
+            settings: settings.clone(),
+            broadcasts: broadcasts.clone(),
+            tokens: tokens.clone(),
+            subscribers: subscribers.clone(),
+        },
+    );
     let trusted = AddressRanges::of(&config.http.trusted_proxies).map_err(anyhow::Error::msg)?;
     let trusted = web::Data::new(TrustedProxies::new(trusted));
     let api_state = web::Data::new(ApiState {
@@ -276,6 +298,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             clock: Arc::clone(&clock),
         }),
         applications: names.clone(),
+        keeper: Arc::new(keeper),
         webapps: config.data.webapps.clone(),
         readiness,
         metrics,

@@ -96,8 +96,9 @@ fn the_image_is_built_of_what_is_there_and_runs_as_nobody_special() {
     let last = text.rfind("FROM ").expect("a stage");
     let user = text[last..].lines().find_map(|line| line.strip_prefix("USER ")).expect("a user");
     assert_ne!(user, "root");
-    for copied in lines.iter().filter_map(|line| line.strip_prefix("COPY --from=build /penstock/")) {
-        let from = copied.split_whitespace().next().expect("a path");
+    for copied in lines.iter().filter_map(|line| line.strip_prefix("COPY --from=build ")) {
+        let from =
+            copied.split_whitespace().find_map(|word| word.strip_prefix("/penstock/")).expect("a path");
         assert!(from.starts_with("target/") || root().join(from).exists(), "{from} is not there");
     }
     // What it sets are keys of the configuration.

@@ -88,7 +88,7 @@ pub use request::{FormatError, RequestId};
 pub use row::{Row, RowKind, decode_request, encode_request};
 pub use sealing::{SealingKey, Seals};
 pub use selection::{Matching, Order, SortKey, Which};
-pub use settings::{PutSettingsError, Settings};
+pub use settings::{PutSettingsError, Settings, StoredSettings};
 pub use source_url::is_source_url;
 pub use state::{Applied, State, StateHash, apply};
 pub use status::{STREAM_TIMEOUT, Status};

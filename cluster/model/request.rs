@@ -72,7 +72,9 @@ pub enum FormatError {
     #[error("malformed: {0}")]
     Malformed(String),
     /// It is sealed with a key that this node does not have.
-    #[error("it is sealed with another secret (key {key}) than this node has (key {own})")]
+    #[error(
+        "it is sealed with another secret (key {key}) than this node has (key {own}); one that was replaced stands behind \"opens \" in cluster.secret_file"
+    )]
     Sealed {
         /// The name of the key it takes.
         key: String,

@@ -4,22 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{AppName, Clock, Randomness};
+use base::{AppName, Clock, Randomness, WallTime};
 use config::AppSettings;
 use parking_lot::RwLock;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::proposer::Proposer;
 use crate::{
-    Answer, Change, Command, Consistency, Filter, FormatError, Meta, MetaError, Outcome, Query, Revision,
-    Seals, SettingsDocument, SettingsRecord, Watch, WatchEvent,
+    Answer, Change, Command, Consistency, Filter, FormatError, Meta, MetaError, NotApplied, Outcome, Query,
+    Revision, Seals, SettingsDocument, SettingsRecord, Watch, WatchEvent,
 };
 
 /// Pause before a list that failed is tried again.
 const LIST_PAUSE: Duration = Duration::from_millis(500);
 /// The only key of a document that is sealed.
 const SEALED: &str = "sealed";
+/// How often it is tried to delete settings that somebody else changes at the same time.
+const DELETE_TRIES_MAX: usize = 8;
+/// The one key of what is stored of an application that was deleted: when that was, in ms.
+const DELETED: &str = "deleted";
 
 /// Settings of all applications. Cheap to clone; clones share one snapshot.
 ///
@@ -27,16 +32,65 @@ const SEALED: &str = "sealed";
 /// that has no settings yet, and a standalone node stores what a changed file says.
 /// The document is sealed as a whole: secrets stand among what is none.
 /// Readers take [`Settings::snapshot`], which [`Settings::follow`] keeps fresh.
+///
+/// Of an application that was deleted a tombstone is stored in the place of its settings, `{"deleted": ms}`, so that nodes which
+/// were away learn it. It has no settings then, and new ones go over the tombstone.
 #[derive(Clone)]
 pub struct Settings {
     proposer: Proposer,
     seals: Arc<Seals>,
     snapshots: Arc<RwLock<BTreeMap<AppName, Snapshot>>>,
+    /// Said with every newer snapshot.
+    changed: Arc<watch::Sender<()>>,
 }
 
 struct Snapshot {
     version: u64,
-    settings: Arc<AppSettings>,
+    said: Said,
+}
+
+/// What a record says.
+#[derive(Clone)]
+enum Said {
+    Settings(Arc<AppSettings>),
+    Deleted(WallTime),
+}
+
+impl Said {
+    fn settings(&self) -> Option<&Arc<AppSettings>> {
+        if let Self::Settings(settings) = self { Some(settings) } else { None }
+    }
+}
+
+/// What is stored of an application.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoredSettings {
+    /// Nothing, ever.
+    Nothing,
+    /// That it was deleted.
+    Deleted {
+        /// How often something was put for it.
+        version: u64,
+        /// When it was deleted.
+        at: WallTime,
+    },
+    /// Settings.
+    Settings {
+        /// How often they were put.
+        version: u64,
+        /// What they say.
+        settings: Arc<AppSettings>,
+    },
+}
+
+impl StoredSettings {
+    /// What whoever puts settings over it expects; 0: there is nothing.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Deleted { version, .. } | Self::Settings { version, .. } => *version,
+        }
+    }
 }
 
 /// Why settings were not stored.
@@ -61,15 +115,17 @@ impl Settings {
         clock: Arc<dyn Clock>,
         randomness: Arc<dyn Randomness>,
     ) -> Self {
-        Self { proposer: Proposer::new(meta, clock, randomness), seals, snapshots: Arc::default() }
+        let changed = Arc::new(watch::Sender::new(()));
+        Self { proposer: Proposer::new(meta, clock, randomness), seals, snapshots: Arc::default(), changed }
     }
 
     /// Stores `settings` if the application has none yet, and returns those in force.
     pub async fn seed(&self, app: &AppName, settings: &AppSettings) -> Result<Arc<AppSettings>, MetaError> {
-        if let Some((_, settings)) = self.get(app).await? {
-            return Ok(settings);
-        }
-        match self.put(app, 0, settings).await {
+        let version = match self.stored(app).await? {
+            StoredSettings::Settings { settings, .. } => return Ok(settings),
+            other => other.version(),
+        };
+        match self.put(app, version, settings).await {
             Ok(_) => {}
             // Another node was first.
             Err(PutSettingsError::Conflict { .. }) => {}
@@ -83,9 +139,20 @@ impl Settings {
 
     /// The settings as of now and their version.
     pub async fn get(&self, app: &AppName) -> Result<Option<(u64, Arc<AppSettings>)>, MetaError> {
-        let Some(record) = self.record(app).await? else { return Ok(None) };
-        let settings = self.take(app, &record)?;
-        Ok(Some((record.version, settings)))
+        match self.stored(app).await? {
+            StoredSettings::Settings { version, settings } => Ok(Some((version, settings))),
+            _ => Ok(None),
+        }
+    }
+
+    /// What is stored as of now, also where that are no settings.
+    pub async fn stored(&self, app: &AppName) -> Result<StoredSettings, MetaError> {
+        let Some(record) = self.record(app).await? else { return Ok(StoredSettings::Nothing) };
+        let version = record.version;
+        Ok(match self.take(app, &record)? {
+            Said::Settings(settings) => StoredSettings::Settings { version, settings },
+            Said::Deleted(at) => StoredSettings::Deleted { version, at },
+        })
     }
 
     /// Stores `settings` in the place of what cannot be read.
@@ -105,7 +172,7 @@ impl Settings {
         if sealed.is_some_and(|sealed| self.seals.is_sealed_now(sealed)) {
             return Ok(());
         }
-        let settings = self.take(app, &record)?;
+        let Said::Settings(settings) = self.take(app, &record)? else { return Ok(()) };
         match self.put(app, record.version, &settings).await {
             // Whoever changed them sealed them, too.
             Ok(_) | Err(PutSettingsError::Conflict { .. }) => Ok(()),
@@ -128,7 +195,30 @@ impl Settings {
         expected: u64,
         settings: &AppSettings,
     ) -> Result<u64, PutSettingsError> {
-        let document = self.document(app, settings).map_err(MetaError::from)?;
+        self.put_document(app, expected, self.document(app, settings).map_err(MetaError::from)?).await
+    }
+
+    /// Stores that the application was deleted, in the place of its settings; `false` when there are none.
+    pub async fn delete(&self, app: &AppName) -> Result<bool, MetaError> {
+        for _ in 0..DELETE_TRIES_MAX {
+            let StoredSettings::Settings { version, .. } = self.stored(app).await? else { return Ok(false) };
+            let now = Value::from(self.proposer.clock.wall().as_millis());
+            let tombstone = SettingsDocument([(DELETED.to_owned(), now)].into_iter().collect());
+            match self.put_document(app, version, tombstone).await {
+                Ok(_) => return Ok(true),
+                Err(PutSettingsError::Conflict { .. }) => {}
+                Err(PutSettingsError::Meta(error)) => return Err(error),
+            }
+        }
+        Err(NotApplied::Busy.into())
+    }
+
+    async fn put_document(
+        &self,
+        app: &AppName,
+        expected: u64,
+        document: SettingsDocument,
+    ) -> Result<u64, PutSettingsError> {
         let command = Command::PutSettings { app: app.clone(), expected, document: document.clone() };
         match self.proposer.propose(command).await? {
             (_, Outcome::Stored { version }) => {
@@ -140,9 +230,20 @@ impl Settings {
         }
     }
 
-    /// The newest settings this node has heard of; `None`: not loaded yet.
+    /// The newest settings this node has heard of; `None`: not loaded yet, or there are none.
     pub fn snapshot(&self, app: &AppName) -> Option<Arc<AppSettings>> {
-        self.snapshots.read().get(app).map(|snapshot| Arc::clone(&snapshot.settings))
+        self.snapshots.read().get(app).and_then(|snapshot| snapshot.said.settings().cloned())
+    }
+
+    /// The applications this node has heard of, in order, each with the time when it was deleted if it was.
+    pub fn heard_of(&self) -> Vec<(AppName, Option<WallTime>)> {
+        let of = |said: &Said| if let Said::Deleted(at) = said { Some(*at) } else { None };
+        self.snapshots.read().iter().map(|(app, snapshot)| (app.clone(), of(&snapshot.said))).collect()
+    }
+
+    /// Tells that there is something newer than before.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Keeps the snapshots fresh until the store is closed. To be spawned once per node.
@@ -178,6 +279,7 @@ impl Settings {
                 }
                 Change::Settings { app, now: None } => {
                     self.snapshots.write().remove(app);
+                    self.changed.send_replace(());
                 }
                 _ => {}
             }
@@ -185,23 +287,31 @@ impl Settings {
     }
 
     /// Makes `record` the snapshot unless a newer one is there, and returns what it says.
-    fn take(&self, app: &AppName, record: &SettingsRecord) -> Result<Arc<AppSettings>, FormatError> {
+    fn take(&self, app: &AppName, record: &SettingsRecord) -> Result<Said, FormatError> {
         if let Some(same) = self.snapshots.read().get(app).filter(|known| known.version == record.version) {
-            return Ok(Arc::clone(&same.settings));
+            return Ok(same.said.clone());
         }
-        let settings = Arc::new(self.settings(app, &record.document)?);
+        let said = self.said(app, &record.document)?;
         let mut snapshots = self.snapshots.write();
         if snapshots.get(app).is_none_or(|known| known.version < record.version) {
-            let settings = Arc::clone(&settings);
-            snapshots.insert(app.clone(), Snapshot { version: record.version, settings });
+            snapshots.insert(app.clone(), Snapshot { version: record.version, said: said.clone() });
+            drop(snapshots);
+            self.changed.send_replace(());
         }
-        Ok(settings)
+        Ok(said)
     }
 
     fn document(&self, app: &AppName, settings: &AppSettings) -> Result<SettingsDocument, FormatError> {
         let text = serde_json::to_vec(settings).map_err(|error| FormatError::Malformed(error.to_string()))?;
         let sealed = self.seals.seal(&owner(app), &Zeroizing::new(text), &*self.proposer.randomness)?;
         Ok(SettingsDocument(Map::from_iter([(SEALED.to_owned(), Value::from(sealed))])))
+    }
+
+    fn said(&self, app: &AppName, document: &SettingsDocument) -> Result<Said, FormatError> {
+        match (document.0.len(), document.0.get(DELETED).and_then(Value::as_u64)) {
+            (1, Some(ms)) => Ok(Said::Deleted(WallTime(ms))),
+            _ => self.settings(app, document).map(|settings| Said::Settings(Arc::new(settings))),
+        }
     }
 
     fn settings(&self, app: &AppName, document: &SettingsDocument) -> Result<AppSettings, FormatError> {

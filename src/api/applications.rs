@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actix_web::{HttpResponse, web};
+use async_trait::async_trait;
 use base::{AppName, limits};
 use cluster_model::{MetaError, Which};
 use serde::Serialize;
@@ -13,7 +14,43 @@ use crate::answer::{Outcome, ok, unavailable};
 use crate::broadcasts::shown;
 
 const NOT_ALPHANUMERIC: &str = "Application name is not alphanumeric. Please provide alphanumeric characters";
-const EXISTS: &str = "Application with the same name already exists";
+
+/// Makes and deletes applications while the node runs.
+#[async_trait]
+pub trait ApplicationKeeper: Send + Sync {
+    /// Makes an application with settings of its own, and returns when it can be used on this node. Of one that could not be made
+    /// nothing is left.
+    async fn create(&self, app: &AppName) -> Result<(), ApplicationFault>;
+
+    /// Ends the streams of an application and takes it away; its folder is moved out of the way.
+    async fn delete(&self, app: &AppName, data: StoredData) -> Result<(), ApplicationFault>;
+}
+
+/// What becomes of what is stored of the streams of an application that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredData {
+    /// It stays, and is there again when the application is made anew.
+    Kept,
+    /// It is deleted: broadcasts, and tokens and subscribers of them.
+    Deleted,
+}
+
+/// Why an application was not made or not deleted. The texts go to the client as they are; AMS's where it has one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplicationFault {
+    /// The name is taken.
+    #[error("Application with the same name already exists")]
+    Exists,
+    /// There is none of that name.
+    #[error("There is no such application")]
+    Absent,
+    /// The metadata plane did not do its part.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// Something else, in words for the client.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// AMS's `ApplicationInfo`.
 #[derive(Serialize, ToSchema)]
@@ -38,7 +75,7 @@ pub(crate) struct BroadcastInfo {
 /// `GET /applications-info`.
 pub(crate) async fn info(state: &ApiState) -> HttpResponse {
     let mut all = Vec::new();
-    for app in &state.applications {
+    for app in state.applications.all().iter() {
         match of(state, app).await {
             Ok(info) => all.push(info),
             Err(error) => return unavailable(&error),
@@ -101,29 +138,32 @@ pub(crate) async fn live_streams(state: &ApiState, name: &str) -> HttpResponse {
     }
 }
 
-/// `POST /applications/{app}`. Applications are folders, which are looked for when the node starts; nothing is made over REST.
-pub(crate) fn create(state: &ApiState, name: &str) -> HttpResponse {
-    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    ok(&Outcome::failure(if !is_name {
-        NOT_ALPHANUMERIC.to_owned()
-    } else if state.has_application(name) {
-        EXISTS.to_owned()
-    } else {
-        format!(
-            "Applications are not created over REST: make the folder {name}/WEB-INF in data.webapps of every node and start \
-             the nodes again"
-        )
-    }))
+/// `POST /applications/{app}`. Answered when the application can be used on this node.
+pub(crate) async fn create(state: &ApiState, name: &str) -> HttpResponse {
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        return ok(&Outcome::failure(NOT_ALPHANUMERIC));
+    }
+    match AppName::new(name) {
+        Ok(app) => answer(state.keeper.create(&app).await),
+        Err(error) => ok(&Outcome::failure(error.to_string())),
+    }
 }
 
-/// `DELETE /applications/{app}`. As for the way there.
-pub(crate) fn delete(state: &ApiState, name: &str) -> HttpResponse {
-    ok(&Outcome::failure(if state.has_application(name) {
-        format!(
-            "Applications are not deleted over REST: remove the folder {name} from data.webapps of every node and start the \
-             nodes again"
-        )
-    } else {
-        "There is no such application".to_owned()
-    }))
+/// `DELETE /applications/{app}?deleteDB=true|false`. Answered when it is gone from this node.
+pub(crate) async fn delete(state: &ApiState, name: &str, query: &str) -> HttpResponse {
+    let parameters = sessions::Parameters::read(query);
+    let also = parameters.get("deleteDB").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let data = if also { StoredData::Deleted } else { StoredData::Kept };
+    match AppName::new(name) {
+        Ok(app) => answer(state.keeper.delete(&app, data).await),
+        Err(_) => answer(Err(ApplicationFault::Absent)),
+    }
+}
+
+fn answer(done: Result<(), ApplicationFault>) -> HttpResponse {
+    match done {
+        Ok(()) => ok(&Outcome::success("")),
+        Err(ApplicationFault::Meta(error)) => unavailable(&error),
+        Err(fault) => ok(&Outcome::failure(fault.to_string())),
+    }
 }

@@ -14,8 +14,9 @@ use actix_web::middleware::Next;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{Error, HttpResponse};
 use arc_swap::ArcSwap;
-use base::{AppName, limits};
+use base::{AppName, AppNames, limits};
 use config::CorsFilter;
+use parking_lot::Mutex;
 use security::door::{CorsAnswer, CorsRequest, decide_cors};
 use sessions::Body;
 
@@ -40,17 +41,17 @@ type Folders = HashMap<String, Loaded>;
 /// The filters of a node, as their files say.
 pub struct CorsFilters {
     webapps: PathBuf,
-    names: Vec<String>,
+    applications: AppNames,
+    /// Held by who looks: two that look would forget what the other saw.
+    looking: Mutex<()>,
     loaded: ArcSwap<Folders>,
 }
 
 impl CorsFilters {
     /// Reads the files of `applications` and of the node's own pages. Of a file that is broken nobody else's page may read
     /// anything, and the log says why.
-    pub fn load(webapps: PathBuf, applications: &[AppName]) -> Self {
-        let mut names: Vec<_> = applications.iter().map(|app| app.as_str().to_owned()).collect();
-        names.push(ROOT.to_owned());
-        let filters = Self { webapps, names, loaded: ArcSwap::default() };
+    pub fn load(webapps: PathBuf, applications: AppNames) -> Self {
+        let filters = Self { webapps, applications, looking: Mutex::default(), loaded: ArcSwap::default() };
         filters.look();
         filters
     }
@@ -67,10 +68,18 @@ impl CorsFilters {
         }
     }
 
-    fn look(&self) {
+    /// Reads what was changed, and the files of applications that came. To be called where the disk may be waited for.
+    pub fn look(&self) {
+        let _looking = self.looking.lock();
+        let applications = self.applications.all();
         let before = self.loaded.load();
+        let is_there = |name: &String| name == ROOT || applications.contains(name.as_str());
         let mut after: Option<Folders> = None;
-        for name in &self.names {
+        if !before.keys().all(is_there) {
+            let kept = before.iter().filter(|(name, _)| is_there(name));
+            after = Some(kept.map(|(name, loaded)| (name.clone(), loaded.clone())).collect());
+        }
+        for name in applications.iter().map(AppName::as_str).chain([ROOT]) {
             let folder = self.webapps.join(name);
             let mark = std::fs::metadata(folder.join("WEB-INF/web.xml"))
                 .ok()
@@ -91,7 +100,7 @@ impl CorsFilters {
                     known.and_then(|known| known.filter.clone())
                 }
             };
-            after.get_or_insert_with(|| (**before).clone()).insert(name.clone(), Loaded { filter, mark });
+            after.get_or_insert_with(|| (**before).clone()).insert(name.to_owned(), Loaded { filter, mark });
         }
         if let Some(after) = after {
             self.loaded.store(Arc::new(after));

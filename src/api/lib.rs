@@ -53,11 +53,13 @@ mod panel;
 #[cfg(test)]
 mod tests;
 
+use actix_web::guard;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use base::AppName;
+use base::AppNames;
 
+pub use applications::{ApplicationFault, ApplicationKeeper, StoredData};
 pub use cluster::{Cluster, Place, Reach};
 pub use cors::{CorsFilters, cors};
 pub use door::{Doorkeeper, ManagementJwt};
@@ -76,10 +78,21 @@ pub fn configure(server: &mut ServiceConfig) {
 /// Mounts REST of the node and of `applications` where it is found by its name, which is compared: what else the server mounts
 /// is found by patterns, each of which is searched for in the path of every request that comes so far. To be called first;
 /// nobody else has a path below these, and the handlers are those of [`configure`].
-pub fn configure_rest(server: &mut ServiceConfig, applications: &[AppName]) {
-    let of_apps = applications.iter().map(|app| format!("/{app}/rest"));
-    for path in of_apps.chain(["/rest".to_owned()]) {
-        server.service(web::scope(&path).default_service(web::to(dispatch)));
+pub fn configure_rest(server: &mut ServiceConfig, applications: &AppNames) {
+    let applications = applications.clone();
+    // Whose path it is says the guard: names come and go while the server runs, and what is mounted does not.
+    let is_rest = guard::fn_guard(move |context| is_rest(context.head().uri.path(), &applications));
+    server.service(web::scope("").guard(is_rest).default_service(web::to(dispatch)));
+}
+
+/// Whether a path, as it was sent, is `/rest` or `/{App}/rest` or lies below. One that is written in another way (`/%72est`) is
+/// found later, by the same handler.
+fn is_rest(path: &str, applications: &AppNames) -> bool {
+    let mut parts = path.split('/').skip(1);
+    match parts.next() {
+        Some("rest") => true,
+        Some(app) => parts.next() == Some("rest") && applications.contains(app),
+        None => false,
     }
 }
 

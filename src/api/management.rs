@@ -10,7 +10,7 @@ use crate::{ApiState, answer, door};
 
 /// AMS's `{"applications":[...]}`.
 pub(crate) fn applications(state: &ApiState) -> HttpResponse {
-    answer::ok(&json!({ "applications": state.applications }))
+    answer::ok(&json!({ "applications": *state.applications.all() }))
 }
 
 /// AMS's `Version`. There is no build number: two builds of one source are the same.
@@ -64,7 +64,7 @@ pub(crate) fn open_api() -> HttpResponse {
 pub(crate) fn node(request: &HttpRequest, state: &ApiState) -> HttpResponse {
     answer::ok(&json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "applications": state.applications,
+        "applications": *state.applications.all(),
         "rtmpPort": state.rtmp_port,
         "httpsPort": state.https_port,
         "httpsWarns": state.self_made_certificate,

@@ -229,12 +229,20 @@ fn describe(operation: Operation) -> Description {
         Operation::ListLiveStreams => {
             plain("Lists the live streams of an application, at most 250", array(named::<BroadcastInfo>()))
         }
-        Operation::CreateApplication => {
-            plain("Refuses, and says how an application is made: as a folder", named::<Outcome>())
-        }
-        Operation::DeleteApplication => {
-            plain("Refuses, and says how an application is deleted: with its folder", named::<Outcome>())
-        }
+        Operation::CreateApplication => plain(
+            "Makes an application on every node; it can be used on this one when this is answered",
+            named::<Outcome>(),
+        ),
+        Operation::DeleteApplication => Description {
+            query: &[(
+                "deleteDB",
+                "true: what is stored of its streams is deleted, too; else it is there again when the application is made anew",
+            )],
+            ..plain(
+                "Deletes an application on every node: its streams end, and its folder is moved out of the way",
+                named::<Outcome>(),
+            )
+        },
         Operation::GetSettings => plain(
             "Shows the settings of an application, their version as ETag; 204 if there is no such application",
             object(),

@@ -294,8 +294,8 @@ async fn of_node(
         }
         (Operation::GetApplicationsInfo, []) => applications::info(state).await,
         (Operation::ListLiveStreams, [app]) => applications::live_streams(state, app).await,
-        (Operation::CreateApplication, [app]) => applications::create(state, app),
-        (Operation::DeleteApplication, [app]) => applications::delete(state, app),
+        (Operation::CreateApplication, [app]) => applications::create(state, app).await,
+        (Operation::DeleteApplication, [app]) => applications::delete(state, app, query).await,
         // Who is let in here may see everything.
         (Operation::GetSettings, [app]) => settings::get(state, app, true).await,
         (Operation::ReplaceSettings, [app]) => {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::applications::ApplicationKeeper;
 use crate::cluster::Cluster;
 use crate::door::Doorkeeper;
 use crate::history::History;
 use crate::settings::SettingsFiles;
 use async_trait::async_trait;
-use base::{AppName, Clock, Secret, StreamId};
+use base::{AppName, AppNames, Clock, Secret, StreamId};
 use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings, Subscribers, Tokens};
 use observe::{Metrics, Readiness};
 use security::Gate;
@@ -39,7 +40,9 @@ pub struct ApiState {
     /// Who is in, and why.
     pub gate: Arc<Gate>,
     /// The applications of this node.
-    pub applications: Vec<AppName>,
+    pub applications: AppNames,
+    /// Who makes and deletes them.
+    pub keeper: Arc<dyn ApplicationKeeper>,
     /// The folder that holds `root` and a folder per application.
     pub webapps: PathBuf,
     /// What `/readyz` reports.
@@ -115,10 +118,10 @@ pub struct Live {
 impl ApiState {
     /// The application of this name, which is case-sensitive.
     pub(crate) fn application(&self, name: &str) -> Option<AppName> {
-        self.applications.iter().find(|app| app.as_str() == name).cloned()
+        self.applications.get(name)
     }
 
     pub(crate) fn has_application(&self, name: &str) -> bool {
-        self.applications.iter().any(|app| app.as_str() == name)
+        self.applications.contains(name)
     }
 }

@@ -1,5 +1,6 @@
 //! The handlers as a client meets them.
 
+mod applications;
 mod bodies;
 mod clients;
 mod cluster;
@@ -161,7 +162,11 @@ impl Node {
             history: Arc::new(history::Twice),
             gate,
             streams: Arc::new(OneLive("live1", Arc::clone(&said))),
-            applications: ["LiveApp", "WebRTCAppEE"].map(|name| AppName::new(name).unwrap()).to_vec(),
+            applications: ["LiveApp", "WebRTCAppEE"]
+                .map(|name| AppName::new(name).unwrap())
+                .into_iter()
+                .collect(),
+            keeper: Arc::new(applications::Names::default()),
             webapps: folder.path().to_owned(),
             readiness,
             metrics: Metrics::isolated(|| observe::metric::plis().increment(5)),
@@ -178,7 +183,7 @@ impl Node {
     }
 
     async fn call(&self, request: TestRequest) -> ServiceResponse {
-        for app in &self.state.applications {
+        for app in self.state.applications.all().iter() {
             if self.state.settings.snapshot(app).is_none() {
                 self.state.settings.seed(app, &AppSettings::default()).await.unwrap();
             }

@@ -366,6 +366,23 @@ pub const SUBSCRIBERS_PER_STREAM_MAX: usize = 100_000;
 /// the log says how many.
 pub const SUBSCRIBER_ENDS_WAIT_MAX: Duration = Duration::from_secs(10);
 
+// -- applications
+
+/// Applications of a node. Each costs an actor, two watches and settings on every node. More: not made over REST. One
+/// that was deleted leaves a tombstone, which counts towards [`APPLICATIONS_MAX`].
+pub const APPLICATIONS_MADE_MAX: usize = 100;
+/// The name of an application that is made over REST, in bytes: a file system takes 255, and the folder of one that is deleted
+/// is called more than that. Longer: not made.
+pub const APPLICATION_NAME_BYTES_MAX: usize = 200;
+/// Applications that are to be made or deleted at the same time. More: refused, to be tried again.
+pub const APPLICATION_REQUESTS_MAX: usize = 16;
+/// How long the streams of an application that is deleted are waited for. Longer: they end without anybody who waits.
+pub const APPLICATION_ENDS_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Between two tries to do what is stored of applications, where that failed.
+pub const APPLICATION_TRIED_AGAIN: Duration = Duration::from_secs(1);
+/// Broadcasts of a deleted application that are deleted at the same time; the others wait.
+pub const BROADCASTS_DELETED_AT_ONCE_MAX: usize = 16;
+
 // -- transcoding
 
 /// How long a transcoded audio packet is held so that bursts become an even pace. Later ones go at once.

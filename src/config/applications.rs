@@ -1,9 +1,10 @@
 //! The applications of a node: folders of `webapps/`.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use base::AppName;
+use base::{AppName, WallTime};
 
 use crate::file::read_bounded;
 use crate::{ConfigError, Place, Problem};
@@ -19,6 +20,12 @@ const ROOT: &str = "root";
 /// First parts of the node's own URLs, which an application of the same name would hide.
 const RESERVED: &[&str] = &["rest", "metrics", "livez", "readyz"];
 
+/// First parts of the node's own pages, which lie in no folder of `root` or need not.
+const OWN_PAGES: &[&str] = &["panel", "app"];
+
+/// What pages of other origins may do with an application that is made by the node: as with those that come with it.
+const WEB_XML: &str = include_str!("../../webapps/LiveApp/WEB-INF/web.xml");
+
 /// An application found in `webapps/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppFolder {
@@ -30,7 +37,89 @@ pub struct AppFolder {
     pub settings_file: PathBuf,
 }
 
+/// What is where an application's folder is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// An application's folder.
+    Application,
+    /// Something else.
+    Other,
+}
+
 impl AppFolder {
+    /// That of the application `name` in `webapps`, whether it is there or not.
+    pub fn of(webapps: &Path, name: AppName) -> Self {
+        let folder = webapps.join(name.as_str());
+        let settings_file = folder.join(SETTINGS_FILE);
+        Self { name, folder, settings_file }
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    /// It cannot be said.
+    pub fn look(&self) -> io::Result<Found> {
+        match std::fs::symlink_metadata(&self.folder) {
+            Ok(_) if self.folder.join(WEB_INF).is_dir() => Ok(Found::Application),
+            Ok(_) => Ok(Found::Other),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes it, with the filter for pages of other origins that applications begin with, and without settings. It is there whole
+    /// or not at all.
+    ///
+    /// # Errors
+    /// It could not be made; nothing is left of it.
+    pub fn make(&self) -> io::Result<()> {
+        let new = self.folder.with_file_name(format!(".new-{}", self.name));
+        match std::fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let made = std::fs::create_dir_all(new.join(WEB_INF))
+            .and_then(|()| std::fs::write(new.join(WEB_INF).join("web.xml"), WEB_XML))
+            .and_then(|()| std::fs::rename(&new, &self.folder));
+        made.inspect_err(|_| {
+            // What is left of it is no application, and in the way of nobody but the next try, which removes it.
+            let _ = std::fs::remove_dir_all(&new);
+        })
+    }
+
+    /// Takes back what [`AppFolder::make`] made, and the file of settings. What somebody else put there stays.
+    pub fn take_back(&self) {
+        let web_inf = self.folder.join(WEB_INF);
+        for file in [self.settings_file.clone(), web_inf.join("web.xml")] {
+            let _ = std::fs::remove_file(file);
+        }
+        let _ = std::fs::remove_dir(web_inf);
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+
+    /// Moves it out of the way, where it is no application any more; nothing in it is changed. Where it is then; `None`: it was
+    /// not there.
+    ///
+    /// # Errors
+    /// It could not be moved.
+    pub fn set_aside(&self, now: WallTime) -> io::Result<Option<PathBuf>> {
+        let aside = self.folder.with_file_name(format!(".deleted-{}-{}", self.name, now.as_millis()));
+        match std::fs::rename(&self.folder, &aside) {
+            Ok(()) => Ok(Some(aside)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether its `WEB-INF` was made or changed after a time.
+    pub fn is_younger_than(&self, time: WallTime) -> bool {
+        let made = std::fs::metadata(self.folder.join(WEB_INF)).and_then(|metadata| metadata.modified());
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(time.as_millis()));
+        made.is_ok_and(|made| time.is_some_and(|time| made > time))
+    }
+
     /// The content of its properties file; `None`: there is none.
     ///
     /// # Errors
@@ -45,7 +134,15 @@ impl AppFolder {
     }
 }
 
-/// Finds the applications: the folders of `webapps` that have a `WEB-INF`, sorted by name. `root` is never one.
+/// Whether an application of this name may be made in `webapps`: no name of the node's own is hidden by it.
+pub fn may_be_made(webapps: &Path, name: &AppName) -> bool {
+    let name = name.as_str();
+    let is_own = name == ROOT || RESERVED.contains(&name) || OWN_PAGES.contains(&name);
+    !is_own && !name.starts_with('.') && !webapps.join(ROOT).join(name).exists()
+}
+
+/// Finds the applications: the folders of `webapps` that have a `WEB-INF`, sorted by name. `root` is never one, nor is one whose
+/// name begins with a dot: those that were deleted are called so.
 ///
 /// # Errors
 /// The folder cannot be read, or an application's name is not a name.
@@ -69,7 +166,7 @@ pub fn discover_applications(webapps: &Path) -> Result<Vec<AppFolder>, ConfigErr
             }
         }
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name == ROOT {
+        if name == ROOT || name.starts_with('.') {
             continue;
         }
         match AppName::new(&name) {
@@ -109,6 +206,41 @@ mod tests {
         std::fs::write(webapps.path().join("a file"), "").unwrap();
         let found = discover_applications(webapps.path()).unwrap();
         assert_eq!(found.iter().map(|app| app.name.as_str()).collect::<Vec<_>>(), ["A", "b", "c"]);
+    }
+
+    #[test]
+    fn a_made_folder_is_found_and_one_set_aside_is_not() {
+        let webapps = tempfile::tempdir().unwrap();
+        let name = AppName::new("made").unwrap();
+        let folder = AppFolder::of(webapps.path(), name.clone());
+        assert_eq!(folder.look().unwrap(), Found::Nothing);
+        folder.make().unwrap();
+        assert_eq!(folder.look().unwrap(), Found::Application);
+        assert_eq!(discover_applications(webapps.path()).unwrap(), [folder.clone()]);
+        assert!(crate::CorsFilter::load(&folder.folder).unwrap().is_some());
+        assert!(
+            folder.is_younger_than(WallTime(0)) && !folder.is_younger_than(WallTime(u64::MAX / 2_000_000))
+        );
+        std::fs::write(folder.folder.join("play.html"), "mine").unwrap();
+        let aside = folder.set_aside(WallTime(7)).unwrap().unwrap();
+        assert!(aside.ends_with(".deleted-made-7"), "{}", aside.display());
+        assert_eq!(std::fs::read_to_string(aside.join("play.html")).unwrap(), "mine");
+        assert_eq!(folder.set_aside(WallTime(8)).unwrap(), None);
+        assert_eq!(discover_applications(webapps.path()).unwrap(), []);
+        folder.make().unwrap();
+        folder.take_back();
+        assert_eq!(folder.look().unwrap(), Found::Nothing);
+        std::fs::create_dir(&folder.folder).unwrap();
+        assert_eq!(folder.look().unwrap(), Found::Other);
+    }
+
+    #[test]
+    fn no_name_of_the_nodes_own_may_be_taken() {
+        let webapps = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(webapps.path().join("root/pages")).unwrap();
+        let may = |name: &str| may_be_made(webapps.path(), &AppName::new(name).unwrap());
+        assert!(["New", "Root", "a-b_1"].into_iter().all(may));
+        assert!(!["root", "rest", "livez", "panel", "app", "pages", ".x"].into_iter().any(may));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod nearest;
 mod node;
 mod settings;
 
-pub use applications::{AppFolder, discover_applications};
+pub use applications::{AppFolder, Found, discover_applications, may_be_made};
 pub use cors::CorsFilter;
 pub use error::{ConfigError, Place, Problem};
 pub use node::{

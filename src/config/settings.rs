@@ -76,6 +76,14 @@ impl AppSettings {
         settings
     }
 
+    /// The same for an application that the node makes, also with a secret of hashes: whoever switches them on need not draw one.
+    pub fn of_made(app: &AppName, randomness: &dyn Randomness) -> Self {
+        const HASH_SECRET: usize = table::acted_on("tokenHashSecret");
+        let mut settings = Self::new(app, randomness);
+        settings.values[HASH_SECRET] = randomness.alphanumeric(RANDOM_TEXT_LENGTH).into();
+        settings
+    }
+
     /// Draws the keys every application has for itself, where they are blank. Settings that came as JSON
     /// need this, since nothing random happens while reading.
     pub fn draw_missing_keys(&mut self, randomness: &dyn Randomness) {

@@ -6,14 +6,16 @@ mod guesses;
 mod spending;
 mod watching;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::{AppName, Clock, ExitReason, SessionId, StreamId, limits};
+use base::{AppName, AppNames, Clock, ExitReason, SessionId, StreamId, limits};
 use cluster_model::{
     AcquireError, Broadcast, Broadcasts, MetaError, Operation, Settings, SubscriberId, Subscribers, Tokens,
 };
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use crate::grounds::Grounds;
 use crate::live::{Entered, Live, LiveSession};
@@ -28,8 +30,8 @@ use guesses::Guesses;
 
 /// What a gate asks.
 pub struct GateParts {
-    /// Those this node serves.
-    pub applications: Vec<AppName>,
+    /// Those this node serves. Who adds one says so to [`Gate::open`] before, and to [`Gate::close`] after it took one out.
+    pub applications: AppNames,
     /// What is switched on.
     pub settings: Settings,
     /// Registered streams and their dates.
@@ -50,7 +52,9 @@ pub struct GateParts {
 
 /// Lets publishers and players in, or not. One per node.
 pub struct Gate {
-    applications: BTreeSet<AppName>,
+    applications: AppNames,
+    /// What follows those that are open.
+    followers: Mutex<BTreeMap<AppName, [AbortHandle; 2]>>,
     settings: Settings,
     broadcasts: Broadcasts,
     tokens: Tokens,
@@ -72,7 +76,8 @@ impl Gate {
         let (given_back, slots) = mpsc::channel(limits::SLOTS_GIVEN_BACK_MAX);
         let on_their_way = Arc::<OnTheirWay>::default();
         let gate = Arc::new(Self {
-            applications: parts.applications.into_iter().collect(),
+            applications: parts.applications,
+            followers: Mutex::default(),
             settings: parts.settings,
             broadcasts: parts.broadcasts.within(limits::GATE_DECISION_MAX),
             tokens: parts.tokens.within(limits::SPEND_RETRY_MAX),
@@ -90,6 +95,21 @@ impl Gate {
         tokio::spawn(crate::slots::give_back(slots, gate.subscribers.clone(), on_their_way));
         gate.watch();
         gate
+    }
+
+    /// Follows what permits of an application rest on, which must be done before anybody is let in to it. To be called in a
+    /// runtime that lives as long as the gate.
+    pub fn open(&self, app: &AppName) {
+        let followers = self.follow(app);
+        let before = self.followers.lock().insert(app.clone(), followers);
+        before.into_iter().flatten().for_each(|follower| follower.abort());
+    }
+
+    /// Ends whoever is in an application, which must not be among the names any more, and follows nothing of it.
+    pub fn close(&self, app: &AppName, reason: ExitReason) {
+        self.live.end_application(app, reason);
+        let followers = self.followers.lock().remove(app);
+        followers.into_iter().flatten().for_each(|follower| follower.abort());
     }
 
     /// Decides within [`limits::GATE_DECISION_MAX`] for each answer of the metadata plane that it needs,
@@ -143,7 +163,7 @@ impl Gate {
     }
 
     async fn question<'a>(&self, access: &'a Access, is_look: bool) -> Result<Question<'a>, Denial> {
-        if !self.applications.contains(&access.app) {
+        if !self.applications.contains(access.app.as_str()) {
             return Err(Denial::UnknownApplication);
         }
         let settings = self.settings.snapshot(&access.app).ok_or(Denial::NotInitialised)?;
@@ -294,6 +314,9 @@ impl Gate {
     /// What changed between the question and the entry in the list was told to nobody.
     async fn look_again(&self, question: &Question<'_>, control: &crate::PermitControl, entered: &Entered) {
         let app = &question.access.app;
+        if !self.applications.contains(app.as_str()) {
+            control.end(ExitReason::Kicked);
+        }
         if self.not_blocked(question).await == Err(Denial::Blocked) {
             if question.access.can_pause && !question.access.direction.is_publish() {
                 self.review_subscriber(question).await;

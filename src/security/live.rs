@@ -408,6 +408,12 @@ impl Live {
         entries.filter(meant).for_each(|entry| entry.end(reason));
     }
 
+    /// Ends all that is of an application.
+    pub(crate) fn end_application(&self, app: &AppName, reason: ExitReason) {
+        let inner = self.0.lock();
+        inner.entries.values().filter(|entry| entry.app == *app).for_each(|entry| entry.end(reason));
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         let inner = self.0.lock();

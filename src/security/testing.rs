@@ -154,7 +154,7 @@ pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate 
     let asked = Arc::new(Asked::default());
     let published = Arc::new(Published::default());
     let gate = Gate::new(GateParts {
-        applications: names,
+        applications: names.into_iter().collect(),
         settings: settings.clone(),
         broadcasts: broadcasts.clone(),
         tokens: tokens.clone(),

@@ -12,7 +12,7 @@ use observe::metric;
 use security::Permit;
 use tokio::sync::{oneshot, watch};
 
-use crate::applications::Services;
+use crate::applications::{Died, Services};
 use crate::ending::Ending;
 use crate::fault::{ActorKind, expose};
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
@@ -37,6 +37,16 @@ impl Drop for Child {
     }
 }
 
+/// Whether it is one of the node's applications.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// It is taken out: no stream begins any more, and those that are there end.
+    Closing,
+    /// They have: it ends when nothing of them is left to be done.
+    Ended,
+}
+
 /// One application of the node.
 pub struct Application {
     name: AppName,
@@ -48,11 +58,12 @@ pub struct Application {
     recording: BTreeSet<StreamId>,
     /// Who is to be told when a stream begins.
     waiting: HashMap<StreamId, watch::Sender<bool>>,
-    _guard: Obituary<AppName>,
+    standing: Standing,
+    _guard: Obituary<Died>,
 }
 
 impl Application {
-    pub(crate) fn new(name: AppName, services: Arc<Services>, guard: Obituary<AppName>) -> Self {
+    pub(crate) fn new(name: AppName, services: Arc<Services>, guard: Obituary<Died>) -> Self {
         Self {
             name,
             services,
@@ -61,6 +72,7 @@ impl Application {
             ends: Obituaries::default(),
             recording: BTreeSet::new(),
             waiting: HashMap::new(),
+            standing: Standing::Open,
             _guard: guard,
         }
     }
@@ -80,6 +92,7 @@ impl Application {
             self.streams.remove(&end.id);
         }
         if end.recorded {
+            self.end_if_over(ctx);
             return;
         }
         // The stream died without recording its end: it is done here, and only then is its
@@ -96,15 +109,26 @@ impl Application {
                 id
             }
             .into_actor(self)
-            .map(move |id, app, _| {
+            .map(move |id, app, ctx| {
                 app.recording.remove(&id);
                 drop(end.permit);
+                app.end_if_over(ctx);
             }),
         );
     }
 
+    /// One that is taken out ends when nothing of its streams is left to be done.
+    fn end_if_over(&self, ctx: &mut Context<Self>) {
+        if self.standing == Standing::Ended && self.streams.is_empty() && self.recording.is_empty() {
+            ctx.stop();
+        }
+    }
+
     /// The stream of a publisher that passed the gate: its own, or that of one it may take over.
     fn stream(&mut self, id: &StreamId) -> Result<Addr<Stream>, PublishError> {
+        if self.standing != Standing::Open {
+            return Err(PublishError::NoSuchApplication);
+        }
         if self.recording.contains(id) {
             return Err(PublishError::AlreadyLive);
         }
@@ -218,6 +242,9 @@ impl Handler<Wait> for Application {
         if self.streams.get(&id).is_some_and(|child| child.playable.load(Ordering::Acquire)) {
             return Some(watch::Sender::new(true).subscribe());
         }
+        if self.standing != Standing::Open {
+            return None;
+        }
         if self.waiting.len() >= limits::WAITERS_PER_APPLICATION_MAX {
             self.waiting.retain(|_, waiting| waiting.receiver_count() > 0);
             if self.waiting.len() >= limits::WAITERS_PER_APPLICATION_MAX {
@@ -269,6 +296,35 @@ impl Handler<Stop> for Application {
                 None => false,
             }
         })
+    }
+}
+
+/// Lets nobody in any more, ends every stream, waits until all are gone, and ends.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Close(pub ExitReason);
+
+impl Handler<Close> for Application {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, Close(reason): Close, _: &mut Self::Context) -> Self::Result {
+        self.standing = Standing::Closing;
+        // Who waits for a stream is told that it need not.
+        self.waiting.clear();
+        let streams: Vec<_> = self.streams.values().map(|child| child.addr.clone()).collect();
+        let ended = async move {
+            for stream in &streams {
+                // A stream that is gone already is ended.
+                let _ = stream.send(End(reason)).await;
+            }
+            for stream in &streams {
+                gone(stream).await;
+            }
+        };
+        Box::pin(ended.into_actor(self).map(|(), app, ctx| {
+            app.standing = Standing::Ended;
+            app.end_if_over(ctx);
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use security::Permit;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use crate::application::{Application, Drain, Find, Play, Publish, Stop, Wait};
+use crate::application::{Application, Close, Drain, Find, Play, Publish, Stop, Wait};
 use crate::ending::Ending;
 use crate::grants::{LiveStream, PlayError, PlayGrant, PublishError, PublishGrant, PublisherFacts};
 use crate::obituary::Obituaries;
@@ -50,10 +50,19 @@ pub struct PublishPolicy {
     pub duplicate: DuplicatePublish,
 }
 
+/// An application's actor that is gone: its name, and which of those that had it.
+pub(crate) type Died = (AppName, u64);
+
+struct Running {
+    incarnation: u64,
+    addr: Addr<Application>,
+}
+
 struct Inner {
     services: Arc<Services>,
-    apps: RwLock<BTreeMap<AppName, Addr<Application>>>,
-    ends: Obituaries<AppName>,
+    apps: RwLock<BTreeMap<AppName, Running>>,
+    ends: Obituaries<Died>,
+    incarnations: AtomicU64,
     draining: AtomicBool,
     /// Requests under way to the actors. `send` does not respect a mailbox's limit, so it is here.
     requests: Semaphore,
@@ -70,6 +79,7 @@ impl Applications {
             services: Arc::new(services),
             apps: RwLock::new(BTreeMap::new()),
             ends: Obituaries::default(),
+            incarnations: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             requests: Semaphore::new(limits::ACTOR_REQUESTS_MAX),
         });
@@ -82,7 +92,11 @@ impl Applications {
             loop {
                 let gone = ends.next().await;
                 let Some(inner) = watched.upgrade() else { return };
-                for name in gone {
+                for (name, incarnation) in gone {
+                    // One that was taken out ends too, and another may have its name by now.
+                    if inner.apps.read().get(&name).is_none_or(|app| app.incarnation != incarnation) {
+                        continue;
+                    }
                     metric::actor_restarts("application").increment(1);
                     tracing::error!(app = %name, "an application died and is started anew");
                     Self::create(&inner, name);
@@ -93,13 +107,31 @@ impl Applications {
     }
 
     fn create(inner: &Arc<Inner>, name: AppName) {
-        let guard = inner.ends.guard(name.clone());
+        let incarnation = inner.incarnations.fetch_add(1, Ordering::Relaxed);
+        let guard = inner.ends.guard((name.clone(), incarnation));
         let addr = Application::new(name.clone(), Arc::clone(&inner.services), guard).start();
-        inner.apps.write().insert(name, addr);
+        inner.apps.write().insert(name, Running { incarnation, addr });
+    }
+
+    /// Starts an application that was made while the node runs. To be called on the Arbiter of the others.
+    pub fn open(&self, name: &AppName) {
+        if !self.contains(name) {
+            Self::create(&self.0, name.clone());
+        }
+    }
+
+    /// Takes an application out, ends its streams, and waits until they are gone and recorded.
+    pub async fn close(&self, name: &AppName, reason: ExitReason) {
+        let app = self.0.apps.write().remove(name);
+        if let Some(app) = app
+            && app.addr.send(Close(reason)).await.is_err()
+        {
+            tracing::warn!(app = %name, "the application was gone before its streams were ended");
+        }
     }
 
     fn app(&self, name: &AppName) -> Option<Addr<Application>> {
-        self.0.apps.read().get(name).cloned()
+        self.0.apps.read().get(name).map(|app| app.addr.clone())
     }
 
     /// A place among the requests under way; `None`: too many, or the node is draining.
@@ -183,7 +215,7 @@ impl Applications {
     /// gone and recorded.
     pub async fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
-        let apps: Vec<_> = self.0.apps.read().values().cloned().collect();
+        let apps: Vec<_> = self.0.apps.read().values().map(|app| app.addr.clone()).collect();
         for app in apps {
             if app.send(Drain).await.is_err() {
                 tracing::warn!("an application was gone before it could drain");

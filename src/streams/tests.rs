@@ -188,6 +188,31 @@ async fn a_clean_end_of_the_publisher_ends_its_players_cleanly_and_is_recorded()
 }
 
 #[actix_rt::test]
+async fn an_application_that_is_taken_out_ends_its_streams_and_may_come_again() {
+    let node = Node::start(Vec::new()).await;
+    let publisher = node.live().await;
+    let mut waiting = node.applications.wait(&app(), &StreamId::new("other").unwrap()).await.unwrap();
+    soon(node.applications.close(&app(), ExitReason::Kicked)).await;
+    assert_eq!(soon(publisher.ending.ended()).await, ExitReason::Kicked);
+    soon(waiting.changed()).await.unwrap_err();
+    assert_ne!(node.status().await.as_deref(), Some("broadcasting"));
+    assert!(!node.applications.contains(&app()));
+    assert!(node.applications.wait(&app(), &stream()).await.is_none());
+    drop(publisher);
+    let permit = node.permit(Direction::Publish).await;
+    if let Ok(permit) = permit {
+        let refused = node.applications.publish(permit, PublisherFacts::default()).await;
+        assert_eq!(refused.err(), Some(PublishError::NoSuchApplication));
+    }
+    // The end of the one that was taken out does not start it anew.
+    tokio::task::yield_now().await;
+    assert!(!node.applications.contains(&app()));
+    node.applications.open(&app());
+    let _again = node.publish_again().await;
+    assert!(node.applications.contains(&app()));
+}
+
+#[actix_rt::test]
 async fn a_publisher_whose_connection_is_dropped_is_an_unclean_end() {
     let node = Node::start(Vec::new()).await;
     let publisher = node.live().await;

@@ -68,6 +68,34 @@ async fn settings_are_stored_sealed_and_what_was_not_is_sealed_anew() {
 }
 
 #[tokio::test]
+async fn a_deleted_application_has_no_settings_until_new_ones_are_put() {
+    for plane in planes() {
+        let (settings, other) = (facade(Arc::clone(&plane)), facade(plane));
+        let (old, new) =
+            (AppSettings::new(&app(), &SystemRandomness), AppSettings::new(&app(), &SystemRandomness));
+        assert_eq!(settings.delete(&app()).await, Ok(false));
+        assert_eq!(settings.stored(&app()).await, Ok(StoredSettings::Nothing));
+        settings.seed(&app(), &old).await.unwrap();
+        let mut changes = settings.changes();
+        assert_eq!(settings.delete(&app()).await, Ok(true));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        assert_eq!((settings.snapshot(&app()), settings.get(&app()).await), (None, Ok(None)));
+        let StoredSettings::Deleted { version: 2, at } = other.stored(&app()).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(other.heard_of(), [(app(), Some(at))]);
+        assert_eq!(settings.delete(&app()).await, Ok(false));
+        // What was true before it was deleted does not come back.
+        assert_eq!(settings.put(&app(), 1, &old).await, Err(PutSettingsError::Conflict { version: 2 }));
+        assert_eq!(settings.put(&app(), 0, &old).await, Err(PutSettingsError::Conflict { version: 2 }));
+        assert_eq!(*settings.seed(&app(), &new).await.unwrap(), new);
+        assert_eq!(settings.heard_of(), [(app(), None)]);
+        assert_eq!(other.get(&app()).await, Ok(Some((3, Arc::new(new)))));
+    }
+}
+
+#[tokio::test]
 async fn a_follower_hears_of_settings_that_others_put() {
     for plane in planes() {
         let (writer, reader) = (facade(Arc::clone(&plane)), facade(plane));

@@ -77,11 +77,28 @@ async fn an_unknown_application_is_refused() {
 }
 
 #[tokio::test]
+async fn an_application_that_is_taken_out_lets_nobody_stay_and_one_that_is_added_lets_in() {
+    let meta = Arc::new(InMemory::new(Arc::new(SystemClock)));
+    let whole = whole_gate(meta, &[APP]).await;
+    let names = whole.gate.applications.clone();
+    let permit = whole.gate.admit(publish("s")).await.unwrap();
+    names.remove(&app());
+    whole.gate.close(&app(), ExitReason::Kicked);
+    assert_eq!(permit.state(), PermitState::Dead(ExitReason::Kicked));
+    assert_eq!(denial(whole.gate.admit(publish("s")).await), Denial::UnknownApplication);
+    assert!(whole.gate.followers.lock().is_empty());
+    drop(permit);
+    whole.gate.open(&app());
+    names.insert(&app());
+    assert_eq!(whole.gate.admit(publish("s")).await.unwrap().state(), PermitState::Live);
+}
+
+#[tokio::test]
 async fn an_application_without_settings_is_not_initialised() {
     let meta = Arc::new(InMemory::new(Arc::new(SystemClock)));
     let whole = whole_gate(meta, &[]).await;
     let gate = Gate::new(GateParts {
-        applications: vec![app()],
+        applications: [app()].into_iter().collect(),
         settings: whole.settings,
         broadcasts: whole.broadcasts,
         tokens: whole.tokens,

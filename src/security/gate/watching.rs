@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::{AppName, Clock, ExitReason, limits};
+use base::{AppName, AppNames, Clock, ExitReason, limits};
 use cluster_model::{Change, MetaError, Revision, Settings, SubscriberId, Subscribers, Tokens, WatchEvent};
 use config::AppSettings;
+use tokio::task::AbortHandle;
 
 use super::Gate;
 use super::clauses::Question;
@@ -20,27 +21,31 @@ const LIST_PAUSE: Duration = Duration::from_millis(500);
 impl Gate {
     /// Follows blocks, tokens, settings and what others saw of codes until the store is closed or the gate is gone.
     pub(super) fn watch(&self) {
-        for app in &self.applications {
-            tokio::spawn(follow_subscribers(
-                app.clone(),
-                (Arc::downgrade(&self.live), Arc::downgrade(&self.guesses)),
-                self.subscribers.clone(),
-                Arc::clone(&self.plane),
-                Arc::clone(&self.clock),
-            ));
-            let (live, clock) = (Arc::downgrade(&self.live), Arc::clone(&self.clock));
-            tokio::spawn(follow_tokens(app.clone(), live, self.tokens.clone(), clock));
+        for app in self.applications.all().iter() {
+            self.open(app);
         }
         let (guesses, plane) = (Arc::downgrade(&self.guesses), Arc::clone(&self.plane));
         tokio::spawn(tell_codes(guesses, self.subscribers.clone(), plane));
-        let applications: Vec<_> = self.applications.iter().cloned().collect();
         tokio::spawn(review(
-            applications,
+            self.applications.clone(),
             Arc::downgrade(&self.live),
             self.settings.clone(),
             Arc::clone(&self.plane),
             Arc::clone(&self.clock),
         ));
+    }
+
+    pub(super) fn follow(&self, app: &AppName) -> [AbortHandle; 2] {
+        let subscribers = tokio::spawn(follow_subscribers(
+            app.clone(),
+            (Arc::downgrade(&self.live), Arc::downgrade(&self.guesses)),
+            self.subscribers.clone(),
+            Arc::clone(&self.plane),
+            Arc::clone(&self.clock),
+        ));
+        let (live, clock) = (Arc::downgrade(&self.live), Arc::clone(&self.clock));
+        let tokens = tokio::spawn(follow_tokens(app.clone(), live, self.tokens.clone(), clock));
+        [subscribers.abort_handle(), tokens.abort_handle()]
     }
 
     /// Has the permits of a question's subscriber stand as is stored.
@@ -168,7 +173,7 @@ async fn tell_codes(guesses: Weak<Guesses>, subscribers: Subscribers, plane: Arc
 
 /// Looks at settings, clocks and the plane again and again.
 async fn review(
-    applications: Vec<AppName>,
+    applications: AppNames,
     live: Weak<Live>,
     settings: Settings,
     plane: Arc<dyn Plane>,
@@ -179,7 +184,9 @@ async fn review(
         tokio::time::sleep(limits::PERMITS_REVIEWED_EVERY).await;
         let Some(live) = live.upgrade() else { return };
         live.tick(clock.wall(), plane.authority());
-        for app in &applications {
+        let applications = applications.all();
+        seen.retain(|app, _| applications.contains(app));
+        for app in applications.iter() {
             let Some(now) = settings.snapshot(app) else { continue };
             let before = seen.insert(app.clone(), Arc::clone(&now));
             if before.is_none_or(|before| !Arc::ptr_eq(&before, &now)) {

@@ -100,7 +100,7 @@ impl House {
         let now = settings.seed(&rows::app(), &settings_of(case.mechanism)?).await?;
         make_rows(&meta, case).await?;
         let gate = Gate::new(GateParts {
-            applications: vec![rows::app()],
+            applications: [rows::app()].into_iter().collect(),
             settings,
             broadcasts: Broadcasts::new(Arc::clone(&meta), clock.clone(), randomness.clone(), "localhost"),
             tokens: Tokens::new(Arc::clone(&meta), clock.clone(), randomness.clone()),

@@ -110,7 +110,7 @@ function Inside({ standing, out }: { standing: Standing; out: () => void }): JSX
         <main id="main">
           <Trouble error={logOut.error} />
           {standing === "open" && <p class="notice">This server has no log-in: its REST answers its own machine only.</p>}
-          {isUsers ? <UsersPage applications={names} /> : <Page key={`${app ?? ""}/${section ?? ""}/${stream ?? ""}`} {...{ app, section, stream, view }} search={route.query.get("search") ?? ""} />}
+          {isUsers ? <UsersPage applications={names} /> : <Page key={`${app ?? ""}/${section ?? ""}/${stream ?? ""}`} {...{ app, section, stream, view }} search={route.query.get("search") ?? ""} changed={applications.reload} />}
         </main>
       </Facts.Provider>
       <footer class="quiet small">{facts.value !== undefined && `Penstock ${facts.value.version}`}</footer>
@@ -118,14 +118,15 @@ function Inside({ standing, out }: { standing: Standing; out: () => void }): JSX
   );
 }
 
-function Page({ app, section, stream, view, search }: {
+function Page({ app, section, stream, view, search, changed }: {
   app: string | undefined;
   section: string | undefined;
   stream: string | undefined;
   view: string | undefined;
   search: string;
+  changed: () => void;
 }): JSX.Element {
-  if (app === undefined) return <ApplicationsPage />;
+  if (app === undefined) return <ApplicationsPage changed={changed} />;
   if (section === undefined) return <StreamsPage app={app} />;
   if (section === "settings") return <SettingsPage app={app} search={search} />;
   if (section === "stream" && stream !== undefined) return <StreamPage app={app} stream={stream} view={view ?? ""} />;

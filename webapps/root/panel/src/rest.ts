@@ -134,6 +134,7 @@ const part = encodeURIComponent;
 /** Paths of REST. */
 export const paths = {
   node: (rest: string): string => `/rest/v2/${rest}`,
+  application: (app: string): string => `/rest/v2/applications/${part(app)}`,
   settings: (app: string): string => `/rest/v2/applications/settings/${part(app)}`,
   explain: (app: string): string => `/rest/v2/applications/${part(app)}/explain`,
   broadcasts: (app: string, rest: string): string => `/${part(app)}/rest/v2/broadcasts/${rest}`,

@@ -163,13 +163,15 @@ export function Pager({ offset, size, count, go }: { offset: number; size: numbe
 }
 
 /** Asks before something is done that cannot be undone; a dialog of the browser's own, so the keyboard stays in it. */
-export function Confirm({ label, question, detail, confirm, action, className = "" }: {
+export function Confirm({ label, question, detail, confirm, action, className = "", children }: {
   label: string;
   question: string;
   detail: string;
   confirm: string;
   action: () => Promise<void>;
   className?: string;
+  /** What is to be chosen with it. */
+  children?: ComponentChildren;
 }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const leave = useRef<HTMLButtonElement>(null);
@@ -190,6 +192,7 @@ export function Confirm({ label, question, detail, confirm, action, className = 
       <dialog ref={dialog} aria-labelledby={id}>
         <h2 id={id}>{question}</h2>
         <p>{detail}</p>
+        {children}
         <Trouble error={error} />
         <div class="actions">
           <button type="button" class="danger" disabled={busy} onClick={() => void sure()}>{confirm}</button>
