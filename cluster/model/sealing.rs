@@ -46,7 +46,7 @@ impl fmt::Debug for Seals {
 impl Key {
     fn new(bytes: &SealingKey) -> Option<Self> {
         let mut name = [0; NAME_BYTES];
-        let digest = Sha256::new().chain(b"the name of a sealing key").chain(&**bytes).finalize();
+        let digest = Sha256::new().chain(b"the name of a sealing key").chain(**bytes).finalize();
         name.copy_from_slice(digest.get(..NAME_BYTES)?);
         let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &**bytes).ok()?);
         Some(Self { name, key })
