@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(folder.look().unwrap(), Found::Nothing);
         folder.make().unwrap();
         assert_eq!(folder.look().unwrap(), Found::Application);
-        assert_eq!(discover_applications(webapps.path()).unwrap(), [folder.clone()]);
+        assert_eq!(discover_applications(webapps.path()).unwrap(), std::slice::from_ref(&folder));
         assert!(crate::CorsFilter::load(&folder.folder).unwrap().is_some());
         assert!(
             folder.is_younger_than(WallTime(0)) && !folder.is_younger_than(WallTime(u64::MAX / 2_000_000))

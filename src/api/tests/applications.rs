@@ -64,7 +64,7 @@ async fn rest_of_an_application_comes_and_goes_with_its_name() {
         .app_data(node.state.clone())
         .configure(|server| crate::configure_rest(server, &names))
         .configure(|server| {
-            let elsewhere = || async { actix_web::HttpResponse::ImATeapot() };
+            let elsewhere = || async { actix_web::HttpResponse::ImATeapot().finish() };
             server.route("/{app}/{what}", web::get().to(elsewhere)).configure(configure);
         });
     let app = init_service(app).await;
