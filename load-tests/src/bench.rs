@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::link::{Identity, Profile};
 use crate::machine::{self, Cores, Gauge, Usage};
-use crate::source::{Ledger, Publisher, Recording, WebRtcPublishers};
+use crate::source::{Asking, Ledger, Publisher, Recording, WebRtcPublishers};
 use crate::swarm::{Listening, Opening, Pace, Swarm, SwarmOptions};
 
 const APPLICATION: &str = "LiveApp";
@@ -131,7 +131,8 @@ impl Bench {
         streams: &[String],
     ) -> anyhow::Result<WebRtcPublishers> {
         let whip = self.node.http_url(&format!("/{APPLICATION}/whip/"));
-        let publishers = WebRtcPublishers::start(recording, &whip, streams, &self.identity)?;
+        let asking = streams.iter().map(|stream| Asking::Whip(format!("{whip}{stream}"))).collect();
+        let publishers = WebRtcPublishers::start(recording, asking, &self.identity)?;
         self.streams += streams.len();
         let live = async || {
             let live = self.node.metric("penstock_streams", &[]).await.ok()?;

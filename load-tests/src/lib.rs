@@ -43,6 +43,6 @@ pub use receiver::{Arrival, Counts, Feedback, Receiver, Track, TrackKind, WholeF
 pub use row::{Case, Row, RowOptions};
 pub use sender::Sent;
 pub use source::{
-    FPS, Ledger, Manner, Publisher, Recording, RecordingOptions, WebRtcPublishers, fingerprint,
+    Asking, FPS, Ledger, Manner, Publisher, Recording, RecordingOptions, WebRtcPublishers, fingerprint,
 };
 pub use swarm::{Listening, Opening, Pace, Percentiles, Spread, Summary, Swarm, SwarmOptions};

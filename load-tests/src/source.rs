@@ -11,4 +11,4 @@ pub use ledger::{Ledger, fingerprint};
 pub(crate) use packets::{Packets, SOUNDS_PER_SECOND};
 pub use publisher::{Manner, Publisher};
 pub use recording::{FPS, Recording, RecordingOptions};
-pub use webrtc::WebRtcPublishers;
+pub use webrtc::{Asking, WebRtcPublishers};

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use load_tests::hostile::Shown;
 use load_tests::{
-    FPS, HostilePublisher, Identity, Opening, Publisher, Recording, RecordingOptions, Swarm, SwarmOptions,
-    WebRtcPublishers, machine,
+    Asking, FPS, HostilePublisher, Identity, Opening, Publisher, Recording, RecordingOptions, Swarm,
+    SwarmOptions, WebRtcPublishers, machine,
 };
 use test_support::{Load, Node, NodeOptions, Turn, note};
 use tokio::task::LocalSet;
@@ -201,8 +201,8 @@ async fn attacked() -> Result<()> {
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock")).environment("PENSTOCK_WEBRTC_SHARDS", "1");
     let node = Node::start(options).await?;
     let identity = Arc::new(Identity::new()?);
-    let (whip, streams) = (node.http_url("/LiveApp/whip/"), ["by-webrtc".to_owned()]);
-    let honest = WebRtcPublishers::start(&recording, &whip, &streams, &identity)?;
+    let asking = vec![Asking::Whip(node.http_url("/LiveApp/whip/by-webrtc"))];
+    let honest = WebRtcPublishers::start(&recording, asking, &identity)?;
     let pictures_are = async |count: f64| {
         node.until_metric("penstock_units_total", &["kind=\"video\""], PATIENCE, |taken| taken >= count).await
     };

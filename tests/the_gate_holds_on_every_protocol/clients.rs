@@ -45,7 +45,7 @@ impl Credential {
         }
     }
 
-    fn query(&self) -> String {
+    pub fn query(&self) -> String {
         let mut text = String::new();
         let pairs = [
             ("token", &self.token),
@@ -60,7 +60,7 @@ impl Credential {
         text
     }
 
-    fn into_json(self, mut message: Value) -> Value {
+    pub fn into_json(self, mut message: Value) -> Value {
         let pairs = [
             ("token", self.token),
             ("subscriberId", self.subscriber_id),

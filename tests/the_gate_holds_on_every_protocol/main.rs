@@ -1,11 +1,13 @@
 //! One table for the gate: every mechanism, on every protocol, in both directions, with every kind of credential. What is
 //! expected of a cell is data (`cells.rs`); what a client of each protocol does and is told is here once (`clients.rs`).
-//! Whoever is let in gets media or a place for it, whoever is not is told what Ant Media Server tells, not a byte of media
-//! comes or is taken, and the clause is counted.
+//! Whoever is let in to play gets media, and who publishes with what is valid is played, picture by numbered picture
+//! (`pictures.rs`); whoever is not is told what Ant Media Server tells, not a byte of media comes or is taken, and the
+//! clause is counted.
 
 mod cells;
 mod clients;
 mod hard_times;
+mod pictures;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,9 +16,11 @@ use anyhow::{Context, Result, bail, ensure};
 use base::{Clock, SystemClock, WallTime};
 use cells::{Cell, Direction, MECHANISMS, Mechanism, Protocol, STATES, State, expected};
 use clients::{Credential, Outcome, enter};
+use pictures::Pictures;
 use security::credential::{hash, totp};
 use serde_json::{Value, json};
 use test_support::{FileServer, Marker, MarkerOptions, Node, NodeOptions, Turn, note};
+use tokio::task::LocalSet;
 
 pub(crate) const APP: &str = "LiveApp";
 const KEY: &str = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
@@ -183,6 +187,7 @@ struct Table {
     webhook: FileServer,
     seen: Vec<(Cell, String)>,
     cells: usize,
+    pictures: Pictures,
 }
 
 impl Table {
@@ -239,6 +244,15 @@ impl Table {
             None => false,
         };
         if was_in || was_other {
+            self.until_free(cell, &stream).await?;
+        }
+        if was_in && cell.direction == Direction::Publish && cell.state == State::Valid {
+            let shown = if cell.mechanism.has_credentials() {
+                credential(&self.node, cell, &stream).await?
+            } else {
+                shown.clone()
+            };
+            self.pictures.arrive(&self.node, cell.protocol, &stream, &shown).await.context("the pictures")?;
             self.until_free(cell, &stream).await?;
         }
         if cell.state == State::Revoked {
@@ -306,8 +320,12 @@ fn document(seen: &[(Cell, String)]) -> String {
     text
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn every_cell_is_as_the_table_says() -> Result<()> {
+    LocalSet::new().run_until(every_cell()).await
+}
+
+async fn every_cell() -> Result<()> {
     let _turn = Turn::take().await?;
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
     let node =
@@ -324,7 +342,8 @@ async fn every_cell_is_as_the_table_says() -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("yes"), "")?;
     let webhook = FileServer::start(folder.path()).await?;
-    let mut table = Table { node, webhook, seen: Vec::new(), cells: 0 };
+    let pictures = Pictures::make().await?;
+    let mut table = Table { node, webhook, seen: Vec::new(), cells: 0, pictures };
     let mut wrong = Vec::new();
     for mechanism in MECHANISMS {
         for direction in [Direction::Publish, Direction::Play] {

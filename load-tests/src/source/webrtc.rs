@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use base::{Clock, SystemClock, SystemRandomness};
 use futures_util::future::join_all;
-use test_support::ask;
+use serde_json::{Value, json};
+use test_support::{Signalling, ask};
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
@@ -33,11 +34,53 @@ const PROFILE: Profile = Profile::Cm;
 /// The answer to an offer that is taken (RFC 9725 4.2).
 const CREATED: u16 = 201;
 
+/// How a publisher asks to be let in.
+#[derive(Clone, Debug)]
+pub enum Asking {
+    /// By WHIP, at this address.
+    Whip(String),
+    /// By signalling: with this message, on a socket of this address.
+    Signalling {
+        /// The socket's address.
+        url: String,
+        /// The message, `command` apart.
+        publish: Value,
+    },
+}
+
+impl Asking {
+    /// What errors call it.
+    fn name(&self) -> &str {
+        match self {
+            Self::Whip(url) => url,
+            Self::Signalling { publish, .. } => publish["streamId"].as_str().unwrap_or_default(),
+        }
+    }
+}
+
+/// What a publisher has of the node once it is answered.
+enum Session {
+    /// Where it is ended.
+    Place(String),
+    /// The socket it lives with.
+    Socket(Box<Signalling>, Value),
+}
+
+impl Session {
+    async fn end(self) {
+        // A node that is gone has no session either.
+        match self {
+            Self::Place(url) => drop(ask("DELETE", &url, &[], "").await),
+            Self::Socket(mut socket, stop) => drop(socket.send(&stop).await),
+        }
+    }
+}
+
 /// One publisher, as others see it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
-    /// Where its session is, once it has one.
-    session: Option<String>,
+    /// Its session, once it has one.
+    session: Option<Session>,
     sent: Sent,
     ended: Option<String>,
 }
@@ -45,10 +88,8 @@ struct State {
 /// What the publishers of a thread share.
 struct Shared {
     packets: Packets,
-    /// Where WHIP is, without the stream's name.
-    whip: String,
     identity: Arc<Identity>,
-    streams: Vec<String>,
+    asking: Vec<Asking>,
     ledgers: Vec<Arc<Ledger>>,
     states: Mutex<Vec<State>>,
 }
@@ -65,7 +106,7 @@ impl Shared {
     }
 }
 
-/// Publishers at work, by WHIP. Dropping them ends their sessions.
+/// Publishers at work. Dropping them ends their sessions.
 ///
 /// They have their own thread, as [`Publisher`](super::Publisher) has. Every packet is a datagram and a system call of
 /// its own, as browsers send them: the node gets no run of them at once.
@@ -76,24 +117,22 @@ pub struct WebRtcPublishers {
 }
 
 impl WebRtcPublishers {
-    /// Publishes a recording over and over in real time to each of the streams, until dropped. `whip` is the address of
-    /// WHIP up to the stream's name. The thread runs on the cores of the calling one.
+    /// Publishes a recording over and over in real time, once for each of `asking`, until dropped. The thread runs on the
+    /// cores of the calling one.
     ///
     /// # Errors
     /// There is no thread, or the recording has no packets. That nobody takes it is told by [`check`](Self::check).
     pub fn start(
         recording: &Recording,
-        whip: &str,
-        streams: &[String],
+        asking: Vec<Asking>,
         identity: &Arc<Identity>,
     ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             packets: Packets::new(recording)?,
-            whip: whip.to_owned(),
             identity: Arc::clone(identity),
-            streams: streams.to_vec(),
-            ledgers: streams.iter().map(|_| Arc::default()).collect(),
-            states: Mutex::new(streams.iter().map(|_| State::default()).collect()),
+            ledgers: asking.iter().map(|_| Arc::default()).collect(),
+            states: Mutex::new(asking.iter().map(|_| State::default()).collect()),
+            asking,
         });
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("publishers".to_owned()).spawn({
@@ -120,7 +159,7 @@ impl WebRtcPublishers {
     }
 
     /// Whether each of them has sent for a second: what it publishes is known by then.
-    pub(crate) fn all_flow(&self) -> bool {
+    pub fn all_flow(&self) -> bool {
         self.shared.states().iter().all(|state| state.sent.frames >= u64::from(FPS))
     }
 
@@ -131,9 +170,9 @@ impl WebRtcPublishers {
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(self.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "the publishers ended");
         let states = self.shared.states();
-        let ended = states.iter().zip(&self.shared.streams);
-        match ended.filter_map(|(state, stream)| Some((state.ended.as_ref()?, stream))).next() {
-            Some((reason, stream)) => bail!("the publisher of {stream} ended: {reason}"),
+        let ended = states.iter().zip(&self.shared.asking);
+        match ended.filter_map(|(state, asking)| Some((state.ended.as_ref()?, asking.name()))).next() {
+            Some((reason, name)) => bail!("the publisher of {name} ended: {reason}"),
             None => Ok(()),
         }
     }
@@ -151,7 +190,7 @@ impl Drop for WebRtcPublishers {
 async fn serve(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
     let tasks = RefCell::new(JoinSet::new());
     let begin = async {
-        for index in 0..shared.streams.len() {
+        for index in 0..shared.asking.len() {
             let shared = Arc::clone(&shared);
             tasks.borrow_mut().spawn_local(async move {
                 let Err(error) = publish(&shared, index).await;
@@ -167,30 +206,59 @@ async fn serve(shared: Arc<Shared>, stopped: oneshot::Receiver<()>) {
         () = begin => {}
     }
     tasks.into_inner().shutdown().await;
-    let sessions: Vec<String> = shared.states().iter_mut().filter_map(|state| state.session.take()).collect();
-    // A node that is gone has no session either.
-    join_all(sessions.iter().map(|session| ask("DELETE", session, &[], ""))).await;
+    let sessions: Vec<_> = shared.states().iter_mut().filter_map(|state| state.session.take()).collect();
+    join_all(sessions.into_iter().map(Session::end)).await;
 }
 
 async fn publish(shared: &Shared, index: usize) -> anyhow::Result<std::convert::Infallible> {
-    let (Some(stream), Some(ledger)) = (shared.streams.get(index), shared.ledgers.get(index)) else {
+    let (Some(asking), Some(ledger)) = (shared.asking.get(index), shared.ledgers.get(index)) else {
         bail!("no such publisher")
     };
     let offering = Offering::new(&shared.identity, &SystemRandomness);
     let offer = offering.sdp(&shared.packets.profile_level_id);
-    let url = format!("{}{stream}", shared.whip);
-    let answer = ask("POST", &url, &[("Content-Type", "application/sdp")], &offer).await.context("WHIP")?;
+    let (session, answer) = match asking {
+        Asking::Whip(url) => by_whip(url, &offer).await.context("WHIP")?,
+        Asking::Signalling { url, publish } => {
+            by_signalling(url, publish, &offer).await.context("signalling")?
+        }
+    };
+    shared.note(index, |state| state.session = Some(session));
+    let answered = SystemClock.now();
+    let sender = offering.answered(&answer, PROFILE, &SystemRandomness, answered)?;
+    let socket = connect_socket(sender.link.remote.server).await?;
+    let mut line = Line { shared, index, ledger, sender, socket, start: None, frames: 0, sounds: 0 };
+    line.run(answered + CONNECT_MAX).await
+}
+
+/// The session, and the answer to the offer.
+async fn by_whip(url: &str, offer: &str) -> anyhow::Result<(Session, String)> {
+    let answer = ask("POST", url, &[("Content-Type", "application/sdp")], offer).await?;
     ensure!(answer.status == CREATED, "refused: {} {}", answer.status, answer.text());
     let place = answer.header("location").context("the session has no place")?;
     // The place is a path on the same host.
     let scheme = url.find("//").map_or(0, |at| at + 2);
     let host = url.get(scheme..).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-    shared.note(index, |state| state.session = Some(format!("http://{host}{place}")));
-    let answered = SystemClock.now();
-    let sender = offering.answered(&answer.text(), PROFILE, &SystemRandomness, answered)?;
-    let socket = connect_socket(sender.link.remote.server).await?;
-    let mut line = Line { shared, index, ledger, sender, socket, start: None, frames: 0, sounds: 0 };
-    line.run(answered + CONNECT_MAX).await
+    Ok((Session::Place(format!("http://{host}{place}")), answer.text()))
+}
+
+async fn by_signalling(url: &str, publish: &Value, offer: &str) -> anyhow::Result<(Session, String)> {
+    let mut socket = Signalling::open(url).await?;
+    let stream = publish["streamId"].clone();
+    let mut message = publish.clone();
+    message["command"] = "publish".into();
+    let answers = |command: &'static str| {
+        move |message: &Value| message["command"] == command || message["command"] == "error"
+    };
+    socket.send(&message).await?;
+    let started = socket.receive_until(answers("start")).await?;
+    ensure!(started["command"] == "start", "refused: {started}");
+    let offered =
+        json!({ "command": "takeConfiguration", "streamId": stream, "type": "offer", "sdp": offer });
+    socket.send(&offered).await?;
+    let answer = socket.receive_until(answers("takeConfiguration")).await?;
+    let sdp = answer["sdp"].as_str().with_context(|| format!("no answer: {answer}"))?.to_owned();
+    let stop = json!({ "command": "stop", "streamId": stream });
+    Ok((Session::Socket(Box::new(socket), stop), sdp))
 }
 
 /// A publisher with its socket.
