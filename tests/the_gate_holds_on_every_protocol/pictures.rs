@@ -33,6 +33,14 @@ enum Source {
 }
 
 impl Source {
+    /// Whether what it sends is known by now, once the stream has pictures: a browser's tracks come one by one.
+    fn flows(&self) -> bool {
+        match self {
+            Self::Rtmp(_) => true,
+            Self::WebRtc(publishers) => publishers.all_flow(),
+        }
+    }
+
     fn check(&mut self) -> Result<()> {
         match self {
             Self::Rtmp(publisher) => publisher.check(),
@@ -61,7 +69,7 @@ impl Pictures {
         let (mut source, ledger) = self.publish(node, protocol, stream, shown)?;
         let plays = async || {
             let has_pictures = node.broadcast(APP, stream).await.ok()?["width"].as_u64() > Some(0);
-            has_pictures.then_some(())
+            (has_pictures && source.flows()).then_some(())
         };
         let live = Node::eventually(PATIENCE, plays).await;
         source.check()?;
