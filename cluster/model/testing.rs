@@ -18,6 +18,11 @@ pub fn seals() -> std::sync::Arc<crate::Seals> {
     std::sync::Arc::new(crate::Seals::new(&crate::SealingKey::new([7; 32]), []).expect("a key"))
 }
 
+/// Whether `text` is sealed, of what was sealed with [`seals`] for the owner `a`.
+pub fn open_sealed(text: &str) -> Result<bool, crate::FormatError> {
+    seals().open("a", text).map(|opened| opened.is_some())
+}
+
 /// A steady plane and unsteady ones.
 #[cfg(test)]
 pub(crate) fn planes() -> Vec<std::sync::Arc<dyn crate::Meta>> {

@@ -1,11 +1,11 @@
 //! What the metadata plane reads from disk and from other nodes.
 
 use cluster_core::Envelope;
-use cluster_model::testing::read_snapshot;
+use cluster_model::testing::{open_sealed, read_snapshot};
 use cluster_model::{Change, Command, RowKind, State, decode_request};
 
 /// The first byte says what the rest is: a command, a message of another node, a snapshot without version and hash, a
-/// remembered request, or a row.
+/// remembered request, a sealed secret, or a row.
 pub fn metadata(data: &[u8]) {
     let Some((&first, rest)) = data.split_first() else { return };
     match first {
@@ -30,6 +30,12 @@ pub fn metadata(data: &[u8]) {
         }
         b'q' => {
             let _ = decode_request(rest);
+        }
+        b'z' => {
+            // Without the key nothing is made that opens.
+            if let Ok(text) = str::from_utf8(rest) {
+                assert!(!matches!(open_sealed(text), Ok(true)), "{text}");
+            }
         }
         // Kind, length of the key, key, value.
         _ => {

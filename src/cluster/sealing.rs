@@ -77,7 +77,15 @@ fn make(folder: &Path, randomness: &dyn Randomness) -> anyhow::Result<Secrets> {
         std::fs::rename(&unfinished, &path)?;
         File::open(folder)?.sync_all()
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))?;
+    if let Err(error) = write() {
+        let hint = match error.kind() {
+            ErrorKind::StorageFull => {
+                ": no space is left on its file system, free some and start the node again"
+            }
+            _ => "",
+        };
+        return Err(error).with_context(|| format!("{} cannot be written{hint}", path.display()));
+    }
     tracing::info!(file = %path.display(), "stored secrets are sealed with this file: keep a copy of it");
     Ok(Secrets::one(secret))
 }
