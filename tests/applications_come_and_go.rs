@@ -73,7 +73,11 @@ fn aside(node: &Node, app: &str) -> Result<Vec<PathBuf>> {
     let is_it = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!(".deleted-{app}-")))
     };
-    Ok(std::fs::read_dir(webapps)?.flatten().map(|entry| entry.path()).filter(is_it).collect())
+    let mut found: Vec<_> =
+        std::fs::read_dir(webapps)?.flatten().map(|entry| entry.path()).filter(is_it).collect();
+    // By when they were moved.
+    found.sort();
+    Ok(found)
 }
 
 fn picture(node: &Node, app: &str) -> Result<Marker> {
