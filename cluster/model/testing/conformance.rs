@@ -145,8 +145,11 @@ fn ended(stream: &str) -> Command {
     Command::StreamEnded { app: app("a"), stream: id(stream), epoch: None }
 }
 
+/// Real nodes that look on take it for an application that was deleted, of which there is nothing to serve or to seal.
+const KEY: &str = "deleted";
+
 fn put_settings(app_name: &str, expected: u64, value: u64) -> Command {
-    let document = SettingsDocument(Map::from_iter([("key".to_owned(), Value::from(value))]));
+    let document = SettingsDocument(Map::from_iter([(KEY.to_owned(), Value::from(value))]));
     Command::PutSettings { app: app(app_name), expected, document }
 }
 
@@ -204,7 +207,7 @@ async fn count(subject: &Subject, app_name: &str, which: Which) -> u64 {
 
 async fn settings(subject: &Subject, app_name: &str) -> Option<(u64, Value)> {
     match ask(subject, Query::Settings { app: app(app_name) }).await.1 {
-        Answer::Settings(record) => record.map(|record| (record.version, record.document.0["key"].clone())),
+        Answer::Settings(record) => record.map(|record| (record.version, record.document.0[KEY].clone())),
         other => panic!("{other:?}"),
     }
 }
