@@ -19,7 +19,9 @@ use zeroize::Zeroizing;
 
 use crate::FormatError;
 
-/// What a sealed text begins with, and the version of its form.
+/// What every sealed text begins with, whatever its form; no secret in clear does, since it is base32.
+const SEALED: &str = "sealed:";
+/// What one of this form begins with.
 const PREFIX: &str = "sealed:1:";
 const NAME_BYTES: usize = 4;
 
@@ -84,10 +86,15 @@ impl Seals {
     /// What `text` was before it was sealed for `owner`; `None`: it is not sealed.
     ///
     /// # Errors
-    /// It was sealed with another key ([`FormatError::Sealed`]), for somebody else, or was changed.
+    /// It was sealed with another key ([`FormatError::Sealed`]), for somebody else, in a form that this program does not
+    /// know, or was changed.
     pub(crate) fn open(&self, owner: &str, text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, FormatError> {
-        let Some(sealed) = text.strip_prefix(PREFIX) else { return Ok(None) };
+        if !text.starts_with(SEALED) {
+            return Ok(None);
+        }
         let broken = || FormatError::Malformed(format!("what is sealed for {owner} was changed or cut off"));
+        // Taken for one in clear, what a newer program sealed would be a secret by itself.
+        let sealed = text.strip_prefix(PREFIX).ok_or_else(broken)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| broken())?;
         let (name, sealed) = sealed.split_first_chunk::<NAME_BYTES>().ok_or_else(broken)?;
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(broken)?;
@@ -131,6 +138,7 @@ mod tests {
         assert_eq!(seals.open("LiveApp", &sealed).unwrap().as_deref(), Some(&b"hunter2".to_vec()));
         assert!(seals.open("OtherApp", &sealed).is_err());
         assert_eq!(seals.open("LiveApp", "hunter2"), Ok(None));
+        assert!(seals.open("LiveApp", &sealed.replace(":1:", ":2:")).is_err());
         for end in [9, 20, sealed.len() - 2] {
             assert!(seals.open("LiveApp", &sealed[..end]).is_err(), "{end}");
         }

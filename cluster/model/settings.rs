@@ -316,15 +316,18 @@ impl Settings {
 
     fn settings(&self, app: &AppName, document: &SettingsDocument) -> Result<AppSettings, FormatError> {
         let malformed = |why: String| FormatError::Malformed(why);
-        let opened = match document.0.get(SEALED).and_then(Value::as_str) {
-            Some(sealed) => self.seals.open(&owner(app), sealed)?,
-            None => None,
+        let read = match document.0.get(SEALED) {
+            Some(sealed) => {
+                let opened =
+                    sealed.as_str().map(|sealed| self.seals.open(&owner(app), sealed)).transpose()?;
+                // Read as settings in clear it would switch every mechanism off.
+                let text = opened.flatten().ok_or_else(|| malformed("no sealed settings".to_owned()))?;
+                serde_json::from_slice(&text)
+            }
+            // As before they were sealed.
+            None => serde_json::from_value(Value::Object(document.0.clone())),
         };
-        let value = match opened {
-            Some(text) => serde_json::from_slice(&text).map_err(|error| malformed(error.to_string()))?,
-            None => Value::Object(document.0.clone()),
-        };
-        serde_json::from_value(value).map_err(|error| malformed(error.to_string()))
+        read.map_err(|error| malformed(error.to_string()))
     }
 }
 

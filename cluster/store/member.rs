@@ -19,8 +19,8 @@ pub struct MemberStore {
     database: Option<Database>,
     /// Transactions that were written, of all lives.
     count: u64,
-    /// What needs no sync of its own and goes with the next one: a transaction costs as much as what a hundred spends
-    /// change. Lost with the process, it comes again of the log.
+    /// What needs no sync of its own and goes with the next one, in its transaction. Lost with the process, it comes again of
+    /// the log.
     waiting: Vec<Persist>,
 }
 

@@ -1,4 +1,5 @@
 use base::{SystemClock, SystemRandomness};
+use serde_json::json;
 
 use super::*;
 use crate::SealingKey;
@@ -64,6 +65,16 @@ async fn settings_are_stored_sealed_and_what_was_not_is_sealed_anew() {
         let stranger = Settings::new(plane, stranger, clock, randomness);
         let said = stranger.get(&app()).await.unwrap_err().to_string();
         assert!(said.contains("sealed with another secret"), "{said}");
+        // What cannot be opened is never read as settings that say nothing.
+        let sealed = document().await["sealed"].as_str().unwrap().replace(":1:", ":2:");
+        for (version, broken) in [json!(sealed), json!("text"), json!(7)].into_iter().enumerate() {
+            let document = SettingsDocument([("sealed".to_owned(), broken)].into_iter().collect());
+            let expected = 3 + version as u64;
+            let command = Command::PutSettings { app: app(), expected, document };
+            settings.proposer.propose(command).await.unwrap();
+            let got = after.get(&app()).await;
+            assert!(matches!(got, Err(MetaError::Unreadable(_))), "{got:?}");
+        }
     }
 }
 
