@@ -10,6 +10,7 @@ mod place;
 mod sealing;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -209,6 +210,15 @@ async fn knock(node: Arc<Node>, links: Arc<Links>, members: Vec<NodeId>) {
 fn members(cluster: &ClusterConfig) -> anyhow::Result<BTreeMap<NodeId, String>> {
     let members = cluster.members_by_number().map_err(anyhow::Error::msg)?;
     Ok(members.into_iter().map(|(number, address)| (NodeId(number), address)).collect())
+}
+
+/// What stands in a small file of the data folder; `None`: there is none.
+fn read_if_there(path: &Path) -> anyhow::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
 }
 
 fn secrets(cluster: &ClusterConfig) -> anyhow::Result<Secrets> {

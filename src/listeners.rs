@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 
 use anyhow::Context;
 use config::NodeConfig;
@@ -55,6 +56,50 @@ impl Listeners {
             Vec::new()
         };
         Ok(Self { http, https, rtmp, media_tcp, media, cluster })
+    }
+}
+
+/// Where the node can be reached, for scripts: `endpoints.json` in the data folder.
+pub struct Ports {
+    /// Plain HTTP and WebSocket.
+    pub http: u16,
+    /// HTTPS and WSS.
+    pub https: u16,
+    /// RTMP; 0 when switched off.
+    pub rtmp: u16,
+    /// Media over TCP.
+    pub media_tcp: u16,
+    /// Of each play shard.
+    pub media: Vec<u16>,
+}
+
+impl Ports {
+    /// Those that were bound.
+    pub fn of(listeners: &Listeners) -> Self {
+        Self {
+            http: port(&listeners.http),
+            https: port(&listeners.https),
+            rtmp: port(&listeners.rtmp),
+            media_tcp: port(&listeners.media_tcp),
+            media: listeners.media.iter().map(BoundPort::port).collect(),
+        }
+    }
+
+    /// Writes them down.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let text = serde_json::json!({
+            "http": format!("http://127.0.0.1:{}", self.http),
+            "https": format!("https://127.0.0.1:{}", self.https),
+            "rtmp": format!("rtmp://127.0.0.1:{}", self.rtmp),
+            "media_udp_ports": self.media,
+            "media_tcp_port": self.media_tcp,
+            "pid": std::process::id(),
+        });
+        // Renamed into place: whoever sees the file sees all of it.
+        let (file, new) = (folder.join("endpoints.json"), folder.join("endpoints.json.new"));
+        std::fs::write(&new, text.to_string())
+            .and_then(|()| std::fs::rename(&new, &file))
+            .with_context(|| format!("{} cannot be written", file.display()))
     }
 }
 

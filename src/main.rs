@@ -8,6 +8,7 @@ mod control;
 #[cfg(feature = "faults")]
 mod faults;
 mod jwks;
+mod known_file;
 mod listeners;
 mod machine;
 mod set_up_code;

@@ -10,10 +10,7 @@
 //! a folder that cannot be written to, `kill -9`) is not undone by the old file at the next start.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +20,9 @@ use base::{AppName, Clock, Randomness};
 use cluster_model::{FormatError, MetaError, PutSettingsError, Settings, StoredSettings};
 use config::{AppFolder, AppSettings, ConfigError, DataConfig, Finding, LoadedSettings};
 use parking_lot::RwLock;
-use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
+
+use crate::known_file::{Known, Look, hash, remembered_in, replace};
 
 /// Between two looks at the files. One that looks the same twice is whole and is taken: within two seconds, all in all.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -32,6 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const TRIES_MAX: usize = 5;
 /// What was last taken and written, in the data folder.
 const REMEMBERED: &str = "settings-files.json";
+const NOT_STORED: &str = "its settings could not be stored";
 
 /// The files. Clones are the same.
 #[derive(Clone)]
@@ -44,40 +43,6 @@ struct Inner {
     randomness: Arc<dyn Randomness>,
     remembered: PathBuf,
     known: Mutex<BTreeMap<AppName, Known>>,
-}
-
-/// What is known of a file.
-#[derive(Default)]
-struct Known {
-    /// Its content, as it was last taken or written, by its hash.
-    content: Option<String>,
-    /// What that said.
-    said: Option<AppSettings>,
-    /// What it looked like when it was last read.
-    read: Option<Look>,
-    /// What it looked like a moment ago, where that is something else.
-    changing: Option<Look>,
-}
-
-/// What tells that a file was changed, without reading it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Look {
-    seconds: i64,
-    nanoseconds: i64,
-    len: u64,
-    inode: u64,
-}
-
-impl Look {
-    fn at(file: &Path) -> Option<Self> {
-        let of = |it: Metadata| Self {
-            seconds: it.mtime(),
-            nanoseconds: it.mtime_nsec(),
-            len: it.len(),
-            inode: it.ino(),
-        };
-        std::fs::metadata(file).ok().map(of)
-    }
 }
 
 impl SettingsFiles {
@@ -166,43 +131,25 @@ impl SettingsFiles {
 
     async fn begin_one(&self, folder: &AppFolder, known: &mut Known) -> anyhow::Result<()> {
         let app = &folder.name;
-        let not_stored = "its settings could not be stored";
         let look = Look::at(&folder.settings_file);
-        let stored = match self.0.settings.get(app).await {
-            Err(MetaError::Unreadable(error @ FormatError::Sealed { .. })) => {
-                return self.begin_over_sealed(folder, known, error).await;
+        let held = match self.0.settings.get(app).await {
+            Ok(Some((_, held))) => held,
+            Ok(None) => return self.begin_unstored(folder, known, look).await,
+            Err(MetaError::Unreadable(error @ FormatError::Sealed { .. })) if self.0.is_alone => {
+                return self.begin_over_sealed(folder, known, look, error).await;
             }
-            stored => stored.context(not_stored)?,
+            Err(error) => return Err(error).context("its settings cannot be read"),
         };
-        let Some((_, held)) = stored else {
-            let Some(bytes) = folder.properties()? else {
-                tracing::warn!(%app, file = %folder.settings_file.display(), "no such file: the application begins with the defaults");
-                let defaults = AppSettings::new(app, &*self.0.randomness);
-                self.0.settings.seed(app, &defaults).await.context(not_stored)?;
-                return Ok(());
-            };
-            let loaded =
-                AppSettings::from_properties(app, &folder.settings_file, &bytes, &*self.0.randomness)?;
-            show(app, &loaded);
-            // There is nothing else the application could begin with; the gate lets nobody in where a secret is missing.
-            complain(app, folder, &loaded.settings.findings().problems);
-            self.0.settings.seed(app, &loaded.settings).await.context(not_stored)?;
-            *known = Known {
-                content: Some(hash(&bytes)),
-                said: Some(loaded.settings),
-                read: look,
-                changing: None,
-            };
-            return Ok(());
-        };
-        self.0.settings.seal_anew(app).await.context("its settings could not be sealed anew")?;
+        if let Err(error) = self.0.settings.seal_anew(app).await {
+            tracing::warn!(%app, %error, "the settings are not sealed anew: that is done at the next start");
+        }
         if !self.0.is_alone {
             return Ok(());
         }
         let Some(bytes) = folder.properties()? else { return Ok(()) };
         known.read = look;
         match self.read_again(folder, &bytes, &held) {
-            Ok(loaded) if known.content.as_deref() == Some(&hash(&bytes)) => {
+            Ok(loaded) if known.has(&bytes) => {
                 show(app, &loaded);
                 known.said = Some(loaded.settings);
             }
@@ -215,38 +162,55 @@ impl SettingsFiles {
         Ok(())
     }
 
-    /// What is stored opens with a secret that this node does not have. A node that is alone wrote the same into the file,
-    /// and goes on with that; in a cluster the others have the secret.
+    async fn begin_unstored(
+        &self,
+        folder: &AppFolder,
+        known: &mut Known,
+        look: Option<Look>,
+    ) -> anyhow::Result<()> {
+        let app = &folder.name;
+        let Some(bytes) = folder.properties()? else {
+            tracing::warn!(%app, file = %folder.settings_file.display(), "no such file: the application begins with the defaults");
+            let defaults = AppSettings::new(app, &*self.0.randomness);
+            self.0.settings.seed(app, &defaults).await.context(NOT_STORED)?;
+            return Ok(());
+        };
+        let says = self.first_words(folder, &bytes)?;
+        self.0.settings.seed(app, &says).await.context(NOT_STORED)?;
+        *known = Known::taken(&bytes, says, look);
+        Ok(())
+    }
+
+    /// What is stored opens with a secret that this node does not have. It is alone, wrote the same into the file, and goes on
+    /// with that.
     async fn begin_over_sealed(
         &self,
         folder: &AppFolder,
         known: &mut Known,
+        look: Option<Look>,
         error: FormatError,
     ) -> anyhow::Result<()> {
         let app = &folder.name;
-        if !self.0.is_alone {
-            return Err(error).context("its settings cannot be read");
-        }
         let Some(bytes) = folder.properties()? else {
             let hint =
                 "bring sealing.secret back into data.folder from a copy; its properties file is gone, too";
             return Err(error).context(hint);
         };
         tracing::error!(%app, %error, file = %folder.settings_file.display(), "the stored settings cannot be opened: what the file says is stored in their place. Subscribers with secrets of their own are refused until they are put again, or sealing.secret is brought back");
-        let loaded = AppSettings::from_properties(app, &folder.settings_file, &bytes, &*self.0.randomness)?;
-        complain(app, folder, &loaded.settings.findings().problems);
-        self.0
-            .settings
-            .put_over_unreadable(app, &loaded.settings)
-            .await
-            .context("its settings could not be stored")?;
-        *known = Known {
-            content: Some(hash(&bytes)),
-            said: Some(loaded.settings),
-            read: Look::at(&folder.settings_file),
-            changing: None,
-        };
+        let says = self.first_words(folder, &bytes)?;
+        self.0.settings.put_over_unreadable(app, &says).await.context(NOT_STORED)?;
+        *known = Known::taken(&bytes, says, look);
         Ok(())
+    }
+
+    /// What a file says that an application begins with. There is nothing else it could begin with, so its mistakes are told
+    /// and no more; the gate lets nobody in where a secret is missing.
+    fn first_words(&self, folder: &AppFolder, bytes: &[u8]) -> anyhow::Result<AppSettings> {
+        let app = &folder.name;
+        let loaded = AppSettings::from_properties(app, &folder.settings_file, bytes, &*self.0.randomness)?;
+        show(app, &loaded);
+        complain(app, folder, &loaded.settings.findings().problems);
+        Ok(loaded.settings)
     }
 
     /// Takes files that are changed by hand, for as long as the node runs.
@@ -299,7 +263,7 @@ impl SettingsFiles {
         };
         known.read = Some(look);
         known.changing = None;
-        if known.content.as_deref() == Some(&hash(&bytes)) {
+        if known.has(&bytes) {
             return false;
         }
         // An editor that has only begun to write would switch everything off.
@@ -437,9 +401,7 @@ impl api::SettingsFiles for SettingsFiles {
             let known = known.entry(app.clone()).or_default();
             let reading = folder.clone();
             let before = match in_background(move || reading.properties()).await {
-                Some(Ok(Some(bytes)))
-                    if self.0.is_alone && known.content.as_deref() != Some(&hash(&bytes)) =>
-                {
+                Some(Ok(Some(bytes))) if self.0.is_alone && !known.has(&bytes) => {
                     // Somebody has just changed it: it is taken first, and written then. Or it has mistakes, and is theirs to mend.
                     tracing::warn!(%app, "the file of the settings was changed by hand and is not taken yet: it is not rewritten");
                     return;
@@ -474,33 +436,4 @@ fn complain(app: &AppName, folder: &AppFolder, problems: &[Finding]) {
 
 fn mistaken(app: &AppName, error: &ConfigError) {
     tracing::error!(%app, %error, "nothing is taken from the file");
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Nothing where there is nothing to be read: then every file is a new one.
-fn remembered_in(file: &Path) -> BTreeMap<String, String> {
-    std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-/// Puts a whole new content into the place of a file, with its rights; a new one is for the node's user alone.
-fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = file.with_file_name(name);
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut written = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
-    if let Ok(before) = std::fs::metadata(file) {
-        written.set_permissions(before.permissions())?;
-    }
-    let done = written.write_all(content).and_then(|()| written.sync_all());
-    done.and_then(|()| std::fs::rename(&new, file)).inspect_err(|_| {
-        // What is left of it is in nobody's way.
-        let _ = std::fs::remove_file(&new);
-    })
 }

@@ -1,6 +1,5 @@
 //! From a configuration to a running node, and from a signal to its end.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +35,7 @@ use crate::application_data::Data;
 use crate::applications::{Keeper, Rooms};
 use crate::cluster::{self, Plane};
 use crate::control::Control;
-use crate::listeners::{Listeners, port};
+use crate::listeners::{Listeners, Ports};
 use crate::settings_files::SettingsFiles;
 use crate::webhook::Webhooks;
 use crate::{jwks, machine, set_up_code, upkeep};
@@ -69,13 +68,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let shards = machine::per_core(config.webrtc.shards);
     let listeners = Listeners::bind(&config, shards)?;
     machine::udp_buffers(&listeners.media);
-    let ports = Ports {
-        http: port(&listeners.http),
-        https: port(&listeners.https),
-        rtmp: port(&listeners.rtmp),
-        media_tcp: port(&listeners.media_tcp),
-        media: listeners.media.iter().map(sessions::rtc::BoundPort::port).collect(),
-    };
+    let ports = Ports::of(&listeners);
 
     let folder = &config.data.folder;
     std::fs::create_dir_all(folder)
@@ -487,31 +480,4 @@ fn host_name() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".to_owned())
-}
-
-/// Where the node can be reached, for scripts: `endpoints.json` in the data folder.
-struct Ports {
-    http: u16,
-    https: u16,
-    rtmp: u16,
-    media_tcp: u16,
-    media: Vec<u16>,
-}
-
-impl Ports {
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let text = serde_json::json!({
-            "http": format!("http://127.0.0.1:{}", self.http),
-            "https": format!("https://127.0.0.1:{}", self.https),
-            "rtmp": format!("rtmp://127.0.0.1:{}", self.rtmp),
-            "media_udp_ports": self.media,
-            "media_tcp_port": self.media_tcp,
-            "pid": std::process::id(),
-        });
-        // Renamed into place: whoever sees the file sees all of it.
-        let (file, new) = (folder.join("endpoints.json"), folder.join("endpoints.json.new"));
-        std::fs::write(&new, text.to_string())
-            .and_then(|()| std::fs::rename(&new, &file))
-            .with_context(|| format!("{} cannot be written", file.display()))
-    }
 }

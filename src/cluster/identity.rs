@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -50,11 +50,7 @@ impl Identity {
     /// What stands in `folder`; `None`: it belongs to nobody.
     pub(super) fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
-        };
+        let Some(text) = super::read_if_there(&path)? else { return Ok(None) };
         let damaged = || {
             format!(
                 "{} is damaged: restore it from a copy, or let the node join anew under another number",

@@ -46,11 +46,7 @@ fn of(secrets: &Secrets) -> anyhow::Result<Arc<Seals>> {
 
 fn own(folder: &Path) -> anyhow::Result<Option<Secrets>> {
     let path = folder.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
-    };
+    let Some(text) = super::read_if_there(&path)? else { return Ok(None) };
     let damaged = || {
         format!(
             "{} is damaged: bring it back from a copy, it opens the secrets that are stored",
