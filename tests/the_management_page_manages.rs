@@ -168,6 +168,28 @@ async fn streams_are_registered_stopped_and_deleted_by_keyboard() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_made_and_deleted_by_keyboard() -> Result<()> {
+    let panel = Panel::enter().await?;
+    let status = async || anyhow::Ok(panel.node.get("/Lectures/rest/v2/version").await?.status);
+    panel.write("Name of the new application", "Lectures").await?;
+    panel.page.press(ENTER).await?;
+    panel.shows("Lectures can be used.").await?;
+    ensure!(status().await? == 200, "it cannot be used");
+    panel.press("Lectures").await?;
+    panel.shows("Register a stream").await?;
+    panel.press("Applications").await?;
+    panel.press("Delete Lectures").await?;
+    panel.shows("Delete the application Lectures?").await?;
+    // Whoever goes on pressing Enter leaves it.
+    ensure!(panel.page.run(NAME).await? == "Leave it");
+    panel.press("Delete it").await?;
+    panel.shows("Lectures is gone.").await?;
+    ensure!(status().await? == 404, "it is there still");
+    panel.page.close().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_jwt_ends_the_play_and_the_player_says_why() -> Result<()> {
     let panel = Panel::enter().await?;
     panel.press(APP).await?;

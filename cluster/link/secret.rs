@@ -206,6 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_replaced_opens_and_is_neither_shown_nor_accepted() {
+        let line = |seed| secret(seed).text().expose().to_owned();
+        let key_of = |seed| Secrets::one(secret(seed)).sealing_keys().unwrap().remove(0);
+        let secrets = Secrets::parse(&format!("{}\nopens {}\n", line(1), line(2))).unwrap();
+        assert_eq!(secrets.accepted().map(ClusterSecret::expose).collect::<Vec<_>>(), [secret(1).expose()]);
+        assert_eq!(secrets.sealing_keys().unwrap(), [key_of(1), key_of(2)]);
+        assert!(matches!(Secrets::parse(&format!("opens {}", line(2))), Err(SecretError::Count(0))));
+        let replaced = format!("opens {}\n", line(2)).repeat(limits::CLUSTER_SECRETS_REPLACED_MAX + 1);
+        let many = Secrets::parse(&format!("{}\n{replaced}", line(1)));
+        assert!(matches!(many, Err(SecretError::Replaced)), "{many:?}");
+    }
+
+    #[test]
     fn what_is_no_secret_says_why_and_repeats_nothing_of_it() {
         let said = |text: &str| ClusterSecret::parse(text).expect_err("no secret").to_string();
         let digits = "ab0123456789cdef".repeat(4);

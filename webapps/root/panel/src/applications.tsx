@@ -91,7 +91,7 @@ function DeleteApplication({ name, done }: { name: string; done: (text: string) 
   const [data, setData] = useState(false);
   return (
     <Confirm
-      label="Delete"
+      label={`Delete ${name}`}
       question={`Delete the application ${name}?`}
       detail={`Whoever publishes or plays there is sent away, on every node, and its settings with their secrets are gone. Its folder is not deleted: it is kept beside the others as .deleted-${name}- and the time.`}
       confirm="Delete it"
