@@ -276,6 +276,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         door: doorkeeper(&config.management, users, keys)?,
         broadcasts,
         settings,
+        settings_turn: tokio::sync::Mutex::default(),
         settings_files: Arc::new(files),
         tokens,
         subscribers,

@@ -185,7 +185,12 @@ async fn flooded() -> Result<()> {
         seen.video.lost + seen.audio.lost,
     ));
     let budget = (BUDGET_MIB * MIB) as f64;
-    ensure!(most_held <= budget && held <= budget, "the budget of {budget} bytes was overrun");
+    // The sum may be read while a picture is being written, by each of the threads that serve publishers, of which there is
+    // one per core: it counts as the message that it was and as the unit that it becomes. What a write brings over the
+    // budget is taken back before the write is over.
+    let under_way = std::thread::available_parallelism()?.get() * 2 * PICTURE_BYTES;
+    ensure!(most_held <= budget + under_way as f64, "the budget of {budget} bytes was overrun: {most_held}");
+    ensure!(held <= budget, "more than the budget of {budget} bytes is kept: {held}");
     ensure!(held >= 0.8 * budget, "the flood did not fill the budget: {held}");
     // What fits of all those pictures is all that is left of them.
     let kept = budget / PICTURE_BYTES as f64;

@@ -13,6 +13,8 @@ use config::{AppSettings, ChangeError, Difference, Finding};
 use serde::Serialize;
 use serde_json::Value;
 use sessions::Parameters;
+use tokio::sync::MutexGuard;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::ApiState;
@@ -119,6 +121,7 @@ pub(crate) async fn change(
     };
     let Some(body) = body else { return ok(&Outcome::failure("There are no settings in the request")) };
     let dry_run = is_true(Parameters::read(query).get("dryRun"), false);
+    let Some(_turn) = turn(state).await else { return too_many() };
     // Who names no version means the newest one, whichever that is when it is the turn.
     for _ in 0..limits::SETTINGS_RETRIES_MAX {
         let (version, held) = match state.settings.get(&app).await {
@@ -148,6 +151,15 @@ pub(crate) async fn change(
             Err(PutSettingsError::Meta(error)) => return unavailable(&error),
         }
     }
+    too_many()
+}
+
+/// Waits until those who changed settings over this node before are done; `None`: too long.
+async fn turn(state: &ApiState) -> Option<MutexGuard<'_, ()>> {
+    timeout(limits::SETTINGS_TURN_WAIT_MAX, state.settings_turn.lock()).await.ok()
+}
+
+fn too_many() -> HttpResponse {
     unavailable(&MetaError::NotApplied(NotApplied::Busy))
 }
 
@@ -160,6 +172,7 @@ pub(crate) async fn amend(
     app: &AppName,
     amend: impl Fn(&AppSettings) -> Result<AppSettings, HttpResponse>,
 ) -> Result<(), HttpResponse> {
+    let _turn = turn(state).await.ok_or_else(too_many)?;
     for _ in 0..limits::SETTINGS_RETRIES_MAX {
         let found = state.settings.get(app).await.map_err(|error| unavailable(&error))?;
         let (version, held) = found.ok_or_else(not_found)?;
@@ -174,7 +187,7 @@ pub(crate) async fn amend(
             Err(PutSettingsError::Meta(error)) => return Err(unavailable(&error)),
         }
     }
-    Err(unavailable(&MetaError::NotApplied(NotApplied::Busy)))
+    Err(too_many())
 }
 
 /// As AMS answers for an application it does not have; our own way says so.

@@ -14,6 +14,7 @@ use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings, Subscribers, Tokens}
 use observe::{Metrics, Readiness};
 use security::Gate;
 use sessions::rtc::{ClientFigures, Received, SentFigures};
+use tokio::sync::Mutex;
 
 /// Everything the handlers need, put into the server's app data as `web::Data<ApiState>`.
 pub struct ApiState {
@@ -21,6 +22,8 @@ pub struct ApiState {
     pub broadcasts: Broadcasts,
     /// The applications' settings.
     pub settings: Settings,
+    /// Who changes them over this node does so one after the other.
+    pub settings_turn: Mutex<()>,
     /// What people read of them on this node.
     pub settings_files: Arc<dyn SettingsFiles>,
     /// Tokens of streams.

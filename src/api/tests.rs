@@ -153,6 +153,7 @@ impl Node {
                 clock.clone(),
                 randomness.clone(),
             ),
+            settings_turn: tokio::sync::Mutex::default(),
             settings_files: Arc::new(settings::Rewritten::default()),
             tokens: Tokens::new(meta.clone(), clock.clone(), randomness.clone()),
             subscribers: Subscribers::new(meta.clone(), seals(), clock.clone(), randomness.clone()),

@@ -776,8 +776,11 @@ pub const CODES_TOLD_EVERY: Duration = Duration::from_millis(250);
 pub const CODES_TOLD_MAX: usize = 64;
 /// Between two looks at what live permits rest on.
 pub const PERMITS_REVIEWED_EVERY: Duration = Duration::from_millis(500);
-/// Sessions that a rotated secret or a narrowed range ends, end spread over this time.
-pub const ROTATION_SPREAD: Duration = Duration::from_secs(1);
+/// Sessions that a rotated secret, a revoked hash or JWT, or a narrowed range ends, end one after the other over this time at
+/// most: a revocation is to be felt within a second.
+pub const ROTATION_SPREAD: Duration = Duration::from_millis(500);
+/// The most between two of them.
+pub const ROTATION_PAUSE_MAX: Duration = Duration::from_millis(1);
 /// How long after the end of its session the one that spent a one-time token may come back by it. Longer: it is spent.
 pub const TOKEN_COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
 /// Tokens whose sessions are over that a node knows of. More: the oldest are forgotten, and whoever spent them may show
@@ -872,8 +875,12 @@ pub const SETTINGS_FILE_BYTES_MAX: usize = 1024 * 1024;
 pub const REST_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The query of a REST request, below what the HTTP library takes for a whole URI (65,534). Longer: 414.
 pub const REST_QUERY_BYTES_MAX: usize = 32 * 1024;
-/// How often a change of settings that names no version is made anew because somebody else was first. More: 503.
-pub const SETTINGS_RETRIES_MAX: usize = 5;
+/// A query, or an `Origin`, of which authorisation webhooks are told: a socket keeps it while it is open. Longer: they are not.
+pub const WEBHOOK_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// For how long a change of settings waits for those before it on the same node. Longer: 503.
+pub const SETTINGS_TURN_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often a change of settings that names no version is made anew because another node was first. More: 503.
+pub const SETTINGS_RETRIES_MAX: usize = 32;
 /// Files and folders of an application that are counted into its storage. More: not counted.
 pub const STORAGE_FILES_MAX: usize = 100_000;
 /// Time for the body of a request to be whole. Longer: 408.

@@ -128,7 +128,7 @@ impl AppFolder {
         let hint = "let the node's user read it, or remove the application";
         match read_bounded(&self.settings_file, hint) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(ConfigError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(ConfigError::Unreadable { why, .. }) if why.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -147,10 +147,10 @@ pub fn may_be_made(webapps: &Path, name: &AppName) -> bool {
 /// # Errors
 /// The folder cannot be read, or an application's name is not a name.
 pub fn discover_applications(webapps: &Path) -> Result<Vec<AppFolder>, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable {
+    let unreadable = |why| ConfigError::Unreadable {
         path: webapps.to_owned(),
         hint: "set data.webapps to the folder that holds the applications",
-        source,
+        why,
     };
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(webapps).map_err(unreadable)? {
@@ -160,9 +160,9 @@ pub fn discover_applications(webapps: &Path) -> Result<Vec<AppFolder>, ConfigErr
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => continue,
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
-            Err(source) => {
+            Err(why) => {
                 let hint = "let the node's user read it, or remove the application";
-                return Err(ConfigError::Unreadable { path: settings_file, hint, source });
+                return Err(ConfigError::Unreadable { path: settings_file, hint, why });
             }
         }
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

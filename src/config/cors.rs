@@ -76,7 +76,7 @@ impl CorsFilter {
         let path = folder.join(FILE);
         let bytes = match read_bounded(&path, "let the node's user read it, or move it away") {
             Ok(bytes) => bytes,
-            Err(ConfigError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(ConfigError::Unreadable { why, .. }) if why.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Some(Self::default()));
             }
             Err(error) => return Err(error),

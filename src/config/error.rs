@@ -8,14 +8,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file or folder cannot be read.
-    #[error("cannot read {}: {source}; {hint}", path.display())]
+    #[error("cannot read {}: {why}; {hint}", path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
         /// What to do about it.
         hint: &'static str,
         /// What the system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// Something in it is wrong; every problem found is listed.
     #[error("{}", listed(.0))]

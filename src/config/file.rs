@@ -18,5 +18,5 @@ pub fn read_bounded(path: &Path, hint: &'static str) -> Result<Vec<u8>, ConfigEr
             0..=SETTINGS_FILE_BYTES_MAX => Ok(bytes),
             _ => Err(Error::new(ErrorKind::FileTooLarge, format!("larger than {limit} bytes"))),
         })
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), hint, source })
+        .map_err(|why| ConfigError::Unreadable { path: path.to_owned(), hint, why })
 }

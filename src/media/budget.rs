@@ -27,8 +27,9 @@ pub(crate) trait Holder: Send + Sync {
 /// * **Admission**: [`MediaBudget::has_room`] is asked before a publisher is let in.
 ///
 /// Bound: after every write the sum is within the budget; during writes it is over it by what they bring,
-/// one unit per writing thread. What readers still hold of entries that went is not counted: a play
-/// shard holds what it may still have to send ([`limits::PLAY_BACKLOG_MAX`]).
+/// per writing thread one message, which also counts as the unit that it becomes. What readers still hold of
+/// entries that went is not counted: a play shard holds what it may still have to send
+/// ([`limits::PLAY_BACKLOG_MAX`]).
 #[derive(Debug)]
 pub struct MediaBudget {
     bytes_max: usize,

@@ -42,6 +42,15 @@ impl From<Direction> for cluster_model::Direction {
     }
 }
 
+/// How a wish came, for whom an authorisation webhook asks.
+#[derive(Clone, Debug, Default)]
+pub struct Came {
+    /// All parameters of its URL, the credentials too. Empty: none, or the protocol has no URL.
+    pub query: Vec<(String, Secret)>,
+    /// `Origin`: the page that it came from.
+    pub origin: Option<String>,
+}
+
 /// A wish to publish or play, with the credentials as the protocol carried them. Empty texts count as
 /// absent. The protocol's edge checks nothing of it.
 #[derive(Clone, Debug)]
@@ -73,6 +82,8 @@ pub struct Access {
     pub main_track: Option<String>,
     /// `metaData`, for whom an authorisation webhook asks.
     pub meta_data: Option<String>,
+    /// By which URL, from which page.
+    pub came: Came,
 }
 
 impl Access {
@@ -99,6 +110,7 @@ impl Access {
             subscriber_code: None,
             main_track: None,
             meta_data: None,
+            came: Came::default(),
         }
     }
 

@@ -428,6 +428,7 @@ impl Live {
 /// Ends sessions because what they rest on was replaced: not all in one moment, for those that are let in again all ask.
 pub(crate) async fn end_spread(fallen: Vec<PermitControl>) {
     let pause = limits::ROTATION_SPREAD / u32::try_from(fallen.len().max(1)).unwrap_or(u32::MAX);
+    let pause = pause.min(limits::ROTATION_PAUSE_MAX);
     let mut waited = Duration::ZERO;
     for control in fallen {
         control.end(ExitReason::Revoked);

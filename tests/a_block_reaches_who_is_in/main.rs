@@ -8,9 +8,10 @@ mod clients;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base::{Clock, SystemClock};
 use clients::{Client, Kind, Shown};
+use futures_util::future::try_join_all;
 use load_tests::Identity;
 use security::credential::jwt;
 use serde_json::{Value, json};
@@ -27,9 +28,12 @@ const ON_ITS_WAY: Duration = Duration::from_millis(300);
 /// Signs JWTs, and then the other does.
 const KEYS: [&str; 2] = ["zautXStXM9iW3aD3FuyPH0TdK4GHPmHq", "qHmPHG4KdT0HPyuF3Da3Wi9MXtSXtuaz"];
 
-/// Of each kind of session, for each thing that may befall it.
-fn trials() -> usize {
-    if in_full() { 200 } else { 2 }
+/// Sessions that are in together, and each is ended for itself.
+const AT_A_TIME: usize = 8;
+
+/// How often so many come, for each kind of session and each thing that may befall it: 200 trials in full.
+fn rounds() -> usize {
+    if in_full() { 25 } else { 1 }
 }
 
 /// What befalls somebody who is in.
@@ -117,9 +121,8 @@ impl Stage<'_> {
     }
 
     /// What a session is about to say, and the REST that ends it.
-    async fn shown(&mut self, act: Act, kind: Kind) -> Result<Shown> {
-        self.next += 1;
-        let stream = if kind.publishes() { format!("own{}", self.next) } else { STREAM.to_owned() };
+    async fn shown(&self, act: Act, kind: Kind, number: usize) -> Result<Shown> {
+        let stream = if kind.publishes() { format!("own{number}") } else { STREAM.to_owned() };
         let token = match act {
             Act::Revoke => {
                 let path = format!("{stream}/token?expireDate=4102444800&type={}", kind.direction());
@@ -128,17 +131,27 @@ impl Stage<'_> {
             }
             Act::RevokeSigned | Act::Rotate => {
                 // Each its own, for one that is revoked is revoked for everybody.
-                let until = 4_102_444_800 + i64::try_from(self.next)?;
+                let until = 4_102_444_800 + i64::try_from(number)?;
                 let token = jwt::stream_token(KEYS[self.key], &stream, kind.direction(), until);
                 Some(token.context("no JWT")?)
             }
             _ => None,
         };
-        Ok(Shown { stream, subscriber: format!("sub{}", self.next), token })
+        Ok(Shown { stream, subscriber: format!("sub{number}"), token })
     }
 
-    /// Does it; when REST had answered.
-    async fn act(&mut self, act: Act, kind: Kind, shown: &Shown) -> Result<Instant> {
+    /// Does it to all of them; when REST had answered for each.
+    async fn act(&mut self, act: Act, kind: Kind, all: &[Shown]) -> Result<Vec<Instant>> {
+        if act == Act::Rotate {
+            self.key = 1 - self.key;
+            let answered = self.settings(json!({ "jwtStreamSecretKey": KEYS[self.key] })).await?;
+            return Ok(vec![answered; all.len()]);
+        }
+        try_join_all(all.iter().map(|shown| self.act_on(act, kind, shown))).await
+    }
+
+    /// Does it to one.
+    async fn act_on(&self, act: Act, kind: Kind, shown: &Shown) -> Result<Instant> {
         let Shown { stream, subscriber, token } = shown;
         match act {
             Act::Block => {
@@ -161,10 +174,7 @@ impl Stage<'_> {
                 let answer = rest(self.asked, "DELETE", &format!("{stream}/tokens/{token}")).await?;
                 ensure!(answer["success"] == true, "{answer}");
             }
-            Act::Rotate => {
-                self.key = 1 - self.key;
-                return self.settings(json!({ "jwtStreamSecretKey": KEYS[self.key] })).await;
-            }
+            Act::Rotate => bail!("a secret is everybody's"),
         }
         Ok(SystemClock.now())
     }
@@ -176,26 +186,39 @@ impl Stage<'_> {
         Ok(sessions.as_array().and_then(|all| all.iter().find(is_it)).cloned())
     }
 
-    /// How long it took until the client noticed.
-    async fn trial(&mut self, act: Act, kind: Kind, is_first: bool) -> Result<Duration> {
-        let shown = self.shown(act, kind).await?;
-        let mut client = Client::enter(self.serving, kind, &shown, &self.identity).await?;
+    /// How long it took until the slowest of some clients noticed.
+    async fn round(&mut self, act: Act, kind: Kind, is_first: bool) -> Result<Duration> {
+        let numbers = self.next..self.next + AT_A_TIME;
+        self.next = numbers.end;
+        let all = try_join_all(numbers.map(|number| self.shown(act, kind, number))).await?;
+        let enter = |shown| Client::enter(self.serving, kind, shown, &self.identity);
+        let clients = try_join_all(all.iter().map(enter)).await?;
         if act == Act::Block && kind.can_pause() {
-            let answered = self.act(act, kind, &shown).await?;
-            let paused = client.falls_silent(answered).await?.saturating_sub(ON_ITS_WAY);
-            let session = self.session(&shown).await?.context("it is not among the sessions")?;
-            ensure!(session["state"] == "suspended", "{session}");
-            let lift = format!("{STREAM}/subscribers/{}/block/0/play", shown.subscriber);
-            rest(self.asked, "PUT", &lift).await?;
-            return Ok(paused.max(client.is_heard(SystemClock.now()).await?));
+            let paused = clients.into_iter().zip(&all).map(|(client, shown)| self.pause(client, kind, shown));
+            return Ok(try_join_all(paused).await?.into_iter().max().unwrap_or_default());
         }
-        let over = tokio::spawn(client.over());
-        let answered = self.act(act, kind, &shown).await?;
-        let over = over.await??;
+        let over: Vec<_> = clients.into_iter().map(|client| tokio::spawn(client.over())).collect();
+        let answered = self.act(act, kind, &all).await?;
+        let mut worst = Duration::ZERO;
+        for (over, answered) in over.into_iter().zip(answered) {
+            worst = worst.max(over.await??.saturating_duration_since(answered));
+        }
         if is_first {
-            self.reason_is_told(act, kind, &shown).await?;
+            try_join_all(all.iter().map(|shown| self.reason_is_told(act, kind, shown))).await?;
         }
-        Ok(over.saturating_duration_since(answered))
+        Ok(worst)
+    }
+
+    /// How long it took until a blocked client heard no more, or, if that was longer, until it heard again when the block
+    /// was lifted.
+    async fn pause(&self, mut client: Client, kind: Kind, shown: &Shown) -> Result<Duration> {
+        let answered = self.act_on(Act::Block, kind, shown).await?;
+        let paused = client.falls_silent(answered).await?.saturating_sub(ON_ITS_WAY);
+        let session = self.session(shown).await?.context("it is not among the sessions")?;
+        ensure!(session["state"] == "suspended", "{session}");
+        let lift = format!("{STREAM}/subscribers/{}/block/0/play", shown.subscriber);
+        rest(self.asked, "PUT", &lift).await?;
+        Ok(paused.max(client.is_heard(SystemClock.now()).await?))
     }
 
     async fn reason_is_told(&self, act: Act, kind: Kind, shown: &Shown) -> Result<()> {
@@ -223,8 +246,8 @@ impl Stage<'_> {
             self.until_gate(act.settings(true) == json!({})).await?;
             for kind in Kind::ALL.into_iter().filter(|kind| act.is_done_to(*kind)) {
                 let mut worst = Duration::ZERO;
-                for number in 0..trials() {
-                    let took = self.trial(act, kind, number == 0).await;
+                for round in 0..rounds() {
+                    let took = self.round(act, kind, round == 0).await;
                     worst = worst.max(took.with_context(|| format!("{act:?}, {}", kind.word()))?);
                 }
                 seen += &format!("\n{act:?}, {}: {} ms", kind.word(), worst.as_millis());
@@ -233,7 +256,7 @@ impl Stage<'_> {
             self.settings(act.settings(false)).await?;
             self.until_gate(true).await?;
         }
-        note(&format!("from the answer of REST, the worst of {} each:{seen}", trials()));
+        note(&format!("from the answer of REST, the worst of {} each:{seen}", rounds() * AT_A_TIME));
         Verdict::of(promises, "", &load.report()).into_result()
     }
 }

@@ -44,9 +44,7 @@ impl NodeConfig {
                 let path = Path::new(DEFAULT_FILE);
                 match read_bounded(path, "let the node's user read it, or move it away") {
                     Ok(bytes) => Some((path, bytes)),
-                    Err(ConfigError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                        None
-                    }
+                    Err(ConfigError::Unreadable { why, .. }) if why.kind() == ErrorKind::NotFound => None,
                     Err(error) => return Err(error),
                 }
             }
@@ -244,7 +242,7 @@ fn secret(key: &Key, layers: &mut [Layer; 2], problems: &mut Vec<Problem>) -> Op
 /// The content of a secret's file without the line end.
 fn secret_in(path: &Path) -> Result<String, String> {
     let bytes = read_bounded(path, "").map_err(|error| match error {
-        ConfigError::Unreadable { source, .. } => format!("cannot be read: {source}"),
+        ConfigError::Unreadable { why, .. } => format!("cannot be read: {why}"),
         error @ ConfigError::Invalid(_) => error.to_string(),
     })?;
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;

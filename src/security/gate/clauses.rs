@@ -16,7 +16,7 @@ use crate::address::publisher_is_allowed;
 use crate::credential::jwt::JwtFault;
 use crate::credential::{hash, print_of, totp};
 use crate::grounds::{Grounds, Rest, SecretPrint, jwt_print};
-use crate::{Access, Denial, Direction, TotpFault};
+use crate::{Access, Came, Denial, Direction, TotpFault};
 
 /// A clause of the gate. What is switched off is passed by everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -417,7 +417,7 @@ fn address(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Den
     Ok(Passed::Right)
 }
 
-/// What an authorisation webhook is posted: AMS's keys, those that are absent left out.
+/// What an authorisation webhook is posted: AMS's keys, those that are absent left out; `queryParams` is the text of a map.
 fn webhook_question(question: &Question<'_>) -> Value {
     let access = question.access;
     let mut body = Map::new();
@@ -434,8 +434,13 @@ fn webhook_question(question: &Question<'_>) -> Value {
     put("subscriberCode", access.subscriber_code.as_ref().map(|code| code.expose().clone()));
     put("metaData", access.meta_data.clone());
     put("ipAddress", Some(access.peer.ip().to_string()));
+    let Came { query, origin } = &access.came;
     if question.publish() {
         put("name", Some(question.stream.as_str().to_owned()));
+        let pairs: Vec<_> = query.iter().map(|(key, value)| format!("{key}={}", value.expose())).collect();
+        put("queryParams", (!pairs.is_empty()).then(|| format!("{{{}}}", pairs.join(", "))));
+    } else {
+        put("origin", origin.clone());
     }
     Value::Object(body)
 }

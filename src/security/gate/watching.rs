@@ -8,6 +8,7 @@ use base::{AppName, AppNames, Clock, ExitReason, limits};
 use cluster_model::{Change, MetaError, Revision, Settings, SubscriberId, Subscribers, Tokens, WatchEvent};
 use config::AppSettings;
 use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
 
 use super::Gate;
 use super::clauses::Question;
@@ -171,7 +172,7 @@ async fn tell_codes(guesses: Weak<Guesses>, subscribers: Subscribers, plane: Arc
     }
 }
 
-/// Looks at settings, clocks and the plane again and again.
+/// Looks at clocks and the plane again and again, and at settings as soon as they change.
 async fn review(
     applications: AppNames,
     live: Weak<Live>,
@@ -180,10 +181,18 @@ async fn review(
     clock: Arc<dyn Clock>,
 ) {
     let mut seen: BTreeMap<AppName, Arc<AppSettings>> = BTreeMap::new();
+    let mut changes = settings.changes();
+    let mut turns = tokio::time::interval(limits::PERMITS_REVIEWED_EVERY);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(limits::PERMITS_REVIEWED_EVERY).await;
+        let is_turn = tokio::select! {
+            _ = turns.tick() => true,
+            Ok(()) = changes.changed() => false,
+        };
         let Some(live) = live.upgrade() else { return };
-        live.tick(clock.wall(), plane.authority());
+        if is_turn {
+            live.tick(clock.wall(), plane.authority());
+        }
         let applications = applications.all();
         seen.retain(|app, _| applications.contains(app));
         for app in applications.iter() {

@@ -1,11 +1,12 @@
 //! What a request for media brings.
 
 use actix_web::HttpRequest;
-use base::{AppName, Randomness, Secret, SessionId};
+use base::{AppName, Randomness, SessionId};
 use security::{Access, Direction};
 
 use super::refusal::Refusal;
 use crate::Parameters;
+use crate::parameters::with_credentials;
 
 /// The verbs a request for media may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +40,10 @@ pub(super) fn access(
     randomness: &dyn Randomness,
 ) -> Result<Access, Refusal> {
     let peer = crate::peer_of(request).ok_or_else(Refusal::no_address)?;
-    let query = Parameters::read(request.query_string());
-    let find = |key| query.get(key).map(str::to_owned);
+    let room = Parameters::read(request.query_string()).get("room").map(str::to_owned);
     let session = SessionId::random(randomness);
-    Ok(Access {
-        token: find("token").map(Secret::new),
-        subscriber_id: find("subscriberId"),
-        subscriber_code: find("subscriberCode").map(Secret::new),
-        main_track: find("room"),
-        ..Access::new(app, stream, Direction::Play, protocol, peer, session)
-    })
+    let wish = Access::new(app, stream, Direction::Play, protocol, peer, session);
+    Ok(Access { main_track: room, ..with_credentials(request, wish) })
 }
 
 #[cfg(test)]

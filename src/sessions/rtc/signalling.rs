@@ -17,8 +17,10 @@ use base::{AppName, ExitReason, PeerAddr, SessionId, StreamId, limits};
 use config::AppSettings;
 use media::Kind;
 use observe::metric;
+use security::{Access, Came, Direction};
 use serde_json::Value;
 
+use super::PROTOCOL;
 use super::context::SignallingContext;
 use super::info::rendition;
 use super::message::{self, Request, RequestError};
@@ -41,6 +43,7 @@ pub struct Signalling {
     id: SessionId,
     /// What the client calls itself.
     user_agent: String,
+    came: Came,
     plays: BTreeMap<StreamId, Playing>,
     publishes: BTreeMap<StreamId, Publishing>,
     /// Publishes begun so far.
@@ -70,6 +73,7 @@ impl Signalling {
         app: AppName,
         peer: PeerAddr,
         user_agent: String,
+        came: Came,
         open: OpenConnection,
         upgraded: Option<Upgraded>,
     ) -> Self {
@@ -82,6 +86,7 @@ impl Signalling {
             peer,
             id,
             user_agent,
+            came,
             plays: BTreeMap::new(),
             publishes: BTreeMap::new(),
             published: 0,
@@ -98,6 +103,14 @@ impl Signalling {
             _open: open,
             _upgraded: upgraded,
         }
+    }
+
+    /// A wish of this socket, without the credentials of its message.
+    fn wish(&self, stream: &StreamId, direction: Direction) -> Access {
+        let session = SessionId::random(&*self.context.randomness);
+        let (app, stream) = (self.app.clone(), stream.as_str());
+        let wish = Access::new(app, stream, direction, PROTOCOL, self.peer, session);
+        Access { presenter: self.id, came: self.came.clone(), ..wish }
     }
 
     fn settings(&self) -> Option<Arc<AppSettings>> {

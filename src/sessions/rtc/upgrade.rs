@@ -8,6 +8,7 @@ use observe::metric;
 
 use super::context::SignallingContext;
 use super::signalling::Signalling;
+use crate::parameters::came;
 pub(super) use crate::result::result;
 use crate::{Watch, hold};
 
@@ -55,7 +56,7 @@ pub async fn signalling(
         }
     };
     let upgraded = request.conn_data().map(Watch::upgraded);
-    let actor = Signalling::new(context, app, peer, user_agent(&request), open, upgraded);
+    let actor = Signalling::new(context, app, peer, user_agent(&request), came(&request), open, upgraded);
     let upgrade = ws::WsResponseBuilder::new(actor, &request, body);
     upgrade.frame_size(limits::SIGNALLING_MESSAGE_BYTES_MAX).start()
 }

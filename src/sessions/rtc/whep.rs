@@ -30,7 +30,7 @@ use super::follow::Follow;
 use super::join::{Coming, join};
 use super::refusal::Refusal;
 use super::resource::answers::{self, refused};
-use super::resource::requests::{Credentials, SDP, is_of, no_change, no_offer, read_text};
+use super::resource::requests::{SDP, is_of, no_change, no_offer, read_text, with_credentials};
 use super::resource::{Asked, Asking, Endpoint, Held, Resource, Resources, mount};
 use super::shards::{PlayerControl, TakeAnswerError};
 use super::statistics::PlayProtocol;
@@ -68,7 +68,7 @@ impl Endpoint for Whep {
         let session = SessionId::random(&*context.randomness);
         let wish = Access::new(app.clone(), stream.as_str(), Direction::Play, PROTOCOL, peer, session);
         let room = Parameters::read(request.query_string()).get("room").map(str::to_owned);
-        let access = Access { can_pause: true, main_track: room, ..Credentials::of(request).with(wish) };
+        let access = Access { can_pause: true, main_track: room, ..with_credentials(request, wish) };
         let has_token = access.token.is_some();
         let ufrags = offer.as_ref().map(RemoteOffer::ufrags).unwrap_or_default();
         let ending = Ending::new();

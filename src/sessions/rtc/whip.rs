@@ -26,7 +26,7 @@ use super::guests::Restarts;
 use super::publish::{self, NoAnswer, Publisher};
 use super::refusal::Refusal;
 use super::resource::answers::{self, refused};
-use super::resource::requests::{Credentials, FRAGMENT, SDP, is_of, no_change, no_offer, read_text};
+use super::resource::requests::{FRAGMENT, SDP, is_of, no_change, no_offer, read_text, with_credentials};
 use super::resource::{Asked, Asking, Endpoint, Held, Resource, Resources, mount};
 use super::upgrade::user_agent;
 use crate::{Body, Parameters};
@@ -75,7 +75,7 @@ impl Endpoint for Whip {
         let access = Access {
             main_track: find("mainTrack"),
             meta_data: find("metaData"),
-            ..Credentials::of(request).with(wish)
+            ..with_credentials(request, wish)
         };
         // These two and no more of the query: the rest may let somebody in.
         let facts = PublisherFacts {

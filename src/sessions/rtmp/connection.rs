@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use media::{Arrival, Kind, UnfinishedMessages, WriteError};
 use observe::metric;
 use rtmp::{CloseReason, Ingest, IngestEvent, Output, PublishRequest, Refusal, Session};
-use security::{Access, Denial, Direction};
+use security::{Access, Came, Denial, Direction};
 use streams::{PublishError, PublishGrant, PublisherFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -199,6 +199,7 @@ impl Connection {
             subscriber_id: request.subscriber_id,
             subscriber_code: request.subscriber_code,
             main_track: request.main_track,
+            came: Came { query: request.query, origin: None },
             ..Access::new(request.app, request.stream, Direction::Publish, "rtmp", self.peer, self.id)
         };
         if !self.context.applications.has_room_for_publisher() {

@@ -5,9 +5,9 @@ use cluster_model::{
 };
 
 use super::*;
-use crate::TotpFault;
 use crate::credential::{hash, jwt, totp};
 use crate::testing::TestGate;
+use crate::{Came, TotpFault};
 
 pub(super) const KEY: &str = "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq";
 
@@ -315,20 +315,32 @@ async fn a_webhook_allows_and_is_told_who_asks() {
     let whole = whole().await;
     set(&whole.settings, "webhookAuthenticateURL", json!("http://hook/yes")).await;
     set(&whole.settings, "webhookPlayAuthUrl", json!("http://hook/no")).await;
-    let wish =
-        Access { meta_data: Some("m".to_owned()), ..with_code("sub1", "123", with_token("t", publish("s"))) };
+    let pair = |key: &str, value: &str| (key.to_owned(), Secret::new(value.to_owned()));
+    let came =
+        Came { query: vec![pair("token", "t"), pair("x", "")], origin: Some("https://a.page".to_owned()) };
+    let wish = Access {
+        meta_data: Some("m".to_owned()),
+        came: came.clone(),
+        ..with_code("sub1", "123", with_token("t", publish("s")))
+    };
     drop(whole.gate.admit(wish).await.unwrap());
+    assert_eq!(refused(&whole, Access { came, ..play("s") }).await, Some(Denial::Webhook));
     assert_eq!(refused(&whole, play("s")).await, Some(Denial::Webhook));
     let asked = whole.asked.questions();
     assert_eq!(
         asked[0].1,
         json!({
             "appName": APP, "streamId": "s", "name": "s", "mode": "publish", "token": "t", "subscriberId": "sub1",
-            "subscriberCode": "123", "metaData": "m", "ipAddress": "192.0.2.7"
+            "subscriberCode": "123", "metaData": "m", "ipAddress": "192.0.2.7", "queryParams": "{token=t, x=}"
         })
     );
     assert_eq!(
         asked[1].1,
+        json!({ "appName": APP, "streamId": "s", "mode": "play", "ipAddress": "192.0.2.7",
+            "origin": "https://a.page" })
+    );
+    assert_eq!(
+        asked[2].1,
         json!({ "appName": APP, "streamId": "s", "mode": "play", "ipAddress": "192.0.2.7" })
     );
 }

@@ -7,39 +7,19 @@ use base::{Secret, limits};
 use security::Access;
 
 use super::answers::{refused, say};
-use crate::{Body, BodyError, Parameters};
+use crate::{Body, BodyError, parameters};
 
 /// The type of offers and answers.
 pub(in super::super) const SDP: &str = "application/sdp";
 /// The type of fragments (RFC 8840 9.2).
 pub(in super::super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// What a client brings for the gate.
-pub(in super::super) struct Credentials {
-    token: Option<Secret>,
-    subscriber_id: Option<String>,
-    subscriber_code: Option<Secret>,
-}
-
-impl Credentials {
-    /// The token is `Authorization: Bearer` or the whole of that header, else `?token=`; subscribers are named in the
-    /// query. All as in AMS's WHIP.
-    pub(in super::super) fn of(request: &HttpRequest) -> Self {
-        let query = Parameters::read(request.query_string());
-        let find = |key| query.get(key).map(str::to_owned);
-        let token = bearer(request).map(str::to_owned).or_else(|| find("token"));
-        Self {
-            token: token.filter(|token| !token.is_empty()).map(Secret::new),
-            subscriber_id: find("subscriberId"),
-            subscriber_code: find("subscriberCode").map(Secret::new),
-        }
-    }
-
-    /// The wish they come with.
-    pub(in super::super) fn with(self, wish: Access) -> Access {
-        let Self { token, subscriber_id, subscriber_code } = self;
-        Access { token, subscriber_id, subscriber_code, ..wish }
-    }
+/// The wish with what its request brings for the gate. The token is `Authorization: Bearer` or the whole of that header, else
+/// `?token=`; subscribers are named in the query. All as in AMS's WHIP.
+pub(in super::super) fn with_credentials(request: &HttpRequest, wish: Access) -> Access {
+    let asked = parameters::with_credentials(request, wish);
+    let token = bearer(request).filter(|token| !token.is_empty()).map(|token| Secret::new(token.to_owned()));
+    Access { token: token.or(asked.token), ..asked }
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {
@@ -98,6 +78,8 @@ pub(in super::super) async fn read_text(body: &mut Body) -> Result<String, HttpR
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use base::{AppName, PeerAddr, SessionId};
+    use security::Direction;
 
     use super::*;
 
@@ -106,7 +88,9 @@ mod tests {
         if let Some(value) = authorization {
             request = request.insert_header((header::AUTHORIZATION, value));
         }
-        Credentials::of(&request.to_http_request()).token.map(|token| token.expose().clone())
+        let (app, peer) = (AppName::new("LiveApp").unwrap(), PeerAddr::new(([127, 0, 0, 1], 1).into()));
+        let wish = Access::new(app, "s", Direction::Play, "whep", peer, SessionId::from_u128(0));
+        with_credentials(&request.to_http_request(), wish).token.map(|token| token.expose().clone())
     }
 
     #[test]

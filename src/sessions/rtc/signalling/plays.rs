@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_web_actors::ws;
-use base::{ExitReason, SessionId, StreamId, limits};
+use base::{ExitReason, StreamId, limits};
 use media::Kind;
 use rtc::AnswerError;
 use security::{Access, Direction};
 use streams::Ending;
 use tokio::sync::watch;
 
-use super::super::PROTOCOL;
 use super::super::join::{Coming, Joined, join};
 use super::super::message::{self, Play};
 use super::super::refusal::Refusal;
@@ -78,20 +77,12 @@ impl Signalling {
         };
         self.plays.insert(stream.clone(), playing);
         let access = Access {
-            presenter: self.id,
             can_pause: true,
             token: play.token,
             subscriber_id: play.subscriber_id,
             subscriber_code: play.subscriber_code,
             main_track: play.room,
-            ..Access::new(
-                self.app.clone(),
-                stream.as_str(),
-                Direction::Play,
-                PROTOCOL,
-                self.peer,
-                SessionId::random(&*self.context.randomness),
-            )
+            ..self.wish(&stream, Direction::Play)
         };
         let (started, starts) = tokio::sync::oneshot::channel();
         let coming = Coming { protocol: PlayProtocol::WebSocket, info: play.viewer_info };

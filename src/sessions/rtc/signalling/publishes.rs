@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_web_actors::ws;
-use base::{ExitReason, SessionId, StreamId, limits};
+use base::{ExitReason, StreamId, limits};
 use cluster_model::{BroadcastPatch, MetaError};
 use security::{Access, Direction};
 use serde_json::json;
 use streams::{Ending, PublisherFacts};
 
-use super::super::PROTOCOL;
 use super::super::message::{self, Publish};
 use super::super::publish::{self, Answer, NoAnswer, Publisher, PublisherControl, Started};
 use super::super::refusal::Refusal;
@@ -59,20 +58,12 @@ impl Signalling {
         let publishing = Publishing { publisher: None, number, subscriber_id, started: false };
         self.publishes.insert(stream.clone(), publishing);
         let access = Access {
-            presenter: self.id,
             meta_data: Some(publish.meta_data.clone()).filter(|text| !text.is_empty()),
             token: publish.token,
             subscriber_id: publish.subscriber_id,
             subscriber_code: publish.subscriber_code,
             main_track: publish.main_track,
-            ..Access::new(
-                self.app.clone(),
-                stream.as_str(),
-                Direction::Publish,
-                PROTOCOL,
-                self.peer,
-                SessionId::random(&*self.context.randomness),
-            )
+            ..self.wish(&stream, Direction::Publish)
         };
         let facts = PublisherFacts {
             user_agent: self.user_agent.clone(),
