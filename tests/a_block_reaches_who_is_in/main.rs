@@ -90,6 +90,8 @@ struct Stage<'a> {
     /// The next session's number.
     next: usize,
     key: usize,
+    /// Who was ended, and why, of which REST is to know.
+    ended: Vec<(&'static str, Shown)>,
 }
 
 async fn rest(node: &Node, method: &str, path: &str) -> Result<Value> {
@@ -204,7 +206,8 @@ impl Stage<'_> {
             worst = worst.max(over.await??.saturating_duration_since(answered));
         }
         if is_first {
-            try_join_all(all.iter().map(|shown| self.reason_is_told(act, kind, shown))).await?;
+            try_join_all(all.iter().map(|shown| self.log_says(act, kind, shown))).await?;
+            self.ended.extend(all.into_iter().map(|shown| (act.reason(), shown)));
         }
         Ok(worst)
     }
@@ -221,13 +224,18 @@ impl Stage<'_> {
         Ok(paused.max(client.is_heard(SystemClock.now()).await?))
     }
 
-    async fn reason_is_told(&self, act: Act, kind: Kind, shown: &Shown) -> Result<()> {
+    async fn log_says(&self, act: Act, kind: Kind, shown: &Shown) -> Result<()> {
         let reason = act.reason();
         let (what, label) = (format!("{}er ended", kind.direction()), format!("\"reason\":\"{reason}\""));
         let is_it =
             |line: &str| line.contains(&what) && line.contains(&label) && line.contains(&shown.stream);
         let line = self.serving.wait_for_log(PATIENCE, is_it).await;
         line.with_context(|| format!("no line of the log has {what:?} and {label}"))?;
+        Ok(())
+    }
+
+    /// Nodes tell such things together every other second.
+    async fn rest_says(&self, reason: &str, shown: &Shown) -> Result<()> {
         let path = format!("{}/connection-events/0/50?subscriberId={}", shown.stream, shown.subscriber);
         let told = async || {
             let events = rest(self.asked, "GET", &path).await.ok()?;
@@ -256,6 +264,7 @@ impl Stage<'_> {
             self.settings(act.settings(false)).await?;
             self.until_gate(true).await?;
         }
+        try_join_all(self.ended.iter().map(|(reason, shown)| self.rest_says(reason, shown))).await?;
         note(&format!("from the answer of REST, the worst of {} each:{seen}", rounds() * AT_A_TIME));
         Verdict::of(promises, "", &load.report()).into_result()
     }
@@ -273,7 +282,7 @@ async fn who_may_not_be_in_any_more_notices_by_every_protocol() -> Result<()> {
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let marker = live(&node).await?;
     let identity = Arc::new(Identity::new()?);
-    Stage { serving: &node, asked: &node, identity, next: 0, key: 0 }.play().await?;
+    Stage { serving: &node, asked: &node, identity, next: 0, key: 0, ended: Vec::new() }.play().await?;
     marker.stop()?;
     ensure!(node.panics().is_empty(), "{:?}", node.panics());
     Ok(())
@@ -287,7 +296,7 @@ async fn whichever_node_is_asked() -> Result<()> {
     let (serving, asked) = (cluster.node(1), cluster.node(2));
     let marker = live(serving).await?;
     let identity = Arc::new(Identity::new()?);
-    Stage { serving, asked, identity, next: 0, key: 0 }.play().await?;
+    Stage { serving, asked, identity, next: 0, key: 0, ended: Vec::new() }.play().await?;
     marker.stop()?;
     Ok(())
 }
