@@ -171,6 +171,13 @@ impl Client {
         timeout(PATIENCE, over).await.context("nobody said that it is over")?
     }
 
+    /// Goes, and says so where its protocol has a word for it.
+    pub async fn leave(self) {
+        if let Self::Player(player) = self {
+            player.leave().await;
+        }
+    }
+
     /// How long after `since` the last packet came, once none has come for a while; an ordinary player meanwhile.
     pub async fn falls_silent(&mut self, since: Instant) -> Result<Duration> {
         let Self::Player(player) = self else { bail!("it cannot pause") };

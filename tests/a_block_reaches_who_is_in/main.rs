@@ -183,7 +183,7 @@ impl Stage<'_> {
 
     /// The session as the node that serves it shows it.
     async fn session(&self, shown: &Shown) -> Result<Option<Value>> {
-        let sessions = rest(self.serving, "GET", &format!("{}/sessions/0/50", shown.stream)).await?;
+        let sessions = rest(self.serving, "GET", &format!("{}/sessions/0/250", shown.stream)).await?;
         let is_it = |session: &&Value| session["subscriberId"] == shown.subscriber.as_str();
         Ok(sessions.as_array().and_then(|all| all.iter().find(is_it)).cloned())
     }
@@ -221,7 +221,9 @@ impl Stage<'_> {
         ensure!(session["state"] == "suspended", "{session}");
         let lift = format!("{STREAM}/subscribers/{}/block/0/play", shown.subscriber);
         rest(self.asked, "PUT", &lift).await?;
-        Ok(paused.max(client.is_heard(SystemClock.now()).await?))
+        let heard = client.is_heard(SystemClock.now()).await?;
+        client.leave().await;
+        Ok(paused.max(heard))
     }
 
     async fn log_says(&self, act: Act, kind: Kind, shown: &Shown) -> Result<()> {
@@ -253,6 +255,10 @@ impl Stage<'_> {
             self.key = 0;
             self.until_gate(act.settings(true) == json!({})).await?;
             for kind in Kind::ALL.into_iter().filter(|kind| act.is_done_to(*kind)) {
+                if act == Act::RevokeSigned {
+                    // All of them in full are more than an application keeps.
+                    self.settings(json!({ "revokedTokens": "" })).await?;
+                }
                 let mut worst = Duration::ZERO;
                 for round in 0..rounds() {
                     let took = self.round(act, kind, round == 0).await;
