@@ -71,7 +71,8 @@ async fn in_a_browser() -> Result<()> {
     browser.end_measuring().await?;
 
     browser.begin_to_measure("video", PATIENCE).await?;
-    let caught_up = browser.in_step(40.0, CATCHING_UP_MAX).await?;
+    // Nearer than is promised: from there on it only gets better.
+    let caught_up = browser.in_step(60.0, CATCHING_UP_MAX).await?;
     note(&format!("in step after {caught_up:?}"));
     let load = Load::watch();
     browser.begin_to_measure("video", PATIENCE).await?;

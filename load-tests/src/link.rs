@@ -25,6 +25,20 @@ pub use identity::{Identity, Profile};
 /// Between two flights of the handshake that got no answer.
 const FLIGHT: Duration = Duration::from_millis(500);
 
+/// The type of DTLS records with handshake messages.
+const HANDSHAKE: u8 = 22;
+
+/// Whether a datagram has a record of an epoch that has keys (RFC 6347 4.1).
+fn has_sealed_record(mut datagram: &[u8]) -> bool {
+    while let [_, _, _, high, low, _, _, _, _, _, _, long, short, rest @ ..] = datagram {
+        if [*high, *low] != [0, 0] {
+            return true;
+        }
+        datagram = rest.get(usize::from(u16::from_be_bytes([*long, *short]))..).unwrap_or_default();
+    }
+    false
+}
+
 /// How far somebody has come on the way to the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -103,6 +117,8 @@ pub(crate) struct Link {
     says_hello: bool,
     reachable_at: Option<Instant>,
     connected_at: Option<Instant>,
+    /// The last flight of its handshake was sent.
+    finished: bool,
     out: VecDeque<Vec<u8>>,
 }
 
@@ -127,6 +143,7 @@ impl Link {
             endpoint: Endpoint::new(local, TransportProtocol::UDP, None),
             keys: None,
             stage: Stage::Checking,
+            finished: false,
             says_hello: true,
             reachable_at: None,
             connected_at: None,
@@ -205,6 +222,12 @@ impl Link {
     fn handle_dtls(&mut self, datagram: &[u8], now: Instant) -> Vec<Bytes> {
         let mut data = Vec::new();
         if !matches!(self.stage, Stage::Handshaking | Stage::Connected) {
+            return data;
+        }
+        // The node did not hear the last flight and repeats its own. The library forgets its timer over that, and would
+        // never send the last flight again.
+        let is_repeated = datagram.first() == Some(&HANDSHAKE) && !has_sealed_record(datagram);
+        if self.stage == Stage::Handshaking && self.finished && is_repeated {
             return data;
         }
         let events = match self.endpoint.read(now, self.remote.server, None, BytesMut::from(datagram)) {
@@ -291,7 +314,9 @@ impl Link {
         if let Some(datagram) = self.out.pop_front() {
             return Some(datagram);
         }
-        self.endpoint.poll_transmit().map(|transmit| transmit.message.to_vec())
+        let datagram = self.endpoint.poll_transmit()?.message.to_vec();
+        self.finished |= has_sealed_record(&datagram);
+        Some(datagram)
     }
 
     /// It is over, unless it was before.
