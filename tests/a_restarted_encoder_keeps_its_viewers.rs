@@ -71,7 +71,7 @@ async fn in_a_browser() -> Result<()> {
     browser.end_measuring().await?;
 
     browser.begin_to_measure("video", PATIENCE).await?;
-    // Nearer than is promised: from there on it only gets better.
+    // Nearer than is promised below. Not 40 ms: sometimes the browser stops setting it right at 48 ms, and stays there.
     let caught_up = browser.in_step(60.0, CATCHING_UP_MAX).await?;
     note(&format!("in step after {caught_up:?}"));
     let load = Load::watch();
