@@ -774,7 +774,7 @@ pub const GUESSING_NETWORKS_MAX: usize = 256;
 pub const CODES_TOLD_EVERY: Duration = Duration::from_millis(250);
 /// Subscribers, each with a network, whose codes a node tells the others of at one time. More: only this node counts them.
 pub const CODES_TOLD_MAX: usize = 64;
-/// Between two looks at what live permits rest on.
+/// Between two looks at what live permits rest on: clocks and the plane. Settings are looked at when they change.
 pub const PERMITS_REVIEWED_EVERY: Duration = Duration::from_millis(500);
 /// Sessions that a rotated secret, a revoked hash or JWT, or a narrowed range ends, end one after the other over this time at
 /// most: a revocation is to be felt within a second.
