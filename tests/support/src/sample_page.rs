@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::turn::lock;
 use crate::{FileServer, skipped};
 
 /// Time for npm to fetch.
@@ -74,9 +75,12 @@ impl SamplePage {
 /// `Some`: why the registry could not be reached.
 async fn install(folder: &Path) -> anyhow::Result<Option<String>> {
     // `npm ci` leaves this file behind when it is through; the same lock file means the same packages.
-    let lock = tokio::fs::read(folder.join("package-lock.json")).await.context("package-lock.json")?;
+    let wanted = folder.join("package-lock.json");
+    // npm takes away what is there before it installs: nobody may install beside it, or open a page of it meanwhile.
+    let _alone = lock(&wanted).await.context("package-lock.json")?;
+    let wanted = tokio::fs::read(&wanted).await.context("package-lock.json")?;
     let installed = folder.join("node_modules/.installed-lock.json");
-    if tokio::fs::read(&installed).await.is_ok_and(|have| have == lock) {
+    if tokio::fs::read(&installed).await.is_ok_and(|have| have == wanted) {
         return Ok(None);
     }
     let npm = Command::new("npm")
@@ -101,7 +105,7 @@ async fn install(folder: &Path) -> anyhow::Result<Option<String>> {
         }
         return Ok(Some(said.into_owned()));
     }
-    tokio::fs::write(&installed, lock).await.context(".installed-lock.json")?;
+    tokio::fs::write(&installed, wanted).await.context(".installed-lock.json")?;
     Ok(None)
 }
 

@@ -15,14 +15,19 @@ impl Turn {
     /// # Errors
     /// The lock file can neither be opened nor made.
     pub async fn take() -> io::Result<Self> {
-        let locked = tokio::task::spawn_blocking(|| {
-            let path = std::env::temp_dir().join("penstock-tests-turn.lock");
-            let file = lock_file(&path)?;
-            file.lock()?;
-            Ok(Self { _lock: file })
-        });
-        locked.await.map_err(io::Error::other)?
+        Ok(Self { _lock: lock(&std::env::temp_dir().join("penstock-tests-turn.lock")).await? })
     }
+}
+
+/// Waits until nobody else on this machine has `path` locked; it is free again when what is returned is dropped.
+pub(crate) async fn lock(path: &Path) -> io::Result<File> {
+    let path = path.to_owned();
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = lock_file(&path)?;
+        file.lock()?;
+        Ok(file)
+    });
+    locked.await.map_err(io::Error::other)?
 }
 
 /// Opens the file that is locked, whoever made it. To lock it takes no right to write, and a shared folder
