@@ -76,7 +76,13 @@ mod tests {
         let meta = Arc::new(InMemory::new(clock.clone()));
         let rows = Data {
             settings: Settings::new(meta.clone(), seals(), clock.clone(), randomness.clone()),
-            broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "localhost"),
+            broadcasts: Broadcasts::new(
+                meta.clone(),
+                seals(),
+                clock.clone(),
+                randomness.clone(),
+                "localhost",
+            ),
             tokens: Tokens::new(meta.clone(), clock.clone(), randomness.clone()),
             subscribers: Subscribers::new(meta, seals(), clock, randomness.clone()),
         };

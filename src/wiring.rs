@@ -86,8 +86,9 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let store = Arc::clone(&plane.node);
     actix_rt::spawn(watch_store(plane.clone(), Arc::clone(&clock), readiness.component("store")));
     let meta: Arc<dyn Meta> = Arc::clone(&store) as Arc<dyn Meta>;
-    let broadcasts = Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness), &host);
     let seals = || Arc::clone(&plane.seals);
+    let broadcasts =
+        Broadcasts::new(Arc::clone(&meta), seals(), Arc::clone(&clock), Arc::clone(&randomness), &host);
     let settings = Settings::new(Arc::clone(&meta), seals(), Arc::clone(&clock), Arc::clone(&randomness));
     let subscribers =
         Subscribers::new(Arc::clone(&meta), seals(), Arc::clone(&clock), Arc::clone(&randomness));

@@ -378,6 +378,12 @@ impl Shown {
     pub const fn broadcast(&self) -> &Broadcast {
         &self.broadcast
     }
+
+    /// The same without its camera's password, whose key stays, as null.
+    #[must_use]
+    pub fn without_password(self) -> Self {
+        Self { broadcast: Broadcast { password: None, ..self.broadcast }, ..self }
+    }
 }
 
 #[cfg(test)]

@@ -9,18 +9,19 @@ use crate::broadcast::millis;
 use crate::proposer::Proposer;
 use crate::source_url::{is_camera_address, is_source_url};
 use crate::{
-    Answer, Broadcast, BroadcastPatch, Command, Consistency, Epoch, Heartbeat, Meta, MetaError, Order,
-    Outcome, PublishFacts, Query, Status, Which,
+    Answer, Broadcast, BroadcastPatch, Command, Consistency, Epoch, FormatError, Heartbeat, Meta, MetaError,
+    Order, Outcome, PublishFacts, Query, Seals, Status, Which,
 };
 
 /// Letters and digits of a generated stream id before its time stamp (AMS).
 const GENERATED_LETTERS: usize = 16;
 
-/// Broadcasts of all applications. Cheap to clone. Every method answers within
-/// [`limits::META_ANSWER_MAX`], or what [`Broadcasts::within`] says.
+/// Broadcasts of all applications; the passwords of their cameras are sealed where they are stored. Cheap to clone. Every
+/// method answers within [`limits::META_ANSWER_MAX`], or what [`Broadcasts::within`] says.
 #[derive(Clone)]
 pub struct Broadcasts {
     proposer: Proposer,
+    seals: Arc<Seals>,
     host: Arc<str>,
     epoch: Option<Epoch>,
 }
@@ -69,11 +70,12 @@ impl Broadcasts {
     /// has no other name.
     pub fn new(
         meta: Arc<dyn Meta>,
+        seals: Arc<Seals>,
         clock: Arc<dyn Clock>,
         randomness: Arc<dyn Randomness>,
         host: &str,
     ) -> Self {
-        Self { proposer: Proposer::new(meta, clock, randomness), host: host.into(), epoch: None }
+        Self { proposer: Proposer::new(meta, clock, randomness), seals, host: host.into(), epoch: None }
     }
 
     /// The same with another time for each answer.
@@ -128,8 +130,11 @@ impl Broadcasts {
             kind: draft.kind.filter(|kind| !kind.is_empty()).or_else(|| Some("liveStream".to_owned())),
             ..draft
         };
-        let command =
-            Command::CreateBroadcast { app: app.clone(), stream, broadcast: Box::new(broadcast.clone()) };
+        let mut stored = Box::new(broadcast.clone());
+        if let Some(password) = &mut stored.password {
+            *password = self.sealed(app, &stream, password).map_err(MetaError::from)?;
+        }
+        let command = Command::CreateBroadcast { app: app.clone(), stream, broadcast: stored };
         match self.proposer.propose(command).await? {
             (_, Outcome::Done) => Ok(Arc::new(broadcast)),
             (_, Outcome::Exists) => Err(CreateError::Exists),
@@ -142,8 +147,12 @@ impl Broadcasts {
         &self,
         app: &AppName,
         stream: &StreamId,
-        patch: BroadcastPatch,
+        mut patch: BroadcastPatch,
     ) -> Result<bool, MetaError> {
+        if let Some(password) = patch.text("password") {
+            let sealed = self.sealed(app, stream, password)?;
+            patch = patch.with_text("password", sealed);
+        }
         let command = Command::PatchBroadcast { app: app.clone(), stream: stream.clone(), patch };
         self.proposer.done_or_absent(command).await
     }
@@ -165,7 +174,7 @@ impl Broadcasts {
         let size = size.min(limits::BROADCASTS_PER_LIST_MAX);
         let query = Query::Broadcasts { app: app.clone(), which, offset, size };
         match self.proposer.read(query, Consistency::Local).await? {
-            (_, Answer::Broadcasts(page)) => Ok(page),
+            (_, Answer::Broadcasts(page)) => Ok(self.all_opened(app, page)),
             _ => Err(MetaError::WrongAnswer),
         }
     }
@@ -182,7 +191,7 @@ impl Broadcasts {
         let mut rows = self.every(app, which).await?;
         order.sort(&mut rows, self.proposer.clock.wall());
         let size = size.min(limits::BROADCASTS_PER_LIST_MAX);
-        Ok(rows.into_iter().skip(offset).take(size).collect())
+        Ok(self.all_opened(app, rows.into_iter().skip(offset).take(size)))
     }
 
     /// The ids of a room's tracks.
@@ -191,7 +200,7 @@ impl Broadcasts {
         Ok(rows.iter().filter_map(|row| StreamId::new(row.stream_id.as_deref()?).ok()).collect())
     }
 
-    /// All of them: as many as an application may have, shared and not copied.
+    /// All of them as they are stored: as many as an application may have, shared and not copied.
     async fn every(&self, app: &AppName, which: Which) -> Result<Vec<Arc<Broadcast>>, MetaError> {
         let query = Query::Broadcasts { app: app.clone(), which, offset: 0, size: usize::MAX };
         match self.proposer.read(query, Consistency::Local).await? {
@@ -282,9 +291,38 @@ impl Broadcasts {
     ) -> Result<Option<Arc<Broadcast>>, MetaError> {
         let query = Query::Broadcast { app: app.clone(), stream: stream.clone() };
         match self.proposer.read(query, consistency).await? {
-            (_, Answer::Broadcast(broadcast)) => Ok(broadcast),
+            (_, Answer::Broadcast(broadcast)) => Ok(broadcast.map(|broadcast| self.opened(app, broadcast))),
             _ => Err(MetaError::WrongAnswer),
         }
+    }
+
+    fn sealed(&self, app: &AppName, stream: &StreamId, password: &str) -> Result<String, FormatError> {
+        self.seals.seal(&owner(app, stream.as_str()), password.as_bytes(), &*self.proposer.randomness)
+    }
+
+    /// The same with its password in clear; without one where it does not open, for nothing is decided by it, and a stream is
+    /// not to be refused over it.
+    fn opened(&self, app: &AppName, mut stored: Arc<Broadcast>) -> Arc<Broadcast> {
+        let Some(sealed) = stored.password.as_deref() else { return stored };
+        let stream = stored.stream_id.as_deref().unwrap_or_default();
+        let password = match self.seals.open_text(&owner(app, stream), sealed) {
+            Ok(None) => return stored,
+            Ok(Some(password)) => Some(password),
+            Err(error) => {
+                tracing::debug!(%app, stream, %error, "a camera's password cannot be read until it is put again");
+                None
+            }
+        };
+        Arc::make_mut(&mut stored).password = password;
+        stored
+    }
+
+    fn all_opened(
+        &self,
+        app: &AppName,
+        stored: impl IntoIterator<Item = Arc<Broadcast>>,
+    ) -> Vec<Arc<Broadcast>> {
+        stored.into_iter().map(|broadcast| self.opened(app, broadcast)).collect()
     }
 
     fn rtmp_url(&self, app: &AppName, stream: &StreamId, server_name: Option<&str>) -> String {
@@ -297,6 +335,11 @@ impl Broadcasts {
         let letters = self.proposer.randomness.alphanumeric(GENERATED_LETTERS);
         format!("{letters}{}", self.proposer.clock.wall().as_millis())
     }
+}
+
+/// To whom a sealed password belongs.
+fn owner(app: &AppName, stream: &str) -> String {
+    format!("broadcast {app}/{stream}")
 }
 
 /// Puts a draft right where AMS does, and refuses what it refuses.

@@ -67,6 +67,12 @@ impl BroadcastPatch {
         self
     }
 
+    /// The same patch with another text for a field.
+    pub(crate) fn with_text(mut self, field: &str, text: String) -> Self {
+        self.0.insert(field.to_owned(), Value::from(text));
+        self
+    }
+
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

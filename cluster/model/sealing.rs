@@ -1,6 +1,6 @@
 //! Secrets as they are stored: sealed, so that who reads a disk, a backup or the database reads none.
 //!
-//! What is sealed is settings as a whole and the secrets of subscribers. It is done by the façades, before anything is
+//! What is sealed is settings as a whole, the secrets of subscribers and the passwords of cameras. It is done by the façades, before anything is
 //! proposed, and undone behind what is read: the log, the state, snapshots, copies, messages between nodes and the
 //! projection hold only what is sealed. Keys are of whoever starts the node; every node of a cluster has the same.
 //!
@@ -105,6 +105,13 @@ impl Seals {
         let len = key.key.open_in_place(nonce, Aad::from(owner), &mut body).map_err(|_| broken())?.len();
         body.truncate(len);
         Ok(Some(body))
+    }
+
+    /// The same for what was text.
+    pub(crate) fn open_text(&self, owner: &str, text: &str) -> Result<Option<String>, FormatError> {
+        let Some(opened) = self.open(owner, text)? else { return Ok(None) };
+        let opened = str::from_utf8(&opened).map_err(|error| FormatError::Malformed(error.to_string()))?;
+        Ok(Some(opened.to_owned()))
     }
 
     /// Whether `text` was sealed with the key that is used now.

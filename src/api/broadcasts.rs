@@ -16,6 +16,7 @@ use sessions::Parameters;
 use crate::ApiState;
 use crate::answer::{self, Outcome, ok, refusal, unavailable};
 use crate::body::is_true;
+use crate::door::Asker;
 
 /// Says that an answer is what this node knows while the metadata plane is away, and how old that is at most.
 const AGE_MS: HeaderName = HeaderName::from_static("penstock-age-ms");
@@ -32,6 +33,12 @@ pub(crate) fn shown(state: &ApiState, app: &AppName, broadcast: &Broadcast) -> S
         Some(reported) => reported.shown_at(now),
         None => broadcast.shown_at(now),
     }
+}
+
+/// The same as `asker` may see it.
+pub(crate) fn shown_to(asker: &Asker, state: &ApiState, app: &AppName, broadcast: &Broadcast) -> Shown {
+    let shown = shown(state, app, broadcast);
+    if asker.sees_secrets_of(app) { shown } else { shown.without_password() }
 }
 
 /// `POST /create`: 200 with the stored broadcast, 400 with a `Result` that says what is wrong.
@@ -96,7 +103,7 @@ fn read_draft(body: Option<Value>) -> Result<Broadcast, Unreadable> {
 
 /// `GET /{id}`: 200 with the broadcast, or 404. While the metadata plane is away it is what this node knows, and how old
 /// that may be; not for ever.
-pub(crate) async fn get(state: &ApiState, app: &AppName, id: &str) -> HttpResponse {
+pub(crate) async fn get(state: &ApiState, app: &AppName, asker: &Asker, id: &str) -> HttpResponse {
     let Ok(id) = StreamId::new(id) else { return answer::not_found() };
     let may_be_old = || rule(Operation::ReadOne, state.cluster.authority()) == Ruling::OwnWithAge;
     let asked = if may_be_old() { None } else { Some(state.broadcasts.get(app, &id).await) };
@@ -106,7 +113,7 @@ pub(crate) async fn get(state: &ApiState, app: &AppName, id: &str) -> HttpRespon
         Some(known) => (known, None),
     };
     let mut response = match known {
-        Ok(Some(broadcast)) => ok(&shown(state, app, &broadcast)),
+        Ok(Some(broadcast)) => ok(&shown_to(asker, state, app, &broadcast)),
         Ok(None) => answer::not_found(),
         Err(error) => unavailable(&error),
     };

@@ -63,6 +63,11 @@ impl Asker {
         }
     }
 
+    /// Whether its answers may have in them what is secret of an application: a user is told so as administrator only.
+    pub(crate) fn sees_secrets_of(&self, app: &AppName) -> bool {
+        self.user().is_none_or(|user| user.rights().in_app(app.as_str()) >= Some(UserType::Admin))
+    }
+
     /// The user who logged in.
     pub(crate) fn user(&self) -> Option<&LoggedIn> {
         if let Self::User(user) = self { Some(user) } else { None }

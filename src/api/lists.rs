@@ -7,7 +7,8 @@ use sessions::Parameters;
 
 use crate::ApiState;
 use crate::answer::{SimpleStat, not_found, ok, unavailable};
-use crate::broadcasts::shown;
+use crate::broadcasts::shown_to;
+use crate::door::Asker;
 
 /// Sorting takes both `sort_by` and `order_by`; what `sort_by` does not know does not sort, and what is not
 /// `desc` ascends (AMS).
@@ -31,8 +32,8 @@ pub(crate) fn page(offset: &str, size: &str) -> Option<(usize, usize)> {
 pub(crate) async fn list(
     state: &ApiState,
     app: &AppName,
-    offset: &str,
-    size: &str,
+    asker: &Asker,
+    (offset, size): (&str, &str),
     query: &str,
 ) -> HttpResponse {
     let Some((offset, size)) = page(offset, size) else { return not_found() };
@@ -44,7 +45,7 @@ pub(crate) async fn list(
         _ => state.broadcasts.list(app, which, offset, size).await,
     };
     match page {
-        Ok(page) => ok(&page.iter().map(|row| shown(state, app, row)).collect::<Vec<_>>()),
+        Ok(page) => ok(&page.iter().map(|row| shown_to(asker, state, app, row)).collect::<Vec<_>>()),
         Err(error) => unavailable(&error),
     }
 }

@@ -160,7 +160,9 @@ async fn carry_out(
         _ => None,
     };
     match owner {
-        Owner::Application(app) => of_application(state, &app, operation, &values, body, query).await,
+        Owner::Application(app) => {
+            of_application(state, (&app, &asker), operation, &values, body, query).await
+        }
         Owner::Node if operation.is_of_users() => {
             of_users(request, state, &asker, operation, &values, body).await
         }
@@ -211,7 +213,7 @@ async fn say(
 
 async fn of_application(
     state: &Data<ApiState>,
-    app: &AppName,
+    (app, asker): (&AppName, &Asker),
     operation: Operation,
     values: &[&str],
     body: Option<Value>,
@@ -219,13 +221,15 @@ async fn of_application(
 ) -> HttpResponse {
     match (operation, values) {
         (Operation::CreateBroadcast, []) => broadcasts::create(state, app, body, query).await,
-        (Operation::GetBroadcast, [id]) => broadcasts::get(state, app, id).await,
+        (Operation::GetBroadcast, [id]) => broadcasts::get(state, app, asker, id).await,
         (Operation::UpdateBroadcast, [id]) => broadcasts::update(state, app, id, body).await,
         (Operation::DeleteBroadcast, [id]) => broadcasts::delete(state, app, id, query).await,
         (Operation::DeleteBroadcasts, []) => broadcasts::delete_many(state, app, query).await,
         (Operation::DeleteListedBroadcasts, []) => broadcasts::delete_listed(state, app, body).await,
         (Operation::StopBroadcast, [id]) => broadcasts::stop(state, app, id, query).await,
-        (Operation::ListBroadcasts, [offset, size]) => lists::list(state, app, offset, size, query).await,
+        (Operation::ListBroadcasts, [offset, size]) => {
+            lists::list(state, app, asker, (offset, size), query).await
+        }
         (Operation::CountBroadcasts, []) => lists::count(state, app, Which::All).await,
         (Operation::CountLiveBroadcasts, []) => lists::count(state, app, Which::Live).await,
         (Operation::CountMatchingBroadcasts, [search]) => lists::count_matching(state, app, search).await,
@@ -296,8 +300,7 @@ async fn of_node(
         (Operation::ListLiveStreams, [app]) => applications::live_streams(state, app).await,
         (Operation::CreateApplication, [app]) => applications::create(state, app).await,
         (Operation::DeleteApplication, [app]) => applications::delete(state, app, query).await,
-        // Who is let in here may see everything.
-        (Operation::GetSettings, [app]) => settings::get(state, app, true).await,
+        (Operation::GetSettings, [app]) => settings::get(state, app).await,
         (Operation::ReplaceSettings, [app]) => {
             settings::change(state, app, Way::Replace, body, query, headers).await
         }

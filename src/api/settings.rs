@@ -91,15 +91,12 @@ pub(crate) enum Way {
     Patch,
 }
 
-/// `GET /applications/settings/{app}`: all of them, with their version as `ETag`; 204 for an application nobody knows (AMS).
-/// `with_secrets`: the asker may see those.
-pub(crate) async fn get(state: &ApiState, name: &str, with_secrets: bool) -> HttpResponse {
+/// `GET /applications/settings/{app}`: all of them, secrets too, for who is let in here may see everything; with their version
+/// as `ETag`. 204 for an application nobody knows (AMS).
+pub(crate) async fn get(state: &ApiState, name: &str) -> HttpResponse {
     let Some(app) = state.application(name) else { return no_content() };
     match state.settings.get(&app).await {
-        Ok(Some((version, settings))) => {
-            let answer = if with_secrets { ok(&*settings) } else { ok(&settings.without_secrets()) };
-            with_version(answer, version)
-        }
+        Ok(Some((version, settings))) => with_version(ok(&*settings), version),
         Ok(None) => no_content(),
         Err(error) => unavailable(&error),
     }

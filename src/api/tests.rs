@@ -145,7 +145,7 @@ impl Node {
         let gate = security::testing::plain_gate(meta.clone(), clock.clone(), &["LiveApp", "WebRTCAppEE"]);
         let said = Arc::default();
         let mut state = ApiState {
-            broadcasts: Broadcasts::new(meta.clone(), clock.clone(), randomness.clone(), "10.0.0.1"),
+            broadcasts: Broadcasts::new(meta.clone(), seals(), clock.clone(), randomness.clone(), "10.0.0.1"),
             // Known to a node also while the metadata plane is away.
             settings: Settings::new(
                 Arc::new(InMemory::new(clock.clone())),

@@ -119,7 +119,13 @@ pub fn plain_gate(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&s
     Gate::new(GateParts {
         applications: names.collect(),
         settings: Settings::new(Arc::clone(&meta), seals(), Arc::clone(&clock), randomness.clone()),
-        broadcasts: Broadcasts::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone(), "localhost"),
+        broadcasts: Broadcasts::new(
+            Arc::clone(&meta),
+            seals(),
+            Arc::clone(&clock),
+            randomness.clone(),
+            "localhost",
+        ),
         tokens: Tokens::new(Arc::clone(&meta), Arc::clone(&clock), randomness.clone()),
         subscribers: Subscribers::new(meta, seals(), Arc::clone(&clock), randomness),
         plane: Arc::new(Placed { owner: Owner::default(), authority: Mutex::new(Authority::Fresh) }),
@@ -137,7 +143,8 @@ pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate 
     let clock = Arc::new(SystemClock);
     let randomness = Arc::new(SystemRandomness);
     let settings = Settings::new(Arc::clone(&meta), seals(), clock.clone(), randomness.clone());
-    let broadcasts = Broadcasts::new(Arc::clone(&meta), clock.clone(), randomness.clone(), "localhost");
+    let broadcasts =
+        Broadcasts::new(Arc::clone(&meta), seals(), clock.clone(), randomness.clone(), "localhost");
     let tokens = Tokens::new(Arc::clone(&meta), clock.clone(), randomness.clone());
     let subscribers = Subscribers::new(Arc::clone(&meta), seals(), clock.clone(), randomness.clone());
     let nodes = Nodes::new(Arc::clone(&meta), clock.clone(), randomness.clone());

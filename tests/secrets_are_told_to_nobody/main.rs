@@ -1,6 +1,7 @@
 //! What is secret is told to nobody: not by the log at its most talkative, not by the metrics, not by an error, and not by an
-//! answer of REST to anybody but an administrator; nor does the disk hold one that is not sealed. Every secret of a node is a canary here; everybody comes by every protocol
-//! with right and with wrong credentials, which are canaries as well; then all that was written is searched for them.
+//! answer of REST to anybody but an administrator; nor does the disk hold one that is not sealed. Every secret of a node is a
+//! canary here; everybody comes by every protocol with right and with wrong credentials, which are canaries as well; then all
+//! that was written is searched for them.
 
 mod stage;
 
@@ -29,6 +30,7 @@ const MANAGEMENT_SECRET: &str = "canary-of-the-jwt-secret-of-the-node";
 const SUBSCRIBERS_SECRET: &str = "CANARYOFASUBSCRIBERSSECRETABCDEF";
 const PASSWORD: &str = "canary-of-the-password";
 const WEBHOOK_PASSWORD: &str = "canary-of-the-webhook";
+const CAMERA_PASSWORD: &str = "canary-of-the-camera";
 
 /// The settings that hold a secret, and it.
 const SETTINGS: &[(&str, &str)] = &[
@@ -88,9 +90,14 @@ async fn start() -> Result<Stage> {
         options = options.setting(APP, key, canary);
         canaries.add(canary);
     }
-    for canary in
-        [MANAGEMENT_SECRET, SUBSCRIBERS_SECRET, PASSWORD, WEBHOOK_PASSWORD, "canary-of-the-metrics-token"]
-    {
+    for canary in [
+        MANAGEMENT_SECRET,
+        SUBSCRIBERS_SECRET,
+        PASSWORD,
+        WEBHOOK_PASSWORD,
+        CAMERA_PASSWORD,
+        "canary-of-the-metrics-token",
+    ] {
         canaries.add(canary);
     }
     Ok(Stage { node: Node::start(options).await?, canaries, streams: RefCell::new(0) })
@@ -219,11 +226,28 @@ async fn the_door_of_rest(stage: &Stage) -> Result<()> {
     stage.right("code", LIVE, "play").await?;
     let body = json!({ "subscriberId": "anna", "b32Secret": SUBSCRIBERS_SECRET, "type": "play" }).to_string();
     stage.quietly("POST", &format!("/{APP}/rest/v2/broadcasts/{LIVE}/subscribers"), &[JSON], &body).await?;
-    let list = format!("/{APP}/rest/v2/broadcasts/{LIVE}/tokens/list/0/50");
+    let of_streams = format!("/{APP}/rest/v2/broadcasts");
+    let camera = json!({
+        "streamId": "camera", "type": "ipCamera", "ipAddr": "192.0.2.9", "username": "admin", "password": CAMERA_PASSWORD,
+    });
+    let made = stage.ask("POST", &format!("{of_streams}/create"), &[JSON], &camera.to_string()).await?;
+    ensure!(made.status == 200, "{}", made.text());
+    let list = format!("{of_streams}/{LIVE}/tokens/list/0/50");
+    let cameras = [format!("{of_streams}/camera"), format!("{of_streams}/list/0/50")];
     let settings = format!("/rest/v2/applications/settings/{APP}");
-    for (path, canary) in [(&list, token.as_str()), (&settings, HASH_SECRET)] {
+    for (path, canary) in [
+        (&list, token.as_str()),
+        (&settings, HASH_SECRET),
+        (&cameras[0], CAMERA_PASSWORD),
+        (&cameras[1], CAMERA_PASSWORD),
+    ] {
         let shown = stage.ask("GET", path, &[FAR, ("Cookie", &admin)], "").await?;
         ensure!(shown.status == 200 && shown.text().contains(canary), "{path} is not the administrator's");
+    }
+    for (who, cookie) in [("a reader", &reader), ("a user", &writer)] {
+        let shown = stage.ask("GET", &cameras[0], &[FAR, ("Cookie", cookie)], "").await?;
+        ensure!(shown.json()["username"] == "admin", "{who} is not shown the camera: {}", shown.text());
+        stage.canaries.not_told(who, &shown)?;
     }
     let of_reader = reads_everything(stage, "a reader", &[FAR, ("Cookie", &reader)], false).await?;
     let of_writer = reads_everything(stage, "a user", &[FAR, ("Cookie", &writer)], true).await?;
@@ -266,7 +290,9 @@ fn disk_is_clean(stage: &Stage) -> Result<()> {
             }
             let bytes = std::fs::read(&path)?;
             let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-            for secret in SETTINGS.iter().map(|(_, secret)| *secret).chain([SUBSCRIBERS_SECRET]) {
+            for secret in
+                SETTINGS.iter().map(|(_, secret)| *secret).chain([SUBSCRIBERS_SECRET, CAMERA_PASSWORD])
+            {
                 ensure!(!has(secret), "{} holds {secret}", path.display());
             }
             if path.ends_with("metadata.redb") {

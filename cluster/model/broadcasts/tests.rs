@@ -1,11 +1,11 @@
 use base::{ManualClock, SeededRandomness, SystemClock, SystemRandomness, WallTime};
 
 use super::*;
-use crate::testing::{InMemory, planes};
+use crate::testing::{InMemory, planes, seals};
 use crate::{Endpoint, Matching, PlayListItem, SortKey};
 
 fn broadcasts(meta: Arc<dyn Meta>) -> Broadcasts {
-    Broadcasts::new(meta, Arc::new(SystemClock), Arc::new(SystemRandomness), "node1")
+    Broadcasts::new(meta, seals(), Arc::new(SystemClock), Arc::new(SystemRandomness), "node1")
 }
 
 fn app() -> AppName {
@@ -52,6 +52,41 @@ async fn a_broadcast_lives_from_creation_to_deletion() {
 }
 
 #[tokio::test]
+async fn a_cameras_password_is_sealed_where_it_is_stored() {
+    for plane in planes() {
+        let broadcasts = broadcasts(plane);
+        let sealed = async || {
+            let every = broadcasts.every(&app(), Which::All).await.unwrap();
+            let [stored] = &every[..] else { panic!("{every:?}") };
+            stored.password.clone().filter(|password| password.starts_with("sealed:1:")).unwrap()
+        };
+        let password = |broadcast: &Broadcast| broadcast.password.clone();
+        let hunter = Some("hunter2".to_owned());
+        let draft = Broadcast { password: hunter.clone(), ..named("s") };
+        let made = broadcasts.create(&app(), draft, None).await.unwrap();
+        let before = sealed().await;
+        assert_eq!(broadcasts.get(&app(), &id("s")).await.unwrap(), Some(Arc::clone(&made)));
+        assert_eq!(password(&made), hunter);
+
+        let patch = BroadcastPatch::parse(br#"{"password":"swordfish","name":"n"}"#).unwrap();
+        broadcasts.patch(&app(), &id("s"), patch).await.unwrap();
+        assert_ne!(sealed().await, before);
+        let sorted = Order { by: SortKey::Date, descending: false };
+        for shown in [
+            broadcasts.list(&app(), Which::All, 0, 10).await.unwrap(),
+            broadcasts.list_sorted(&app(), Which::All, sorted, 0, 10).await.unwrap(),
+        ] {
+            assert_eq!(password(&shown[0]), Some("swordfish".to_owned()));
+        }
+        // Nor does it open for another stream, or stand for a password itself.
+        let copied = Broadcast { password: Some(before), ..named("t") };
+        let command = Command::CreateBroadcast { app: app(), stream: id("t"), broadcast: Box::new(copied) };
+        broadcasts.proposer.propose(command).await.unwrap();
+        assert_eq!(password(&broadcasts.get(&app(), &id("t")).await.unwrap().unwrap()), None);
+    }
+}
+
+#[tokio::test]
 async fn an_unregistered_stream_leaves_nothing_behind() {
     for plane in planes() {
         let broadcasts = broadcasts(plane);
@@ -70,7 +105,7 @@ async fn an_unregistered_stream_leaves_nothing_behind() {
 async fn creation_sets_what_ams_sets_and_keeps_the_rest() {
     let clock = Arc::new(ManualClock::new(WallTime(1_700_000_000_000)));
     let meta = Arc::new(InMemory::new(Arc::clone(&clock) as _));
-    let broadcasts = Broadcasts::new(meta, clock, Arc::new(SeededRandomness::new(1)), "node1");
+    let broadcasts = Broadcasts::new(meta, seals(), clock, Arc::new(SeededRandomness::new(1)), "node1");
     let draft = Broadcast {
         status: Status::Broadcasting,
         date: 5,

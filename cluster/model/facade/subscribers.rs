@@ -239,9 +239,7 @@ impl Subscribers {
     /// The secret that is sealed in `terms`, if one is.
     fn opened(&self, owner: &str, terms: &SubscriberTerms) -> Result<Option<Hidden>, FormatError> {
         let Some(stored) = &terms.b32_secret else { return Ok(None) };
-        let Some(text) = self.seals.open(owner, stored.expose())? else { return Ok(None) };
-        let text = str::from_utf8(&text).map_err(|error| FormatError::Malformed(error.to_string()))?;
-        Ok(Some(Hidden::new(text.to_owned())))
+        Ok(self.seals.open_text(owner, stored.expose())?.map(Hidden::new))
     }
 }
 

@@ -143,9 +143,14 @@ async fn who_loses_a_stream_is_told_which() {
         let owner = streams.owner(&app(), &id("lost")).await.unwrap().unwrap();
         assert_eq!((owner.claim.owner, owner.claim.epoch), (two, taken.epoch));
         // What the former owner still says of its stream is not believed.
-        let broadcasts =
-            Broadcasts::new(Arc::clone(&plane), Arc::new(SystemClock), Arc::new(SystemRandomness), "node1")
-                .within(PATIENCE);
+        let broadcasts = Broadcasts::new(
+            Arc::clone(&plane),
+            seals(),
+            Arc::new(SystemClock),
+            Arc::new(SystemRandomness),
+            "node1",
+        )
+        .within(PATIENCE);
         let start = StreamStarted::default;
         let superseded = Err(MetaError::Refused(Refusal::Superseded));
         broadcasts.under(taken.epoch).started(&app(), &id("lost"), start()).await.unwrap();

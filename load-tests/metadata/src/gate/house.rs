@@ -102,7 +102,13 @@ impl House {
         let gate = Gate::new(GateParts {
             applications: [rows::app()].into_iter().collect(),
             settings,
-            broadcasts: Broadcasts::new(Arc::clone(&meta), clock.clone(), randomness.clone(), "localhost"),
+            broadcasts: Broadcasts::new(
+                Arc::clone(&meta),
+                Arc::clone(&seals),
+                clock.clone(),
+                randomness.clone(),
+                "localhost",
+            ),
             tokens: Tokens::new(Arc::clone(&meta), clock.clone(), randomness.clone()),
             subscribers: Subscribers::new(meta, seals, clock.clone(), randomness),
             plane: Arc::new(Place { node: Arc::clone(&node), owner }),
