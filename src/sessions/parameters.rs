@@ -23,14 +23,7 @@ impl Parameters {
 
 /// By which URL a request came, from which page.
 pub(crate) fn came(request: &HttpRequest) -> Came {
-    let is_kept = |text: &&str| text.len() <= limits::WEBHOOK_TEXT_BYTES_MAX;
-    let Parameters(query) =
-        Parameters::read(Some(request.query_string()).filter(is_kept).unwrap_or_default());
-    let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    Came {
-        query: query.into_iter().map(|(key, value)| (key, Secret::new(value))).collect(),
-        origin: origin.filter(is_kept).map(str::to_owned),
-    }
+    came_by(request, Parameters::read(request.query_string()))
 }
 
 /// The wish with what its request brings for the gate: credentials stand in the query, as AMS's filters read them.
@@ -41,7 +34,20 @@ pub(crate) fn with_credentials(request: &HttpRequest, wish: Access) -> Access {
         token: find("token").map(Secret::new),
         subscriber_id: find("subscriberId"),
         subscriber_code: find("subscriberCode").map(Secret::new),
-        came: came(request),
+        came: came_by(request, query),
         ..wish
+    }
+}
+
+/// What is kept of it for webhooks: nothing of a query that is longer than they are told.
+fn came_by(request: &HttpRequest, Parameters(mut query): Parameters) -> Came {
+    let is_kept = |text: &str| text.len() <= limits::WEBHOOK_TEXT_BYTES_MAX;
+    if !is_kept(request.query_string()) {
+        query.clear();
+    }
+    let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    Came {
+        query: query.into_iter().map(|(key, value)| (key, Secret::new(value))).collect(),
+        origin: origin.filter(|origin| is_kept(origin)).map(str::to_owned),
     }
 }

@@ -170,6 +170,19 @@ async fn a_rotated_secret_ends_who_rested_on_it() {
     assert_eq!((second.state(), open.state()), (PermitState::Live, PermitState::Live));
 }
 
+/// Time stands still here but for who sleeps: what is looked at every half second would be seen half a second later.
+#[tokio::test(start_paused = true)]
+async fn a_change_of_settings_is_felt_as_it_comes() {
+    let whole = whole().await;
+    set(&whole.settings, "hashControlPlayEnabled", json!(true)).await;
+    set(&whole.settings, "tokenHashSecret", json!("one")).await;
+    let hash = hash::stream_hash("s", Direction::Play, "one");
+    let permit = whole.gate.admit(with_token(&hash, play("s"))).await.unwrap();
+    set(&whole.settings, "tokenHashSecret", json!("two")).await;
+    let ended = becomes(&permit, PermitState::Dead(ExitReason::Revoked));
+    tokio::time::timeout(limits::PERMITS_REVIEWED_EVERY / 10, ended).await.unwrap();
+}
+
 /// Of hashes and JWTs nothing is stored but which are not good any more.
 #[tokio::test]
 async fn a_revoked_hash_or_jwt_ends_who_came_by_it_and_no_other() {
