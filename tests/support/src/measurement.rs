@@ -109,7 +109,8 @@ pub struct Spread {
     pub worst: Option<f64>,
 }
 
-/// Flashes and their beeps.
+/// Flashes and their beeps. Differences are those of flashes whose first picture was shown by itself, behind the one before it;
+/// where no flash was shown so, of all, give or take a picture.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Offsets {
     /// Pairs of a flash and a beep.
