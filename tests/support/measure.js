@@ -339,10 +339,10 @@
         );
         if (Math.abs(nearest) < PAIR_MAX_MS) (next ? exact : rough).push(nearest);
       }
-      // What is promised of their number is promised of all; how far apart they are, those tell that could be timed exactly.
-      const list = exact.length > 0 ? exact : rough;
+      // What few could be timed to the picture say nothing of the others.
+      const list = exact.length >= rough.length ? exact : [...exact, ...rough];
       return {
-        pairs: exact.length + rough.length,
+        pairs: list.length,
         beeps: beeps.length,
         loudspeaker_delay_ms: round(delay),
         median_ms: round(quantile(list, 0.5)),

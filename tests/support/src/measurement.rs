@@ -109,8 +109,8 @@ pub struct Spread {
     pub worst: Option<f64>,
 }
 
-/// Flashes and their beeps. Differences are those of flashes whose first picture was shown by itself, behind the one before it;
-/// where no flash was shown so, of all, give or take a picture.
+/// Flashes and their beeps: those whose first picture was shown by itself, behind the one before it; where that are less than
+/// half of all, all, give or take a picture.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Offsets {
     /// Pairs of a flash and a beep.
