@@ -1,6 +1,6 @@
 //! A node that is no member: it asks members, and keeps a copy of the state by what it watches.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use base::{WallTime, limits};
@@ -23,9 +23,9 @@ pub struct Client {
     outputs: VecDeque<Output>,
     /// Members as configured. They stay in the round: those last heard of may all be gone.
     configured: Vec<NodeId>,
-    /// Members, as last heard of, and those configured.
+    /// Whom it asks in turn: all that may be members, as [`Self::go_round`] collects them.
     members: Vec<NodeId>,
-    /// The same, as a member told it last.
+    /// Members, as one of them told it last.
     known: Members,
     /// Whom proposals go to and reads go first, as a place in `members`.
     turn: usize,
@@ -34,6 +34,8 @@ pub struct Client {
     watch_turn: usize,
     freshen_turn: usize,
     leader: Option<NodeId>,
+    /// Who was last said to lead. It stays when it does not answer: of all members it may be the only one known here.
+    led: Option<NodeId>,
     proposals: Proposals,
     reads: BTreeMap<ReadId, Question>,
     asked: u64,
@@ -78,6 +80,7 @@ impl Client {
             known: Members { voters: members.iter().copied().collect(), ..Members::default() },
             members,
             leader: None,
+            led: None,
             proposals: Proposals::default(),
             reads: BTreeMap::new(),
             asked: 0,
@@ -203,7 +206,7 @@ impl Client {
         self.tell_time(now);
         match Envelope::decode(bytes)? {
             Envelope::Answer { request, revision, outcome } => {
-                self.leader = Some(from);
+                self.take_leader(Some(from));
                 if self.proposals.answered(request) {
                     let proposal = Proposal::Applied { revision, outcome };
                     self.outputs.push_back(Output::Answer { request, proposal });
@@ -214,13 +217,13 @@ impl Client {
                 if leader.is_some() && leader != self.leader {
                     self.proposals.hurry(self.now.monotonic);
                 }
-                self.leader = leader;
+                self.take_leader(leader);
                 self.propose_due();
             }
             Envelope::Reading { id, revision, generation, reading, members } => {
                 let is_ours = self.take_reading(id, (revision, generation), &reading)?;
+                self.take_members(&members, is_ours);
                 if is_ours {
-                    self.take_members(&members);
                     self.catch_up(from, (revision, generation));
                 }
             }
@@ -402,12 +405,30 @@ impl Client {
         Ok(())
     }
 
-    fn take_members(&mut self, json: &[u8]) {
-        if let Ok(members) = serde_json::from_slice::<Members>(json) {
-            let configured = self.configured.iter().filter(|node| !members.voters.contains(node));
-            self.members = members.voters.iter().chain(configured).copied().collect();
+    /// Takes who the members are. An answer that came too late for its question counts if it knows of newer ones: those
+    /// known here may all be gone before another one is answered in time.
+    fn take_members(&mut self, json: &[u8], is_ours: bool) {
+        let Ok(members) = serde_json::from_slice::<Members>(json) else { return };
+        if is_ours || members.newest > self.known.newest {
             self.known = members;
+            self.go_round();
         }
+    }
+
+    fn take_leader(&mut self, leader: Option<NodeId>) {
+        self.leader = leader;
+        if leader.is_some() && self.led != leader {
+            self.led = leader;
+            self.go_round();
+        }
+    }
+
+    /// Members first; then who becomes one next, who led when last told, and those configured.
+    fn go_round(&mut self) {
+        let known =
+            self.known.voters.iter().chain(&self.known.learners).chain(&self.led).chain(&self.configured);
+        let mut seen = BTreeSet::new();
+        self.members = known.copied().filter(|node| seen.insert(*node)).collect();
     }
 
     /// Gives whether it answers a question of this life that still stands.

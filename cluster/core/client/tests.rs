@@ -24,17 +24,31 @@ impl Asker {
         let mut asker = Self { client, now };
         asker.client.tick(now);
         let (_, id) = asker.asked().into_iter().next().expect("how fresh it is");
-        let members = Members { voters: VOTERS.into(), ..Members::default() };
+        asker.is_told(id, &Members { voters: VOTERS.into(), ..Members::default() });
+        asker.asked();
+        asker
+    }
+
+    /// A member answers the question `id`.
+    fn is_told(&mut self, id: u64, members: &Members) {
         let envelope = Envelope::Reading {
             id,
             revision: Revision::ZERO,
             generation: 0,
             reading: Vec::new(),
-            members: serde_json::to_vec(&members).unwrap(),
+            members: serde_json::to_vec(members).unwrap(),
         };
-        asker.client.receive(VOTERS[0], &envelope.encode(), now).unwrap();
-        asker.asked();
-        asker
+        self.client.receive(VOTERS[0], &envelope.encode(), self.now).unwrap();
+    }
+
+    /// All whom a question goes to that nobody answers.
+    fn round(&mut self) -> BTreeSet<NodeId> {
+        self.read(1_000);
+        let mut all: BTreeSet<_> = self.asked().into_iter().map(|(node, _)| node).collect();
+        for _ in 0..2 * (VOTERS.len() + CONFIGURED.len()) {
+            all.extend(self.asked_again());
+        }
+        all
     }
 
     /// Who was asked since, and under which number.
@@ -96,4 +110,24 @@ fn no_read_comes_back_to_who_did_not_answer_because_of_others() {
     // What comes now begins with another one, too.
     asker.read(many as u64);
     assert!(asker.asked().iter().all(|(node, _)| *node != silent));
+}
+
+/// Members may all be replaced while no question is answered in time: whoever is heard of is asked too.
+#[test]
+fn who_becomes_a_member_is_asked_and_who_leads_and_whom_a_late_answer_names() {
+    let mut asker = Asker::of_seed(0);
+    let (learner, leader, newest) = (NodeId(7), NodeId(8), NodeId(9));
+    asker.client.leader = Some(VOTERS[0]);
+    asker
+        .client
+        .receive(VOTERS[0], &Envelope::Elsewhere { leader: Some(leader) }.encode(), asker.now)
+        .unwrap();
+    let members =
+        Members { voters: [newest].into(), learners: [learner].into(), newest, ..Members::default() };
+    asker.is_told(u64::MAX, &members);
+    let all = asker.round();
+    assert_eq!(all, CONFIGURED.into_iter().chain([learner, leader, newest]).collect());
+    // One that is late and older tells nothing new.
+    asker.is_told(u64::MAX, &Members { voters: VOTERS.into(), newest: learner, ..Members::default() });
+    assert_eq!(asker.client.known.voters, [newest].into());
 }
