@@ -1,5 +1,6 @@
 //! `penstock`: arguments, configuration, wiring, run, drain. Everything else is in the rooms.
 
+mod anteroom;
 mod application_data;
 mod applications;
 mod cluster;

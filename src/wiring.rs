@@ -31,6 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use transcode::{AudioPool, AudioTranscoders, Making};
 
+use crate::anteroom::{Anteroom, copies};
 use crate::application_data::Data;
 use crate::applications::{Keeper, Rooms};
 use crate::cluster::{self, Plane};
@@ -76,6 +77,33 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let host = match &config.cluster.address {
         address if config.cluster.enabled && !address.is_empty() => address.clone(),
         _ => host_name(),
+    };
+    let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
+    actix_rt::spawn(follow_certificate);
+    let connections =
+        Connections::new(config.limits.http_connections, config.limits.http_connections_per_address);
+    let options = |http, https| HttpOptions {
+        http,
+        https,
+        http_proxied: config.http.proxy_protocol == ProxyProtocol::Required,
+        https_proxied: config.http.https_proxy_protocol == ProxyProtocol::Required,
+        tls: tls.clone(),
+        workers: if config.http.workers == 0 { machine::per_core(0).into() } else { config.http.workers },
+        connections: connections.clone(),
+        shutdown_max_s: DRAIN_HTTP_MAX_S,
+        clock: Arc::clone(&clock),
+    };
+    let anteroom = if config.cluster.enabled {
+        let options = options(copies(&listeners.http)?, copies(&listeners.https)?);
+        tracing::info!(
+            http = ports.http,
+            rtmp = ports.rtmp,
+            "until the cluster has taken this node in: http://localhost:{}/livez and /readyz",
+            ports.http
+        );
+        Some(Anteroom::open(options, &listeners.rtmp, readiness.clone())?)
+    } else {
+        None
     };
     let plane = if config.cluster.enabled {
         let (clock, randomness) = (Arc::clone(&clock), Arc::clone(&randomness));
@@ -326,23 +354,10 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
             .configure(sessions::http::files)
             .configure(api::configure)
     };
-    let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
-    actix_rt::spawn(follow_certificate);
-    let options = HttpOptions {
-        http: listeners.http,
-        https: listeners.https,
-        http_proxied: config.http.proxy_protocol == ProxyProtocol::Required,
-        https_proxied: config.http.https_proxy_protocol == ProxyProtocol::Required,
-        tls,
-        workers: if config.http.workers == 0 { machine::per_core(0).into() } else { config.http.workers },
-        connections: Connections::new(
-            config.limits.http_connections,
-            config.limits.http_connections_per_address,
-        ),
-        shutdown_max_s: DRAIN_HTTP_MAX_S,
-        clock: Arc::clone(&clock),
-    };
-    let server = sessions::http::serve(options, app)?;
+    if let Some(anteroom) = anteroom {
+        anteroom.close().await;
+    }
+    let server = sessions::http::serve(options(listeners.http, listeners.https), app)?;
     let web = server.handle();
     let serving = actix_rt::spawn(server);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use load_tests::{Identity, Swarm, SwarmOptions};
-use test_support::{Marker, MarkerOptions, Node, NodeOptions, RtmpClient, Turn, freeze, note, thaw};
+use test_support::{Cluster, Marker, MarkerOptions, Node, NodeOptions, RtmpClient, Turn, freeze, note, thaw};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
@@ -90,6 +90,32 @@ async fn one_that_is_heard() -> Result<()> {
     let _second = small(&node)?;
     took_over(&node, "replaced").await?;
     goes_on(&node, &swarm).await
+}
+
+async fn one_that_vanished_from_another_node() -> Result<()> {
+    let _turn = Turn::take().await?;
+    let cluster = Cluster::start(env!("CARGO_BIN_EXE_penstock"), 3).await?;
+    let (first_node, other_node) = (cluster.node(1), cluster.node(3));
+    let mut first = small(first_node)?;
+    other_node.until_broadcast("LiveApp", "stream1", PATIENCE, |stream| stream["width"] == 320).await?;
+    ensure!(is_refused(other_node).await?, "a second publisher was let in beside the first");
+    freeze(first.pid());
+    sleep(SILENCE).await;
+    let _second = small(other_node)?;
+    took_over(first_node, "silent").await?;
+    // It wakes up, and disturbs nobody.
+    thaw(first.pid());
+    let gone = Node::eventually(PATIENCE, || std::future::ready(first.failure()));
+    gone.await.context("the first publisher still publishes")?;
+    let options = SwarmOptions::new(other_node.signalling_url("LiveApp"), "stream1", 1);
+    let swarm = Swarm::start(options, Arc::new(Identity::new()?));
+    ensure!(swarm.joined(PATIENCE).await, "a viewer of the new node did not join");
+    goes_on(other_node, &swarm).await
+}
+
+#[tokio::test]
+async fn once_it_is_silent_also_by_one_that_comes_to_another_node() -> Result<()> {
+    LocalSet::new().run_until(one_that_vanished_from_another_node()).await
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Broadcast, Claim, CodesSeen, ConnectionEvent, Fact, History, Life, Node, NodeId, Owner, Revision,
+    Broadcast, Claim, CodesSeen, ConnectionEvent, Epoch, Fact, History, Life, Node, NodeId, Owner, Revision,
     Session, Slot, Subscriber, SubscriberId, Token, TokenId, User, UserName, Vod, VodId,
 };
 
@@ -208,6 +208,15 @@ pub enum Change {
         /// The session; `None`: whoever publishes the stream.
         session: Option<SessionId>,
     },
+    /// A publisher waits for a stream that is claimed. It is told to those who watch, and is no part of the state.
+    StreamContested {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The claim that is in its way.
+        epoch: Epoch,
+    },
     /// A node saw codes of a subscriber. It is told to those who watch, and is no part of the state.
     CodesSeen {
         /// Which node.
@@ -238,6 +247,8 @@ pub enum Filter {
     Claims,
     /// The claim of one stream.
     Claim(AppName, StreamId),
+    /// Who waits for a stream that is claimed, of every application.
+    Contests,
     /// Nodes.
     Nodes,
     /// Users.
@@ -251,6 +262,7 @@ impl Filter {
             (Self::All, _)
             | (Self::Settings, Change::Settings { .. })
             | (Self::Claims, Change::Claim { .. })
+            | (Self::Contests, Change::StreamContested { .. })
             | (Self::Nodes, Change::Node { .. })
             | (Self::Users, Change::User { .. }) => true,
             (Self::Broadcasts(app), Change::Broadcast { app: changed, .. })

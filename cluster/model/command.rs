@@ -300,6 +300,16 @@ pub enum Command {
         /// The time.
         up_to: WallTime,
     },
+    /// A publisher waits for a stream that is claimed: whoever has it is told, and gives it back if its own publisher gives way.
+    /// Another claim than the current: refused.
+    ContestStream {
+        /// The application.
+        app: AppName,
+        /// The stream.
+        stream: StreamId,
+        /// The claim that is in the way.
+        epoch: Epoch,
+    },
     /// A session is to end wherever it is, or everything of a stream's publisher: every node that serves it hears of it.
     EndSession {
         /// The application.

@@ -183,6 +183,7 @@ impl Change {
             Self::Fact { .. }
             | Self::HistoryDeleted { .. }
             | Self::SessionEnded { .. }
+            | Self::StreamContested { .. }
             | Self::CodesSeen { .. } => return None,
         };
         Some(key)
@@ -210,6 +211,7 @@ impl Change {
             Self::Fact { .. }
             | Self::HistoryDeleted { .. }
             | Self::SessionEnded { .. }
+            | Self::StreamContested { .. }
             | Self::CodesSeen { .. } => Ok(None),
         }?;
         Ok(Some(Row { kind, key, value }))

@@ -135,6 +135,8 @@ impl State {
             Filter::Claims => self.rows_of(RowKind::Claim, None).collect(),
             Filter::Nodes => self.rows_of(RowKind::Node, None).collect(),
             Filter::Users => self.rows_of(RowKind::User, None).collect(),
+            // Of what is told once there is no list.
+            Filter::Contests => Vec::new(),
             Filter::All => self.rows().collect(),
         }
     }
@@ -228,6 +230,7 @@ impl State {
             }
             Command::RenewStreams { owner, claims } => self.renew(owner, claims, changes),
             Command::ReleaseStream { app, stream, epoch } => self.release(app, stream, epoch, changes),
+            Command::ContestStream { app, stream, epoch } => self.contest(app, stream, epoch, changes),
             Command::NodeJoined { node, card } => self.join(node, card, changes),
             Command::NodeExpired { node, incarnation } => self.expire_node(node, incarnation, changes),
             Command::ForgetNode { node } => self.forget_node(node, changes),
@@ -349,6 +352,7 @@ impl State {
             Change::Fact { .. }
             | Change::HistoryDeleted { .. }
             | Change::SessionEnded { .. }
+            | Change::StreamContested { .. }
             | Change::CodesSeen { .. } => {}
         }
     }

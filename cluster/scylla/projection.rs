@@ -133,6 +133,7 @@ fn place(change: &Change) -> Option<(Table, Vec<Cell>)> {
         | Change::Fact { .. }
         | Change::HistoryDeleted { .. }
         | Change::SessionEnded { .. }
+        | Change::StreamContested { .. }
         | Change::CodesSeen { .. } => return None,
     })
 }

@@ -72,7 +72,17 @@ pub(crate) fn unavailable(error: &MetaError) -> HttpResponse {
         return refusal(StatusCode::BAD_REQUEST, &rule.to_string());
     }
     tracing::warn!(%error, "a REST request could not be carried out");
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+    try_again(&error.to_string())
+}
+
+/// 503, as long as the node is not ready, in AMS's words.
+pub(crate) fn not_yet() -> HttpResponse {
+    try_again("Server is getting initialized.")
+}
+
+/// 503, to be tried again.
+fn try_again(message: &str) -> HttpResponse {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, message);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     response
 }

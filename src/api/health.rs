@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use base::Secret;
-use observe::Missing;
+use observe::{Missing, Readiness};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
@@ -14,14 +14,18 @@ pub(crate) fn livez() -> HttpResponse {
     answer::ok(&json!({ "status": "ok" }))
 }
 
-/// 200 when the node takes work, else 503 and which parts are missing. The reasons are for the machine
-/// itself; others are told the names.
+/// 200 when the node takes work, else 503 and which parts are missing.
 pub(crate) fn readyz(request: &HttpRequest, state: &ApiState) -> HttpResponse {
-    let missing = state.readiness.missing();
+    readiness(request, &state.readiness, &state.server_name)
+}
+
+/// The same. The reasons are for the machine itself; others are told the names.
+pub(crate) fn readiness(request: &HttpRequest, readiness: &Readiness, server_name: &str) -> HttpResponse {
+    let missing = readiness.missing();
     if missing.is_empty() {
         return answer::ok(&json!({ "status": "ready", "missing": [] }));
     }
-    let with_reasons = door::is_the_machine(request, &state.server_name).is_ok();
+    let with_reasons = door::is_the_machine(request, server_name).is_ok();
     let missing: Vec<_> = missing
         .into_iter()
         .map(|Missing { component, reason }| {

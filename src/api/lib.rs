@@ -58,6 +58,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use base::AppNames;
+use observe::Readiness;
 
 pub use applications::{ApplicationFault, ApplicationKeeper, StoredData};
 pub use cluster::{Cluster, Place, Reach};
@@ -73,6 +74,20 @@ pub use state::{ApiState, Live, Spoken, StreamControl};
 /// The app needs `web::Data<ApiState>`.
 pub fn configure(server: &mut ServiceConfig) {
     server.default_service(web::to(dispatch));
+}
+
+/// Mounts what a node answers that is not ready, and whose state nobody can tell yet: that it lives, and to all the rest that it
+/// is to be asked again. The app needs `web::Data<Readiness>`.
+pub fn configure_waiting(server: &mut ServiceConfig) {
+    server.default_service(web::to(waiting));
+}
+
+async fn waiting(request: HttpRequest, readiness: Data<Readiness>) -> HttpResponse {
+    match request.path() {
+        "/livez" => health::livez(),
+        "/readyz" => health::readiness(&request, &readiness, ""),
+        _ => answer::not_yet(),
+    }
 }
 
 /// Mounts REST of the node and of `applications` where it is found by its name, which is compared: what else the server mounts

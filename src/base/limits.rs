@@ -482,6 +482,8 @@ pub const CLAIM_LEASE_OF_OWNER: Duration = Duration::from_secs(5);
 pub const CLAIM_LINK_DOWN_MIN: Duration = Duration::from_millis(750);
 /// How long the owner's publisher must be silent before a contender may have its stream. Shorter: the owner keeps it.
 pub const CLAIM_SILENCE_MIN: Duration = Duration::from_secs(2);
+/// How long a publisher waits for a stream of another node, which was asked for it. Longer: refused, the other one has it.
+pub const CLAIM_CONTEST_MAX: Duration = Duration::from_millis(750);
 /// How long a lapsed claim that nobody else took may be renewed. Longer: swept, and its broadcast is over.
 pub const CLAIM_LAPSED_KEPT: Duration = Duration::from_secs(20);
 /// How often the leader, or a node that is alone, looks for what is over.

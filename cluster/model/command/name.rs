@@ -41,6 +41,7 @@ names! {
     ClaimStream: "claim_stream",
     RenewStreams: "renew_streams",
     ReleaseStream: "release_stream",
+    ContestStream: "contest_stream",
     NodeJoined: "node_joined",
     NodeExpired: "node_expired",
     ForgetNode: "forget_node",

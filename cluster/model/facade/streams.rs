@@ -92,13 +92,22 @@ impl Streams {
 
     /// Gives a stream back; `false` when it was somebody else's already, or nobody's.
     pub async fn release(&self, app: &AppName, stream: &StreamId, epoch: Epoch) -> Result<bool, MetaError> {
-        let command = Command::ReleaseStream { app: app.clone(), stream: stream.clone(), epoch };
-        match self.proposer.propose(command).await {
-            Ok((_, Outcome::Done)) => Ok(true),
-            Err(MetaError::Refused(Refusal::Superseded)) => Ok(false),
-            Ok(_) => Err(MetaError::WrongAnswer),
-            Err(error) => Err(error),
-        }
+        self.of_the_claim(Command::ReleaseStream { app: app.clone(), stream: stream.clone(), epoch }).await
+    }
+
+    /// Tells whoever has a stream that a publisher waits for it; `false` when the claim is not the current one.
+    pub async fn contest(&self, app: &AppName, stream: &StreamId, epoch: Epoch) -> Result<bool, MetaError> {
+        self.of_the_claim(Command::ContestStream { app: app.clone(), stream: stream.clone(), epoch }).await
+    }
+
+    /// Tells of all that is contested from now on.
+    pub fn contests(&self) -> Watch {
+        self.proposer.meta.watch(Filter::Contests, Revision::ZERO)
+    }
+
+    /// For a watch of those that fell behind, which goes on: what it missed nobody tells again, and whoever waited asks anew.
+    pub async fn contests_missed(&self, watch: &mut Watch) -> Result<(), MetaError> {
+        self.proposer.relist(Filter::Contests, watch).await.map(|_| ())
     }
 
     /// Who has a stream, as of now.
@@ -128,6 +137,16 @@ impl Streams {
         watch: &mut Watch,
     ) -> Result<Vec<Change>, MetaError> {
         self.proposer.relist(Filter::Claim(app.clone(), stream.clone()), watch).await
+    }
+
+    /// What is said under a claim; `false` when that is not the current one.
+    async fn of_the_claim(&self, command: Command) -> Result<bool, MetaError> {
+        match self.proposer.propose(command).await {
+            Ok((_, Outcome::Done)) => Ok(true),
+            Err(MetaError::Refused(Refusal::Superseded)) => Ok(false),
+            Ok(_) => Err(MetaError::WrongAnswer),
+            Err(error) => Err(error),
+        }
     }
 
     async fn one(

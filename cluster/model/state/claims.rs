@@ -103,6 +103,20 @@ impl State {
         Outcome::Done
     }
 
+    pub(super) fn contest(
+        &self,
+        app: AppName,
+        stream: StreamId,
+        epoch: Epoch,
+        changes: Changes<'_>,
+    ) -> Outcome {
+        if let Err(refusal) = self.check_epoch(&app, &stream, Some(epoch)) {
+            return Outcome::Refused(refusal);
+        }
+        changes.push(Change::StreamContested { app, stream, epoch });
+        Outcome::Done
+    }
+
     /// Refuses who acts under another claim than the current one. `None` acts under none.
     pub(super) fn check_epoch(
         &self,

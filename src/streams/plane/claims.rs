@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use base::{AppName, Clock, StreamId, limits};
 use cluster_model::{
-    Broadcasts, ClaimError, Epoch, Heartbeat, HeldClaim, MetaError, NodeId, Refusal, StreamStarted, Streams,
+    Broadcasts, Change, ClaimError, Epoch, Heartbeat, HeldClaim, MetaError, NodeId, Refusal, Revision,
+    StreamStarted, Streams, Watch, WatchEvent,
 };
 use observe::metric;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::Life;
 
@@ -38,6 +39,8 @@ struct Held {
     /// What is recorded again if the claim was lost and won back.
     started: StreamStarted,
     lost: watch::Sender<bool>,
+    /// A publisher of another node waits for the stream.
+    contested: Arc<Notify>,
 }
 
 /// Why a stream does not begin here.
@@ -48,6 +51,8 @@ pub enum BeginError {
     Elsewhere {
         /// Which node.
         by: NodeId,
+        /// Under which claim.
+        epoch: Epoch,
     },
     /// The metadata plane did not do its part.
     #[error(transparent)]
@@ -66,6 +71,7 @@ impl Claims {
             isolated: Mutex::default(),
         });
         tokio::spawn(keep(Arc::downgrade(&inner)));
+        tokio::spawn(follow_contests(inner.streams.contests(), Arc::downgrade(&inner)));
         Self(inner)
     }
 
@@ -79,7 +85,7 @@ impl Claims {
         started: StreamStarted,
     ) -> Result<(), BeginError> {
         let key = (app.clone(), stream.clone());
-        let (epoch, until) = self.0.claim(&key).await?;
+        let (epoch, until) = self.0.claim_or_contest(&key).await?;
         let recorded = self.0.broadcasts.under(epoch).started(app, stream, started.clone()).await;
         // Who published before goes on with it if this one is not taken.
         let is_first = !self.0.held.lock().contains_key(&key);
@@ -94,8 +100,11 @@ impl Claims {
             // Recorded, or perhaps.
             answer => {
                 let held = &mut *self.0.held.lock();
-                let lost = held.remove(&key).map_or_else(|| watch::Sender::new(false), |held| held.lost);
-                held.insert(key, Held { epoch, until, started, lost });
+                let (lost, contested) = held.remove(&key).map_or_else(
+                    || (watch::Sender::new(false), Arc::default()),
+                    |held| (held.lost, held.contested),
+                );
+                held.insert(key, Held { epoch, until, started, lost, contested });
                 Ok(answer?)
             }
         }
@@ -119,6 +128,16 @@ impl Claims {
             return;
         }
         std::future::pending().await
+    }
+
+    /// Waits until a publisher of another node waits for the stream. Never, for one that is not claimed.
+    pub async fn contested(&self, app: &AppName, stream: &StreamId) {
+        let key = (app.clone(), stream.clone());
+        let contested = self.0.held.lock().get(&key).map(|held| Arc::clone(&held.contested));
+        match contested {
+            Some(contested) => contested.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// A live stream reports; `false` when its broadcast is no longer live, was deleted, or is somebody else's.
@@ -161,13 +180,34 @@ impl Inner {
         loop {
             match self.streams.claim(app, stream, owner, None).await {
                 Ok(lease) => return Ok((lease.epoch, lease.until)),
-                Err(ClaimError::Held { by, .. }) => return Err(BeginError::Elsewhere { by }),
+                Err(ClaimError::Held { by, epoch }) => return Err(BeginError::Elsewhere { by, epoch }),
                 Err(ClaimError::Meta(MetaError::Refused(Refusal::NotJoined))) => {
                     owner = self.life.after(owner).await?;
                 }
                 Err(ClaimError::Meta(error)) => return Err(error.into()),
             }
         }
+    }
+
+    /// The same for a publisher: a node that has the stream is asked for it, and gives it back if its own publisher is lost
+    /// or silent. Without an answer it has it.
+    async fn claim_or_contest(&self, key: &Key) -> Result<(Epoch, Instant), BeginError> {
+        let mut outcome = self.claim(key).await;
+        let Err(BeginError::Elsewhere { epoch, .. }) = outcome else { return outcome };
+        let deadline = tokio::time::Instant::now() + limits::CLAIM_CONTEST_MAX;
+        let (app, stream) = key;
+        let mut changes = self.streams.watch(app, stream, Revision::ZERO);
+        self.streams.contest(app, stream, epoch).await?;
+        while matches!(outcome, Err(BeginError::Elsewhere { .. })) {
+            match tokio::time::timeout_at(deadline, changes.next()).await {
+                Ok(WatchEvent::Changed { .. }) => {}
+                Ok(WatchEvent::Relist) => drop(self.streams.relist(app, stream, &mut changes).await?),
+                Ok(WatchEvent::Closed) | Err(_) => break,
+            }
+            // Never given up half way: it would have the stream, and nobody would know.
+            outcome = self.claim(key).await;
+        }
+        outcome
     }
 
     /// The records of a stream, under its claim.
@@ -240,7 +280,7 @@ impl Inner {
         };
         let won = match self.claim(&key).await {
             Ok(won) => won,
-            Err(BeginError::Elsewhere { by }) => {
+            Err(BeginError::Elsewhere { by, .. }) => {
                 tracing::warn!(app = %key.0, stream = %key.1, %by, "another node publishes the stream: it ends here");
                 metric::claims_lost().increment(1);
                 if let Some(held) = self.held.lock().get(&key).filter(same) {
@@ -290,6 +330,34 @@ impl Inner {
             tracing::info!("the metadata plane answers again, all claims are renewed");
         }
         *isolated = lapsed > 0;
+    }
+}
+
+/// Lets the streams of this node know who waits for them, until the node is gone.
+async fn follow_contests(mut contests: Watch, claims: Weak<Inner>) {
+    loop {
+        let event = contests.next().await;
+        let Some(claims) = claims.upgrade() else { return };
+        match event {
+            WatchEvent::Changed { changes, .. } => {
+                for change in changes {
+                    let Change::StreamContested { app, stream, epoch } = change else { continue };
+                    let held = claims.held.lock();
+                    if let Some(held) = held.get(&(app, stream)).filter(|held| held.epoch == epoch) {
+                        held.contested.notify_one();
+                    }
+                }
+            }
+            WatchEvent::Relist => {
+                if let Err(error) = claims.streams.contests_missed(&mut contests).await {
+                    tracing::debug!(%error, "who waits for streams of this node is not heard yet");
+                    drop(claims);
+                    // The watch says again that it fell behind, at once.
+                    tokio::time::sleep(limits::META_RETRY_AFTER).await;
+                }
+            }
+            WatchEvent::Closed => return,
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl Handler<BeginPublish> for Stream {
                 stream.not_begun(permit, ctx);
                 return Err(match error {
                     BeginError::Meta(MetaError::Refused(Refusal::TooLarge)) => PublishError::RecordTooLarge,
-                    BeginError::Elsewhere { by } => {
+                    BeginError::Elsewhere { by, .. } => {
                         tracing::info!(app = %stream.app, stream = %stream.id, %by, "a publisher is refused: another node has the stream");
                         PublishError::AlreadyLive
                     }
@@ -145,6 +145,26 @@ impl Stream {
                 .into_actor(self)
                 .map(|(), stream, ctx| stream.end(ExitReason::Superseded, ctx)),
         );
+        self.heed_contests(ctx);
+    }
+
+    /// A publisher that came to another node has the stream if one that came here would: this one ends, and its players with
+    /// it.
+    fn heed_contests(&self, ctx: &mut Context<Self>) {
+        let (claims, app, id) = (self.services.claims.clone(), self.app.clone(), self.id.clone());
+        let contested = async move { claims.contested(&app, &id).await }.into_actor(self);
+        ctx.spawn(contested.map(|(), stream, ctx| {
+            let gives_way = stream.tenure.as_ref().and_then(|tenure| tenure.gives_way());
+            if let Some(why) = gives_way.filter(|_| !stream.coming) {
+                metric::publisher_takeovers(why.label()).increment(1);
+                tracing::info!(
+                    app = %stream.app, stream = %stream.id, before = why.label(),
+                    "the stream goes to a publisher of another node"
+                );
+                stream.end(ExitReason::Superseded, ctx);
+            }
+            stream.heed_contests(ctx);
+        }));
     }
 
     /// The store did not take a publisher's start. Whoever had the stream before has it still.

@@ -25,8 +25,12 @@ async fn at_some_change<T>(of: &Node, question: impl AsyncFn() -> Option<T>) -> 
 }
 
 async fn two_nodes() -> (Node, Node) {
+    two_nodes_with(AT_ONCE).await
+}
+
+async fn two_nodes_with(policy: PublishPolicy) -> (Node, Node) {
     let meta: Arc<dyn Meta> = Arc::new(InMemory::new(Arc::new(SystemClock)));
-    let node = |id| Node::of(Arc::clone(&meta), NodeId(id), vec![], MediaBudget::unlimited(), AT_ONCE);
+    let node = |id| Node::of(Arc::clone(&meta), NodeId(id), vec![], MediaBudget::unlimited(), policy);
     (node(1).await, node(2).await)
 }
 
@@ -60,6 +64,31 @@ async fn a_stream_is_published_on_one_node_and_players_of_the_other_are_told_whi
     .await;
     assert_eq!(one.applications.elsewhere(&app(), &stream()).await.as_deref(), Some("node 2 (node2)"));
     drop(grant);
+}
+
+#[actix_rt::test]
+async fn a_lost_publisher_may_come_back_on_another_node() {
+    // Nobody waits for the end of this.
+    let grace = Duration::from_secs(60);
+    let (one, other) = two_nodes_with(PublishPolicy { grace, duplicate: DuplicatePublish::Refuse }).await;
+    let lost = one.live().await;
+    let player = one.play().await.unwrap();
+    drop(lost);
+    let grant = other.publish_again().await;
+    assert_eq!(soon(player.ending.ended()).await, ExitReason::StreamEnded);
+    assert_eq!(one.applications.elsewhere(&app(), &stream()).await.as_deref(), Some("node 2 (node2)"));
+    assert_eq!(other.status().await.as_deref(), Some("broadcasting"));
+    drop(grant);
+}
+
+#[actix_rt::test]
+async fn where_a_second_publisher_may_replace_the_first_it_may_on_another_node() {
+    let (one, other) =
+        two_nodes_with(PublishPolicy { grace: Duration::ZERO, duplicate: DuplicatePublish::Replace }).await;
+    let first = one.live().await;
+    let second = soon(other.publish()).await;
+    assert_eq!(soon(first.ending.ended()).await, ExitReason::Superseded);
+    assert_eq!(second.ending.reason(), None);
 }
 
 #[actix_rt::test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use base::WallTime;
 use cluster_model::{
-    BroadcastPatch, CodesSeen, Command, Connection, Direction, Fact, FactKind, Figures, Heartbeat,
+    BroadcastPatch, CodesSeen, Command, Connection, Direction, Epoch, Fact, FactKind, Figures, Heartbeat,
     Incarnation, NodeId, PublishFacts, PutWhen, SubscriberTerms, User, Vod,
 };
 
@@ -39,7 +39,8 @@ pub(super) fn command(rng: &mut Rng, time: &str) -> Command {
         13 => Command::DeleteUser { name: user(&name) },
         14 => Command::PutVod { app, vod: vod(&name), record: Box::<Vod>::default() },
         15 => Command::DeleteVod { app, vod: vod(&name) },
-        16 => Command::EndSession { app, stream: id, session: None },
+        16 if rng.chance(500) => Command::EndSession { app, stream: id, session: None },
+        16 => Command::ContestStream { app, stream: id, epoch: Epoch::default() },
         17 => Command::TellCodes { node: NodeId(1), seen: vec![codes(&name, rng)] },
         18 => Command::NodeExpired { node: NodeId(9_999), incarnation: Incarnation(1) },
         _ => Command::ForgetNode { node: NodeId(9_999) },

@@ -323,6 +323,7 @@ pub(super) fn every_command() -> Vec<(&'static str, Command)> {
             },
         ),
         ("release_stream", Command::ReleaseStream { app: a(), stream: s(), epoch: epoch() }),
+        ("contest_stream", Command::ContestStream { app: a(), stream: s(), epoch: epoch() }),
         ("node_joined", Command::NodeJoined { node: NodeId(3), card: card() }),
         ("node_expired", Command::NodeExpired { node: NodeId(3), incarnation: Incarnation(17) }),
         ("forget_node", Command::ForgetNode { node: NodeId(3) }),
