@@ -2,13 +2,13 @@
 //! each of these ways asks the gate. A port or a way that is new fails here until it is in the table.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_support::http_session::SDP;
-use test_support::{Node, NodeOptions, RtmpClient, Signalling, ask, offer};
+use test_support::{Cluster, Node, NodeOptions, RtmpClient, Signalling, ask, offer};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,6 +31,17 @@ const MOUNTED: &[(&str, &str)] = &[
     ("|server| api::configure_rest(server", "the door of REST. No media"),
     ("api::configure", "the door of REST; pages without it. No media"),
     ("crate::faults::configure", "is in no node that serves anybody"),
+];
+
+/// Files in which something is mounted on a web server; those of one room mount what the table above names.
+const MOUNTING: &[(&str, &str)] = &[
+    ("src/wiring.rs", "the table above"),
+    ("src/anteroom.rs", "while there is no node yet: no media, nothing but that it is not ready"),
+    ("src/api/lib.rs", "REST, pages, and what the anteroom says"),
+    ("src/sessions/rtc/resource/endpoint.rs", "whep and whip"),
+    ("src/sessions/http/flv.rs", "sessions::http::flv"),
+    ("src/sessions/http/files.rs", "sessions::http::files"),
+    ("src/faults.rs", "crate::faults::configure"),
 ];
 
 /// A way that media goes.
@@ -81,14 +92,11 @@ fn listening(pid: u32) -> Result<BTreeSet<(&'static str, u16)>> {
     Ok(ports)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_port_is_open_that_is_not_in_the_table() -> Result<()> {
-    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-    // While somebody publishes, too.
-    let _publisher = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "stream1").await?;
+/// What `endpoints.json` says of where a node listens. Each is in the table.
+fn said_by(node: &Node) -> Result<BTreeSet<(&'static str, u16)>> {
     let text = std::fs::read(node.data_folder().join("endpoints.json"))?;
     let said: BTreeMap<String, Value> = serde_json::from_slice(&text)?;
-    let mut wanted = BTreeSet::new();
+    let mut ports = BTreeSet::new();
     for (key, value) in said.iter().filter(|(key, _)| *key != "pid") {
         ensure!(LISTENERS.iter().any(|(known, _)| known == key), "{key} is not in the table");
         let protocol = if key.contains("udp") { "UDP" } else { "TCP" };
@@ -98,12 +106,79 @@ async fn no_port_is_open_that_is_not_in_the_table() -> Result<()> {
                 Value::String(url) => url.rsplit(':').next().context("no port")?.parse()?,
                 number => u16::try_from(number.as_u64().context("no port")?)?,
             };
-            wanted.insert((protocol, port));
+            ports.insert((protocol, port));
         }
     }
     ensure!(said.len() == LISTENERS.len() + 1, "{said:?}");
-    let found = listening(node.pid())?;
+    Ok(ports)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_port_is_open_that_is_not_in_the_table() -> Result<()> {
+    let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
+    // While somebody publishes, too.
+    let _publisher = RtmpClient::publishing(node.rtmp_address(), "LiveApp", "stream1").await?;
+    let (found, wanted) = (listening(node.pid())?, said_by(&node)?);
     ensure!(found == wanted, "it listens on {found:?}, and says {wanted:?}");
+    Ok(())
+}
+
+/// Media does not come by the port of the cluster: it speaks to nodes that have the secret, and to nobody else
+/// (`foreigners_are_kept_out_of_the_cluster`).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_a_cluster_has_one_port_more() -> Result<()> {
+    let cluster = Cluster::start(env!("CARGO_BIN_EXE_penstock"), 1).await?;
+    let node = cluster.node(1);
+    let port = cluster.plan().address(1).rsplit(':').next().context("no port")?.parse()?;
+    let (found, mut wanted) = (listening(node.pid())?, said_by(node)?);
+    wanted.insert(("TCP", port));
+    ensure!(found == wanted, "it listens on {found:?}, and says {wanted:?}");
+    Ok(())
+}
+
+/// The sources below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_mounted_in_a_file_that_is_not_in_the_table() -> Result<()> {
+    // What actix-web is told where to find a handler by, and its attributes.
+    const BY: &[&str] = &[
+        "web::resource(",
+        "web::scope(",
+        "web::route(",
+        "web::get()",
+        "web::post()",
+        "web::to(",
+        ".route(",
+        ".service(",
+        "App::new()",
+        "#[get(",
+        "#[post(",
+        "#[route(",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    sources(&root.join("src"), &mut all)?;
+    let mut found = BTreeSet::new();
+    for path in all.iter().filter(|path| !path.to_string_lossy().contains("/tests")) {
+        let text = std::fs::read_to_string(path)?;
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        if BY.iter().any(|by| code.contains(by)) {
+            found.insert(path.strip_prefix(root)?.to_string_lossy().into_owned());
+        }
+    }
+    let known: BTreeSet<String> = MOUNTING.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(found, known);
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use penstock_test_support::{
-    Browser, BrowserOptions, Camera, CameraFiles, FileServer, Load, Measurement, Turn, ViewerPromise, note,
+    Browser, BrowserOptions, Camera, CameraFiles, FileServer, Load, Measurement, Turn, ViewerPromise,
+    left_to_the_proof, note,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,6 +99,9 @@ async fn in_h264() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_vp8() -> Result<()> {
+    if left_to_the_proof("the camera in VP8") {
+        return Ok(());
+    }
     is_sent(&["VP8"]).await
 }
 
@@ -157,6 +161,9 @@ async fn and_is_a_device_like_any() -> Result<()> {
 /// The browser's own capture of files: numbered frames and beeps, in no relation to each other or to the wall clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn or_is_a_file() -> Result<()> {
+    if left_to_the_proof("a camera of files") {
+        return Ok(());
+    }
     let files = CameraFiles::make(15)?;
     let _turn = Turn::take().await?;
     let scene = scene(files.options(), SHOW).await?;
