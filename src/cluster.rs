@@ -125,7 +125,7 @@ impl Plane {
                     links.enter(cluster)?;
                 }
                 let seed = randomness.next_u64();
-                let (store, saved) = open(folder, &identity)?;
+                let (store, saved) = MemberStore::open_begun(folder.join(STORE))?;
                 let member = Member { id, seed, store, saved };
                 let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
                 Node::member(member, Arc::clone(&clock), link)?
@@ -264,11 +264,13 @@ fn agreed(
     }
 }
 
-/// The member's file, made if this is its first start.
-fn open(folder: &Path, identity: &Identity) -> anyhow::Result<(MemberStore, Saved)> {
+/// Makes the file of a member that is about to begin, unless a start before this one did. Once it has begun
+/// ([`Phase::Begun`]) nothing is made any more.
+fn make(folder: &Path, identity: &Identity) -> anyhow::Result<()> {
     let first = |state| match identity.phase {
         Phase::Joining => Saved::joining(),
         _ => Saved::first(identity.voters.iter().copied(), state),
     };
-    Ok(MemberStore::open(folder.join(STORE), first)?)
+    MemberStore::open(folder.join(STORE), first)?;
+    Ok(())
 }
