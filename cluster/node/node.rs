@@ -276,6 +276,18 @@ impl Node {
     /// Puts a caller's job into the queue. There are so many of them at most, so that what other nodes say finds room.
     fn hand(&self, job: Job) -> Result<(), NotApplied> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::META_COMMANDS_MAX {
+    /// Waits until readers on this node see what was applied up to `revision`: who was answered reads what it wrote. They do
+    /// at once where it was applied here first. On any other node than the leader the answer may be quicker; and if that is cut
+    /// off, or copies the state anew, it is much quicker. So half of the time that is left is waited and no more: it is
+    /// applied all the same, and whoever wants it must be told so by `deadline`.
+    async fn show(&self, revision: Revision, deadline: Instant) {
+        let Some(reached) = self.log.upgrade().map(|log| log.reached(revision)) else { return };
+        let now = self.clock.now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        // Late is as good as it gets.
+        let _ = timeout_at(until.into(), reached).await;
+    }
+
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(NotApplied::Busy);
         }
@@ -303,10 +315,12 @@ impl Meta for Node {
         if let Err(why) = self.hand(Job::Propose { request, command, deadline, answer }) {
             return Proposal::NotApplied(why);
         }
-        match timeout_at(deadline.into(), answered).await {
-            Ok(Ok(proposal)) => proposal,
+        let Ok(Ok(proposal)) = timeout_at(deadline.into(), answered).await else {
             // The thread died with the command in its hands, or is not done with it.
-            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+            return Proposal::Unknown;
+        };
+        if let Proposal::Applied { revision, .. } = proposal {
+            self.show(revision, deadline).await;
         }
     }
 
