@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use base::{Clock, Randomness, limits};
 use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
 use cluster_model::{Consistency, Filter, Meta, Query, Revision, Seals, WatchEvent};
-use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
+use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved, Tuning};
 use config::{ClusterBootstrap, ClusterConfig, ClusterRole, NodeConfig};
 use observe::{Metrics, metric};
 
@@ -106,6 +106,7 @@ impl Plane {
             operator: Dialer::new(&secrets, PeerName::Admin, &*randomness)?,
             randomness: &*randomness,
         };
+        let tuning = Tuning { authority_lease: cluster.authority_lease(), ..Tuning::default() };
         let node = match cluster.role {
             ClusterRole::Client => {
                 let found = forming.find().await;
@@ -113,7 +114,7 @@ impl Plane {
                 links.enter(found)?;
                 let known = members.keys().copied().collect();
                 let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
-                Node::client(id, known, &*randomness, Arc::clone(&clock), link)?
+                Node::client(id, known, tuning, &*randomness, Arc::clone(&clock), link)?
             }
             ClusterRole::Member | ClusterRole::Join => {
                 let identity = match identity.filter(|identity| identity.phase == Phase::Begun) {
@@ -126,7 +127,7 @@ impl Plane {
                 }
                 let seed = randomness.next_u64();
                 let (store, saved) = MemberStore::open_begun(folder.join(STORE))?;
-                let member = Member { id, seed, store, saved };
+                let member = Member { id, seed, store, saved, tuning };
                 let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
                 Node::member(member, Arc::clone(&clock), link)?
             }

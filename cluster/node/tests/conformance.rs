@@ -12,7 +12,7 @@ use cluster_model::testing::Unsteady;
 use cluster_model::testing::conformance::Subject;
 use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
 use parking_lot::RwLock;
-use penstock_cluster_node::{Class, Link, Member, MemberStore, Node, NodeId, Saved};
+use penstock_cluster_node::{Backup, Class, Link, Member, MemberStore, Node, NodeId, Saved, Tuning};
 
 const VOTERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const ELECTION_MAX: Duration = Duration::from_secs(20);
@@ -73,7 +73,7 @@ impl Cluster {
             let (store, saved) =
                 MemberStore::open(path, |state| Saved::first(VOTERS, state)).expect("a store");
             let link = Arc::new(End { of: id, wire: Arc::clone(&wire) });
-            let member = Member { id, seed: 7, store, saved };
+            let member = Member { id, seed: 7, store, saved, tuning: Tuning::default() };
             let node = Arc::new(Node::member(member, Arc::new(SystemClock), link).expect("a node"));
             wire.0.write().insert(id, Arc::downgrade(&node));
             node
@@ -86,7 +86,8 @@ impl Cluster {
     fn by_a_client(self) -> Subject {
         let link = Arc::new(End { of: CLIENT, wire: Arc::clone(&self.wire) });
         let clock = Arc::new(SystemClock);
-        let client = Node::client(CLIENT, VOTERS.to_vec(), &SystemRandomness, clock, link).expect("a node");
+        let client = Node::client(CLIENT, VOTERS.to_vec(), Tuning::default(), &SystemRandomness, clock, link)
+            .expect("a node");
         let client = Arc::new(client);
         self.wire.0.write().insert(CLIENT, Arc::downgrade(&client));
         let copied = async {
