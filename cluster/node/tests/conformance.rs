@@ -1,5 +1,5 @@
 //! The conformance suite over clusters of one voter and of three: by the leader, by a follower, by a node that is no
-//! member, while leadership goes round, after a restart, and where answers get lost.
+//! member, while leadership goes round, after a restart, after a restore, and where answers get lost.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base::{Clock, SystemClock, SystemRandomness};
+use base::{AppName, Clock, StreamId, SystemClock, SystemRandomness};
 use cluster_model::testing::Unsteady;
 use cluster_model::testing::conformance::Subject;
-use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
+use cluster_model::{Command, Consistency, Filter, Meta, Proposal, Query, RequestId, Revision, WatchEvent};
 use parking_lot::RwLock;
 use penstock_cluster_node::{Backup, Class, Link, Member, MemberStore, Node, NodeId, Saved, Tuning};
 
@@ -31,6 +31,31 @@ fn restarted() -> Subject {
     let start = || Node::alone(folder.path().join("metadata.redb"), Arc::new(SystemClock)).expect("a node");
     drop(start());
     Subject { meta: Arc::new(start()), keep: Box::new(folder) }
+}
+
+/// Of a copy of another node's data, which has what others wrote.
+fn restored() -> Subject {
+    let (before, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let node = Node::alone(before.path().join("metadata.redb"), Arc::new(SystemClock)).expect("a node");
+    let app = AppName::new("before").expect("a name");
+    let create = |stream| {
+        let stream = StreamId::new(stream).expect("a name");
+        Command::CreateBroadcast { app: app.clone(), stream, broadcast: Box::default() }
+    };
+    let copied = async {
+        for command in [create("s"), create("t"), create("s")] {
+            let request = RequestId::random(&SystemRandomness);
+            let proposal = node.propose(request, command, SystemClock.now() + ELECTION_MAX).await;
+            assert!(matches!(proposal, Proposal::Applied { .. }), "{proposal:?}");
+        }
+        node.copy().await.expect("a copy").encode().expect("its bytes")
+    };
+    let copy = Backup::decode(&in_time(copied)).expect("a copy");
+    let path = folder.path().join("metadata.redb");
+    MemberStore::restore(&path, copy, [NodeId(1)], None).expect("it is restored");
+    let node = Node::alone(path, Arc::new(SystemClock)).expect("a node");
+    assert_eq!(node.generation(), Some(1));
+    Subject { meta: Arc::new(node), keep: Box::new(folder) }
 }
 
 /// Messages go from node to node in this process, over nothing that could lose them.
@@ -173,6 +198,7 @@ impl Drop for Turmoil {
 cluster_model::meta_conformance!(alone_and_steady, || alone(|node| node));
 cluster_model::meta_conformance!(alone_and_unsteady, || alone(|node| Unsteady::new(node, 3)));
 cluster_model::meta_conformance!(after_a_restart, restarted);
+cluster_model::meta_conformance!(after_a_restore, restored);
 cluster_model::meta_conformance!(three_by_the_leader, || Cluster::start().subject(0));
 cluster_model::meta_conformance!(three_by_a_follower, || Cluster::start().subject(1));
 cluster_model::meta_conformance!(three_while_leadership_goes_round, || {
