@@ -66,6 +66,16 @@ pub enum MembershipError {
     /// More than there may be.
     #[error("there are too many members")]
     TooMany,
+    /// The leader does not remove itself. It has begun to hand over.
+    #[error(
+        "this node leads, and is removed by the next leader: leadership is being handed over, so say it again in some seconds"
+    )]
+    HandsOver,
+    /// It cannot hand over either.
+    #[error(
+        "this node leads, and no other member that votes is reached to lead in its place: see that one of them runs and reaches it"
+    )]
+    NoSuccessor,
     /// It was removed or halted, or is being closed.
     #[error("this node takes no further part in the cluster")]
     Closed,
