@@ -212,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn members_have_their_golden_form_and_come_back_from_it() {
+        let nodes = |numbers: &[u64]| numbers.iter().copied().map(NodeId).collect();
+        let members = Members {
+            voters: nodes(&[1, 2, 4]),
+            learners: nodes(&[5]),
+            outgoing: nodes(&[1, 2, 3]),
+            learners_next: nodes(&[3]),
+            auto_leave: true,
+            newest: NodeId(5),
+            replaces: [(NodeId(5), NodeId(2))].into(),
+        };
+        let kept = crate::golden::compare("members.json", &serde_json::to_vec(&members).unwrap());
+        assert_eq!(serde_json::from_slice::<Members>(&kept).unwrap(), members);
+    }
+
+    #[test]
     fn the_last_voter_stays() {
         let members = Members::first([NodeId(1)]);
         let remove = |n| MembershipChange::Remove { node: NodeId(n) };
