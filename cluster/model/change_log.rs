@@ -188,10 +188,7 @@ mod tests {
     async fn who_waits_for_a_revision_is_told_when_it_is_reached_or_never_will_be() {
         let log = ChangeLog::new(Revision(1));
         log.reached(Revision(1)).await;
-        let waiting = |revision| {
-            let reached = log.reached(revision);
-            tokio::spawn(async move { reached.await })
-        };
+        let waiting = |revision| tokio::spawn(log.reached(revision));
         let (changed, anew, never) = (waiting(Revision(2)), waiting(Revision(9)), waiting(Revision(10)));
         log.push(Revision(2), vec![], SystemClock.now());
         changed.await.unwrap();
