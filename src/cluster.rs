@@ -20,7 +20,7 @@ use anyhow::{Context, bail};
 use base::{Clock, Randomness, limits};
 use cluster_link::{ClusterId, Dialer, LinkOptions, Links, PeerName, Phase, Secrets};
 use cluster_model::{Consistency, Filter, Meta, Query, Revision, Seals, WatchEvent};
-use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved};
+use cluster_node::{Class, Envelope, Member, MemberStore, Node, NodeId, Saved, Tuning};
 use config::{ClusterBootstrap, ClusterConfig, ClusterRole, NodeConfig};
 use observe::{Metrics, metric};
 
@@ -106,6 +106,7 @@ impl Plane {
             operator: Dialer::new(&secrets, PeerName::Admin, &*randomness)?,
             randomness: &*randomness,
         };
+        let tuning = Tuning { authority_lease: cluster.authority_lease(), ..Tuning::default() };
         let node = match cluster.role {
             ClusterRole::Client => {
                 let found = forming.find().await;
@@ -113,7 +114,7 @@ impl Plane {
                 links.enter(found)?;
                 let known = members.keys().copied().collect();
                 let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
-                Node::client(id, known, &*randomness, Arc::clone(&clock), link)?
+                Node::client(id, known, tuning, &*randomness, Arc::clone(&clock), link)?
             }
             ClusterRole::Member | ClusterRole::Join => {
                 let identity = match identity.filter(|identity| identity.phase == Phase::Begun) {
@@ -125,8 +126,8 @@ impl Plane {
                     links.enter(cluster)?;
                 }
                 let seed = randomness.next_u64();
-                let (store, saved) = open(folder, &identity)?;
-                let member = Member { id, seed, store, saved };
+                let (store, saved) = MemberStore::open_begun(folder.join(STORE))?;
+                let member = Member { id, seed, store, saved, tuning };
                 let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
                 Node::member(member, Arc::clone(&clock), link)?
             }
@@ -264,11 +265,13 @@ fn agreed(
     }
 }
 
-/// The member's file, made if this is its first start.
-fn open(folder: &Path, identity: &Identity) -> anyhow::Result<(MemberStore, Saved)> {
+/// Makes the file of a member that is about to begin, unless a start before this one did. Once it has begun
+/// ([`Phase::Begun`]) nothing is made any more.
+fn make(folder: &Path, identity: &Identity) -> anyhow::Result<()> {
     let first = |state| match identity.phase {
         Phase::Joining => Saved::joining(),
         _ => Saved::first(identity.voters.iter().copied(), state),
     };
-    Ok(MemberStore::open(folder.join(STORE), first)?)
+    MemberStore::open(folder.join(STORE), first)?;
+    Ok(())
 }

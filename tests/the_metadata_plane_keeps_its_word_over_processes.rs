@@ -30,6 +30,7 @@ const SAMPLE: &[&str] = &[
     "a_retry_is_applied_once_and_answered_as_before",
     "a_request_in_many_hands_is_applied_once",
     "an_answered_command_is_seen_by_the_next_reader",
+    "an_answered_command_is_seen_by_the_next_local_reader",
     "of_concurrent_writers_of_settings_one_wins",
     "a_watch_that_fell_behind_lists_again_and_resumes",
     "of_many_who_spend_a_token_at_once_one_is_let_in",

@@ -103,8 +103,6 @@ impl Backup {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use base::{AppName, StreamId, WallTime};
     use cluster_model::{Command, RequestId, Stamped, apply};
 
@@ -122,16 +120,9 @@ mod tests {
         Backup { applied: 7, level: 1, members: Members::first([1, 2].map(NodeId)), state }
     }
 
-    /// `UPDATE_GOLDEN=1 cargo test` writes it anew: for a new format only.
     #[test]
     fn a_backup_has_its_golden_form_and_comes_back_from_it() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/golden/backup.bin");
-        let bytes = backup().encode().unwrap();
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, &bytes).unwrap();
-        }
-        let golden = std::fs::read(&path).unwrap();
-        assert!(golden == bytes, "{} differs", path.display());
+        let golden = crate::golden::compare("backup.bin", &backup().encode().unwrap());
         assert_eq!(Backup::decode(&golden), Ok(backup()));
     }
 

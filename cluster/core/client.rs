@@ -41,6 +41,8 @@ pub struct Client {
     asked: u64,
     mirror: Mirror,
     watch_again: Moment,
+    /// The first of what was written from here and is not in the copy.
+    written: Option<Written>,
     freshness: Freshness,
     freshen_again: Moment,
     freshening: Option<Freshening>,
@@ -55,6 +57,13 @@ struct Question {
     number: u64,
     /// Whom it was last sent to, as a place in the members.
     turn: usize,
+}
+
+struct Written {
+    /// Who said so.
+    member: NodeId,
+    revision: Revision,
+    since: Moment,
 }
 
 struct Freshening {
@@ -86,6 +95,7 @@ impl Client {
             asked: 0,
             mirror: Mirror::new(now.monotonic),
             watch_again: Moment::ZERO,
+            written: None,
             freshness: Freshness::default(),
             freshen_again: Moment::ZERO,
             freshening: None,
@@ -192,6 +202,7 @@ impl Client {
             }
             Wanted::Changes | Wanted::Nothing => {}
         }
+        self.catch_up_with_written();
         self.freshen();
         if self.now.monotonic >= self.alive_again
             && let Some(leader) = self.leader
@@ -207,6 +218,7 @@ impl Client {
         match Envelope::decode(bytes)? {
             Envelope::Answer { request, revision, outcome } => {
                 self.take_leader(Some(from));
+                self.note_written(from, revision);
                 if self.proposals.answered(request) {
                     let proposal = Proposal::Applied { revision, outcome };
                     self.outputs.push_back(Output::Answer { request, proposal });
@@ -385,6 +397,10 @@ impl Client {
             let changed: Vec<Change> = serde_json::from_slice(json).map_err(|_| WireError)?;
             read.push((*revision, *now, changed));
         }
+        // What changed nothing is seen as well: who wrote it waits for its revision.
+        if read.last().is_none_or(|(last, ..)| *last < upto) {
+            read.push((upto, time, Vec::new()));
+        }
         for (revision, now, changed) in read {
             if !self.mirror.take_changes(revision, now, &changed) {
                 continue;
@@ -400,9 +416,25 @@ impl Client {
                 now,
             }));
         }
-        self.mirror.take_changes(upto, time, &[]);
         self.go_on();
         Ok(())
+    }
+
+    /// `member` has applied what was wanted here, at `revision`.
+    fn note_written(&mut self, member: NodeId, revision: Revision) {
+        let has = |revision| self.mirror.has(revision, self.mirror.generation());
+        if self.written.as_ref().is_none_or(|written| has(written.revision)) && !has(revision) {
+            self.written = Some(Written { member, revision, since: self.now.monotonic });
+        }
+    }
+
+    /// What was written from here does not come by whom this node watches through, which may be gone: it is watched through
+    /// the one that has it.
+    fn catch_up_with_written(&mut self) {
+        let late = |written: &mut Written| self.now.monotonic >= written.since + limits::RAFT_TICK;
+        if let Some(Written { member, revision, .. }) = self.written.take_if(late) {
+            self.catch_up(member, (revision, self.mirror.generation()));
+        }
     }
 
     /// Takes who the members are. An answer that came too late for its question counts if it knows of newer ones: those

@@ -73,16 +73,29 @@ impl Payload {
 mod tests {
     use super::*;
 
+    /// By the names of their golden files. What a command is has files of its own.
+    fn every_payload() -> [(&'static str, Payload); 3] {
+        let request = RequestId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
+        let at = WallTime(1_700_000_000_000);
+        [
+            ("command", Payload::Command { request, at, command: b"\x01{}".to_vec() }),
+            ("check_hash", Payload::CheckHash { index: 10_000, hash: StateHash([0x5a; 32]) }),
+            ("level", Payload::Level(2)),
+        ]
+    }
+
     #[test]
-    fn a_payload_comes_back_and_what_is_none_is_refused() {
-        let all = [
-            Payload::Command { request: RequestId::from_u128(7), at: WallTime(9), command: vec![1, 2] },
-            Payload::CheckHash { index: 3, hash: StateHash([4; 32]) },
-            Payload::Level(2),
-        ];
-        for payload in all {
+    fn what_stands_in_the_log_has_its_golden_form_and_comes_back_from_it() {
+        for (name, payload) in every_payload() {
+            let kept = crate::golden::compare(&format!("log_{name}.bin"), &payload.encode());
+            assert_eq!(Payload::decode(&kept), Ok(payload), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_payload_that_was_cut_or_is_none_is_refused() {
+        for (_, payload) in every_payload() {
             let bytes = payload.encode();
-            assert_eq!(Payload::decode(&bytes), Ok(payload));
             for cut in 0..bytes.len() {
                 assert_eq!(Payload::decode(&bytes[..cut]), Err(WireError), "{cut}");
             }

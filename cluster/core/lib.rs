@@ -45,6 +45,9 @@ mod client;
 mod mirror;
 mod replica;
 
+#[cfg(test)]
+mod golden;
+
 pub use backup::{Backup, BackupError};
 #[cfg(feature = "broken")]
 pub use broken::Broken;

@@ -66,6 +66,16 @@ pub enum MembershipError {
     /// More than there may be.
     #[error("there are too many members")]
     TooMany,
+    /// The leader does not remove itself. It has begun to hand over.
+    #[error(
+        "this node leads, and is removed by the next leader: leadership is being handed over, so say it again in some seconds"
+    )]
+    HandsOver,
+    /// It cannot hand over either.
+    #[error(
+        "this node leads, and no other member that votes is reached to lead in its place: see that one of them runs and reaches it"
+    )]
+    NoSuccessor,
     /// It was removed or halted, or is being closed.
     #[error("this node takes no further part in the cluster")]
     Closed,
@@ -199,6 +209,22 @@ mod tests {
         members.set(&ConfState { voters: vec![1, 2, 3], ..ConfState::default() }, None);
         assert_eq!(members.check(add(4)), Err(MembershipError::UsedBefore));
         assert!(members.removed(NodeId(4)) && !members.removed(NodeId(5)));
+    }
+
+    #[test]
+    fn members_have_their_golden_form_and_come_back_from_it() {
+        let nodes = |numbers: &[u64]| numbers.iter().copied().map(NodeId).collect();
+        let members = Members {
+            voters: nodes(&[1, 2, 4]),
+            learners: nodes(&[5]),
+            outgoing: nodes(&[1, 2, 3]),
+            learners_next: nodes(&[3]),
+            auto_leave: true,
+            newest: NodeId(5),
+            replaces: [(NodeId(5), NodeId(2))].into(),
+        };
+        let kept = crate::golden::compare("members.json", &serde_json::to_vec(&members).unwrap());
+        assert_eq!(serde_json::from_slice::<Members>(&kept).unwrap(), members);
     }
 
     #[test]

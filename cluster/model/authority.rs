@@ -21,7 +21,8 @@ impl Authority {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Fresh, Self::Isolated, Self::Lost, Self::Cold];
 
-    /// Of a node whose knowledge is of `age`; `None`: it has none. `lease`: [`limits::AUTHORITY_LEASE`], or as configured.
+    /// Of a node whose knowledge is of `age`; `None`: it has none. `lease`: [`limits::AUTHORITY_LEASE`], or as configured
+    /// (`cluster.authority_lease_s`).
     pub fn of(age: Option<Duration>, lease: Duration) -> Self {
         match age {
             None => Self::Cold,

@@ -74,6 +74,16 @@ impl ChangeLog {
         self.newest.send_replace(revision);
     }
 
+    /// Waits until readers and watchers have what was applied up to `revision`, or until there is nothing more to come.
+    /// Keeps nothing alive meanwhile.
+    pub fn reached(&self, revision: Revision) -> impl Future<Output = ()> + Send + use<> {
+        let mut newest = self.newest.subscribe();
+        async move {
+            // Closed: there is nothing more to come.
+            let _ = newest.wait_for(|newest| *newest >= revision).await;
+        }
+    }
+
     /// Watches from `from`.
     pub fn watch(self: &Arc<Self>, filter: Filter, from: Revision) -> Watch {
         let (newest, era) = (self.newest.subscribe(), self.kept.lock().era);
@@ -172,6 +182,21 @@ mod tests {
         assert_eq!(log.kept.lock().entries.len(), 2);
         assert_eq!(behind.next().await, WatchEvent::Relist);
         assert!(matches!(seen.next().await, WatchEvent::Changed { revision: Revision(2), .. }));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_revision_is_told_when_it_is_reached_or_never_will_be() {
+        let log = ChangeLog::new(Revision(1));
+        log.reached(Revision(1)).await;
+        let waiting = |revision| tokio::spawn(log.reached(revision));
+        let (changed, anew, never) = (waiting(Revision(2)), waiting(Revision(9)), waiting(Revision(10)));
+        log.push(Revision(2), vec![], SystemClock.now());
+        changed.await.unwrap();
+        log.begin_anew(Revision(9));
+        anew.await.unwrap();
+        assert!(!never.is_finished());
+        drop(log);
+        never.await.unwrap();
     }
 
     #[tokio::test]

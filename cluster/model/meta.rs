@@ -43,7 +43,8 @@ impl fmt::Display for Revision {
 pub trait Meta: Send + Sync {
     /// Wants `command` applied. Answers by `deadline`, honestly: [`Proposal::Applied`] only once it is
     /// durable, [`Proposal::NotApplied`] only if this call will never have an effect, [`Proposal::Unknown`]
-    /// else. Who is told `Unknown` proposes the same `request` again to learn more; it is applied once.
+    /// else. What it calls applied [`Consistency::Local`] reads here see, unless they lag so far that `deadline` would pass.
+    /// Who is told `Unknown` proposes the same `request` again to learn more; it is applied once.
     /// `NotApplied` says nothing of an earlier call with the same request.
     async fn propose(&self, request: RequestId, command: Command, deadline: Instant) -> Proposal;
 
@@ -241,7 +242,7 @@ pub enum Consistency {
     /// Sees every command that was answered before the question was asked. For decisions, and for
     /// every answer that refuses somebody.
     Linearizable,
-    /// What this node has; may lag.
+    /// What this node has; may lag behind the others, and hardly behind what was written by this node.
     Local,
 }
 

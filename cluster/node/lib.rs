@@ -24,7 +24,7 @@ mod node;
 mod runtime;
 
 pub use cluster_core::{
-    Backup, Class, Envelope, Members, MembershipChange, MembershipError, NodeId, Saved, Status,
+    Backup, Class, Envelope, Members, MembershipChange, MembershipError, NodeId, Saved, Status, Tuning,
 };
 pub use cluster_store::{MemberStore, StoreError};
 pub use link::Link;

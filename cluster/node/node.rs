@@ -87,6 +87,8 @@ pub struct Member {
     pub store: MemberStore,
     /// What is on it.
     pub saved: Saved,
+    /// How it behaves.
+    pub tuning: Tuning,
 }
 
 /// The one voter of a standalone node.
@@ -116,8 +118,8 @@ impl Node {
     /// A member of a cluster: `id` with what is in its store, reached by and reaching others by `link`. `seed` is what
     /// its election timeouts are drawn from.
     pub fn member(member: Member, clock: Arc<dyn Clock>, link: Arc<dyn Link>) -> Result<Self, StartError> {
-        let Member { id, seed, store, saved } = member;
-        Self::start(Config::new(id, seed), (store, saved), clock, link)
+        let Member { id, seed, store, saved, tuning } = member;
+        Self::start(Config { tuning, ..Config::new(id, seed) }, (store, saved), clock, link)
     }
 
     /// A node that is no member: `id`, which asks `members` (those that are known to begin with; it learns of others).
@@ -125,11 +127,12 @@ impl Node {
     pub fn client(
         id: NodeId,
         members: Vec<NodeId>,
+        tuning: Tuning,
         randomness: &dyn Randomness,
         clock: Arc<dyn Clock>,
         link: Arc<dyn Link>,
     ) -> Result<Self, StartError> {
-        let config = Config::new(id, randomness.next_u64());
+        let config = Config { tuning, ..Config::new(id, randomness.next_u64()) };
         let (lease, now) = (config.tuning.authority_lease, beginning(&*clock));
         let client = Client::start(config, members, randomness.next_u64(), now);
         Self::run(Core::Client(Box::new(client)), lease, clock, link)
@@ -273,6 +276,18 @@ impl Node {
         while failed.changed().await.is_ok() {}
     }
 
+    /// Waits until readers on this node see what was applied up to `revision`: who was answered reads what it wrote. They do
+    /// at once where it was applied here first. On any other node than the leader the answer may be quicker; and if that is cut
+    /// off, or copies the state anew, it is much quicker. So half of the time that is left is waited and no more: it is
+    /// applied all the same, and whoever wants it must be told so by `deadline`.
+    async fn show(&self, revision: Revision, deadline: Instant) {
+        let Some(reached) = self.log.upgrade().map(|log| log.reached(revision)) else { return };
+        let now = self.clock.now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        // Late is as good as it gets.
+        let _ = timeout_at(until.into(), reached).await;
+    }
+
     /// Puts a caller's job into the queue. There are so many of them at most, so that what other nodes say finds room.
     fn hand(&self, job: Job) -> Result<(), NotApplied> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::META_COMMANDS_MAX {
@@ -303,11 +318,14 @@ impl Meta for Node {
         if let Err(why) = self.hand(Job::Propose { request, command, deadline, answer }) {
             return Proposal::NotApplied(why);
         }
-        match timeout_at(deadline.into(), answered).await {
-            Ok(Ok(proposal)) => proposal,
+        let Ok(Ok(proposal)) = timeout_at(deadline.into(), answered).await else {
             // The thread died with the command in its hands, or is not done with it.
-            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+            return Proposal::Unknown;
+        };
+        if let Proposal::Applied { revision, .. } = proposal {
+            self.show(revision, deadline).await;
         }
+        proposal
     }
 
     async fn read(

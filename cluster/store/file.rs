@@ -21,17 +21,33 @@ pub(crate) fn of_file(path: &Path) -> Opener {
     Box::new(move || open_database(&path))
 }
 
+/// Opens the file `path`, which was made before: one that is not there is lost.
+pub(crate) fn of_file_there(path: &Path) -> Opener {
+    let path = path.to_owned();
+    Box::new(move || open_there(&path))
+}
+
 /// Opens the file, or makes it: under another name until all of a new store is in it, so that a start
 /// that was cut short, or found the disk full, leaves no half a store behind.
 fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let failed = |source| StoreError::open(path, source);
-    if path.try_exists().map_err(failed)? {
-        return database_in_file(open_file(path).map_err(failed)?, path);
+    if path.try_exists().map_err(|source| StoreError::open(path, source))? {
+        return open_there(path);
     }
     make_database(path, |database| {
         tables::prepare(database).map_err(|error| StoreError::unusable(path, error))
     })?
-    .map_or_else(|| database_in_file(open_file(path).map_err(failed)?, path), Ok)
+    .map_or_else(|| open_there(path), Ok)
+}
+
+/// Opens a file that has its name, and so was whole once. To redb an empty one is a new database; here it is one whose
+/// content is lost.
+fn open_there(path: &Path) -> Result<Database, StoreError> {
+    let failed = |source| StoreError::open(path, source);
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() == 0 {
+        return Err(StoreError::Damaged { path: path.to_owned(), what: "it is empty".to_owned() });
+    }
+    database_in_file(file, path)
 }
 
 /// Makes the file with what `fill` writes into it; `None`: another start was quicker.
@@ -41,7 +57,9 @@ pub(crate) fn make_database(
 ) -> Result<Option<Database>, StoreError> {
     let failed = |source| StoreError::open(path, source);
     let new = new_file(path);
-    let file = open_file(&new).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&new).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
@@ -63,10 +81,6 @@ fn new_file(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     path.with_file_name(name)
-}
-
-fn open_file(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn database_in_file(file: File, path: &Path) -> Result<Database, StoreError> {
@@ -142,6 +156,27 @@ mod tests {
         let error = open_database(&path).err().unwrap();
         assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn an_empty_file_is_none_that_a_start_has_left_and_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.redb");
+        drop(open_database(&path).unwrap());
+        File::create(&path).unwrap();
+        let error = open_database(&path).err().unwrap();
+        let told = "metadata.redb is damaged: it is empty; restore a backup";
+        assert!(error.to_string().contains(told), "{error}");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_file_that_was_made_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metadata.redb");
+        let error = of_file_there(&path)().err().unwrap();
+        assert!(matches!(error, StoreError::Open { .. }), "{error}");
+        assert!(!path.exists() && !new_file(&path).exists());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use cluster_core::{Backup, NodeId, Persist, Saved};
 use cluster_model::State;
 use redb::Database;
 
-use crate::file::{Opener, make_database, of_file};
+use crate::file::{Opener, make_database, of_file, of_file_there};
 use crate::{StoreError, WriteError, tables};
 
 /// A member's file. Blocks: whoever writes has a thread for it.
@@ -32,7 +32,17 @@ impl MemberStore {
         first: impl FnOnce(State) -> Saved,
     ) -> Result<(Self, Saved), StoreError> {
         let path = path.as_ref();
-        Self::open_by(of_file(path), path, first)
+        let (mut store, saved) = Self::open_by(of_file(path), path, |state| Some(first(state)))?;
+        // After a failed write it is opened again, and not made again.
+        store.open = of_file_there(path);
+        Ok((store, saved))
+    }
+
+    /// Opens the store of a member that has begun, in the file `path`. If nothing of a member is in it, its data is lost:
+    /// one that began anew under its number would vote again, without its vote and its log.
+    pub fn open_begun(path: impl AsRef<Path>) -> Result<(Self, Saved), StoreError> {
+        let path = path.as_ref();
+        Self::open_by(of_file_there(path), path, |_| None)
     }
 
     /// Makes the store in the file `path`, which must not exist, of a copy: the beginning of a cluster of `voters`
@@ -53,15 +63,16 @@ impl MemberStore {
         let saved = Saved::restored(voters, backup.state, generation)
             .map_err(|source| StoreError::Backup { path: path.to_owned(), source })?;
         let saved = Saved { level: backup.level, ..saved };
-        let made = make_database(path, |database| tables::load(database, path, |_| saved).map(drop))?;
+        let made = make_database(path, |database| tables::load(database, path, |_| Some(saved)).map(drop))?;
         made.map(drop).ok_or_else(exists)
     }
 
-    /// [`MemberStore::open`] by an opener of its own; `path` is what errors name.
+    /// [`MemberStore::open`] by an opener of its own; `path` is what errors name. `None` of `first`: it must be a member's
+    /// already.
     pub(crate) fn open_by(
         open: Opener,
         path: &Path,
-        first: impl FnOnce(State) -> Saved,
+        first: impl FnOnce(State) -> Option<Saved>,
     ) -> Result<(Self, Saved), StoreError> {
         let (database, saved, count) = guarded(path, UNREADABLE, std::convert::identity, || {
             let database = open()?;

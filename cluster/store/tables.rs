@@ -238,11 +238,11 @@ impl<'a> Tables<'a> {
 }
 
 /// Makes the tables of a new file, or checks the format of an old one; gives what is in it, and how many
-/// transactions wrote that. A file that is no member's begins as `first` says.
+/// transactions wrote that. A file that is no member's begins as `first` says; `None`: it must not.
 pub(crate) fn load(
     database: &Database,
     path: &Path,
-    first: impl FnOnce(State) -> Saved,
+    first: impl FnOnce(State) -> Option<Saved>,
 ) -> Result<(Saved, u64), StoreError> {
     prepare(database).map_err(|error| StoreError::unusable(path, error))?;
     begin(database, first).and_then(|()| read(database)).map_err(|error| error.of(path))
@@ -281,7 +281,7 @@ pub(crate) fn prepare(database: &Database) -> Result<(), redb::Error> {
 }
 
 /// Makes a member's file of one that is none yet, wholly or not at all.
-fn begin(database: &Database, first: impl FnOnce(State) -> Saved) -> Result<(), ReadError> {
+fn begin(database: &Database, first: impl FnOnce(State) -> Option<Saved>) -> Result<(), ReadError> {
     let transaction = database.begin_write().map_err(disk)?;
     let format = {
         let meta = transaction.open_table(META).map_err(disk)?;
@@ -296,9 +296,10 @@ fn begin(database: &Database, first: impl FnOnce(State) -> Saved) -> Result<(), 
         Some(WITHOUT_ROWS) => state_of(&transaction, former_rows_of(&transaction)?)?,
         Some(unknown) => return Err(ReadError::Format(unknown)),
     };
+    let first = first(state).ok_or(ReadError::Damaged("nothing of a member is in it"))?;
     {
         let mut tables = Tables::open(&transaction).map_err(disk)?;
-        tables.whole(&first(state)).map_err(unwritten)?;
+        tables.whole(&first).map_err(unwritten)?;
         tables.number("format", FORMAT).map_err(unwritten)?;
     }
     // Anew: what was there before was in no sum.

@@ -35,7 +35,9 @@ impl FailingDisk {
     /// The store on it.
     pub fn open(&self, first: impl FnOnce(State) -> Saved) -> Result<(MemberStore, Saved), StoreError> {
         let (disk, path) = (self.clone(), Path::new("metadata.redb"));
-        MemberStore::open_by(Box::new(move || database_in(disk.clone(), path)), path, first)
+        MemberStore::open_by(Box::new(move || database_in(disk.clone(), path)), path, |state| {
+            Some(first(state))
+        })
     }
 
     fn check(&self) -> io::Result<()> {
@@ -97,7 +99,9 @@ impl CrashingDisk {
     /// The store on it.
     pub fn open(&self, first: impl FnOnce(State) -> Saved) -> Result<(MemberStore, Saved), StoreError> {
         let (disk, path) = (self.clone(), Path::new("metadata.redb"));
-        MemberStore::open_by(Box::new(move || database_in(disk.clone(), path)), path, first)
+        MemberStore::open_by(Box::new(move || database_in(disk.clone(), path)), path, |state| {
+            Some(first(state))
+        })
     }
 
     /// The power goes after so many writes or syncs more.

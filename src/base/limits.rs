@@ -610,7 +610,8 @@ pub const META_FRESHEN_EVERY: Duration = Duration::from_secs(1);
 pub const META_FRESH_AGE_MAX: Duration = Duration::from_secs(2);
 /// How long a one-time token is tried to be spent while the plane is away. Longer: denied.
 pub const SPEND_RETRY_MAX: Duration = Duration::from_secs(3);
-/// Age up to which a node without the plane goes on with what it has (`authority_lease_s`). Longer: it refuses.
+/// Age up to which a node without the plane goes on with what it has, unless it is configured
+/// (`cluster.authority_lease_s`). Longer: it refuses.
 pub const AUTHORITY_LEASE: Duration = Duration::from_secs(300);
 /// How often a node gives a sign of life.
 pub const META_ALIVE_EVERY: Duration = Duration::from_secs(2);

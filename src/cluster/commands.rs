@@ -14,8 +14,11 @@ use cluster_link::{
 use cluster_node::NodeId;
 use config::NodeConfig;
 
-/// How long `bootstrap --wait` waits between two looks.
+/// How long `bootstrap --wait` waits between two looks, and `remove` for another leader.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Looks for another leader than the one that is to be removed. More: what that one says is told.
+const HAND_OVER_LOOKS_MAX: u32 = 10;
 
 /// What can be done.
 #[derive(Subcommand)]
@@ -296,10 +299,19 @@ impl Operator {
                 "this would remove node {node} for good: {left} would vote, of which {may_fail} may fail. Nothing was done; say --yes to do it\n"
             ));
         }
-        self.tell_leader(Order::Remove { node }).await?;
-        Ok(format!(
+        let leaves = format!(
             "node {node} leaves: {left} vote then, of which {may_fail} may fail. Stop it, and empty its data folder before it is used again under another number\n"
-        ))
+        );
+        // A leader has another member lead first; that one removes it.
+        let looks = if status.leader == Some(node) && left > 0 { HAND_OVER_LOOKS_MAX } else { 0 };
+        for _ in 0..looks {
+            if self.tell_leader(Order::Remove { node }).await.is_ok() {
+                return Ok(leaves);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.tell_leader(Order::Remove { node }).await?;
+        Ok(leaves)
     }
 
     /// Has the leader do something. Who leads is asked first, and once more if that changed meanwhile.

@@ -80,7 +80,7 @@ pub fn recover(config: &NodeConfig, yes: bool) -> anyhow::Result<String> {
     let store = folder.join(STORE);
     ensure!(store.exists(), "{} is not there: recover on a member that has its data", store.display());
     let id = NodeId(config.cluster.node);
-    let (opened, mut saved) = MemberStore::open(&store, |_| cluster_node::Saved::default())?;
+    let (opened, mut saved) = MemberStore::open_begun(&store)?;
     saved.apply_all()?;
     let last = saved.applied;
     let others: Vec<_> =

@@ -85,7 +85,7 @@ impl Forming<'_> {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         let identity = self.write_down(Phase::Joining, cluster)?;
-        super::open(self.folder, &identity)?;
+        super::make(self.folder, &identity)?;
         // From here on its data is what it remembers, and to lose it is to lose its number.
         let identity = self.write_down(Phase::Begun, cluster)?;
         tracing::info!(%cluster, "found the cluster: run \"penstock cluster join --node {id}\" to let this node in");
@@ -132,7 +132,7 @@ impl Forming<'_> {
     fn begin(&self, cluster: ClusterId) -> anyhow::Result<Identity> {
         let identity = self.identity(Phase::Begun, cluster);
         // The data first: a node that says it has begun and has none was wiped.
-        super::open(self.folder, &identity)?;
+        super::make(self.folder, &identity)?;
         self.write_down(Phase::Begun, cluster)
     }
 

@@ -105,6 +105,28 @@ impl Identity {
 mod tests {
     use super::*;
 
+    /// `UPDATE_GOLDEN=1 cargo test` writes it anew: for a new format only.
+    #[test]
+    fn the_file_has_its_golden_form_and_comes_back_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            node: NodeId(2),
+            cluster: Some(ClusterId(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10)),
+            phase: Phase::Begun,
+            voters: [1, 2, 3].map(NodeId).into(),
+        };
+        identity.store(folder.path()).unwrap();
+        let written = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/golden/cluster.json");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &written).unwrap();
+        }
+        let kept = std::fs::read_to_string(&golden).unwrap();
+        assert_eq!(written, kept);
+        std::fs::write(folder.path().join(FILE), kept).unwrap();
+        assert_eq!(Identity::load(folder.path()).unwrap(), Some(identity));
+    }
+
     #[test]
     fn what_was_written_comes_back_and_what_was_damaged_is_named() {
         let folder = tempfile::tempdir().unwrap();

@@ -131,3 +131,62 @@ fn who_becomes_a_member_is_asked_and_who_leads_and_whom_a_late_answer_names() {
     asker.is_told(u64::MAX, &Members { voters: VOTERS.into(), newest: learner, ..Members::default() });
     assert_eq!(asker.client.known.voters, [newest].into());
 }
+
+/// Who watches through a member that is gone, and writes by one that is there.
+#[test]
+fn what_was_written_is_watched_for_where_it_was_written() {
+    let mut asker = Asker::of_seed(0);
+    let (watched, leader) = (VOTERS[1], VOTERS[2]);
+    let page =
+        |id| Envelope::Listed { id, revision: Revision(7), now: WallTime(7), rows: vec![], ends: true };
+    asker.client.mirror.asks(1, asker.now.monotonic);
+    asker.client.receive(watched, &page(1).encode(), asker.now).unwrap();
+    assert_eq!(asker.client.state().map(State::revision), Some(Revision(7)));
+    while asker.client.poll().is_some() {}
+    let answer = |revision| Envelope::Answer {
+        request: RequestId::from_u128(1),
+        revision: Revision(revision),
+        outcome: cluster_model::Outcome::Done,
+    };
+    let watches = |asker: &mut Asker| {
+        asker.now.monotonic += limits::RAFT_TICK;
+        asker.client.freshen_again = Moment::MAX;
+        asker.client.watch_again = Moment::MAX;
+        asker.client.tick(asker.now);
+        let mut to = Vec::new();
+        while let Some(output) = asker.client.poll() {
+            if let Output::Send { to: node, bytes, .. } = output
+                && let Envelope::Watch { from, .. } = Envelope::decode(&bytes).unwrap()
+            {
+                to.push((node, from));
+            }
+        }
+        to
+    };
+    // What is here already is not waited for.
+    asker.client.receive(leader, &answer(7).encode(), asker.now).unwrap();
+    assert_eq!(watches(&mut asker), []);
+    asker.client.receive(leader, &answer(8).encode(), asker.now).unwrap();
+    assert_eq!(watches(&mut asker), [(leader, Revision(7))]);
+    assert_eq!(watches(&mut asker), [], "it is asked once");
+}
+
+#[test]
+fn a_command_that_changed_nothing_moves_the_copy_all_the_same() {
+    let mut asker = Asker::of_seed(0);
+    asker.client.mirror.asks(1, asker.now.monotonic);
+    let page = Envelope::Listed { id: 1, revision: Revision(7), now: WallTime(7), rows: vec![], ends: true };
+    asker.client.receive(VOTERS[0], &page.encode(), asker.now).unwrap();
+    while asker.client.poll().is_some() {}
+    let (after, upto, now) = (Revision(7), Revision(9), WallTime(9));
+    let nothing = Envelope::Changes { after, upto, generation: 0, now, changes: vec![] };
+    asker.client.receive(VOTERS[0], &nothing.encode(), asker.now).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| asker.client.poll())
+        .filter_map(|output| match output {
+            Output::Applied(entry) => Some((entry.revision, entry.changes.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(upto, 0)]);
+    assert_eq!(asker.client.state().map(State::revision), Some(upto));
+}

@@ -212,6 +212,14 @@ impl Replica {
             return Err(MembershipError::UnderWay);
         }
         self.members.check(change)?;
+        if change == (MembershipChange::Remove { node: self.config.node }) {
+            // A leader that goes stops as soon as it knows that it may, before the others do: two of them would be left with a
+            // majority that cannot be had any more. So another one leads first, and removes it.
+            let why =
+                if self.hand_over() { MembershipError::HandsOver } else { MembershipError::NoSuccessor };
+            self.turn();
+            return Err(why);
+        }
         let (entry, context) = Members::entry(change);
         self.raft.propose_conf_change(context, entry).map_err(|_| MembershipError::Busy)?;
         self.turn();

@@ -263,6 +263,53 @@ fn a_removed_member_is_told_and_stops() {
     assert_eq!(cluster.halted, [(gone, Halt::Removed)]);
 }
 
+/// Of two, since the one that stays must know that it is a majority by itself.
+#[test]
+fn a_leader_that_is_to_go_hands_over_and_is_removed_by_the_next_one() {
+    for voters in [2, 3] {
+        let mut cluster = Cluster::of(voters);
+        let old = cluster.leader();
+        cluster.propose(old, 1, "s");
+        let remove = |cluster: &mut Cluster, on: NodeId| {
+            let (now, change) = (cluster.time(), MembershipChange::Remove { node: old });
+            let said = cluster.replicas.get_mut(&on).unwrap().change_membership(change, now);
+            cluster.settle();
+            said
+        };
+        assert_eq!(remove(&mut cluster, old), Err(crate::MembershipError::HandsOver));
+        let new = cluster.leader();
+        assert_ne!(new, old, "of {voters}");
+        assert_eq!(remove(&mut cluster, new), Ok(()));
+        cluster.ticks(40);
+        assert_eq!(cluster.halted, [(old, Halt::Removed)]);
+        let members = cluster.replicas[&new].status().members;
+        assert!(!members.contains(old) && members.voters.len() as u64 == voters - 1, "{members:?}");
+        cluster.propose(new, 2, "t");
+        assert_eq!(cluster.answer(2), applied(2, Outcome::Done));
+    }
+}
+
+#[test]
+fn a_leader_that_nobody_could_follow_stays_and_says_why() {
+    let mut cluster = Cluster::of(2);
+    let leader = cluster.leader();
+    let other = cluster.replicas.keys().copied().find(|node| *node != leader).unwrap();
+    cluster.cut.insert(other);
+    let mut said = Ok(());
+    // Until it no longer hears the other one, and before it leads no more.
+    for _ in 0..2 * limits::RAFT_ELECTION_TICKS_MIN {
+        let (now, change) = (cluster.time(), MembershipChange::Remove { node: leader });
+        said = cluster.replicas.get_mut(&leader).unwrap().change_membership(change, now);
+        if said == Err(crate::MembershipError::NoSuccessor) {
+            break;
+        }
+        cluster.ticks(1);
+    }
+    let gone = [Err(crate::MembershipError::NoSuccessor), Err(crate::MembershipError::NotLeader)];
+    assert!(gone.contains(&said), "{said:?}");
+    assert!(cluster.replicas[&leader].status().members.contains(leader) && cluster.halted.is_empty());
+}
+
 #[test]
 fn the_level_rises_when_every_member_knows_it_and_keeps_out_who_does_not() {
     let mut cluster = Cluster::of(3);

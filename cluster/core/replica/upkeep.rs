@@ -146,15 +146,17 @@ impl Replica {
         }
     }
 
-    fn hand_over(&mut self) {
+    /// Has the member lead that is nearest to it; `false`: none that is heard could.
+    pub(super) fn hand_over(&mut self) -> bool {
         let own = self.config.node.0;
         let other = self.raft.raft.prs().iter().filter(|(id, progress)| {
             **id != own && progress.recent_active && self.members.voters.contains(&NodeId(**id))
         });
-        if let Some((id, _)) = other.max_by_key(|(id, progress)| (progress.matched, **id)) {
-            let id = *id;
-            self.raft.transfer_leader(id);
+        let best = other.max_by_key(|(id, progress)| (progress.matched, **id)).map(|(id, _)| *id);
+        if let Some(best) = best {
+            self.raft.transfer_leader(best);
         }
+        best.is_some()
     }
 
     fn compare_hashes(&mut self) {

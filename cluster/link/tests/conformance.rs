@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use base::{AppName, Clock, SeededRandomness, StreamId, SystemClock, SystemRandomness};
 use cluster_model::testing::conformance::Subject;
 use cluster_model::{Command, Meta, Outcome, Proposal, RequestId};
-use cluster_node::{Member, MemberStore, Node, Saved};
+use cluster_node::{Member, MemberStore, Node, Saved, Tuning};
 use parking_lot::Mutex;
 use penstock_cluster_link::{
     Class, ClusterId, ClusterSecret, Introduction, LinkOptions, Links, Local, NodeId, Order, Report, Secrets,
@@ -91,7 +91,7 @@ impl Cluster {
             let path = folder.path().join(format!("{id}.redb"));
             let (store, saved) =
                 MemberStore::open(path, |state| Saved::first(VOTERS, state)).expect("a store");
-            let member = Member { id, seed: 7, store, saved };
+            let member = Member { id, seed: 7, store, saved, tuning: Tuning::default() };
             let node = Arc::new(
                 Node::member(member, Arc::new(SystemClock), Arc::clone(&link) as _).expect("a node"),
             );

@@ -37,6 +37,7 @@ macro_rules! meta_conformance {
             a_retry_is_applied_once_and_answered_as_before,
             a_request_in_many_hands_is_applied_once,
             an_answered_command_is_seen_by_the_next_reader,
+            an_answered_command_is_seen_by_the_next_local_reader,
             a_taken_id_is_not_created_again,
             a_patch_keeps_other_fields_and_a_delete_is_final,
             an_unregistered_stream_lives_as_long_as_its_publisher,
@@ -261,6 +262,31 @@ mod cases {
             let (read, answer) = ask(&subject, query).await;
             assert!(read >= written, "read {read}, written {written}");
             assert!(matches!(answer, Answer::Broadcast(Some(_))), "{answer:?}");
+        }
+    }
+
+    pub async fn an_answered_command_is_seen_by_the_next_local_reader(subject: Subject) {
+        let local = async |name: &str| {
+            let query = Query::Broadcast { app: app("a"), stream: id(name) };
+            let reading = subject.meta.read(query, Consistency::Local, deadline()).await.expect("an answer");
+            match reading.answer {
+                Answer::Broadcast(broadcast) => (reading.revision, broadcast.is_some()),
+                other => panic!("{other:?}"),
+            }
+        };
+        for n in 0..20 {
+            let name = format!("s{n}");
+            let (written, _) = run(&subject, create("a", &name)).await;
+            let (read, there) = local(&name).await;
+            assert!(read >= written && there, "{name}: read {read}, written {written}");
+            // What changes nothing has a revision, too.
+            let (written, _) = run(&subject, create("a", &name)).await;
+            let (read, _) = local(&name).await;
+            assert!(read >= written, "{name}: read {read}, written {written}");
+            let (written, _) =
+                run(&subject, Command::DeleteBroadcast { app: app("a"), stream: id(&name) }).await;
+            let (read, there) = local(&name).await;
+            assert!(read >= written && !there, "{name}: read {read}, written {written}");
         }
     }
 

@@ -342,8 +342,15 @@ async fn a_node_says_how_fresh_it_is_and_that_it_is_alone() {
 #[tokio::test]
 async fn a_client_without_a_copy_says_so() {
     let clock = Arc::new(SystemClock);
-    let client =
-        Node::client(NodeId(9), vec![NodeId(1)], &SystemRandomness, clock, Arc::new(Nobody)).unwrap();
+    let client = Node::client(
+        NodeId(9),
+        vec![NodeId(1)],
+        Tuning::default(),
+        &SystemRandomness,
+        clock,
+        Arc::new(Nobody),
+    )
+    .unwrap();
     let query = Query::List(Filter::Settings);
     let local = client.read(query.clone(), Consistency::Local, deadline()).await;
     assert_eq!(local, Err(ReadFailed::NotListed));

@@ -1,5 +1,5 @@
 //! The conformance suite over clusters of one voter and of three: by the leader, by a follower, by a node that is no
-//! member, while leadership goes round, after a restart, and where answers get lost.
+//! member, while leadership goes round, after a restart, after a restore, and where answers get lost.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -7,12 +7,12 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base::{Clock, SystemClock, SystemRandomness};
+use base::{AppName, Clock, StreamId, SystemClock, SystemRandomness};
 use cluster_model::testing::Unsteady;
 use cluster_model::testing::conformance::Subject;
-use cluster_model::{Consistency, Filter, Meta, Query, Revision, WatchEvent};
+use cluster_model::{Command, Consistency, Filter, Meta, Proposal, Query, RequestId, Revision, WatchEvent};
 use parking_lot::RwLock;
-use penstock_cluster_node::{Class, Link, Member, MemberStore, Node, NodeId, Saved};
+use penstock_cluster_node::{Backup, Class, Link, Member, MemberStore, Node, NodeId, Saved, Tuning};
 
 const VOTERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const ELECTION_MAX: Duration = Duration::from_secs(20);
@@ -31,6 +31,31 @@ fn restarted() -> Subject {
     let start = || Node::alone(folder.path().join("metadata.redb"), Arc::new(SystemClock)).expect("a node");
     drop(start());
     Subject { meta: Arc::new(start()), keep: Box::new(folder) }
+}
+
+/// Of a copy of another node's data, which has what others wrote.
+fn restored() -> Subject {
+    let (before, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let node = Node::alone(before.path().join("metadata.redb"), Arc::new(SystemClock)).expect("a node");
+    let app = AppName::new("before").expect("a name");
+    let create = |stream| {
+        let stream = StreamId::new(stream).expect("a name");
+        Command::CreateBroadcast { app: app.clone(), stream, broadcast: Box::default() }
+    };
+    let copied = async {
+        for command in [create("s"), create("t"), create("s")] {
+            let request = RequestId::random(&SystemRandomness);
+            let proposal = node.propose(request, command, SystemClock.now() + ELECTION_MAX).await;
+            assert!(matches!(proposal, Proposal::Applied { .. }), "{proposal:?}");
+        }
+        node.copy().await.expect("a copy").encode().expect("its bytes")
+    };
+    let copy = Backup::decode(&in_time(copied)).expect("a copy");
+    let path = folder.path().join("metadata.redb");
+    MemberStore::restore(&path, copy, [NodeId(1)], None).expect("it is restored");
+    let node = Node::alone(path, Arc::new(SystemClock)).expect("a node");
+    assert_eq!(node.generation(), Some(1));
+    Subject { meta: Arc::new(node), keep: Box::new(folder) }
 }
 
 /// Messages go from node to node in this process, over nothing that could lose them.
@@ -73,7 +98,7 @@ impl Cluster {
             let (store, saved) =
                 MemberStore::open(path, |state| Saved::first(VOTERS, state)).expect("a store");
             let link = Arc::new(End { of: id, wire: Arc::clone(&wire) });
-            let member = Member { id, seed: 7, store, saved };
+            let member = Member { id, seed: 7, store, saved, tuning: Tuning::default() };
             let node = Arc::new(Node::member(member, Arc::new(SystemClock), link).expect("a node"));
             wire.0.write().insert(id, Arc::downgrade(&node));
             node
@@ -86,7 +111,8 @@ impl Cluster {
     fn by_a_client(self) -> Subject {
         let link = Arc::new(End { of: CLIENT, wire: Arc::clone(&self.wire) });
         let clock = Arc::new(SystemClock);
-        let client = Node::client(CLIENT, VOTERS.to_vec(), &SystemRandomness, clock, link).expect("a node");
+        let client = Node::client(CLIENT, VOTERS.to_vec(), Tuning::default(), &SystemRandomness, clock, link)
+            .expect("a node");
         let client = Arc::new(client);
         self.wire.0.write().insert(CLIENT, Arc::downgrade(&client));
         let copied = async {
@@ -172,6 +198,7 @@ impl Drop for Turmoil {
 cluster_model::meta_conformance!(alone_and_steady, || alone(|node| node));
 cluster_model::meta_conformance!(alone_and_unsteady, || alone(|node| Unsteady::new(node, 3)));
 cluster_model::meta_conformance!(after_a_restart, restarted);
+cluster_model::meta_conformance!(after_a_restore, restored);
 cluster_model::meta_conformance!(three_by_the_leader, || Cluster::start().subject(0));
 cluster_model::meta_conformance!(three_by_a_follower, || Cluster::start().subject(1));
 cluster_model::meta_conformance!(three_while_leadership_goes_round, || {

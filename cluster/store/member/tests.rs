@@ -168,6 +168,31 @@ fn a_backup_becomes_a_cluster_of_a_new_generation_where_there_is_none() {
     assert!(matches!(error, StoreError::Exists { .. }), "{error}");
 }
 
+#[test]
+fn a_member_that_has_begun_does_not_begin_again_in_a_file_without_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metadata.redb");
+    // No data at all is in it.
+    drop(Database::create(&path).unwrap());
+    for _ in 0..2 {
+        let error = MemberStore::open_begun(&path).err().unwrap();
+        assert!(
+            error.to_string().contains("metadata.redb is damaged: nothing of a member is in it"),
+            "{error}"
+        );
+    }
+    // Whoever has not begun, and was cut short before it had written anything, goes on.
+    let (_, first) = MemberStore::open(&path, |state| Saved::first([NodeId(1)], state)).unwrap();
+    assert_eq!(MemberStore::open_begun(&path).unwrap().1, first);
+    std::fs::File::create(&path).unwrap();
+    let error = MemberStore::open_begun(&path).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = MemberStore::open_begun(&path).err().unwrap();
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(!path.exists());
+}
+
 /// What damage does to redb when the file is opened anew: by an opener that panics, since none of its own is known.
 #[test]
 fn a_file_that_leads_redb_astray_when_it_is_opened_again_is_named() {
@@ -181,7 +206,8 @@ fn a_file_that_leads_redb_astray_when_it_is_opened_again_is_named() {
             crate::file::database_in(opened.clone(), path)
         }
     });
-    let (mut store, _) = MemberStore::open_by(open, path, |state| Saved::first([NodeId(1)], state)).unwrap();
+    let (mut store, _) =
+        MemberStore::open_by(open, path, |state| Some(Saved::first([NodeId(1)], state))).unwrap();
     disk.breaks(ErrorKind::StorageFull);
     store.write(&writes()).unwrap_err();
     disk.breaks(None);

@@ -12,7 +12,7 @@ use cluster_link::{
     ClusterId, ClusterSecret, Introduction, LinkOptions, Links, Local, Order, Report, Secrets,
 };
 use cluster_model::Meta;
-use cluster_node::{Class, Link, Member, MemberStore, Node, NodeId, Saved};
+use cluster_node::{Class, Link, Member, MemberStore, Node, NodeId, Saved, Tuning};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -115,7 +115,7 @@ impl Trio {
 fn member(id: NodeId, folder: &Path, link: Arc<dyn Link>) -> anyhow::Result<Arc<Node>> {
     let path = folder.join(format!("{id}.redb"));
     let (store, saved) = MemberStore::open(path, |state| Saved::first(VOTERS, state))?;
-    let member = Member { id, seed: 7, store, saved };
+    let member = Member { id, seed: 7, store, saved, tuning: Tuning::default() };
     Ok(Arc::new(Node::member(member, Arc::new(SystemClock), link)?))
 }
 

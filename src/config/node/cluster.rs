@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
-use base::Secret;
+use base::{Secret, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,11 @@ pub struct ClusterConfig {
     /// take themselves for "new" and begin a cluster: leave that out once it has begun, or they do so again when all of
     /// them have lost their data.
     pub bootstrap: ClusterBootstrap,
+    /// How long this node goes on with what it knows when no majority of the members is reached, in seconds: who is in stays,
+    /// and hashes, JWTs and blocks are judged by it. Longer: where a credential is asked for nobody is let in, and who is in
+    /// by one is not any more. What is revoked meanwhile this node does not learn.
+    #[schemars(range(min = 10, max = 86_400))]
+    pub authority_lease_s: u64,
 }
 
 impl Default for ClusterConfig {
@@ -53,11 +59,17 @@ impl Default for ClusterConfig {
             members: Vec::new(),
             role: ClusterRole::Member,
             bootstrap: ClusterBootstrap::Wait,
+            authority_lease_s: limits::AUTHORITY_LEASE.as_secs(),
         }
     }
 }
 
 impl ClusterConfig {
+    /// See [`ClusterConfig::authority_lease_s`].
+    pub const fn authority_lease(&self) -> Duration {
+        Duration::from_secs(self.authority_lease_s)
+    }
+
     /// The members by number, with the address each is reached by; else what is wrong with the list.
     pub fn members_by_number(&self) -> Result<BTreeMap<u64, String>, String> {
         let mut members = BTreeMap::new();

@@ -113,10 +113,12 @@ fn an_unknown_variable_is_refused_with_the_nearest_known_one() {
 #[test]
 fn wrong_values_are_all_told_at_once_with_what_is_allowed() {
     let toml = "[http]\nport = '80'\nhttps_port = 65536\nbind_addresses = ['localhost']\nworkers = -1\n\
-                [log]\nformat = 'xml'\nlevel = ''\n[limits]\nrtmp_connections = 0\n";
+                [log]\nformat = 'xml'\nlevel = ''\n[limits]\nrtmp_connections = 0\n\
+                [cluster]\nauthority_lease_s = 9\n";
     assert_eq!(
         complaint(toml, &[("PENSTOCK_RTMP_PORT", ""), ("PENSTOCK_RTMP_ENABLED", "yes")]),
         [
+            ":12: cluster.authority_lease_s is 9; it must be a whole number from 10 to 86400",
             r#":4: http.bind_addresses is ["localhost"]; it must be a list, each item an IP address"#,
             ":3: http.https_port is 65536; it must be a whole number from 0 to 65535",
             r#":2: http.port is "80"; it must be a whole number from 0 to 65535"#,

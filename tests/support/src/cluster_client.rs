@@ -106,7 +106,9 @@ impl ClusterClient {
         })?;
         let members = peers.map(|(node, _)| node).collect();
         let link = Arc::clone(&links) as Arc<dyn cluster_node::Link>;
-        let meta = Arc::new(cluster_node::Node::client(id, members, &SystemRandomness, clock, link)?);
+        let tuning = cluster_node::Tuning::default();
+        let client = cluster_node::Node::client(id, members, tuning, &SystemRandomness, clock, link)?;
+        let meta = Arc::new(client);
         links.serve(Arc::new(Mouth { id, to: Arc::downgrade(&meta), loss }));
         let client = Self { meta, links };
         client.has_a_copy().await?;

@@ -80,6 +80,20 @@ async fn joins(subject: &Subject, node: u64) -> Owner {
     }
 }
 
+/// How often the data was restored before.
+async fn generation(subject: &Subject) -> u64 {
+    match ask(subject, Query::List(Filter::All)).await.1 {
+        Answer::Listed(rows) => {
+            let raised = rows.iter().filter_map(|row| match row {
+                Change::Generation(generation) => Some(*generation),
+                _ => None,
+            });
+            raised.max().unwrap_or_default()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn claimed(subject: &Subject, command: Command) -> Epoch {
     match outcome(subject, command).await {
         Outcome::Claimed { epoch } => epoch,
@@ -351,8 +365,9 @@ mod cases {
         let owner = joins(&subject, 1).await;
         run(&subject, create_token("old")).await;
         let epoch = claimed(&subject, claim(owner, None)).await;
-        let raised = outcome(&subject, Command::RaiseGeneration { to: 1 }).await;
-        assert_eq!(raised, Outcome::Stored { version: 1 });
+        let next = generation(&subject).await + 1;
+        let raised = outcome(&subject, Command::RaiseGeneration { to: next }).await;
+        assert_eq!(raised, Outcome::Stored { version: next });
         run(&subject, create_token("new")).await;
         assert_eq!(outcome(&subject, spend("old", 1)).await, Outcome::TokenRefused(TokenFault::Void));
         assert_eq!(outcome(&subject, spend("new", 1)).await, Outcome::Spent);
@@ -377,7 +392,8 @@ mod cases {
         run(&subject, spend("1", 1)).await;
         claimed(&subject, claim(owner, None)).await;
         run(&subject, Command::RevokeTokens { app: app("a"), stream: id("s") }).await;
-        let (last, _) = run(&subject, Command::RaiseGeneration { to: 2 }).await;
+        let next = generation(&subject).await + 1;
+        let (last, _) = run(&subject, Command::RaiseGeneration { to: next }).await;
         while copy.revision() < last {
             match watch.next().await {
                 WatchEvent::Changed { revision, changes } => copy.absorb(revision, WallTime(0), &changes),
