@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let (mut counts, mut failed, many) = (Counts::default(), 0u64, seeds.end.saturating_sub(seeds.start) > 1);
-    let (pace, count) = (Pace::begin(1), seeds.end.saturating_sub(seeds.start));
+    let (pace, count) = (Pace::begin(), seeds.end.saturating_sub(seeds.start));
     for seed in seeds {
         match run(plan(seed)) {
             Ok(report) => {

@@ -60,18 +60,22 @@ impl Authorities {
         }
     }
 
-    /// Each cell and how often it was visited: by sessions, if `is_carried_out`; else by the table alone.
+    /// How often each cell was visited by sessions, if `is_carried_out`, and by the table alone, which evaluates all.
     pub(super) fn cells(
         &self,
         is_carried_out: impl Fn(Operation) -> bool,
     ) -> impl Iterator<Item = (String, u64)> {
-        Operation::ALL.into_iter().zip(&self.asked).flat_map(move |(operation, asked)| {
-            let (kind, counts) =
-                if is_carried_out(operation) { ("cell", asked) } else { ("evaluated", &self.evaluated) };
-            let named = move |(authority, count): (Authority, &u64)| {
-                (format!("{kind}: {operation:?}, {authority:?}"), *count)
-            };
-            Authority::ALL.into_iter().zip(counts).map(named)
-        })
+        let rows = Operation::ALL.into_iter().zip(&self.asked);
+        let cells =
+            rows.filter(move |(operation, _)| is_carried_out(*operation)).flat_map(|(operation, row)| {
+                let named = move |(authority, count): (Authority, &u64)| {
+                    (format!("cell: {operation:?}, {authority:?}"), *count)
+                };
+                Authority::ALL.into_iter().zip(row).map(named)
+            });
+        let evaluated = Authority::ALL.into_iter().zip(&self.evaluated);
+        cells.chain(
+            evaluated.map(|(authority, count)| (format!("evaluated: all cells, {authority:?}"), *count)),
+        )
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Two clocks say how long that is. By the log's own time the lease runs for [`limits::CLAIM_LEASE`] from the stamp of the
 //! claim, or of its last renewal. By the world's time its owner relies on it for [`limits::CLAIM_LEASE_OF_OWNER`] from
-//! before it asked, less what its clock may run too fast; that is promised where most clocks are right. A lease is over
+//! before it asked, less what its clock may run too fast; that is promised while all members' clocks are right, for the
+//! log's time may lag behind and catch up while one is wrong and another one is not heard. A lease is over
 //! before when it is given up, when its owner's life is over, and when the cluster is restored. (That an owner that is
 //! not reached loses a stream to a contender is said along with the claim; nobody here says so.)
 
@@ -39,7 +40,7 @@ impl Leases {
         self.asked.entry(request).or_insert(at);
     }
 
-    /// To be told of each entry once, when it is applied first, at the world's time `at`; `are_right`: most clocks are.
+    /// To be told of each entry once, when it is applied first, at the world's time `at`; `are_right`: all members' clocks are, and were lately.
     pub(super) fn applied(&mut self, entry: &AppliedEntry, at: u64, are_right: bool) -> Verdict {
         let asked = entry.request.and_then(|request| self.asked.get(&request).copied()).unwrap_or_default();
         for change in &*entry.changes {

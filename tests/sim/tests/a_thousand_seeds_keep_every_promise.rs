@@ -21,7 +21,7 @@ fn a_thousand_seeds_keep_every_promise() {
     let next = AtomicU64::new(from);
     let total = Mutex::new((Counts::default(), Vec::new(), 0u64));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let pace = Pace::begin(threads);
+    let pace = Pace::begin();
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
         for _ in 0..threads {
