@@ -1,6 +1,7 @@
 //! This node's place in the metadata plane: alone, a member of a cluster, or a client of one.
 
 mod commands;
+mod consequences;
 mod copies;
 mod database;
 mod forming;
@@ -26,7 +27,7 @@ use observe::{Metrics, metric};
 
 use crate::listeners::port;
 
-pub use commands::{ClusterCommand, run as command};
+pub use commands::{ClusterCommand, Said, run as command};
 pub use copies::{backup, restore};
 pub use database::use_database;
 use identity::Identity;

@@ -1,13 +1,16 @@
 //! What is known of a file of settings: what it last said and looked like, and how it is replaced and remembered.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use config::AppSettings;
 use sha2::{Digest, Sha256};
+
+/// Its owner reads and writes it.
+const OWN_USER: u32 = 0o600;
 
 /// What is known of a file.
 #[derive(Default)]
@@ -65,8 +68,17 @@ pub fn remembered_in(file: &Path) -> BTreeMap<String, String> {
     std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// Puts a whole new content into the place of a file, with its rights; a new one is for the node's user alone.
-pub fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
+/// Who may read a file that is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Who could before; a new one is for the node's user alone.
+    Kept,
+    /// The node's user alone: it holds a secret.
+    OwnUser,
+}
+
+/// Puts a whole new content into the place of a file.
+pub fn replace(file: &Path, content: &[u8], rights: Rights) -> std::io::Result<()> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = file.with_file_name(name);
@@ -74,13 +86,41 @@ pub fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut written = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
-    if let Ok(before) = std::fs::metadata(file) {
-        written.set_permissions(before.permissions())?;
+    let mut written = File::options().write(true).create_new(true).mode(OWN_USER).open(&new)?;
+    match std::fs::metadata(file) {
+        Ok(before) if rights == Rights::Kept => written.set_permissions(before.permissions())?,
+        // Whatever the process' mask takes from a new file's rights.
+        _ => written.set_permissions(Permissions::from_mode(OWN_USER))?,
     }
     let done = written.write_all(content).and_then(|()| written.sync_all());
     done.and_then(|()| std::fs::rename(&new, file)).inspect_err(|_| {
         // What is left of it is in nobody's way.
         let _ = std::fs::remove_file(&new);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rights_after(before: Option<u32>, rights: Rights) -> u32 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("red5-web.properties");
+        if let Some(mode) = before {
+            std::fs::write(&file, "a").unwrap();
+            std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        }
+        replace(&file, b"b", rights).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"b");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_that_holds_a_secret_is_for_the_nodes_user_alone_whoever_could_read_it() {
+        assert_eq!(rights_after(Some(0o644), Rights::OwnUser), 0o600);
+        assert_eq!(rights_after(None, Rights::OwnUser), 0o600);
+        assert_eq!(rights_after(Some(0o644), Rights::Kept), 0o644);
+        assert_eq!(rights_after(None, Rights::Kept), 0o600);
+    }
 }

@@ -109,8 +109,9 @@ fn about_cluster(wanted: &cluster::ClusterCommand, arguments: &Arguments) -> any
         cluster::ClusterCommand::Secret => NodeConfig::default(),
         _ => load(arguments)?,
     };
-    say(&cluster::command(wanted, &config)?);
-    Ok(())
+    let cluster::Said { text, complaint } = cluster::command(wanted, &config)?;
+    say(&text);
+    complaint.map_or(Ok(()), |complaint| Err(anyhow::anyhow!(complaint)))
 }
 
 fn about_config(wanted: &ConfigCommand, arguments: &Arguments) -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ use config::{AppFolder, AppSettings, ConfigError, DataConfig, Finding, LoadedSet
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
-use crate::known_file::{Known, Look, hash, remembered_in, replace};
+use crate::known_file::{Known, Look, Rights, hash, remembered_in, replace};
 
 /// Between two looks at the files. One that looks the same twice is whole and is taken: within two seconds, all in all.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -363,7 +363,9 @@ impl SettingsFiles {
             return;
         }
         let (file, content) = (folder.settings_file.clone(), text.clone());
-        let written = in_background(move || replace(&file, content.as_bytes()).map(|()| Look::at(&file)));
+        let rights = if settings.has_secrets() { Rights::OwnUser } else { Rights::Kept };
+        let written =
+            in_background(move || replace(&file, content.as_bytes(), rights).map(|()| Look::at(&file)));
         match written.await {
             Some(Ok(look)) => {
                 known.content = Some(hash(text.as_bytes()));
@@ -386,7 +388,7 @@ impl SettingsFiles {
         };
         let file = self.0.remembered.clone();
         let text = serde_json::to_vec(&contents).unwrap_or_default();
-        if let Some(Err(error)) = in_background(move || replace(&file, &text)).await {
+        if let Some(Err(error)) = in_background(move || replace(&file, &text, Rights::Kept)).await {
             tracing::warn!(file = %self.0.remembered.display(), %error, "which files of settings were taken is not remembered");
         }
     }

@@ -128,7 +128,7 @@ async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
     let advice = "penstock cluster join --node 4";
     let told = joining.wait_for_log(PATIENCE, |line| line.contains(advice)).await;
     ensure!(told.is_some(), "{:#?}", joining.log_lines());
-    let join = ["cluster", "join", "--node", "4", "--replaces", "3"];
+    let join = ["cluster", "join", "--node", "4", "--replaces", "3", "--yes"];
     let joined = Node::eventually(PATIENCE, || async {
         let said = cluster.plan().command(1, &join).await.ok()?;
         said.status.success().then_some(())
@@ -178,7 +178,11 @@ async fn members_that_have_all_lost_their_data_form_nothing_until_they_are_told_
     };
     let begin = async |plan: &Plan, nodes: Vec<Starting>| {
         all_name_the_commands(&nodes).await?;
-        let said = plan.command(2, &["cluster", "bootstrap", "--wait"]).await?;
+        // Without a word that they are new it is only told what would be.
+        let dry = plan.command(2, &["cluster", "bootstrap", "--wait"]).await?;
+        let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
+        ensure!(dry.contains("would begin a new cluster") && dry.contains("Nothing was done"), "{dry}");
+        let said = plan.command(2, &["cluster", "bootstrap", "--wait", "--yes"]).await?;
         ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         anyhow::Ok(try_join_all(nodes.into_iter().map(Starting::ready)).await?)
     };
@@ -191,6 +195,10 @@ async fn members_that_have_all_lost_their_data_form_nothing_until_they_are_told_
     for mut node in nodes {
         node.kill9().await?;
     }
+    // A script is told as well that nobody is there.
+    let status = plan.command(1, &["cluster", "status"]).await?;
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure!(!status.status.success() && said.matches("does not answer").count() == VOTERS, "{said}");
     for number in plan.voters() {
         empty(&plan.data_folder(number))?;
     }

@@ -118,9 +118,11 @@ async fn members_come_and_go_by_the_command_line() -> Result<()> {
     // The node is ready once it is let in: nobody waits for the other.
     let options = cluster.plan().options(4)?;
     let joining = tokio::spawn(async move { Node::start(options).await });
+    let dry = command(&cluster, &["cluster", "join", "--node", "4", "--replaces", "3"]).await?;
+    ensure!(dry.contains("remove node 3 for good") && dry.contains("Nothing was done"), "{dry}");
     let refused = Mutex::new(String::new());
     let joined = Node::eventually(PATIENCE, || async {
-        let said = command(&cluster, &["cluster", "join", "--node", "4", "--replaces", "3"]).await;
+        let said = command(&cluster, &["cluster", "join", "--node", "4", "--replaces", "3", "--yes"]).await;
         said.map_err(|error| *refused.lock().unwrap() = error.to_string()).ok()
     });
     joined.await.with_context(|| format!("node 4 was not let in: {}", refused.lock().unwrap()))?;

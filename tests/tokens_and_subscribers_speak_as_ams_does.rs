@@ -92,3 +92,34 @@ async fn the_command_line_says_the_same() -> Result<()> {
     ensure!(says(&node, &["subscriber", "list", "LiveApp", "s1"]).await? == "there are none");
     Ok(())
 }
+
+/// What lets strangers in or keeps them out binds nobody who sits at the machine: an application that takes JWTs alone, and one
+/// that takes no request from loopback, obey the command line.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_passes_where_an_application_lets_in_others_alone() -> Result<()> {
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
+    let secret = "a secret of the rest filter, of 39 bytes";
+    let options =
+        options.setting("LiveApp", "jwtControlEnabled", "true").setting("LiveApp", "jwtSecretKey", secret);
+    let options = options.setting("WebRTCAppEE", "remoteAllowedCIDR", "10.0.0.0/8");
+    let options = options.setting("WebRTCAppEE", "jwtStreamSecretKey", KEY);
+    let options = options.setting("LiveApp", "jwtStreamSecretKey", KEY);
+    let node = Node::start(options).await?;
+    for (app, refusal) in [("LiveApp", "Invalid App JWT Token"), ("WebRTCAppEE", "Not allowed IP")] {
+        let direct = node.get(&format!("/{app}/rest/v2/broadcasts/s%201/tokens/list/0/10")).await?;
+        ensure!(direct.status == 403 && direct.json()["message"] == refusal, "{}", direct.text());
+        // Such an id is encoded on its way, once and once more.
+        let token = says(&node, &["token", "create", app, "s.1~ä", "--type", "play"]).await?;
+        let list = says(&node, &["token", "list", app, "s.1~ä"]).await?;
+        ensure!(list.starts_with(&format!("{token} to play, until ")), "{list}");
+        says(&node, &["token", "revoke", app, "s.1~ä", &token]).await?;
+        let jwt = says(&node, &["jwt", app, "s1"]).await?;
+        ensure!(security::credential::jwt::verify(&jwt, KEY).is_ok(), "{jwt}");
+        says(&node, &["subscriber", "add", app, "s1", "anna", "--new-secret"]).await?;
+        says(&node, &["subscriber", "block", app, "s1", "anna"]).await?;
+        let list = says(&node, &["subscriber", "list", app, "s1"]).await?;
+        ensure!(list.starts_with("anna to play, 0 of 1 connections, blocked"), "{list}");
+        says(&node, &["subscriber", "delete", app, "s1", "anna"]).await?;
+    }
+    Ok(())
+}

@@ -12,6 +12,8 @@ pub enum Broken {
     SpendWithoutCheck,
     /// A claim is renewed or released whatever its epoch.
     EpochNotCompared,
+    /// A stream is given to whoever claims it, though another node's lease runs.
+    ClaimIgnoresLease,
     /// A retry counts as a new request.
     RequestNotDeduplicated,
     /// An entry that leaves a joint configuration is skipped because it has no data.
@@ -33,11 +35,12 @@ pub enum Broken {
 #[cfg(feature = "broken")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AnswerBeforeFsync,
         Self::StaleReadOnFollower,
         Self::SpendWithoutCheck,
         Self::EpochNotCompared,
+        Self::ClaimIgnoresLease,
         Self::RequestNotDeduplicated,
         Self::EmptyConfChangeSkipped,
         Self::SnapshotWithoutIndex,

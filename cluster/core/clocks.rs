@@ -4,7 +4,9 @@
 //! each other what theirs show. A leader stamps with the median of the voters' clocks, guessed low while some are not
 //! known: of three voters one may be wrong by any amount and moves nothing. Between two looks, and while too few clocks are
 //! known, time goes on by the leader's monotonic clock. What is ahead of the median (its clocks went back) goes on at half
-//! speed until they meet: leases last longer then, and never shorter.
+//! speed until they meet: leases last longer then, and never shorter. They can be shorter by as much as time lagged: while one
+//! voter's clock is behind and another voter is not heard, time goes on from where it was, and what it missed before (nobody
+//! led) is caught up with when the clocks of most are known again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! `penstock cluster ...`: what an operator does with a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use cluster_link::{
 };
 use cluster_node::NodeId;
 use config::NodeConfig;
+
+use super::consequences::Consequences;
 
 /// How long `bootstrap --wait` waits between two looks, and `remove` for another leader.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -31,6 +33,9 @@ pub enum ClusterCommand {
         /// Wait until it has formed.
         #[arg(long)]
         wait: bool,
+        /// Do it. Without this it is only said what would happen.
+        #[arg(long)]
+        yes: bool,
     },
     /// Show the cluster as each of its members sees it.
     Status {
@@ -48,6 +53,9 @@ pub enum ClusterCommand {
         /// The number of a member that is lost, which goes in the same step.
         #[arg(long)]
         replaces: Option<u64>,
+        /// Do it, where a member goes. Without this it is only said what would happen.
+        #[arg(long)]
+        yes: bool,
     },
     /// Have a member leave for good. Its number is never used again.
     Remove {
@@ -83,24 +91,40 @@ pub enum ClusterCommand {
     },
 }
 
+/// What a command says.
+pub struct Said {
+    /// For who reads it.
+    pub text: String,
+    /// Why it counts as failed all the same.
+    pub complaint: Option<String>,
+}
+
+impl From<String> for Said {
+    fn from(text: String) -> Self {
+        Self { text, complaint: None }
+    }
+}
+
 /// Runs a command; what it says is returned.
-pub fn run(command: &ClusterCommand, config: &NodeConfig) -> anyhow::Result<String> {
+pub fn run(command: &ClusterCommand, config: &NodeConfig) -> anyhow::Result<Said> {
     if let ClusterCommand::Secret = command {
-        return Ok(format!("{}\n", ClusterSecret::generate(&SystemRandomness).text().expose()));
+        let secret = ClusterSecret::generate(&SystemRandomness).text();
+        return Ok(format!("{}\n", secret.expose()).into());
     }
     anyhow::ensure!(
         config.cluster.enabled,
         "cluster.enabled is false in this configuration: run the command with the configuration of a node of the cluster (--config)"
     );
     if let ClusterCommand::Recover { yes } = command {
-        return super::copies::recover(config, *yes);
+        return super::copies::recover(config, *yes).map(Said::from);
     }
     if let ClusterCommand::Restore { from, snapshot, yes } = command {
-        return match from {
+        let said = match from {
             Some(file) if *yes => super::copies::restore(config, file),
             Some(file) => super::copies::what_is_in(config, file),
             None => super::copies::restore_from_archive(config, snapshot.as_deref(), *yes),
         };
+        return said.map(Said::from);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Operator::new(config)?.carry_out(command))
@@ -112,6 +136,14 @@ struct Operator {
     members: BTreeMap<NodeId, String>,
 }
 
+/// How the cluster is seen from outside.
+struct View {
+    /// As who knows most sees it.
+    status: StatusReport,
+    /// Members that do not answer.
+    silent: BTreeSet<NodeId>,
+}
+
 impl Operator {
     fn new(config: &NodeConfig) -> anyhow::Result<Self> {
         let secrets = super::secrets(&config.cluster)?;
@@ -119,19 +151,13 @@ impl Operator {
         Ok(Self { dialer, members: super::members(&config.cluster)? })
     }
 
-    async fn carry_out(&self, command: &ClusterCommand) -> anyhow::Result<String> {
-        match command {
-            ClusterCommand::Bootstrap { wait } => self.bootstrap(*wait).await,
-            ClusterCommand::Status { json } => self.status(*json).await,
+    async fn carry_out(&self, command: &ClusterCommand) -> anyhow::Result<Said> {
+        let text = match command {
+            ClusterCommand::Status { json } => return self.status(*json).await,
+            ClusterCommand::Bootstrap { wait, yes } => self.bootstrap(*wait, *yes).await,
             ClusterCommand::Members => self.list().await,
-            ClusterCommand::Join { node, replaces } => {
-                let (node, replaces) = (NodeId(*node), replaces.map(NodeId));
-                self.tell_leader(Order::Add { node, replaces }).await?;
-                let gone =
-                    replaces.map(|node| format!("; node {node} goes when it does")).unwrap_or_default();
-                Ok(format!(
-                    "node {node} is being sent the data, and votes once it has all of it{gone}: \"penstock cluster members\" shows when\n"
-                ))
+            ClusterCommand::Join { node, replaces, yes } => {
+                self.join(NodeId(*node), replaces.map(NodeId), *yes).await
             }
             ClusterCommand::Remove { node, yes } => self.remove(NodeId(*node), *yes).await,
             ClusterCommand::Transfer { node } => {
@@ -142,10 +168,11 @@ impl Operator {
             ClusterCommand::Secret | ClusterCommand::Recover { .. } | ClusterCommand::Restore { .. } => {
                 bail!("needs no other node")
             }
-        }
+        };
+        text.map(Said::from)
     }
 
-    async fn bootstrap(&self, wait: bool) -> anyhow::Result<String> {
+    async fn bootstrap(&self, wait: bool, yes: bool) -> anyhow::Result<String> {
         loop {
             let mut text = String::new();
             let (mut begun, mut empty) = (0, 0);
@@ -185,6 +212,12 @@ impl Operator {
                 };
                 let _ = writeln!(text, "node {node} at {address}: {said}");
             }
+            if empty == self.members.len() && !yes {
+                text.push_str(
+                    "this would begin a new cluster of them, without any data. If they had some and have lost it, all of them, \"penstock cluster restore\" brings back what a copy or the archive has. Nothing was done; say --yes to do it\n",
+                );
+                return Ok(text);
+            }
             if let Some(first) = self.members.values().next().filter(|_| empty == self.members.len()) {
                 self.dialer.operate(first, Order::Bootstrap).await?;
                 text.push_str("they begin a new cluster\n");
@@ -209,11 +242,16 @@ impl Operator {
         futures_util::future::join_all(asked).await.into_iter().collect()
     }
 
-    async fn status(&self, json: bool) -> anyhow::Result<String> {
+    async fn status(&self, json: bool) -> anyhow::Result<Said> {
         let seen = self.look().await;
+        let complaint = seen
+            .values()
+            .all(Result::is_err)
+            .then(|| "none of the members in cluster.members answers".to_owned());
         if json {
             let rows: Vec<_> = seen.iter().map(|(node, said)| shown(*node, said)).collect();
-            return Ok(format!("{}\n", serde_json::to_string_pretty(&rows)?));
+            let text = format!("{}\n", serde_json::to_string_pretty(&rows)?);
+            return Ok(Said { text, complaint });
         }
         let mut text = String::new();
         for (node, said) in &seen {
@@ -258,22 +296,24 @@ impl Operator {
                 );
             }
         }
-        Ok(text)
+        Ok(Said { text, complaint })
     }
 
     /// The newest view of the members.
-    async fn newest(&self) -> anyhow::Result<StatusReport> {
+    async fn newest(&self) -> anyhow::Result<View> {
         let seen = self.look().await;
+        let silent = seen.iter().filter(|(_, said)| said.is_err()).map(|(node, _)| *node).collect();
         let why = seen.values().find_map(|said| said.as_ref().err()).map(ToString::to_string);
         let known =
             seen.into_values().filter_map(Result::ok).max_by_key(|status| (status.term, status.applied));
-        known.with_context(|| {
+        let status = known.with_context(|| {
             format!("none of the members in cluster.members answers: {}", why.unwrap_or_default())
-        })
+        })?;
+        Ok(View { status, silent })
     }
 
     async fn list(&self) -> anyhow::Result<String> {
-        let status = self.newest().await?;
+        let View { status, .. } = self.newest().await?;
         let mut text = String::new();
         for node in &status.voters {
             let leads = if status.leader == Some(*node) { ", leads" } else { "" };
@@ -286,24 +326,36 @@ impl Operator {
         Ok(text)
     }
 
+    async fn join(&self, node: NodeId, replaces: Option<NodeId>, yes: bool) -> anyhow::Result<String> {
+        if let Some(old) = replaces.filter(|_| !yes) {
+            let View { status, silent } = self.newest().await?;
+            let then = Consequences::of_replacement(&status, &silent, old)?;
+            return Ok(format!(
+                "this would send node {node} the data and, once it has all of it, remove node {old} for good: {} would vote, {then}. Nothing was done; say --yes to do it\n",
+                then.votes()
+            ));
+        }
+        self.tell_leader(Order::Add { node, replaces }).await?;
+        let gone = replaces.map(|node| format!("; node {node} goes when it does")).unwrap_or_default();
+        Ok(format!(
+            "node {node} is being sent the data, and votes once it has all of it{gone}: \"penstock cluster members\" shows when\n"
+        ))
+    }
+
     async fn remove(&self, node: NodeId, yes: bool) -> anyhow::Result<String> {
-        let status = self.newest().await?;
-        anyhow::ensure!(
-            status.voters.contains(&node) || status.learners.contains(&node),
-            "the cluster has no member {node}: \"penstock cluster members\" lists them"
-        );
-        let left = status.voters.iter().filter(|voter| **voter != node).count();
-        let may_fail = left.saturating_sub(1) / 2;
+        let View { status, silent } = self.newest().await?;
+        let then = Consequences::of_removal(&status, &silent, node)?;
+        let votes = then.votes();
         if !yes {
             return Ok(format!(
-                "this would remove node {node} for good: {left} would vote, of which {may_fail} may fail. Nothing was done; say --yes to do it\n"
+                "this would remove node {node} for good: {votes} would vote, {then}. Nothing was done; say --yes to do it\n"
             ));
         }
         let leaves = format!(
-            "node {node} leaves: {left} vote then, of which {may_fail} may fail. Stop it, and empty its data folder before it is used again under another number\n"
+            "node {node} leaves: {votes} vote then, {then}. Stop it, and empty its data folder before it is used again under another number\n"
         );
         // A leader has another member lead first; that one removes it.
-        let looks = if status.leader == Some(node) && left > 0 { HAND_OVER_LOOKS_MAX } else { 0 };
+        let looks = if status.leader == Some(node) { HAND_OVER_LOOKS_MAX } else { 0 };
         for _ in 0..looks {
             if self.tell_leader(Order::Remove { node }).await.is_ok() {
                 return Ok(leaves);
@@ -316,7 +368,7 @@ impl Operator {
 
     /// Has the leader do something. Who leads is asked first, and once more if that changed meanwhile.
     async fn tell_leader(&self, order: Order) -> anyhow::Result<()> {
-        let leader = self.newest().await?.leader.context(
+        let leader = self.newest().await?.status.leader.context(
             "no member leads at the moment: a majority of them must run and reach each other (\"penstock cluster status\")",
         )?;
         let address = self.members.get(&leader).with_context(|| {

@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::net::Network;
 use crate::oracle::Violation;
 use crate::process::Process;
+use crate::report::Fault;
 use crate::work::SECOND;
 use crate::world::{Event, FAULTS_END, World};
 
@@ -69,6 +70,11 @@ impl Faults {
         self.one_wrong_clock
     }
 
+    /// Whether those of all members are, and were for a while.
+    pub const fn all_clocks_are_right(&self) -> bool {
+        self.one_wrong_clock && !self.wrong_clock
+    }
+
     /// What the operator has not reached yet.
     pub const fn goal(&self) -> Option<Goal> {
         self.goal
@@ -117,7 +123,7 @@ impl World {
     }
 
     fn partition(&mut self) {
-        self.counts.add("fault: partition");
+        self.counts.strikes(Fault::Partition);
         let all: Vec<_> = self.nodes.keys().copied().collect();
         // Often the leader alone on one side: that is who must notice.
         let leader = self.leader().filter(|_| self.rng.chance(500));
@@ -142,7 +148,7 @@ impl World {
     }
 
     fn one_way_loss(&mut self) {
-        self.counts.add("fault: one-way loss");
+        self.counts.strikes(Fault::OneWayLoss);
         let all: Vec<_> = self.nodes.keys().copied().collect();
         if let (Some(from), Some(to)) = (self.any_node(false), self.rng.pick(&all).copied()) {
             self.net.cut(from, to);
@@ -152,7 +158,7 @@ impl World {
     }
 
     fn bad_weather(&mut self) {
-        self.counts.add("fault: loss, doubles, disorder");
+        self.counts.strikes(Fault::BadWeather);
         self.net.loss = self.rng.below(300);
         self.net.doubled = self.rng.below(200);
         self.net.held_up = self.rng.below(150);
@@ -161,7 +167,7 @@ impl World {
     }
 
     fn slow_network(&mut self) {
-        self.counts.add("fault: slow network");
+        self.counts.strikes(Fault::SlowNetwork);
         self.net.delay = self.rng.between(5_000, 120_000);
         let after = self.rng.between(SECOND, 10 * SECOND);
         self.at(after, Event::Heal(Heal::Weather));
@@ -176,14 +182,14 @@ impl World {
     }
 
     fn crash_one(&mut self, node: NodeId) {
-        self.counts.add("fault: crash");
+        self.counts.strikes(Fault::Crash);
         self.take_down(node);
         let after = if self.rng.chance(500) { self.rng.below(SECOND) } else { self.rng.below(10 * SECOND) };
         self.at(after, Event::Heal(Heal::Start(node)));
     }
 
     fn crash_of_many(&mut self) {
-        self.counts.add("fault: power loss");
+        self.counts.strikes(Fault::PowerLoss);
         let all: Vec<_> = self.nodes.keys().copied().collect();
         let spared = self.rng.below(400);
         for node in all {
@@ -195,7 +201,7 @@ impl World {
 
     fn full_disk(&mut self) {
         let Some(node) = self.any_node(true) else { return };
-        self.counts.add("fault: full disk");
+        self.counts.strikes(Fault::FullDisk);
         if let Some(process) = self.nodes.get_mut(&node) {
             process.disk.fill();
         }
@@ -205,7 +211,7 @@ impl World {
 
     fn slow_fsync(&mut self) {
         let Some(node) = self.any_node(true) else { return };
-        self.counts.add("fault: slow fsync");
+        self.counts.strikes(Fault::SlowFsync);
         let slow = self.rng.between(50_000, 1_500_000);
         if let Some(process) = self.nodes.get_mut(&node) {
             process.fsync = slow;
@@ -220,7 +226,7 @@ impl World {
         if counts && self.faults.wrong_clock {
             return;
         }
-        self.counts.add("fault: clock jump");
+        self.counts.strikes(Fault::ClockJump);
         if counts {
             self.faults.wrong_clock = true;
             let after = self.rng.between(5 * SECOND, 30 * SECOND);
@@ -235,7 +241,7 @@ impl World {
 
     fn standstill(&mut self) {
         let Some(node) = self.any_node(false) else { return };
-        self.counts.add("fault: standstill");
+        self.counts.strikes(Fault::Standstill);
         let until = self.now + self.rng.between(SECOND / 5, 8 * SECOND);
         if let Some(process) = self.nodes.get_mut(&node) {
             process.stopped_until = until;
@@ -244,7 +250,7 @@ impl World {
 
     fn transfer(&mut self) -> Result<(), Violation> {
         let (Some(leader), Some(to)) = (self.leader(), self.any_node(true)) else { return Ok(()) };
-        self.counts.add("fault: leadership transfer");
+        self.counts.strikes(Fault::LeadershipTransfer);
         let now = self.now;
         if let Some(process) = self.nodes.get_mut(&leader) {
             let told = process.now(now);
@@ -266,7 +272,7 @@ impl World {
         else {
             return Ok(());
         };
-        self.counts.add("fault: wipe");
+        self.counts.strikes(Fault::Wipe);
         self.take_down(old);
         self.nodes.remove(&old);
         self.join(Some(old))
@@ -277,7 +283,7 @@ impl World {
         if self.faults.goal.is_some() || members > self.faults.voters || self.now + 20 * SECOND > FAULTS_END {
             return Ok(());
         }
-        self.counts.add("fault: member added");
+        self.counts.strikes(Fault::MemberAdded);
         self.join(None)
     }
 
@@ -297,7 +303,7 @@ impl World {
             return;
         }
         if let Some(node) = self.any_node(true).filter(|node| members.contains(*node)) {
-            self.counts.add("fault: member removed");
+            self.counts.strikes(Fault::MemberRemoved);
             self.faults.goal = Some(Goal::Leave(node));
         }
     }

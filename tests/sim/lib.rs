@@ -13,6 +13,7 @@ mod faults;
 mod linear;
 mod net;
 mod oracle;
+mod pace;
 mod platter;
 mod process;
 mod report;
@@ -25,7 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "broken")]
 pub use cluster_core::Broken;
 pub use oracle::Violation;
-pub use report::{Counts, Report};
+pub use pace::Pace;
+pub use report::{Counts, Fault, Report};
 
 /// What a world is made of.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,12 +5,18 @@ mod ages;
 mod applied;
 mod authority;
 mod elections;
+mod epochs;
+mod forward;
+mod generations;
 mod histories;
+mod leases;
+mod lives;
 mod log_matching;
 mod mirrors;
+mod once;
+mod one_command;
 mod reads;
-mod requests;
-mod rising;
+mod refusals;
 mod spends;
 mod states;
 mod times;
@@ -19,7 +25,7 @@ mod watches;
 use std::fmt;
 
 use cluster_core::{AppliedEntry, LogEntry, NodeId, ReadId};
-use cluster_model::{Authority, Proposal, Query, Reading, RequestId, Revision, State};
+use cluster_model::{Authority, Operation, Proposal, Query, Reading, RequestId, Revision, State};
 
 pub use histories::{Asked, Histories, Key, Told};
 
@@ -53,10 +59,16 @@ pub struct Oracle {
     ages: ages::Ages,
     authorities: authority::Authorities,
     elections: elections::Elections,
+    epochs: epochs::Epochs,
+    forward: forward::Forward,
+    generations: generations::Generations,
+    leases: leases::Leases,
+    lives: lives::Lives,
     log: log_matching::LogMatching,
     mirrors: mirrors::Mirrors,
-    requests: requests::Requests,
-    rising: rising::Rising,
+    once: once::Once,
+    one_command: one_command::OneCommand,
+    refusals: refusals::Refusals,
     spends: spends::Spends,
     states: states::States,
     watches: watches::Watches,
@@ -80,42 +92,53 @@ impl Oracle {
         self.watches.begins(node, revision);
     }
 
-    /// A member applied `entry`; `real_ms` is what the clocks of most voters show, if they agree. Gives whether it is
-    /// the first to apply it.
+    /// A member applied `entry` at the world's time `at`; `real_ms` is what the clocks of most voters show, if they agree,
+    /// and `are_right` whether all members' do. Gives whether it is the first to apply it.
     pub fn applies(
         &mut self,
         node: NodeId,
         entry: &AppliedEntry,
-        real_ms: Option<u64>,
+        (at, real_ms, are_right): (u64, Option<u64>, bool),
     ) -> Result<bool, Violation> {
         let is_new = self.applied.applies(node, entry)?;
         if is_new {
-            self.rising.applied(entry)?;
             real_ms.map_or(Ok(()), |real_ms| times::check(real_ms, entry))?;
         }
-        self.requests.applies(entry)?;
+        if is_new && !entry.repeated {
+            self.epochs.applied(entry)?;
+            self.generations.applied(entry)?;
+            self.leases.applied(entry, at, are_right)?;
+            self.lives.applied(entry)?;
+        }
+        self.once.applies(entry)?;
         self.watches.told(node, entry, &self.applied)?;
         Ok(is_new)
     }
 
     /// A client has `state`, in a life of its.
     pub fn mirrors(&mut self, node: (NodeId, u64), state: &State) -> Verdict {
-        self.mirrors.has(node, state, &self.applied)
+        self.forward.has(node, state)?;
+        self.mirrors.has(node.0, state, &self.applied)
     }
 
-    /// `node`, which has `state`, is asked what it decides alone: see [`authority::Authorities::asks`].
+    /// A session asks a node of this authority for `operation`.
+    pub fn carried_out(&mut self, operation: Operation, authority: Authority) {
+        self.authorities.carried_out(operation, authority);
+    }
+
+    /// `node`, which has `state`, is asked what it would decide alone: see [`authority::Authorities::evaluated`].
     pub fn decides(
         &mut self,
         node: (NodeId, Option<&State>),
         authority: Authority,
         at: (u64, [u64; 2]),
     ) -> Verdict {
-        self.authorities.asks(node, authority, at, &self.ages)
+        self.authorities.evaluated(node, authority, at, &self.ages)
     }
 
-    /// How often each cell of the table of authority was visited.
-    pub fn cells(&self) -> impl Iterator<Item = (String, u64)> {
-        self.authorities.cells()
+    /// How often each cell of the table of authority was visited, see [`authority::Authorities::cells`].
+    pub fn cells(&self, is_carried_out: impl Fn(Operation) -> bool) -> impl Iterator<Item = (String, u64)> {
+        self.authorities.cells(is_carried_out)
     }
 
     /// A client was told that something changed.
@@ -129,13 +152,14 @@ impl Oracle {
     }
 
     /// A proposal was made.
-    pub fn proposed(&mut self, request: RequestId, command: u64) -> Verdict {
-        self.requests.proposed(request, command)
+    pub fn proposed(&mut self, at: u64, request: RequestId, command: u64) -> Verdict {
+        self.leases.proposed(request, at);
+        self.one_command.proposed(request, command)
     }
 
     /// A proposal was answered.
     pub fn answered(&mut self, at: u64, request: RequestId, proposal: &Proposal) -> Verdict {
-        self.requests.answered(request, proposal)?;
+        self.refusals.answered(request, proposal);
         self.acknowledged.answered(request, proposal, &self.applied)?;
         self.ages.told(at, self.acknowledged.newest());
         Ok(())
@@ -184,15 +208,18 @@ impl Oracle {
         self.ages = ages::Ages::default();
         self.elections = elections::Elections::default();
         self.log = log_matching::LogMatching::default();
-        self.requests.restored(revision);
+        self.once.restored(revision);
+        self.refusals.restored();
+        self.leases.restored();
         self.states = states::States::default();
+        self.forward = forward::Forward::default();
         self.mirrors = mirrors::Mirrors::default();
         Ok(())
     }
 
     /// What can only be said at the end.
     pub fn at_the_end(&mut self) -> Verdict {
-        self.requests.at_the_end()?;
+        self.refusals.at_the_end(&self.applied)?;
         self.histories.close()
     }
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use penstock_sim::{Counts, Plan, run};
+use penstock_sim::{Counts, Pace, Plan, run};
 
 /// The world of `seed`, with the fault that `PENSTOCK_BROKEN` names if this program can have one.
 fn plan(seed: u64) -> Plan {
@@ -26,7 +26,8 @@ fn main() -> ExitCode {
         println!("usage: sim SEED | FROM..TO");
         return ExitCode::FAILURE;
     };
-    let (mut counts, mut failed, many) = (Counts::default(), 0u64, seeds.end - seeds.start > 1);
+    let (mut counts, mut failed, many) = (Counts::default(), 0u64, seeds.end.saturating_sub(seeds.start) > 1);
+    let (pace, count) = (Pace::begin(), seeds.end.saturating_sub(seeds.start));
     for seed in seeds {
         match run(plan(seed)) {
             Ok(report) => {
@@ -41,6 +42,6 @@ fn main() -> ExitCode {
             }
         }
     }
-    print!("{counts}");
+    println!("{counts}{}", pace.of(count));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

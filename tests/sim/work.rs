@@ -1,6 +1,7 @@
 //! What clients want: sessions that think, ask, and ask again under the same request when they were not told.
 
 mod names;
+mod operations;
 mod others;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use cluster_model::{
 use crate::oracle::{Asked, Key, Told};
 use crate::rng::Rng;
 use names::{app, session_id, stream, subscriber, token};
+
+pub use operations::{CARRIED_OUT, operation};
 
 /// Microseconds of a second.
 pub const SECOND: u64 = 1_000_000;

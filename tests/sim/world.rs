@@ -17,9 +17,9 @@ use crate::faults::{Faults, Heal};
 use crate::net::Network;
 use crate::oracle::{Oracle, Violation};
 use crate::process::{Core, EPOCH_MS, Process};
-use crate::report::{Counts, Report};
+use crate::report::{Counts, Fault, Report};
 use crate::rng::Rng;
-use crate::work::{SECOND, Session, Shared};
+use crate::work::{CARRIED_OUT, SECOND, Session, Shared};
 use crate::{Plan, oracle};
 
 /// Until then there are faults.
@@ -187,7 +187,7 @@ impl World {
         }
         self.check_rest()?;
         self.oracle.at_the_end()?;
-        for (cell, count) in self.oracle.cells() {
+        for (cell, count) in self.oracle.cells(|operation| CARRIED_OUT.contains(&operation)) {
             self.counts.add_many(&cell, count);
         }
         for (kind, count) in self.applied {
@@ -407,7 +407,7 @@ impl World {
         process.core = None;
         process.stopped_until = 0;
         match process.disk.crash(&mut self.rng) {
-            Ok(true) => self.counts.add("fault: torn write"),
+            Ok(true) => self.counts.strikes(Fault::UnsyncedWritesLost),
             Ok(false) => {}
             Err(found) => self.found = Some(found),
         }

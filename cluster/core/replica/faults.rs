@@ -1,6 +1,6 @@
 //! Faults put in on purpose that concern what is applied.
 
-use cluster_model::{Applied, Command, Outcome, Proposal, RequestId, Stamped};
+use cluster_model::{Applied, Command, Contention, Observed, Outcome, Proposal, RequestId, Stamped};
 
 use super::Replica;
 use crate::output::Output;
@@ -10,6 +10,12 @@ impl Replica {
     pub(super) fn apply_broken(&mut self, index: u64, mut stamped: Stamped) -> Applied {
         if broken!(self.config, EpochNotCompared) {
             self.forget_epochs(&mut stamped.command);
+        }
+        if broken!(self.config, ClaimIgnoresLease)
+            && let Command::ClaimStream { app, stream, against, .. } = &mut stamped.command
+            && let Some(epoch) = self.state.claim(app, stream).map(|claim| claim.epoch)
+        {
+            *against = Some(Contention { epoch, observed: Observed::LinkDown { for_ms: u64::MAX } });
         }
         if broken!(self.config, RequestNotDeduplicated) {
             let salted = stamped.request.as_u128() ^ (u128::from(index) << 64);

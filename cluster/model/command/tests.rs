@@ -56,6 +56,18 @@ fn what_a_publisher_says_of_its_stream_and_its_claim_comes_back() {
     }
 }
 
+/// Logs of before name the fields of facts and figures; what was left out was nothing.
+#[test]
+fn facts_that_were_written_with_names_are_read() {
+    let kept = fs::read(golden("command_record_facts_named.bin")).unwrap();
+    let read = Command::decode(&kept).unwrap();
+    let now = every_command().into_iter().find(|(file, _)| *file == "record_facts");
+    assert_eq!(Some(read), now.map(|(_, command)| command));
+    let terse = br#"["LiveApp","s",null,"00000000000000000000000000000001",9,{"summary":[5,6]}]"#;
+    let fact: crate::Fact = serde_json::from_slice(terse).unwrap();
+    assert_eq!(fact.what, FactKind::Summary(Figures { duration_ms: 5, bytes: 6, ..Figures::default() }));
+}
+
 #[test]
 fn stored_rows_have_their_golden_form_and_come_back_from_it() {
     let mut kinds = Vec::new();

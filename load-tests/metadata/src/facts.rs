@@ -19,6 +19,9 @@ use crate::rows;
 const ENTRY_BYTES: usize = 48;
 /// How often a live stream reports (`src/streams/stream/report.rs`).
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// What a viewer is sent, bits per second: pictures of 2 Mbit/s, and sound.
+const VIDEO_BPS: u128 = 2_000_000;
+const AUDIO_BPS: u128 = 150_000;
 /// How long a viewer stays.
 const STAY: Duration = Duration::from_secs(600);
 /// What is simulated.
@@ -205,8 +208,14 @@ fn spread(n: u64) -> u128 {
 }
 
 fn figures(duration_ms: u128) -> Figures {
-    // A node tells no bytes of a session yet.
-    Figures { duration_ms: u64::try_from(duration_ms).unwrap_or_default(), ..Figures::default() }
+    let of = |bits_per_second| u64::try_from(duration_ms * bits_per_second / 8_000).unwrap_or_default();
+    let (video_bytes, audio_bytes) = (of(VIDEO_BPS), of(AUDIO_BPS));
+    Figures {
+        duration_ms: u64::try_from(duration_ms).unwrap_or_default(),
+        bytes: video_bytes + audio_bytes,
+        video_bytes,
+        audio_bytes,
+    }
 }
 
 fn connection() -> Connection {
@@ -221,6 +230,16 @@ fn connection() -> Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The goal, whatever this machine is.
+    #[test]
+    fn the_log_of_300_nodes_and_100_000_viewers_takes_no_megabyte_a_second() {
+        let found = log_bytes(300, 100_000).unwrap();
+        println!("{found:?}");
+        assert!(found.bytes_per_second <= 1_000_000.0, "{found:?}");
+        // As nodes tell them, bytes included: after 10 minutes 161 MB.
+        assert_eq!(figures(STAY.as_millis()).bytes, 161_250_000);
+    }
 
     #[test]
     fn a_minute_has_two_summaries_of_each_viewer_and_a_tenth_of_the_viewers_change() {

@@ -140,6 +140,12 @@ impl AppSettings {
         shown.map(|(row, value)| (row.json.to_owned(), value.clone())).collect()
     }
 
+    /// Whether one of them is a secret that is set.
+    pub fn has_secrets(&self) -> bool {
+        let secrets = ROWS.iter().zip(self.values.iter()).filter(|(row, _)| row.secret);
+        secrets.into_iter().any(|(row, value)| *value != Value::Null && *value != row.kind.default_value())
+    }
+
     /// The settings of `app` that nobody has changed, beside those here: with the keys it drew for itself.
     #[must_use]
     pub fn defaults(&self, app: &AppName) -> Self {
@@ -167,6 +173,13 @@ mod tests {
 
     fn changes(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_secret_that_is_set_is_seen() {
+        assert!(!AppSettings::default().has_secrets());
+        assert!(!settings(json!({ "maxViewerCount": 3, "jwtSecretKey": "" })).has_secrets());
+        assert!(settings(json!({ "jwtSecretKey": "j" })).has_secrets());
     }
 
     #[test]

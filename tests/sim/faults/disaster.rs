@@ -6,6 +6,7 @@ use cluster_model::{Command, State};
 use crate::disk::Disk;
 use crate::oracle::{Violation, broken};
 use crate::process::Process;
+use crate::report::Fault;
 use crate::work::SECOND;
 use crate::world::{FAULTS_END, World};
 
@@ -20,7 +21,7 @@ impl World {
             self.archive = copy.or(self.archive.take());
             return Ok(());
         };
-        self.counts.add("fault: all members lost and restored");
+        self.counts.strikes(Fault::Disaster);
         let all: Vec<_> = self.nodes.keys().copied().collect();
         for node in &all {
             self.take_down(*node);

@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use penstock_sim::{Counts, Plan, run};
+use penstock_sim::{Counts, Fault, Pace, Plan, run};
 
-/// What must have struck before the absence of violations says anything: each at least so often in a thousand
+/// What must have struck before the absence of violations says anything: each fault at least so often in a thousand
 /// worlds.
 const STRUCK_MIN: u64 = 100;
 
@@ -21,6 +21,7 @@ fn a_thousand_seeds_keep_every_promise() {
     let next = AtomicU64::new(from);
     let total = Mutex::new((Counts::default(), Vec::new(), 0u64));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let pace = Pace::begin();
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -49,16 +50,20 @@ fn a_thousand_seeds_keep_every_promise() {
     });
     drop(std::panic::take_hook());
     let (counts, violations, operations) = total.into_inner().unwrap();
-    println!("{} worlds, {operations} operations\n{counts}", to - from);
+    println!("{} worlds, {operations} operations\n{counts}{}", to - from, pace.of(to - from));
     let list: Vec<_> = violations
         .iter()
         .map(|(seed, violation)| format!("seed {seed}: {violation}\n  replay it with: make sim SEED={seed}"))
         .collect();
     assert!(list.is_empty(), "{} of {} worlds:\n{}", list.len(), to - from, list.join("\n"));
     if to - from >= 1_000 {
+        for fault in Fault::ALL {
+            let count = counts.of(fault.name());
+            assert!(count >= STRUCK_MIN, "{} struck {count} times only", fault.name());
+        }
         for (what, count) in &counts.0 {
-            assert!(*count >= STRUCK_MIN || !what.starts_with("fault"), "{what} struck {count} times only");
-            let must_be = ["applied: ", "cell: "].into_iter().any(|kind| what.starts_with(kind));
+            let must_be =
+                ["applied: ", "cell: ", "evaluated: "].into_iter().any(|kind| what.starts_with(kind));
             assert!(*count > 0 || !must_be, "{what} never was");
         }
     }

@@ -4,6 +4,7 @@ use cluster_core::{Halt, NodeId, Output, Persist, ReadId};
 
 use super::{Event, World};
 use crate::oracle::{self, Violation};
+use crate::report::Fault;
 
 impl World {
     /// Does all that `node` wants done.
@@ -18,7 +19,11 @@ impl World {
                     let is_member = self.nodes.get(&node).is_some_and(|process| process.is_member);
                     if is_member {
                         let real_ms = self.real_ms();
-                        let is_new = self.oracle.applies(node, &entry, real_ms)?;
+                        let is_new = self.oracle.applies(
+                            node,
+                            &entry,
+                            (self.now, real_ms, self.faults.all_clocks_are_right()),
+                        )?;
                         let kind = entry.request.and_then(|request| self.kinds.get(&request).copied());
                         if let Some(kind) = kind
                             && is_new
@@ -70,12 +75,12 @@ impl World {
     fn send(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
         let [first, second] = self.net.carry(from, to, &mut self.rng);
         if let Some(after) = second {
-            self.counts.add("fault: message twice");
+            self.counts.strikes(Fault::MessageTwice);
             self.at(after, Event::Deliver { from, to, bytes: bytes.clone() });
         }
         match first {
             Some(after) => self.at(after, Event::Deliver { from, to, bytes }),
-            None => self.counts.add("fault: message lost"),
+            None => self.counts.strikes(Fault::MessageLost),
         }
     }
 

@@ -5,7 +5,7 @@ use cluster_model::{Proposal, ReadFailed, Reading, RequestId};
 
 use super::{CALM_FROM, Event, World};
 use crate::oracle::{self, Key, Told, Violation};
-use crate::work::{Running, SECOND, Wish, is_void, told};
+use crate::work::{Running, SECOND, Wish, is_void, operation, told};
 
 impl World {
     pub(super) fn think(&mut self, session: usize) -> Result<(), Violation> {
@@ -54,11 +54,14 @@ impl World {
         let now = self.now;
         let within = self.rng.between(2 * SECOND, 5 * SECOND);
         let Some(process) = self.nodes.get_mut(&node) else { return Ok(()) };
+        if let (Some(operation), Some((_, authority))) = (operation(&running.wish), process.authority(now)) {
+            self.oracle.carried_out(operation, authority);
+        }
         running.on = (node, process.life);
         match &running.wish {
             Wish::Change(command) => {
                 let hash = command.encode().map_or(0, |bytes| Fnv::of(&bytes));
-                self.oracle.proposed(running.request, hash)?;
+                self.oracle.proposed(now, running.request, hash)?;
                 process.propose(running.request, command, within, now);
             }
             Wish::Know(query) => {

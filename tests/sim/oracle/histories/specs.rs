@@ -86,9 +86,9 @@ impl Sequential for Token {
     }
 }
 
-/// A stream: the newest claim, and the greatest epoch ever. Leases run out, which no client sees: so somebody else
-/// may claim at any time, but always under a greater epoch, and what names another epoch than the newest has no
-/// effect.
+/// A stream: the newest claim, and the greatest epoch ever. Leases run out, which no client sees: so for this somebody
+/// else may claim at any time, but always under a greater epoch, and what names another epoch than the newest has no
+/// effect. (Whether the lease had run out is looked at where time is known: `oracle/leases.rs`.)
 pub struct Claim;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
