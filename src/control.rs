@@ -50,12 +50,10 @@ impl StreamControl for Control {
         self.receptions.of(app)
     }
 
-    fn players(&self, app: &AppName) -> u64 {
-        self.statistics.players(app)
-    }
-
     async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken {
-        let Some(stream) = self.applications.find(app, id).await else { return Spoken::NotLive };
+        let Some(stream) = self.applications.find(app, id).await else {
+            return self.applications.elsewhere(app, id).await.map_or(Spoken::NotLive, Spoken::Elsewhere);
+        };
         let message = DataMessage {
             text: true,
             payload: text.into(),

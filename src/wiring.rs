@@ -11,7 +11,7 @@ use api::{ApiState, CorsFilters, Doorkeeper, ManagementJwt};
 use base::{AppNames, Clock, Randomness, SystemClock, SystemRandomness, limits};
 use cluster_model::{
     Authority, Broadcasts, Facts, Meta, NodeCard, Nodes, Owner, Settings, Streams, Subscribers, Tokens,
-    Upkeep,
+    Upkeep, Vods,
 };
 use cluster_node::NodeId;
 use config::{LogFormat, ManagementConfig, NodeConfig, ProxyProtocol};
@@ -147,6 +147,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         cluster_model::Users::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let users = Arc::new(Users::new(stored_users, Arc::clone(&clock), Arc::clone(&randomness)));
     actix_rt::spawn(set_up_code::tell(Arc::clone(&users)));
+    let vods = Vods::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let facts = Facts::new(meta, Arc::clone(&clock), Arc::clone(&randomness));
     let facts = FactLog::start(facts, life.clone(), settings.clone());
     let files =
@@ -304,6 +305,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let api_state = web::Data::new(ApiState {
         door: doorkeeper(&config.management, users, keys)?,
         broadcasts,
+        vods,
         settings,
         settings_turn: tokio::sync::Mutex::default(),
         settings_files: Arc::new(files),

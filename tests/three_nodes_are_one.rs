@@ -86,6 +86,54 @@ async fn a_stream_is_one_nodes_and_the_others_say_whose() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_seen_changed_and_deleted_over_any_node() -> Result<()> {
+    const STREAM: &str = "/LiveApp/rest/v2/broadcasts/stream1";
+    let cluster = start(3).await?;
+    cluster.node(1).create_broadcast("LiveApp", "stream1").await?;
+    let recording = std::sync::Arc::new(Recording::make(RecordingOptions::default()).await?);
+    let mut publisher = Publisher::start(&recording, cluster.node(1).rtmp_address(), "LiveApp", "stream1")?;
+    let is_live = |stream: &Value| stream["status"] == "broadcasting";
+    for node in 1..=3 {
+        cluster.node(node).until_broadcast("LiveApp", "stream1", PATIENCE, is_live).await?;
+    }
+    // A change over another node than the one that has it stands on all, and ends nothing.
+    let changed = cluster.node(2).send("PUT", STREAM, &json!({ "name": "renamed" })).await?;
+    ensure!(changed.status == 200 && changed.json()["success"] == true, "{}", changed.text());
+    for node in 1..=3 {
+        let stream = ask(cluster.node(node), STREAM).await?;
+        ensure!(stream["name"] == "renamed" && is_live(&stream), "node {node}: {stream}");
+    }
+    // What its node told of it is seen elsewhere, with the first report.
+    let size = Node::eventually(PATIENCE, || async {
+        let info = ask(cluster.node(2), &format!("{STREAM}/stream-info")).await.ok()?;
+        (info[0]["videoHeight"].as_u64()? > 0).then_some(info)
+    });
+    size.await.context("node 2 does not know the size of the picture")?;
+    let viewers = ask(cluster.node(3), &format!("{STREAM}/broadcast-statistics")).await?;
+    ensure!(viewers["totalRTMPWatchersCount"] == 0, "{viewers}");
+    // A message is for its node, and the others say which that is.
+    let said = cluster.node(2).send("POST", &format!("{STREAM}/data"), &json!("hello")).await?.json();
+    let why = said["message"].as_str().unwrap_or_default();
+    ensure!(said["success"] == false && why.contains("node 1 (127."), "{said}");
+    publisher.check()?;
+    // A delete over a third one ends its publisher.
+    let deleted = cluster.node(3).send("DELETE", STREAM, &json!({})).await?;
+    let answer = deleted.json();
+    let done = "broadcast is deleted and stopped successfully";
+    ensure!(deleted.status == 200 && answer["success"] == true && answer["message"] == done, "{answer}");
+    let ended = Node::eventually(PATIENCE, || {
+        let ended = publisher.check().is_err();
+        async move { ended.then_some(()) }
+    });
+    ended.await.context("its publisher goes on")?;
+    cluster.node(1).until_metric("penstock_streams", &[], PATIENCE, |live| live == 0.0).await?;
+    for node in 1..=3 {
+        cluster.node(node).until_broadcast("LiveApp", "stream1", PATIENCE, Value::is_null).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_costs_seconds_and_nothing_else() -> Result<()> {
     let mut cluster = start(3).await?;
     let leads = leader(&cluster, 1).await?;

@@ -73,13 +73,15 @@ pub enum Operation {
     Write,
     /// One object is to be shown.
     ReadOne,
+    /// Several are to be listed or counted: by what the node has, in any case.
+    ReadMany,
     /// Connection events, statistics or lists of recordings are to be shown.
     History,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NewPublish,
         Self::RunningPublish(Guarded::Yes),
         Self::RunningPublish(Guarded::No),
@@ -96,6 +98,7 @@ impl Operation {
         Self::EdgePull(Guarded::No),
         Self::Write,
         Self::ReadOne,
+        Self::ReadMany,
         Self::History,
     ];
 }
@@ -184,8 +187,8 @@ pub const fn rule(operation: Operation, authority: Authority) -> Ruling {
         (Op::EdgePull(_), Isolated) | (Op::EdgePull(Guarded::No), Lost | Cold) => R::LastKnown,
         (Op::EdgePull(Guarded::Yes), Lost | Cold) => DENY,
 
-        (Op::Write, Isolated | Lost | Cold) | (Op::ReadOne, Lost | Cold) => BUSY,
-        (Op::ReadOne, Isolated) => R::OwnWithAge,
+        (Op::Write, Isolated | Lost | Cold) | (Op::ReadOne | Op::ReadMany, Lost | Cold) => BUSY,
+        (Op::ReadOne, Isolated) | (Op::ReadMany, Fresh | Isolated) => R::OwnWithAge,
 
         (Op::History, Fresh) => R::Database,
         (Op::History, Isolated | Lost | Cold) => R::DatabaseMarked,
@@ -231,6 +234,8 @@ mod tests {
             (Op::EdgePull(Guarded::No), [R::Plane, R::LastKnown, R::LastKnown, R::LastKnown]),
             (Op::Write, [R::Plane, busy, busy, busy]),
             (Op::ReadOne, [R::Plane, R::OwnWithAge, busy, busy]),
+            // Lists come from caches and say their age; what is too old for one object is too old for a list of them.
+            (Op::ReadMany, [R::OwnWithAge, R::OwnWithAge, busy, busy]),
             (Op::History, [R::Database, R::DatabaseMarked, R::DatabaseMarked, R::DatabaseMarked]),
         ];
         assert_eq!(table.map(|(operation, _)| operation), Operation::ALL);

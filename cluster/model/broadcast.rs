@@ -64,7 +64,8 @@ pub struct Broadcast {
     pub ip_addr: Option<String>,
     /// User name of an IP camera.
     pub username: Option<String>,
-    /// Password of an IP camera.
+    /// Password of an IP camera. REST shows it to whom the application's own filters let in, and to users who are its
+    /// administrators; to other users it is null.
     pub password: Option<String>,
     /// Health of the ingest in a word.
     pub quality: Option<String>,

@@ -200,6 +200,11 @@ impl Broadcasts {
         Ok(rows.iter().filter_map(|row| StreamId::new(row.stream_id.as_deref()?).ok()).collect())
     }
 
+    /// Those with a publisher, as stored, with their cameras' passwords sealed: for sums over all of them.
+    pub async fn live(&self, app: &AppName) -> Result<Vec<Arc<Broadcast>>, MetaError> {
+        self.every(app, Which::Live).await
+    }
+
     /// All of them as they are stored: as many as an application may have, shared and not copied.
     async fn every(&self, app: &AppName, which: Which) -> Result<Vec<Arc<Broadcast>>, MetaError> {
         let query = Query::Broadcasts { app: app.clone(), which, offset: 0, size: usize::MAX };

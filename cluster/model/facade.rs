@@ -7,6 +7,7 @@ mod streams;
 mod subscribers;
 mod tokens;
 mod users;
+mod vods;
 
 pub use facts::{Facts, Recorded};
 pub use nodes::{Nodes, Upkeep};
@@ -14,6 +15,7 @@ pub use streams::{ClaimError, Lease, Renewed, Streams};
 pub use subscribers::{AcquireError, Subscribers};
 pub use tokens::{SpendError, Tokens};
 pub use users::Users;
+pub use vods::{Vods, VodsWanted};
 
 /// What every façade has.
 macro_rules! facade {

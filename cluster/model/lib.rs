@@ -69,7 +69,7 @@ pub use codes::CodesSeen;
 pub use command::{Command, Heartbeat, PublishFacts, Stamped};
 pub use facade::{
     AcquireError, ClaimError, Facts, Lease, Nodes, Recorded, Renewed, SpendError, Streams, Subscribers,
-    Tokens, Upkeep, Users,
+    Tokens, Upkeep, Users, Vods, VodsWanted,
 };
 pub use facts::{Connection, ConnectionEvent, Fact, FactKind, Figures, History, Session};
 pub use ids::{

@@ -1,4 +1,4 @@
-//! Which broadcasts of an application are wanted, and in which order.
+//! Which broadcasts of an application are wanted, and in which order these and recordings are.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{StreamId, WallTime};
 use serde::{Deserialize, Serialize};
 
-use crate::Broadcast;
+use crate::{Broadcast, Vod};
 
 /// Which broadcasts of an application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,17 +95,28 @@ impl Order {
     /// Sorts rows that are in byte order of their ids.
     pub fn sort(self, rows: &mut [Arc<Broadcast>], now: WallTime) {
         match self.by {
-            SortKey::Name => {
-                rows.sort_by_cached_key(|row| row.name.is_none());
-                let named = rows.partition_point(|row| row.name.is_some());
-                self.sort_by(&mut rows[..named], |row| row.name.as_ref().map(|name| name.to_lowercase()));
-            }
+            SortKey::Name => self.sort_by_name(rows, |row| row.name.as_deref()),
             SortKey::Date => self.sort_by(rows, |row| row.date),
             SortKey::Status => self.sort_by(rows, |row| row.status_at(now).as_str().to_owned()),
         }
     }
 
-    fn sort_by<K: Ord>(self, rows: &mut [Arc<Broadcast>], key: impl Fn(&Broadcast) -> K) {
+    /// Sorts records of recordings that are in byte order of their ids; they have no status.
+    pub fn sort_vods(self, rows: &mut [Arc<Vod>]) {
+        match self.by {
+            SortKey::Name => self.sort_by_name(rows, |row| row.vod_name.as_deref()),
+            SortKey::Date => self.sort_by(rows, |row| row.creation_date),
+            SortKey::Status => {}
+        }
+    }
+
+    fn sort_by_name<T>(self, rows: &mut [Arc<T>], name: impl Fn(&T) -> Option<&str>) {
+        rows.sort_by_cached_key(|row| name(row).is_none());
+        let named = rows.partition_point(|row| name(row).is_some());
+        self.sort_by(&mut rows[..named], |row| name(row).map(str::to_lowercase));
+    }
+
+    fn sort_by<T, K: Ord>(self, rows: &mut [Arc<T>], key: impl Fn(&T) -> K) {
         if self.descending {
             rows.sort_by_cached_key(|row| Reverse(key(row)));
         } else {
@@ -149,6 +160,23 @@ mod tests {
         assert_eq!(sorted(SortKey::Date, true), ["e", "a", "c", "d", "b"]);
         assert_eq!(sorted(SortKey::Status, false), ["d", "a", "c", "e", "b"]);
         assert_eq!(sorted(SortKey::Status, true), ["b", "a", "c", "e", "d"]);
+    }
+
+    #[test]
+    fn recordings_are_sorted_as_broadcasts_are() {
+        let sorted = |by, descending| {
+            let row = |id: &str, name: Option<&str>, creation_date| {
+                let (vod_id, vod_name) = (Some(id.to_owned()), name.map(str::to_owned));
+                Arc::new(Vod { vod_id, vod_name, creation_date, ..Vod::default() })
+            };
+            let mut rows = [row("a", None, 3), row("b", Some("zebra"), 1), row("c", Some("Apple"), 2)];
+            Order { by, descending }.sort_vods(&mut rows);
+            rows.iter().filter_map(|row| row.vod_id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(sorted(SortKey::Name, false), ["c", "b", "a"]);
+        assert_eq!(sorted(SortKey::Name, true), ["b", "c", "a"]);
+        assert_eq!(sorted(SortKey::Date, true), ["a", "c", "b"]);
+        assert_eq!(sorted(SortKey::Status, true), ["a", "b", "c"]);
     }
 
     #[test]

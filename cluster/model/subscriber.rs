@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{Secret, WallTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Direction, Figures, History, Owner, SubscriberId};
+use crate::{Direction, Figures, History, NodeId, Owner, SubscriberId};
 
 /// A text that is stored and sent, and never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -128,4 +128,7 @@ pub struct SubscriberShown {
     pub figures: Figures,
     /// The sums of those that are over.
     pub history: Option<Arc<History>>,
+    /// The node that serves the newest session of those it has now.
+    #[serde(default)]
+    pub node: Option<NodeId>,
 }

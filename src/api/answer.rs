@@ -72,17 +72,22 @@ pub(crate) fn unavailable(error: &MetaError) -> HttpResponse {
         return refusal(StatusCode::BAD_REQUEST, &rule.to_string());
     }
     tracing::warn!(%error, "a REST request could not be carried out");
-    try_again(&error.to_string())
+    again_later(&error.to_string())
 }
 
 /// 503, as long as the node is not ready, in AMS's words.
 pub(crate) fn not_yet() -> HttpResponse {
-    try_again("Server is getting initialized.")
+    again_later("Server is getting initialized.")
+}
+
+/// 503, to be tried again: what this node knows is too old to be shown.
+pub(crate) fn too_old() -> HttpResponse {
+    again_later("the metadata plane is away, and what this node knows is too old to be shown")
 }
 
 /// 503, to be tried again.
-fn try_again(message: &str) -> HttpResponse {
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, message);
+fn again_later(why: &str) -> HttpResponse {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, why);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     response
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use actix_web::{HttpResponse, web};
 use async_trait::async_trait;
 use base::{AppName, limits};
-use cluster_model::{MetaError, Which};
+use cluster_model::{MetaError, VodsWanted, Which};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ApiState;
+use crate::age::{read_many, with_age};
 use crate::answer::{Outcome, ok, unavailable};
 use crate::broadcasts::shown;
 
@@ -81,15 +82,16 @@ pub(crate) async fn info(state: &ApiState) -> HttpResponse {
             Err(error) => return unavailable(&error),
         }
     }
-    ok(&all)
+    // Also of what is too old: what an operator looks at while nothing else is shown.
+    with_age(ok(&all), state.cluster.place().age_ms)
 }
 
 async fn of(state: &ApiState, app: &AppName) -> Result<ApplicationInfo, MetaError> {
     let live_stream_count = state.broadcasts.count(app, Which::Live).await?;
     let folder = state.webapps.join(app.as_str());
     let storage = web::block(move || bytes_in(&folder)).await.unwrap_or_default();
-    // This version records nothing.
-    Ok(ApplicationInfo { name: app.as_str().to_owned(), live_stream_count, vod_count: 0, storage })
+    let vod_count = state.vods.count(app, &VodsWanted::default()).await?;
+    Ok(ApplicationInfo { name: app.as_str().to_owned(), live_stream_count, vod_count, storage })
 }
 
 /// Bytes of the files in a folder and below, of so many as are looked at. Links are not followed.
@@ -116,26 +118,22 @@ fn bytes_in(folder: &Path) -> u64 {
 /// `GET /applications/live-streams/{app}`: live streams with their viewers, at most 250; none of an application nobody knows.
 pub(crate) async fn live_streams(state: &ApiState, name: &str) -> HttpResponse {
     let Some(app) = state.application(name) else { return ok(&Vec::<BroadcastInfo>::new()) };
-    match state.broadcasts.list(&app, Which::Live, 0, limits::BROADCASTS_PER_LIST_MAX).await {
-        Ok(live) => {
-            let of = |broadcast: &_| {
-                let shown = shown(state, &app, broadcast);
-                let broadcast = shown.broadcast();
-                let counts = [
-                    broadcast.web_rtc_viewer_count,
-                    broadcast.hls_viewer_count,
-                    broadcast.dash_viewer_count,
-                    broadcast.rtmp_viewer_count,
-                ];
-                BroadcastInfo {
-                    name: broadcast.stream_id.clone().unwrap_or_default(),
-                    watcher_count: counts.into_iter().map(|count| i64::from(count.max(0))).sum(),
-                }
-            };
-            ok(&live.iter().map(|broadcast| of(broadcast)).collect::<Vec<_>>())
+    let of = |broadcast: &_| {
+        let shown = shown(state, &app, broadcast);
+        let broadcast = shown.broadcast();
+        let counts = [
+            broadcast.web_rtc_viewer_count,
+            broadcast.hls_viewer_count,
+            broadcast.dash_viewer_count,
+            broadcast.rtmp_viewer_count,
+        ];
+        BroadcastInfo {
+            name: broadcast.stream_id.clone().unwrap_or_default(),
+            watcher_count: counts.into_iter().map(|count| i64::from(count.max(0))).sum(),
         }
-        Err(error) => unavailable(&error),
-    }
+    };
+    let live = state.broadcasts.list(&app, Which::Live, 0, limits::BROADCASTS_PER_LIST_MAX);
+    read_many(state, live, |live| ok(&live.iter().map(|broadcast| of(broadcast)).collect::<Vec<_>>())).await
 }
 
 /// `POST /applications/{app}`. Answered when the application can be used on this node.

@@ -1,25 +1,24 @@
 //! `/{App}/rest/v2/broadcasts`, one at a time: with AMS's shapes, status codes and messages.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderName;
 use actix_web::web::Data;
 use base::limits::{REST_IDS_MAX, REST_SUBTRACKS_MAX};
 use base::{AppName, StreamId};
 use cluster_model::{
-    Broadcast, BroadcastPatch, CreateError, MetaError, Operation, Ruling, Shown, Unreadable, is_source_url,
-    read_texts, rule,
+    Broadcast, BroadcastPatch, CreateError, MetaError, Shown, Unreadable, is_source_url, read_texts,
 };
 use serde_json::Value;
 use sessions::Parameters;
 
 use crate::ApiState;
+use crate::age::{Age, read_one, with_age};
 use crate::answer::{self, Outcome, ok, refusal, unavailable};
 use crate::body::is_true;
 use crate::door::Asker;
 
-/// Says that an answer is what this node knows while the metadata plane is away, and how old that is at most.
-const AGE_MS: HeaderName = HeaderName::from_static("penstock-age-ms");
 const AUTO_START_NEEDS_SOURCE: &str = "Auto start query needs an IP camera or stream source.";
 const AUTO_START_UNSUPPORTED: &str = "This server does not pull streams, so it cannot start one.";
 const SUBFOLDER_INVALID: &str = "Subfolder is not valid. ";
@@ -105,22 +104,20 @@ fn read_draft(body: Option<Value>) -> Result<Broadcast, Unreadable> {
 /// that may be; not for ever.
 pub(crate) async fn get(state: &ApiState, app: &AppName, asker: &Asker, id: &str) -> HttpResponse {
     let Ok(id) = StreamId::new(id) else { return answer::not_found() };
-    let may_be_old = || rule(Operation::ReadOne, state.cluster.authority()) == Ruling::OwnWithAge;
-    let asked = if may_be_old() { None } else { Some(state.broadcasts.get(app, &id).await) };
-    let (known, age) = match asked {
-        Some(Err(error)) if !may_be_old() => (Err(error), None),
-        None | Some(Err(_)) => (state.broadcasts.get_local(app, &id).await, state.cluster.place().age_ms),
-        Some(known) => (known, None),
-    };
-    let mut response = match known {
-        Ok(Some(broadcast)) => ok(&shown_to(asker, state, app, &broadcast)),
-        Ok(None) => answer::not_found(),
-        Err(error) => unavailable(&error),
-    };
-    if let Some(age) = age {
-        response.headers_mut().insert(AGE_MS, age.into());
+    match known(state, app, &id).await {
+        (Ok(Some(broadcast)), age) => with_age(ok(&shown_to(asker, state, app, &broadcast)), age),
+        (Ok(None), age) => with_age(answer::not_found(), age),
+        (Err(error), _) => unavailable(&error),
     }
-    response
+}
+
+/// One broadcast as it is stored, and how old that may be.
+pub(crate) async fn known(
+    state: &ApiState,
+    app: &AppName,
+    id: &StreamId,
+) -> (Result<Option<Arc<Broadcast>>, MetaError>, Age) {
+    read_one(state, state.broadcasts.get(app, id), state.broadcasts.get_local(app, id)).await
 }
 
 /// `PUT /{id}`: changes the fields that are not null, as far as AMS lets a client change them. A `Result`;

@@ -7,6 +7,7 @@ use cluster_model::{Authority, MetaError, NodeId, Nodes, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::age::with_age;
 use crate::answer::{Outcome, SimpleStat};
 use crate::lists::page;
 use crate::{ApiState, answer};
@@ -58,6 +59,8 @@ pub struct Reach {
 pub(crate) struct ClusterNode {
     id: String,
     ip: String,
+    /// When the node that answers heard it last, by its own clock; of one that it has no reason to hear, when that joined; of a
+    /// dead one, when it was given up.
     last_update_time: u64,
     /// Empty: nodes do not tell it each other.
     memory: String,
@@ -138,11 +141,12 @@ pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResp
             let is_here = id == place.node;
             let reach = state.cluster.reach(id);
             let heard = if is_here { Some(true) } else { reach.map(|reach| reach.up) };
-            let silent_ms = reach.filter(|_| !is_here).map_or(0, |reach| reach.for_ms);
+            let silent_ms = if is_here { Some(0) } else { reach.map(|reach| reach.for_ms) };
+            let heard_ms = silent_ms.map_or(node.joined_ms, |silent| now.saturating_sub(silent));
             ClusterNode {
                 id: id.to_string(),
                 ip: node.card.address.clone(),
-                last_update_time: node.expired_ms.unwrap_or_else(|| now.saturating_sub(silent_ms)),
+                last_update_time: node.expired_ms.unwrap_or(heard_ms),
                 memory: String::new(),
                 cpu: String::new(),
                 db_query_average_time_ms: 0,
@@ -153,7 +157,8 @@ pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResp
             }
         })
         .collect();
-    answer::ok(&rows)
+    // Also what is too old: it is then that somebody looks.
+    with_age(answer::ok(&rows), place.age_ms)
 }
 
 /// `DELETE /cluster/node/{id}`: takes a dead node off the list.

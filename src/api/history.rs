@@ -6,11 +6,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use async_trait::async_trait;
 use base::{AppName, StreamId, limits};
-use cluster_model::{ConnectionEvent, MetaError, NodeId, SubscriberId};
+use cluster_model::{Connection, ConnectionEvent, MetaError, NodeId, SubscriberId};
 use serde::Serialize;
 use sessions::Parameters;
 use utoipa::ToSchema;
 
+use crate::age::of_the_past;
 use crate::lists::page;
 use crate::{ApiState, answer};
 
@@ -40,7 +41,7 @@ pub struct EventsPage {
     pub partial: bool,
 }
 
-/// AMS's `ConnectionEvent`; the last two keys are ours.
+/// AMS's `ConnectionEvent`; the keys behind `subscriberId` are ours.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ConnectionEvent)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +56,10 @@ pub(crate) struct ConnectionEventShown {
     stream_id: String,
     subscriber_id: Option<String>,
     session: String,
+    /// The peer's address; null: not recorded.
+    peer: Option<String>,
+    /// The mechanisms that let it in; null: anybody may, or not recorded.
+    proof: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_reason: Option<String>,
 }
@@ -90,7 +95,7 @@ pub(crate) async fn events(
     if found.partial {
         response.headers_mut().insert(PARTIAL, HeaderValue::from_static("true"));
     }
-    response
+    of_the_past(state, response)
 }
 
 /// Addresses of nodes.
@@ -108,9 +113,11 @@ pub(crate) fn event_shown(
     event: ConnectionEvent,
     addresses: &Addresses,
 ) -> ConnectionEventShown {
-    let (kind, event_protocol) = match event.connection {
-        Some(connection) => (Some(connection.direction.as_str()), Some(connection.protocol)),
-        None => (None, None),
+    let (kind, event_protocol, peer, proof) = match event.connection {
+        Some(Connection { direction, protocol, peer, proof }) => {
+            (Some(direction.as_str()), Some(protocol), peer, proof)
+        }
+        None => (None, None, None, None),
     };
     ConnectionEventShown {
         timestamp: event.at_ms,
@@ -121,6 +128,8 @@ pub(crate) fn event_shown(
         stream_id: stream.as_str().to_owned(),
         subscriber_id: subscriber.map(|id| id.as_str().to_owned()),
         session: event.session.to_string(),
+        peer,
+        proof,
         exit_reason: event.ended,
     }
 }

@@ -24,6 +24,7 @@ mod path;
 mod routes;
 
 mod admission;
+mod age;
 mod answer;
 mod cors;
 mod door;
@@ -45,6 +46,7 @@ mod statistics;
 mod subscribers;
 mod tokens;
 mod users;
+mod vods;
 
 mod health;
 mod pages;

@@ -6,13 +6,14 @@ use cluster_model::{Matching, Order, SortKey, Which};
 use sessions::Parameters;
 
 use crate::ApiState;
-use crate::answer::{SimpleStat, not_found, ok, unavailable};
+use crate::age::read_many;
+use crate::answer::{SimpleStat, not_found, ok};
 use crate::broadcasts::shown_to;
 use crate::door::Asker;
 
 /// Sorting takes both `sort_by` and `order_by`; what `sort_by` does not know does not sort, and what is not
 /// `desc` ascends (AMS).
-fn order(query: &Parameters) -> Option<Order> {
+pub(crate) fn order(query: &Parameters) -> Option<Order> {
     let by = match query.get("sort_by")? {
         "name" => SortKey::Name,
         "date" => SortKey::Date,
@@ -40,22 +41,24 @@ pub(crate) async fn list(
     let query = Parameters::read(query);
     let kind = query.get("type_by").map(str::to_owned);
     let which = Which::from(Matching::new(kind, query.get("search")));
-    let page = match order(&query) {
-        Some(order) if size > 0 => state.broadcasts.list_sorted(app, which, order, offset, size).await,
-        _ => state.broadcasts.list(app, which, offset, size).await,
+    let page = async {
+        match order(&query) {
+            Some(order) if size > 0 => state.broadcasts.list_sorted(app, which, order, offset, size).await,
+            _ => state.broadcasts.list(app, which, offset, size).await,
+        }
     };
-    match page {
-        Ok(page) => ok(&page.iter().map(|row| shown_to(asker, state, app, row)).collect::<Vec<_>>()),
-        Err(error) => unavailable(&error),
-    }
+    read_many(state, page, |page| {
+        ok(&page.iter().map(|row| shown_to(asker, state, app, row)).collect::<Vec<_>>())
+    })
+    .await
 }
 
 /// `GET /count` and `GET /active-live-stream-count`.
 pub(crate) async fn count(state: &ApiState, app: &AppName, which: Which) -> HttpResponse {
-    match state.broadcasts.count(app, which).await {
-        Ok(number) => ok(&SimpleStat { number: i64::try_from(number).unwrap_or(i64::MAX) }),
-        Err(error) => unavailable(&error),
-    }
+    read_many(state, state.broadcasts.count(app, which), |number| {
+        ok(&SimpleStat { number: i64::try_from(number).unwrap_or(i64::MAX) })
+    })
+    .await
 }
 
 /// `GET /count/{search}`.

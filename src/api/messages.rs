@@ -24,6 +24,7 @@ pub(crate) async fn send(state: &ApiState, app: &AppName, id: &str, body: Vec<u8
     ok(&match state.streams.send_message(app, &id, text).await {
         Spoken::Sent => Outcome::success(""),
         Spoken::NotLive => Outcome::failure(NOT_LIVE),
+        Spoken::Elsewhere(node) => Outcome::failure(format!("{NOT_LIVE} on this node: {node} has it")),
         Spoken::Refused => Outcome::failure(NOT_COMPLETED),
     })
 }

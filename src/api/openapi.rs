@@ -3,7 +3,7 @@
 
 mod descriptions;
 
-use cluster_model::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown};
+use cluster_model::{Broadcast, EncoderSettings, Endpoint, HlsParameters, PlayListItem, Shown, Vod};
 use utoipa::openapi::path::{
     HttpMethod, Operation as PathOperation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, Paths,
 };
@@ -85,6 +85,7 @@ fn document() -> OpenApi {
         .schema_from::<SettingFinding>()
         .schema_from::<ClusterNode>()
         .schema_from::<ClusterStatus>()
+        .schema_from::<Vod>()
         .schema_from::<Version>()
         .schema_from::<Liveness>()
         .schema_from::<Sent>()
@@ -95,7 +96,10 @@ fn document() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Ant Media Server's REST v2, as far as Penstock speaks it. A failure is mostly a 200 whose `success` \
-             is false. Below `/{app}` once per application.",
+             is false. Below `/{app}` once per application. Lists and counts are what the node that is asked has, and \
+             say in `penstock-age-ms` how old that is at most; so do answers of one object while the metadata plane is away. \
+             `penstock-lagging` stands on answers of the past that may lack the newest of it, `penstock-partial` on those that \
+             may have the newest of it alone.",
         ))
         .license(Some(licence.build()));
     OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components.build())).build()

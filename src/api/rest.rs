@@ -15,7 +15,7 @@ use crate::routes::{Found, Operation, Role, Scope, find};
 use crate::settings::{self, Way};
 use crate::{
     ApiState, admission, answer, applications, broadcasts, clients, cluster, door, history, lists,
-    management, messages, publishers, statistics, subscribers, tokens, users,
+    management, messages, publishers, statistics, subscribers, tokens, users, vods,
 };
 
 /// If `path` lies below a REST prefix: whose REST it is, and the path below the prefix.
@@ -278,7 +278,11 @@ async fn of_subscribers(
         (Operation::ListSubscriberStatistics, [id, offset, size]) => {
             subscribers::statistics(state, app, id, offset, size).await
         }
-        (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id),
+        (Operation::GetStreamInfo, [id]) => statistics::stream_info(state, app, id).await,
+        (Operation::CountVods, []) => vods::count(state, app, None).await,
+        (Operation::CountMatchingVods, [search]) => vods::count(state, app, Some(search)).await,
+        (Operation::ListVods, [offset, size]) => vods::list(state, app, (offset, size), query).await,
+        (Operation::GetVod, [id]) => vods::get(state, app, id).await,
         (Operation::GetApplicationVersion, []) => management::application_version(),
         _ => misplaced(operation),
     }

@@ -87,6 +87,14 @@ pub enum Operation {
     GetStreamInfo,
     /// Says something to the players and the publisher of a live stream.
     SendMessage,
+    /// Counts the recordings.
+    CountVods,
+    /// Counts the recordings in whose names or ids a text stands.
+    CountMatchingVods,
+    /// Lists recordings, a page at a time.
+    ListVods,
+    /// Shows one recording.
+    GetVod,
     /// Says what this server is, to who asks an application.
     GetApplicationVersion,
     /// Lists the applications.
@@ -298,6 +306,10 @@ pub const ROUTES: &[Route] = &[
     ),
     application(Method::GET, "/broadcasts/{id}/stream-info", Operation::GetStreamInfo),
     application(Method::POST, "/broadcasts/{id}/data", Operation::SendMessage),
+    application(Method::GET, "/vods/count", Operation::CountVods),
+    application(Method::GET, "/vods/count/{search}", Operation::CountMatchingVods),
+    application(Method::GET, "/vods/list/{offset}/{size}", Operation::ListVods),
+    application(Method::GET, "/vods/{id}", Operation::GetVod),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
     node(Method::GET, "/applications", Operation::ListApplications, Role::Reader),
     node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Admin),

@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::settings::SettingsFiles;
 use async_trait::async_trait;
 use base::{AppName, AppNames, Clock, Secret, StreamId};
-use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings, Subscribers, Tokens};
+use cluster_model::{Broadcasts, Heartbeat, Nodes, Settings, Subscribers, Tokens, Vods};
 use observe::{Metrics, Readiness};
 use security::Gate;
 use sessions::rtc::{ClientFigures, Received, SentFigures};
@@ -20,6 +20,8 @@ use tokio::sync::Mutex;
 pub struct ApiState {
     /// Stored broadcasts.
     pub broadcasts: Broadcasts,
+    /// Records of recordings.
+    pub vods: Vods,
     /// The applications' settings.
     pub settings: Settings,
     /// Who changes them over this node does so one after the other.
@@ -87,20 +89,19 @@ pub trait StreamControl: Send + Sync {
     /// What comes from the WebRTC publishers of an application that are on this node now.
     fn webrtc_received(&self, app: &AppName) -> Received;
 
-    /// Players of all live streams of an application on this node.
-    fn players(&self, app: &AppName) -> u64;
-
-    /// Says a text to all players of a stream and to its publisher.
+    /// Says a text to all players of a stream that is live on this node, and to its publisher.
     async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken;
 }
 
 /// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoken {
     /// It is on its way.
     Sent,
-    /// The stream is not live on this node.
+    /// The stream is not live.
     NotLive,
+    /// Another node has the stream: which, in words.
+    Elsewhere(String),
     /// It cannot be handed on: it is too large, or nothing.
     Refused,
 }

@@ -12,6 +12,7 @@ use sessions::Parameters;
 use utoipa::ToSchema;
 
 use crate::ApiState;
+use crate::age::{read_many, read_one, read_past, with_age};
 use crate::answer::{Outcome, not_found, ok, unavailable, unreadable};
 use crate::history::{Addresses, ConnectionEventShown, addresses, event_shown};
 use crate::lists::page;
@@ -47,6 +48,7 @@ pub(crate) struct SubscriberView {
     blocked_type: Option<String>,
     /// Milliseconds since 1970.
     blocked_until_unit_time_stamp_ms: u64,
+    /// The node that serves the newest session of those it has now.
     registered_node_ip: Option<String>,
     /// Bits per second.
     avg_video_bitrate: u64,
@@ -197,13 +199,14 @@ pub(crate) async fn list(
 ) -> HttpResponse {
     let Some((offset, size)) = page(offset, size) else { return not_found() };
     let Ok(stream) = StreamId::new(id) else { return ok(&Vec::<SubscriberView>::new()) };
-    match state.subscribers.list(app, &stream, offset, size).await {
-        Ok(page) => ok(&page.iter().map(|known| view(&stream, known)).collect::<Vec<_>>()),
-        Err(error) => unavailable(&error),
-    }
+    let addresses = addresses(state).await;
+    read_many(state, state.subscribers.list(app, &stream, offset, size), |page| {
+        ok(&page.iter().map(|known| view(&stream, known, &addresses)).collect::<Vec<_>>())
+    })
+    .await
 }
 
-fn view(stream: &StreamId, known: &SubscriberShown) -> SubscriberView {
+fn view(stream: &StreamId, known: &SubscriberShown, addresses: &Addresses) -> SubscriberView {
     let terms = &known.subscriber.terms;
     let block = known.subscriber.block.as_ref();
     SubscriberView {
@@ -216,7 +219,7 @@ fn view(stream: &StreamId, known: &SubscriberShown) -> SubscriberView {
         concurrent_connections_limit: terms.concurrent_connections_limit,
         blocked_type: block.map(|block| block.kind.clone()),
         blocked_until_unit_time_stamp_ms: block.map_or(0, |block| block.until_ms),
-        registered_node_ip: None,
+        registered_node_ip: known.node.and_then(|node| addresses.get(&node).cloned()),
         avg_video_bitrate: known.figures.video_bitrate(),
         avg_audio_bitrate: known.figures.audio_bitrate(),
         totp_expiry_period_seconds: terms.totp_period_s,
@@ -249,10 +252,7 @@ pub(crate) async fn statistics(
         }
         Ok(all)
     };
-    match of_all.await {
-        Ok(all) => ok(&all),
-        Err(error) => unavailable(&error),
-    }
+    read_past(state, of_all, |all| ok(&all)).await
 }
 
 async fn events(
@@ -271,13 +271,19 @@ pub(crate) async fn get(state: &ApiState, app: &AppName, id: &str, subscriber: &
     let (Ok(stream), Ok(subscriber)) = (StreamId::new(id), SubscriberId::new(subscriber)) else {
         return not_found();
     };
+    let (of_now, of_here) = (
+        state.subscribers.get(app, &stream, &subscriber),
+        state.subscribers.get_local(app, &stream, &subscriber),
+    );
+    let (known, age) = read_one(state, of_now, of_here).await;
     let details = async {
-        let Some(known) = state.subscribers.get(app, &stream, &subscriber).await? else { return Ok(None) };
-        let connection_events = events(state, app, &stream, &subscriber, &addresses(state).await).await?;
+        let Some(known) = known? else { return Ok(None) };
+        let addresses = addresses(state).await;
+        let connection_events = events(state, app, &stream, &subscriber, &addresses).await?;
         let ended = known.history.as_ref().map_or(0, |history| history.ended);
         let Figures { duration_ms, bytes, video_bytes, audio_bytes } = known.figures;
         Ok(Some(SubscriberDetails {
-            subscriber: view(&stream, &known),
+            subscriber: view(&stream, &known, &addresses),
             total_connections: ended.saturating_add(known.connections.into()),
             total_duration_ms: duration_ms,
             total_bytes: bytes,
@@ -287,8 +293,8 @@ pub(crate) async fn get(state: &ApiState, app: &AppName, id: &str, subscriber: &
         }))
     };
     match details.await {
-        Ok(Some(details)) => ok(&details),
-        Ok(None) => not_found(),
+        Ok(Some(details)) => with_age(ok(&details), age),
+        Ok(None) => with_age(not_found(), age),
         Err(error) => unavailable(&error),
     }
 }

@@ -16,6 +16,7 @@ mod subscribers;
 mod table;
 mod tokens;
 mod users;
+mod vods;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,7 +31,7 @@ use actix_web::{App, web};
 use async_trait::async_trait;
 use base::{AppName, ManualClock, Secret, SeededRandomness, StreamId, WallTime};
 use cluster_model::testing::{InMemory, Unsteady, seals};
-use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted, Subscribers, Tokens};
+use cluster_model::{Broadcasts, Heartbeat, Meta, Nodes, Settings, StreamStarted, Subscribers, Tokens, Vods};
 use config::AppSettings;
 use observe::{Component, Metrics, Readiness};
 use serde_json::{Value, json};
@@ -83,12 +84,9 @@ impl StreamControl for OneLive {
         if app.as_str() == "LiveApp" { clients::received() } else { Received::default() }
     }
 
-    fn players(&self, app: &AppName) -> u64 {
-        if app.as_str() == "LiveApp" { 7 } else { 0 }
-    }
-
     async fn send_message(&self, app: &AppName, id: &StreamId, text: String) -> Spoken {
         match self.live(app, id) {
+            None if id.as_str() == "there" => Spoken::Elsewhere("node 2 (10.0.0.2)".to_owned()),
             None => Spoken::NotLive,
             Some(_) if text.is_empty() => Spoken::Refused,
             Some(_) => {
@@ -146,6 +144,7 @@ impl Node {
         let said = Arc::default();
         let mut state = ApiState {
             broadcasts: Broadcasts::new(meta.clone(), seals(), clock.clone(), randomness.clone(), "10.0.0.1"),
+            vods: Vods::new(meta.clone(), clock.clone(), randomness.clone()),
             // Known to a node also while the metadata plane is away.
             settings: Settings::new(
                 Arc::new(InMemory::new(clock.clone())),

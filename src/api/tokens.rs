@@ -13,6 +13,7 @@ use sessions::Parameters;
 use utoipa::ToSchema;
 
 use crate::ApiState;
+use crate::age::read_many;
 use crate::answer::{Outcome, not_found, ok, refusal, unavailable, unreadable};
 use crate::lists::page;
 use crate::settings;
@@ -251,13 +252,10 @@ pub(crate) async fn list(
 ) -> HttpResponse {
     let Some((offset, size)) = page(offset, size) else { return not_found() };
     let Ok(stream) = StreamId::new(id) else { return ok(&Vec::<TokenShown>::new()) };
-    match state.tokens.list(app, &stream, offset, size).await {
-        Ok(page) => {
-            let page: Vec<_> = page.iter().map(|(id, token)| shown(&stream, id, &token.terms)).collect();
-            ok(&page)
-        }
-        Err(error) => unavailable(&error),
-    }
+    read_many(state, state.tokens.list(app, &stream, offset, size), |page| {
+        ok(&page.iter().map(|(id, token)| shown(&stream, id, &token.terms)).collect::<Vec<_>>())
+    })
+    .await
 }
 
 fn shown(stream: &StreamId, token: &TokenId, terms: &TokenTerms) -> TokenShown {

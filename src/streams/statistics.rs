@@ -39,13 +39,6 @@ impl LiveStatistics {
         Some(meter.figures())
     }
 
-    /// WebRTC players of all live streams of an application.
-    pub fn players(&self, app: &AppName) -> u64 {
-        let streams = self.0.read();
-        let players = streams.get(app).into_iter().flat_map(BTreeMap::values);
-        players.map(|meter| u64::from(meter.viewers().webrtc_viewers)).sum()
-    }
-
     /// Keeps a stream's figures for as long as what is returned lives.
     pub(crate) fn follow(
         &self,
@@ -310,15 +303,15 @@ mod tests {
         }
         first.went("flv");
         first.went("hls");
-        assert_eq!((stand.heartbeat().webrtc_viewers, stand.all.players(&app())), (3, 3));
+        assert_eq!(stand.heartbeat().webrtc_viewers, 3);
         assert_eq!(stand.heartbeat().rtmp_viewers, 1);
         // A successor is there before its predecessor is gone.
         let second = stand.follow();
         second.came("webrtc");
         drop(first);
-        assert_eq!((stand.heartbeat().webrtc_viewers, stand.all.players(&app())), (1, 1));
+        assert_eq!(stand.heartbeat().webrtc_viewers, 1);
         drop(second);
-        assert_eq!((stand.figures(), stand.all.players(&app())), (None, 0));
+        assert_eq!(stand.figures(), None);
         assert!(stand.all.0.read().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use base::{AppName, StreamId, limits};
 use super::sweep::ROWS_PER_STEP_MAX;
 use super::{Changes, State, json_len};
 use crate::{
-    Block, Change, CodesSeen, Figures, NodeId, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown,
+    Block, Change, CodesSeen, NodeId, Outcome, Refusal, Subscriber, SubscriberId, SubscriberShown,
     SubscriberTerms, row,
 };
 
@@ -46,12 +46,14 @@ impl State {
     ) -> SubscriberShown {
         let history = self.history(app, stream, id).cloned();
         let ended = history.as_ref().map(|history| history.figures).unwrap_or_default();
-        let running = self.sessions(app, stream, id);
-        let (figures, connections) =
-            running.fold((ended, 0_u32), |(figures, connections), (_, owner, session)| {
-                let alive = u32::from(self.is_alive(owner));
-                (Figures::plus(figures, session.figures), connections.saturating_add(alive))
-            });
+        let (mut figures, mut connections, mut newest) = (ended, 0_u32, None);
+        for (_, owner, session) in self.sessions(app, stream, id) {
+            figures = figures.plus(session.figures);
+            if self.is_alive(owner) {
+                connections = connections.saturating_add(1);
+                newest = newest.max(Some((session.since_ms, owner.node)));
+            }
+        }
         let slots = self.slots(app, stream, id).filter(|(_, slot)| self.is_alive(slot.owner)).count();
         SubscriberShown {
             id: id.clone(),
@@ -60,6 +62,7 @@ impl State {
             slots: u32::try_from(slots).unwrap_or(u32::MAX),
             figures,
             history,
+            node: newest.map(|(_, node)| node),
         }
     }
 

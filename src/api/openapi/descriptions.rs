@@ -1,6 +1,6 @@
 //! What the route table does not say of each operation: one table.
 
-use cluster_model::{Broadcast, Shown};
+use cluster_model::{Broadcast, Shown, Vod};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
@@ -28,6 +28,13 @@ const LIST: &[Parameter] = &[
     ("sort_by", "name, date or status; sorts only together with order_by"),
     ("order_by", "desc for descending, else ascending"),
     ("search", "Only broadcasts whose id or name holds this text, in whatever case"),
+];
+
+const VODS: &[Parameter] = &[
+    ("streamId", "Only those made of this stream"),
+    ("sort_by", "name or date; sorts only together with order_by"),
+    ("order_by", "desc for descending, else ascending"),
+    ("search", "Only those in one of whose names or ids this text stands, in whatever case"),
 ];
 
 const TOKEN: &[Parameter] = &[
@@ -202,16 +209,29 @@ pub(super) fn describe(operation: Operation) -> Description {
                 array(named::<SubscriberStats>()),
             )
         },
-        Operation::GetStreamInfo => {
-            plain("Shows the renditions of a live stream", array(named::<BasicStreamInfo>()))
-        }
+        Operation::GetStreamInfo => plain(
+            "Shows the renditions of a live stream, whichever node it is on",
+            array(named::<BasicStreamInfo>()),
+        ),
         Operation::SendMessage => Description {
             body: Some(ObjectBuilder::new().schema_type(Type::String).into()),
             ..plain(
-                "Says the body, as it stands, to the players of a live stream and to its publisher",
+                "Says the body, as it stands, to the players of a live stream and to its publisher; of the node that has it",
                 named::<Outcome>(),
             )
         },
+        Operation::CountVods => plain("Counts all recordings", named::<SimpleStat>()),
+        Operation::CountMatchingVods => {
+            plain("Counts the recordings in one of whose names or ids a text stands", named::<SimpleStat>())
+        }
+        Operation::ListVods => Description {
+            query: VODS,
+            failure: Some(("404", "Offset or size is no number")),
+            ..plain("Lists recordings, at most 250 at a time", array(named::<Vod>()))
+        },
+        Operation::GetVod => {
+            plain("Shows one recording; of an id nobody knows everything is null or 0", named::<Vod>())
+        }
         Operation::GetApplicationVersion | Operation::GetVersion => {
             plain("Says what this server is", named::<Version>())
         }

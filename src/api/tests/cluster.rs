@@ -55,7 +55,9 @@ impl Cluster for OneOfThree {
     }
 
     fn reach(&self, node: NodeId) -> Option<Reach> {
-        (node != NodeId(1))
+        // It has no reason to hear node 5.
+        [2, 3, 4]
+            .contains(&node.0)
             .then_some(Reach { up: node == NodeId(2), for_ms: if node == NodeId(2) { 0 } else { 7_000 } })
     }
 
@@ -87,15 +89,16 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     let node = Node::with(|state| state.cluster = Arc::new(OneOfThree));
     let nodes = &node.state.nodes;
     let mut owners = Vec::new();
-    for id in 1..=4 {
+    for id in 1..=5 {
         let card = NodeCard { address: format!("10.0.0.{id}"), ..NodeCard::default() };
         owners.push(nodes.join(NodeId(id), card).await.unwrap());
     }
     nodes.expire(owners[3]).await.unwrap();
     assert_eq!(ask(&node, Method::GET, "/cluster-mode-status").await.1["success"], true);
-    assert_eq!(ask(&node, Method::GET, "/cluster/node-count").await.1["number"], 4);
-    let (_, list) = ask(&node, Method::GET, "/cluster/nodes/1/3").await;
-    let now = 1_700_000_000_000_u64;
+    assert_eq!(ask(&node, Method::GET, "/cluster/node-count").await.1["number"], 5);
+    node.clock.advance(Duration::from_secs(60));
+    let (_, list) = ask(&node, Method::GET, "/cluster/nodes/1/4").await;
+    let (joined, now) = (1_700_000_000_000_u64, 1_700_000_060_000_u64);
     let shown = |row: usize, key: &str| list[row][key].clone();
     assert_eq!((shown(0, "id"), shown(0, "ip")), (json!("2"), json!("10.0.0.2")));
     assert_eq!(
@@ -105,7 +108,9 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     assert_eq!(shown(0, "lastUpdateTime"), json!(now));
     assert_eq!((shown(1, "status"), shown(1, "heard")), (json!("alive"), json!(false)));
     assert_eq!(shown(1, "lastUpdateTime"), json!(now - 7_000));
-    assert_eq!(shown(2, "status"), json!("dead"));
+    assert_eq!((shown(2, "status"), shown(2, "lastUpdateTime")), (json!("dead"), json!(joined)));
+    assert_eq!((shown(3, "status"), shown(3, "heard")), (json!("alive"), Value::Null));
+    assert_eq!(shown(3, "lastUpdateTime"), json!(joined), "not heard here: nothing newer is known of it");
     assert_eq!(ask(&node, Method::GET, "/cluster/nodes/x/3").await.0, StatusCode::NOT_FOUND);
     let (_, status) = ask(&node, Method::GET, "/cluster/status").await;
     assert_eq!((&status["leader"], &status["lag"], &status["ageMs"]), (&json!(2), &json!(3), &json!(120)));
@@ -166,7 +171,7 @@ impl Meta for Silent {
 }
 
 #[actix_web::test]
-async fn while_the_plane_is_away_one_broadcast_is_shown_with_its_age_and_later_not_at_all() {
+async fn while_the_plane_is_away_one_object_is_shown_with_its_age_and_later_not_at_all() {
     use Authority::{Cold, Fresh, Isolated, Lost};
     for (authority, shown) in [(Fresh, false), (Isolated, true), (Lost, false), (Cold, false)] {
         let clock = Arc::new(ManualClock::new(WallTime(1)));
@@ -174,14 +179,62 @@ async fn while_the_plane_is_away_one_broadcast_is_shown_with_its_age_and_later_n
         let node = Node::over(silent.clone(), clock, |state| state.cluster = Arc::new(Away(authority)));
         node.create(json!({ "streamId": "live1" })).await;
         silent.1.store(true, Ordering::Relaxed);
-        let (known, unknown) = ("/LiveApp/rest/v2/broadcasts/live1", "/LiveApp/rest/v2/broadcasts/other");
-        let expected = [StatusCode::OK, StatusCode::NOT_FOUND];
-        for (path, status) in [known, unknown].into_iter().zip(expected) {
-            let answer = node.get(path).await;
+        for (path, status) in [
+            ("/broadcasts/live1", StatusCode::OK),
+            ("/broadcasts/other", StatusCode::NOT_FOUND),
+            ("/broadcasts/live1/broadcast-statistics", StatusCode::OK),
+            ("/broadcasts/other/stream-info", StatusCode::OK),
+            ("/broadcasts/live1/subscribers/anna", StatusCode::NOT_FOUND),
+            ("/vods/1234", StatusCode::OK),
+        ] {
+            let answer = node.get(&format!("/LiveApp/rest/v2{path}")).await;
             let age = answer.headers().get("penstock-age-ms").map(|age| age.to_str().unwrap());
             let expected =
                 if shown { (status, Some("2345")) } else { (StatusCode::SERVICE_UNAVAILABLE, None) };
             assert_eq!((answer.status(), age), expected, "{authority:?} {path}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn lists_and_counts_say_their_age_and_are_not_shown_once_that_is_too_much() {
+    use Authority::{Cold, Fresh, Isolated, Lost};
+    const APP: &str = "/LiveApp/rest/v2/broadcasts";
+    for (authority, shown) in [(Fresh, true), (Isolated, true), (Lost, false), (Cold, false)] {
+        let node = Node::with(|state| state.cluster = Arc::new(Away(authority)));
+        node.create(json!({ "streamId": "live1" })).await;
+        let lists = [
+            "/list/0/10",
+            "/list/0/10?sort_by=date&order_by=asc",
+            "/count",
+            "/count/live",
+            "/active-live-stream-count",
+            "/total-broadcast-statistics",
+            "/live1/tokens/list/0/10",
+            "/live1/subscribers/list/0/10",
+        ];
+        let lists = lists.map(|path| format!("{APP}{path}"));
+        for path in lists.into_iter().chain(["/rest/v2/applications/live-streams/LiveApp".to_owned()]) {
+            let answer = node.get(&path).await;
+            let told = (header_of(&answer, "penstock-age-ms"), header_of(&answer, "retry-after"));
+            let expected = if shown {
+                (StatusCode::OK, ("2345", ""))
+            } else {
+                (StatusCode::SERVICE_UNAVAILABLE, ("", "1"))
+            };
+            assert_eq!((answer.status(), told), expected, "{authority:?} {path}");
+        }
+        // The past is shown in any case, and so is what an operator needs just then.
+        for (path, lags) in [
+            (format!("{APP}/live1/connection-events/0/10"), authority != Fresh),
+            (format!("{APP}/live1/subscriber-stats/list/0/10"), authority != Fresh),
+            ("/LiveApp/rest/v2/vods/list/0/10".to_owned(), authority != Fresh),
+            ("/LiveApp/rest/v2/vods/count".to_owned(), authority != Fresh),
+            ("/rest/v2/cluster/nodes/0/10".to_owned(), false),
+        ] {
+            let answer = node.get(&path).await;
+            let lagging = header_of(&answer, "penstock-lagging") == "true";
+            assert_eq!((answer.status(), lagging), (StatusCode::OK, lags), "{authority:?} {path}");
         }
     }
 }

@@ -24,7 +24,7 @@ impl History for Twice {
             direction: Direction::Play,
             protocol: "webrtc".to_owned(),
             peer: Some("192.0.2.1".to_owned()),
-            proof: None,
+            proof: Some("jwt".to_owned()),
         };
         let came = ConnectionEvent {
             at_ms: 1_700_000_000_000,
@@ -52,12 +52,12 @@ async fn events_are_shown_as_ams_shows_them_and_marked_when_they_are_not_all() {
     let came = json!({
         "timestamp": 1_700_000_000_000_u64, "eventType": "connected", "instanceIP": "10.0.0.1", "type": "play",
         "eventProtocol": "webrtc", "streamId": "s1", "subscriberId": "anna",
-        "session": SessionId::from_u128(7).to_string(),
+        "session": SessionId::from_u128(7).to_string(), "peer": "192.0.2.1", "proof": "jwt",
     });
     assert_eq!(events[0], came);
     assert_eq!(
-        (&events[1]["eventType"], &events[1]["exitReason"]),
-        (&json!("disconnected"), &json!("kicked"))
+        (&events[1]["eventType"], &events[1]["exitReason"], &events[1]["peer"]),
+        (&json!("disconnected"), &json!("kicked"), &json!("192.0.2.1"))
     );
     assert_eq!(node.ask(Method::GET, "/s1/connection-events/1/1").await.as_array().unwrap().len(), 1);
     assert_eq!(node.ask(Method::GET, "/s1/connection-events/0/0").await, json!([]));

@@ -37,6 +37,8 @@ async fn what_cannot_be_said_is_refused_in_the_words_of_ams() {
     for nobody in ["unknown", "%C3%BC"] {
         assert_eq!(say(&node, nobody, "hi").await, refusal("Requested WebRTC stream does not exist"));
     }
+    let which = "Requested WebRTC stream does not exist on this node: node 2 (10.0.0.2) has it";
+    assert_eq!(say(&node, "there", "hi").await, refusal(which));
     assert_eq!(say(&node, "live1", "").await, refusal("Operation not completed"));
     let other = from(HERE, Method::POST, &format!("{PATH}/live1/data"))
         .insert_header(header::ContentType::plaintext())

@@ -23,6 +23,49 @@ async fn a_live_stream_shows_what_it_is_doing_now_and_one_that_is_over_what_was_
     assert_eq!((&list[0]["webRTCViewerCount"], &list[0]["bitrate"]), (&json!(2), &json!(5)));
 }
 
+/// Of a stream of another node everybody knows what that node stored last.
+#[actix_web::test]
+async fn a_stream_of_another_node_shows_what_that_node_told_of_it() {
+    let node = Node::new();
+    for id in ["live1", "there", "silent"] {
+        node.create(json!({ "streamId": id })).await;
+    }
+    let told = |webrtc_viewers| Heartbeat {
+        bitrate_bps: 1_500_000,
+        width: 640,
+        height: 360,
+        webrtc_viewers,
+        rtmp_viewers: 2,
+        ..Heartbeat::default()
+    };
+    let tell = async |id: &str, viewers| {
+        node.begin(id).await;
+        let (app, id) = (AppName::new("LiveApp").unwrap(), StreamId::new(id).unwrap());
+        assert!(node.state.broadcasts.heartbeat(&app, &id, told(viewers)).await.unwrap());
+    };
+    tell("silent", 100).await;
+    node.clock.advance(Duration::from_secs(500));
+    tell("there", 5).await;
+    // What is stored of an own stream is older than what it does.
+    tell("live1", 1).await;
+    let there = node.ask(Method::GET, "/there/broadcast-statistics").await;
+    assert_eq!(
+        (&there["totalWebRTCWatchersCount"], &there["totalRTMPWatchersCount"]),
+        (&json!(5), &json!(2))
+    );
+    let total = node.ask(Method::GET, "/total-broadcast-statistics").await;
+    assert_eq!(
+        (&total["totalWebRTCWatchersCount"], &total["totalRTMPWatchersCount"]),
+        (&json!(12), &json!(-1)),
+        "seven here and five there; of the silent one nobody knows"
+    );
+    let info = json!([{
+        "videoHeight": 360, "videoWidth": 640, "videoBitrate": 1_500_000, "audioBitrate": 0, "videoCodec": null,
+    }]);
+    assert_eq!(node.ask(Method::GET, "/there/stream-info").await, info);
+    assert_eq!(node.ask(Method::GET, "/silent/stream-info").await, json!([]));
+}
+
 /// Recorded answers, key by key in their order.
 #[actix_web::test]
 async fn statistics_are_the_texts_of_ams() {

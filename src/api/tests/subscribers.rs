@@ -194,7 +194,13 @@ async fn statistics_are_what_the_sessions_came_to() {
     );
     let one = node.ask(Method::GET, "/stream1/subscribers/playerB").await;
     assert_eq!((&one["connected"], &one["totalConnections"]), (&json!(true), &json!(2)));
+    assert_eq!(one["registeredNodeIp"], "10.0.0.1");
+    assert_eq!(listed(&node).await[0]["registeredNodeIp"], "10.0.0.1");
     assert_eq!((&one["totalBytes"], &one["totalDurationMs"]), (&json!(1_000), &json!(2_000)));
     assert_eq!(one["connectionEvents"].as_array().unwrap().len(), 3);
     assert_eq!(node.ask(Method::GET, "/stream1/subscriber-stats/list/1/5").await, json!([]));
+    let figures = Figures::default();
+    let gone = vec![fact(2, FactKind::Disconnected { reason: "finished".to_owned(), figures })];
+    facts.record(owner, 2, gone).await.unwrap();
+    assert_eq!(listed(&node).await[0]["registeredNodeIp"], Value::Null, "nobody serves it");
 }

@@ -66,6 +66,21 @@ fn figures_are_absolute_and_never_fall() {
 }
 
 #[test]
+fn a_subscriber_is_at_the_node_that_serves_its_newest_session() {
+    let mut run = Run::default();
+    let (one, two) = (run.joins(0, 1), run.joins(0, 2));
+    assert_eq!(shown(&run).node, None);
+    run.at(1, batch(two, 1, vec![Fact { at: WallTime(6), ..connected(2) }]));
+    run.at(1, batch(one, 1, vec![connected(1)]));
+    assert_eq!(shown(&run).node, Some(two.node));
+    run.at(2, batch(two, 2, vec![disconnected(2, 0)]));
+    assert_eq!(shown(&run).node, Some(one.node));
+    // A life that is over serves nobody.
+    run.joins(3, 1);
+    assert_eq!(shown(&run).node, None);
+}
+
+#[test]
 fn one_batch_writes_each_row_once() {
     let mut run = Run::default();
     let one = run.joins(0, 1);

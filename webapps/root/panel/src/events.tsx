@@ -36,6 +36,8 @@ export function EventsView({ app, stream }: { app: string; stream: string }): JS
               ["When", when(event.timestamp)],
               ["To", event.type],
               ["By", event.eventProtocol],
+              ["From", event.peer],
+              ["Let in by", event.proof],
               ["Because", event.exitReason],
               ["Node", event.instanceIP],
             ]} />
