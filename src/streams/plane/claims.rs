@@ -194,12 +194,13 @@ impl Inner {
     async fn claim_or_contest(&self, key: &Key) -> Result<(Epoch, Instant), BeginError> {
         let mut outcome = self.claim(key).await;
         let Err(BeginError::Elsewhere { epoch, .. }) = outcome else { return outcome };
-        let deadline = tokio::time::Instant::now() + limits::CLAIM_CONTEST_MAX;
+        let deadline = self.clock.now() + limits::CLAIM_CONTEST_MAX;
         let (app, stream) = key;
         let mut changes = self.streams.watch(app, stream, Revision::ZERO);
         self.streams.contest(app, stream, epoch).await?;
         while matches!(outcome, Err(BeginError::Elsewhere { .. })) {
-            match tokio::time::timeout_at(deadline, changes.next()).await {
+            let left = deadline.saturating_duration_since(self.clock.now());
+            match tokio::time::timeout(left, changes.next()).await {
                 Ok(WatchEvent::Changed { .. }) => {}
                 Ok(WatchEvent::Relist) => drop(self.streams.relist(app, stream, &mut changes).await?),
                 Ok(WatchEvent::Closed) | Err(_) => break,
