@@ -56,6 +56,20 @@ fn what_a_publisher_says_of_its_stream_and_its_claim_comes_back() {
     }
 }
 
+/// As above: only where a room's token is spent the command says more than older nodes read.
+#[test]
+fn that_a_token_is_spent_outside_its_room_comes_back() {
+    for (_, command) in every_command() {
+        let Command::SpendToken { app, stream, token, direction, session, fingerprint, .. } = command else {
+            continue;
+        };
+        let outside_room = true;
+        let command =
+            Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room };
+        assert_eq!(Command::decode(&command.encode().unwrap()).unwrap(), command);
+    }
+}
+
 #[test]
 fn stored_rows_have_their_golden_form_and_come_back_from_it() {
     let mut kinds = Vec::new();
