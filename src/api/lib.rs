@@ -49,6 +49,7 @@ mod users;
 mod health;
 mod pages;
 mod panel;
+mod said;
 
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,7 @@ pub use door::{Doorkeeper, ManagementJwt};
 pub use history::{EventsPage, History};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
+pub use said::said_along;
 pub use settings::SettingsFiles;
 pub use state::{ApiState, Live, Spoken, StreamControl};
 
