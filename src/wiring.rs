@@ -341,6 +341,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let app = move || {
         let app = App::new()
             .wrap(from_fn(api::cors))
+            .wrap(from_fn(api::said_along))
             .app_data(api_state.clone())
             .app_data(signalling_data.clone())
             .app_data(http_media_data.clone())

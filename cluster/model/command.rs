@@ -119,6 +119,9 @@ pub enum Command {
         session: SessionId,
         /// What the gate knows the presenter by.
         fingerprint: Fingerprint,
+        /// The session is not in the token's room: it spends a room's token, too, as AMS does where no room is named.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        outside_room: bool,
     },
     /// Removes one token.
     RevokeToken {

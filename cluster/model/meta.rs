@@ -150,6 +150,15 @@ pub enum Query {
         /// Its text.
         token: TokenId,
     },
+    /// The stream that a room's token was made for: [`Answer::Home`].
+    HomeInRoom {
+        /// The application.
+        app: AppName,
+        /// The room.
+        room: StreamId,
+        /// Its text.
+        token: TokenId,
+    },
     /// A page of a stream's tokens that are neither spent nor void: [`Answer::Tokens`].
     Tokens {
         /// The application.
@@ -270,6 +279,8 @@ pub enum Answer {
     TokenFault(Option<TokenFault>),
     /// One token or none.
     Token(Option<Arc<Token>>),
+    /// A stream or none.
+    Home(Option<StreamId>),
     /// A page of tokens.
     Tokens(Vec<(TokenId, Arc<Token>)>),
     /// One subscriber or none.
@@ -348,6 +359,9 @@ impl crate::State {
             Query::Token { app, stream, token } => {
                 let is_void = |row: &&Arc<Token>| self.is_revoked(app, stream, row);
                 Answer::Token(self.token(app, stream, token).filter(|row| !is_void(row)).cloned())
+            }
+            Query::HomeInRoom { app, room, token } => {
+                Answer::Home(self.home_in_room(app, room, token).cloned())
             }
             Query::Tokens { app, stream, offset, size } => {
                 let page = self.tokens(app, stream).skip(*offset).take(*size);

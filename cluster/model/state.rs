@@ -204,8 +204,9 @@ impl State {
             Command::CreateToken { app, stream, token, terms } => {
                 self.create_token(app, stream, token, terms, changes)
             }
-            Command::SpendToken { app, stream, token, direction, session, fingerprint } => {
-                self.spend((app, stream, token), direction, session, fingerprint, changes)
+            Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room } => {
+                let by = (session, fingerprint);
+                self.spend((app, stream, token), direction, by, outside_room, changes)
             }
             Command::RevokeToken { app, stream, token } => self.revoke_token(app, stream, token, changes),
             Command::RevokeTokens { app, stream } => self.revoke_tokens(app, stream, changes),
@@ -281,6 +282,9 @@ impl State {
                 digest.replace(kind, &key, before.as_deref(), now.as_deref());
                 let due = |row: &Option<Arc<Token>>| row.as_ref().map(|row| row.swept_from());
                 index.due(due(&before), due(now), || Due::Token(app.clone(), stream.clone(), token.clone()));
+                let [was, is] =
+                    [&before, now].map(|row| row.as_ref().and_then(|row| row.terms.room.as_ref()));
+                index.in_room(was, is, (app, stream, token));
             }
             Change::TokensRevoked { app, stream, before: now } => {
                 let before = put(&mut self.revocations, (app.clone(), stream.clone()), *now);

@@ -15,7 +15,8 @@ pub struct TokenTerms {
     pub direction: Direction,
     /// AMS's `expireDate`: Unix **seconds**. From then on it opens nothing.
     pub expire_s: i64,
-    /// AMS's `roomId`: a token with one is not spent and lives until it expires.
+    /// AMS's `roomId`: shown in that room, for whichever stream of it, the token is not spent and lives until it expires. Shown
+    /// without the room it is as any other of its stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<StreamId>,
 }

@@ -51,6 +51,7 @@ mod vods;
 mod health;
 mod pages;
 mod panel;
+mod said;
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,7 @@ pub use door::{Doorkeeper, ManagementJwt};
 pub use history::{EventsPage, History};
 pub use openapi::openapi_json;
 pub use routes::{Operation, ROUTES, Role, Route, Scope, routes_json};
+pub use said::said_along;
 pub use settings::SettingsFiles;
 pub use state::{ApiState, Live, Spoken, StreamControl};
 

@@ -10,6 +10,7 @@ mod lists;
 mod messages;
 mod pages;
 mod rest;
+mod said;
 mod settings;
 mod statistics;
 mod subscribers;

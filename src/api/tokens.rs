@@ -39,7 +39,7 @@ pub(crate) struct TokenShown {
     /// `play` or `publish`.
     #[serde(rename = "type")]
     kind: String,
-    /// A token with one is not spent and lives until it expires.
+    /// For all of this room, where a token is not spent and lives until it expires.
     room_id: Option<String>,
 }
 
@@ -126,8 +126,9 @@ pub(crate) fn create_jwt(state: &ApiState, app: &AppName, id: &str, query: &str)
     }
 }
 
-/// `POST /validate-token`: whether a token would let somebody in. It is spent thereby, unless the request names a room; then the
-/// token may be the room's, too.
+/// `POST /validate-token`: whether a token would let somebody in. It is spent thereby, unless the request names a room; then it may
+/// be of any stream of the room, or made for the room as a stream. AMS then takes one of any stream at all: who asks for a room with
+/// a token of somewhere else is told the truth here.
 pub(crate) async fn validate(state: &ApiState, app: &AppName, body: Option<Value>) -> HttpResponse {
     let given: TokenGiven = match body.map_or_else(|| Ok(TokenGiven::default()), read_discreetly) {
         Ok(given) => given,
@@ -154,7 +155,12 @@ async fn is_good(state: &ApiState, app: &AppName, given: &TokenGiven) -> Result<
             Err(SpendError::Meta(error)) => Err(error),
         };
     };
-    for of in stream.into_iter().chain(StreamId::new(room).ok()) {
+    let room = StreamId::new(room).ok();
+    let home = match &room {
+        Some(room) => state.tokens.home_in_room(app, room, &token).await?,
+        None => None,
+    };
+    for of in stream.into_iter().chain(home).chain(room) {
         if state.tokens.fault(app, &of, &token, direction).await?.is_none() {
             return Ok(true);
         }

@@ -11,7 +11,7 @@
 //! Nothing here opens a socket, keeps a cache or watches a file: the caller reads again when it wants to.
 //!
 //! Invariants: an unknown key of `penstock.toml` or an unknown `PENSTOCK_*` variable never passes; no
-//! secret is ever in a `Debug`, an error or a notice; no setting that protects ([`Concerns`]) is without effect.
+//! secret is ever in a `Debug`, an error or a notice; no setting that is marked as protecting ([`Concerns`]) is kept without being acted on.
 
 mod applications;
 mod cors;

@@ -151,6 +151,8 @@ impl AppSettings {
         fn jwks_url("jwksURL") -> &str = text;
         /// The application's name.
         fn app_name("appName") -> &str = text;
+        /// `Content-Security-Policy` of all that the application answers; blank: what its pages say by themselves.
+        fn content_security_policy("contentSecurityPolicyHeaderValue") -> &str = text;
         /// Only rooms that were created beforehand may be joined.
         fn accept_only_rooms_in_data_store("acceptOnlyRoomsInDataStore") -> bool = flag;
         /// Seconds that a code of a subscriber without a period of its own is the one for.

@@ -169,7 +169,8 @@ impl Shard {
         }
     }
 
-    /// Withholds all media from a player, or goes on sending it. Its connection stays. What [`Shard::set_enabled`] says
+    /// Withholds all media and messages from a player and hears none of its own, or goes on with them. Its connection stays, with
+    /// its data channels; what was said meanwhile it is not told later. What [`Shard::set_enabled`] says
     /// holds beside it.
     pub fn set_paused(&mut self, id: PlayerId, paused: bool, now: Instant) {
         let Some(player) = self.players.get_mut(id.0).filter(|player| player.paused != paused) else {
@@ -177,6 +178,7 @@ impl Shard {
         };
         player.paused = paused;
         let tracks = player.tracks.len();
+        self.pause_data(id, paused);
         for track in 0..tracks {
             let viewer = TrackRef { player: id, track };
             if paused {

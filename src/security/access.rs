@@ -51,6 +51,20 @@ pub struct Came {
     pub origin: Option<String>,
 }
 
+/// As what somebody plays: which limits it is let in under, and counts in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Viewer {
+    /// Of a stream as it goes: `webRTCViewerLimit`, the application's and the broadcast's.
+    #[default]
+    Streamed,
+    /// Of playlists and their segments: the broadcast's `hlsViewerLimit`.
+    Playlist,
+    /// Of manifests and their segments: the broadcast's `dashViewerLimit`.
+    Manifest,
+    /// Of a file, whoever else reads it: none.
+    File,
+}
+
 /// A wish to publish or play, with the credentials as the protocol carried them. Empty texts count as
 /// absent. The protocol's edge checks nothing of it.
 #[derive(Clone, Debug)]
@@ -72,6 +86,8 @@ pub struct Access {
     pub presenter: SessionId,
     /// Media of the session can be withheld while its connection stays: a block pauses it. Otherwise a block ends it.
     pub can_pause: bool,
+    /// Of a play: which limits count.
+    pub viewer: Viewer,
     /// `token`: one-time token, hash or JWT, whichever is switched on.
     pub token: Option<Secret>,
     /// `subscriberId`.
@@ -105,6 +121,7 @@ impl Access {
             session,
             presenter: session,
             can_pause: false,
+            viewer: Viewer::default(),
             token: None,
             subscriber_id: None,
             subscriber_code: None,

@@ -22,7 +22,7 @@ use crate::live::{Entered, Live, LiveSession};
 use crate::outside::{Authorizer, Plane};
 use crate::seats::{SeatLimits, Seats};
 use crate::slots::{GivenBack, OnTheirWay, Slot};
-use crate::{Access, Denial, Direction, KeySets, Permit};
+use crate::{Access, Denial, Direction, KeySets, Permit, Viewer};
 
 use clauses::{Clause, Question};
 pub use explain::{ClauseShown, Explanation};
@@ -249,21 +249,14 @@ impl Gate {
                 return Err(denial);
             }
         }
-        let limits = SeatLimits {
-            publishers_of_app: question.settings.ingesting_stream_limit(),
-            players_of_app: question.settings.webrtc_viewer_limit(),
-            // Negative: no limit.
-            players_of_stream: question
-                .broadcast
-                .as_ref()
-                .and_then(|broadcast| usize::try_from(broadcast.web_rtc_viewer_limit).ok()),
-        };
+        let limits = seat_limits(question);
         if !access.direction.is_publish()
             && (limits.players_of_app.is_some() || limits.players_of_stream.is_some())
         {
             question.ruling(Operation::ViewerLimit)?;
         }
-        let seat = self.seats.take(&access.app, &question.stream, access.direction, limits)?;
+        let seated = (access.direction, access.viewer);
+        let seat = self.seats.take(&access.app, &question.stream, seated, limits)?;
         let slot = if question.settings.wants_totp(access.direction.is_publish()) {
             Some(self.slot(question).await?)
         } else {
@@ -324,6 +317,7 @@ impl Gate {
                 control.end(ExitReason::Blocked);
             }
         }
+        self.look_at_subscriber(question, control, entered).await;
         if let Some(settings) = self.settings.snapshot(app)
             && !Arc::ptr_eq(&settings, &question.settings)
             && !entered.stands(&settings)
@@ -338,6 +332,26 @@ impl Gate {
                 Err(_) => control.end(ExitReason::AuthorityLost),
             }
         }
+    }
+}
+
+fn seat_limits(question: &Question<'_>) -> SeatLimits {
+    let of_broadcast = |limit: fn(&Broadcast) -> i32| {
+        // Negative: no limit.
+        question.broadcast.as_ref().and_then(|broadcast| usize::try_from(limit(broadcast)).ok())
+    };
+    let (players_of_app, players_of_stream) = match question.access.viewer {
+        Viewer::Streamed => {
+            (question.settings.webrtc_viewer_limit(), of_broadcast(|it| it.web_rtc_viewer_limit))
+        }
+        Viewer::Playlist => (None, of_broadcast(|it| it.hls_viewer_limit)),
+        Viewer::Manifest => (None, of_broadcast(|it| it.dash_viewer_limit)),
+        Viewer::File => (None, None),
+    };
+    SeatLimits {
+        publishers_of_app: question.settings.ingesting_stream_limit(),
+        players_of_app,
+        players_of_stream,
     }
 }
 

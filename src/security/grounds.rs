@@ -1,9 +1,9 @@
-//! What a permit rests on: settings, a one-time token, a time.
+//! What a permit rests on: settings, its subscriber, a one-time token, a time.
 
 use std::collections::BTreeSet;
 
 use base::{PeerAddr, StreamId, WallTime, limits};
-use cluster_model::{Guarded, Revision, Token, TokenId};
+use cluster_model::{Guarded, Revision, Subscriber, SubscriberTerms, Token, TokenId};
 use config::AppSettings;
 
 use crate::address::publisher_is_allowed;
@@ -19,7 +19,7 @@ impl SecretPrint {
     }
 }
 
-/// A setting that a permit rests on.
+/// A setting or a subscriber that a permit rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// That a hash or JWT known by this was not revoked.
@@ -30,6 +30,10 @@ pub(crate) enum Rest {
     Jwt(SecretPrint),
     /// The application's secret for codes.
     Code(SecretPrint),
+    /// The subscriber's own secret for codes.
+    OwnCode(SecretPrint),
+    /// That the subscriber is registered.
+    Registered,
     /// The ranges of publishers' addresses.
     Addresses,
 }
@@ -45,23 +49,23 @@ pub(crate) struct Held {
     pub gone_by: WallTime,
     /// When it was made.
     pub made_at: Revision,
-    /// A room's lets many in.
+    /// It is a room's that was shown in the room: it lets many in.
     pub is_for_many: bool,
 }
 
 impl Held {
-    /// Of its row, before or after it was spent; it is spent by now.
-    pub(crate) fn new(home: StreamId, token: TokenId, row: &Token, now: WallTime) -> Self {
+    /// Of its row, before or after it was spent; it is spent by now, unless it is for many.
+    pub(crate) fn new(home: StreamId, token: TokenId, row: &Token, is_for_many: bool, now: WallTime) -> Self {
         let spent = now.plus(limits::TOKEN_SPENT_KEPT);
-        let gone_by = if row.terms.room.is_none() { row.swept_from().min(spent) } else { row.swept_from() };
-        Self { home, token, gone_by, made_at: row.made_at, is_for_many: row.terms.room.is_some() }
+        let gone_by = if is_for_many { row.swept_from() } else { row.swept_from().min(spent) };
+        Self { home, token, gone_by, made_at: row.made_at, is_for_many }
     }
 }
 
 /// Why somebody was let in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grounds {
-    /// Settings that must stay what they are.
+    /// What must stay as it is.
     pub rests: Vec<Rest>,
     /// The one-time token, once it was spent.
     pub token: Option<Held>,
@@ -109,5 +113,28 @@ pub(crate) fn stands(
         Rest::Jwt(print) => jwt_print(settings) == *print,
         Rest::Code(print) => is(print, settings.time_token_secret(publish).expose()),
         Rest::Addresses => publisher_is_allowed(settings.allowed_publisher_cidr(), peer),
+        // Settings say nothing of it.
+        Rest::OwnCode(_) | Rest::Registered => true,
+    }
+}
+
+/// The secret that a subscriber has for itself.
+pub(crate) fn own_secret(terms: &SubscriberTerms) -> Option<&str> {
+    terms.b32_secret.as_ref().map(|secret| secret.expose()).filter(|secret| !secret.is_empty())
+}
+
+/// Whether what a session came by is its subscriber's to change: its own secret, or that it is registered.
+pub(crate) const fn is_of_subscriber(rest: &Rest) -> bool {
+    matches!(rest, Rest::OwnCode(_) | Rest::Registered)
+}
+
+/// Whether a subscriber, if there is one, is still what a session was let in by.
+pub(crate) fn stands_by(rest: &Rest, known: Option<&Subscriber>) -> bool {
+    match rest {
+        Rest::OwnCode(print) => {
+            known.and_then(|known| own_secret(&known.terms)).is_some_and(|own| SecretPrint::of(own) == *print)
+        }
+        Rest::Registered => known.is_some(),
+        Rest::Unrevoked(_) | Rest::Hash(_) | Rest::Jwt(_) | Rest::Code(_) | Rest::Addresses => true,
     }
 }

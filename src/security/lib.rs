@@ -34,7 +34,7 @@ mod slots;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use access::{Access, Came, Direction};
+pub use access::{Access, Came, Direction, Viewer};
 pub use address::{AddressRanges, Forwarding, TrustedProxies, address_of};
 pub use denial::{Denial, TotpFault};
 pub use gate::{ClauseShown, Explanation, Gate, GateParts};

@@ -3,6 +3,8 @@
 //! Whatever a permit rests on may change while it lives: its subscriber is blocked, its token revoked, the secret that its
 //! credential was made with replaced. Who notices says so here, and the permits concerned pause or die.
 
+mod resting;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,11 @@ impl Entry {
     fn stands(&self, settings: &AppSettings, revoked: &BTreeSet<&str>) -> bool {
         let publish = self.direction.is_publish();
         self.grounds.rests.iter().all(|rest| stands(rest, (settings, revoked), publish, self.peer))
+    }
+
+    /// It came by a token that is its alone.
+    fn is_by_token_alone(&self) -> bool {
+        self.grounds.token.as_ref().is_some_and(|held| !held.is_for_many)
     }
 
     fn of_token(&self) -> Option<(AppName, StreamId, TokenId)> {
@@ -154,6 +161,12 @@ fn unlist<K: Ord>(index: &mut BTreeMap<K, BTreeSet<u64>>, key: &K, number: u64) 
 }
 
 impl Inner {
+    /// Whether the one session is there that a token lets in. Those that a room's lets in beside it do not count.
+    fn has_its_one(&self, token: &(AppName, StreamId, TokenId)) -> bool {
+        let mut numbers = self.by_token.get(token).into_iter().flatten();
+        numbers.any(|number| self.entries.get(number).is_some_and(Entry::is_by_token_alone))
+    }
+
     fn remove(&mut self, number: u64) {
         let Some(entry) = self.entries.remove(&number) else { return };
         unlist(&mut self.by_stream, &(entry.app.clone(), entry.stream.clone()), number);
@@ -162,7 +175,7 @@ impl Inner {
         }
         if let Some(key) = entry.of_token() {
             unlist(&mut self.by_token, &key, number);
-            if entry.begun && self.over.insert(key.clone(), self.now).is_none() {
+            if entry.begun && entry.is_by_token_alone() && self.over.insert(key.clone(), self.now).is_none() {
                 self.over_order.push_back(key);
             }
             if self.over_order.len() > limits::TOKENS_OVER_MAX
@@ -205,8 +218,7 @@ impl Live {
             begun: false,
         };
         let mut inner = self.0.lock();
-        let once = entry.grounds.token.as_ref().is_some_and(|held| !held.is_for_many);
-        if once && entry.of_token().is_some_and(|key| inner.by_token.contains_key(&key)) {
+        if entry.is_by_token_alone() && entry.of_token().is_some_and(|key| inner.has_its_one(&key)) {
             return Err(Denial::TokenInUse);
         }
         inner.now = inner.now.max(now);
@@ -237,7 +249,7 @@ impl Live {
     ) -> Option<Denial> {
         let inner = self.0.lock();
         let key = (app.clone(), stream.clone(), token.clone());
-        if inner.by_token.contains_key(&key) {
+        if inner.has_its_one(&key) {
             return Some(Denial::TokenInUse);
         }
         let since = inner.over.get(&key)?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use base::{AppName, StreamId};
 use parking_lot::Mutex;
 
-use crate::{Denial, Direction};
+use crate::{Denial, Direction, Viewer};
 
 /// The limits a seat is taken under; `None`: any number.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,7 @@ pub(crate) struct Seats(Mutex<BTreeMap<AppName, AppSeats>>);
 #[derive(Debug, Default)]
 struct AppSeats {
     publishers: usize,
+    /// Of its streams as they go.
     players: usize,
     streams: BTreeMap<StreamId, StreamSeats>,
 }
@@ -32,7 +33,31 @@ struct AppSeats {
 #[derive(Debug, Default)]
 struct StreamSeats {
     publisher: Option<Arc<Holder>>,
-    players: usize,
+    players: Players,
+}
+
+/// Players of a stream, by the limit they count in.
+#[derive(Debug, Default)]
+struct Players {
+    streamed: usize,
+    playlist: usize,
+    manifest: usize,
+    file: usize,
+}
+
+impl Players {
+    const fn of(&mut self, viewer: Viewer) -> &mut usize {
+        match viewer {
+            Viewer::Streamed => &mut self.streamed,
+            Viewer::Playlist => &mut self.playlist,
+            Viewer::Manifest => &mut self.manifest,
+            Viewer::File => &mut self.file,
+        }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.streamed == 0 && self.playlist == 0 && self.manifest == 0 && self.file == 0
+    }
 }
 
 impl StreamSeats {
@@ -80,7 +105,7 @@ impl Seats {
         self: &Arc<Self>,
         app: &AppName,
         stream: &StreamId,
-        direction: Direction,
+        (direction, viewer): (Direction, Viewer),
         limits: SeatLimits,
     ) -> Result<Seat, Denial> {
         let full = |taken: usize, limit: Option<usize>| limit.is_some_and(|limit| taken >= limit);
@@ -98,7 +123,7 @@ impl Seats {
             }
             Direction::Play
                 if full(app_players, limits.players_of_app)
-                    || full(stream_seats.players, limits.players_of_stream) =>
+                    || full(*stream_seats.players.of(viewer), limits.players_of_stream) =>
             {
                 Some(Denial::ViewerLimit)
             }
@@ -109,8 +134,8 @@ impl Seats {
                 None
             }
             Direction::Play => {
-                stream_seats.players += 1;
-                app_seats.players += 1;
+                *stream_seats.players.of(viewer) += 1;
+                app_seats.players += usize::from(viewer == Viewer::Streamed);
                 None
             }
         };
@@ -121,13 +146,13 @@ impl Seats {
             }
             None => {
                 let seats = Arc::clone(self);
-                Ok(Seat { seats, app: app.clone(), stream: stream.clone(), holder })
+                Ok(Seat { seats, app: app.clone(), stream: stream.clone(), holder, viewer })
             }
         }
     }
 
-    /// `holder`: the publisher whose seat it was; `None`: a player's.
-    fn free(&self, app: &AppName, stream: &StreamId, holder: Option<&Arc<Holder>>) {
+    /// `holder`: the publisher whose seat it was; `None`: that of such a player.
+    fn free(&self, app: &AppName, stream: &StreamId, holder: Option<&Arc<Holder>>, viewer: Viewer) {
         let mut apps = self.0.lock();
         if let Some(app_seats) = apps.get_mut(app)
             && let Some(stream_seats) = app_seats.streams.get_mut(stream)
@@ -145,8 +170,10 @@ impl Seats {
                     }
                 }
                 None => {
-                    stream_seats.players = stream_seats.players.saturating_sub(1);
-                    app_seats.players = app_seats.players.saturating_sub(1);
+                    let players = stream_seats.players.of(viewer);
+                    *players = players.saturating_sub(1);
+                    let freed = usize::from(viewer == Viewer::Streamed);
+                    app_seats.players = app_seats.players.saturating_sub(freed);
                 }
             }
         }
@@ -164,7 +191,11 @@ fn sweep(apps: &mut BTreeMap<AppName, AppSeats>, app: &AppName, stream: &StreamI
     let Some(app_seats) = apps.get_mut(app) else {
         return;
     };
-    if app_seats.streams.get(stream).is_some_and(|stream| stream.publisher.is_none() && stream.players == 0) {
+    if app_seats
+        .streams
+        .get(stream)
+        .is_some_and(|stream| stream.publisher.is_none() && stream.players.is_empty())
+    {
         app_seats.streams.remove(stream);
     }
     if app_seats.streams.is_empty() {
@@ -180,6 +211,8 @@ pub(crate) struct Seat {
     stream: StreamId,
     /// A publisher's.
     holder: Option<Arc<Holder>>,
+    /// A player's.
+    viewer: Viewer,
 }
 
 impl Seat {
@@ -193,7 +226,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.free(&self.app, &self.stream, self.holder.as_ref());
+        self.seats.free(&self.app, &self.stream, self.holder.as_ref(), self.viewer);
     }
 }
 

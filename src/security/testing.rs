@@ -140,7 +140,14 @@ pub fn plain_gate(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&s
 /// # Panics
 /// As [`open_gate`].
 pub async fn whole_gate(meta: Arc<dyn Meta>, applications: &[&str]) -> TestGate {
-    let clock = Arc::new(SystemClock);
+    whole_gate_at(meta, Arc::new(SystemClock), applications).await
+}
+
+/// The same by a clock of the caller's.
+///
+/// # Panics
+/// As [`open_gate`].
+pub async fn whole_gate_at(meta: Arc<dyn Meta>, clock: Arc<dyn Clock>, applications: &[&str]) -> TestGate {
     let randomness = Arc::new(SystemRandomness);
     let settings = Settings::new(Arc::clone(&meta), seals(), clock.clone(), randomness.clone());
     let broadcasts =

@@ -34,6 +34,7 @@ pub(crate) fn with_credentials(request: &HttpRequest, wish: Access) -> Access {
         token: find("token").map(Secret::new),
         subscriber_id: find("subscriberId"),
         subscriber_code: find("subscriberCode").map(Secret::new),
+        meta_data: find("metaData"),
         came: came_by(request, query),
         ..wish
     }

@@ -165,8 +165,15 @@ impl Session {
         }
         let session = self.number * 1_000_000_000 + now / 1_000;
         let fingerprint = Fingerprint(u128::from(self.number));
-        let command =
-            Command::SpendToken { app, stream, token, direction, session: session_id(session), fingerprint };
+        let command = Command::SpendToken {
+            app,
+            stream,
+            token,
+            direction,
+            session: session_id(session),
+            fingerprint,
+            outside_room: false,
+        };
         (key, Asked::Spend(session), change(command))
     }
 

@@ -106,8 +106,8 @@ impl Mechanism {
             (Self::Hash, Direction::Play) => "hashControlPlayEnabled",
             (Self::Jwt, Direction::Publish) => "publishJwtControlEnabled",
             (Self::Jwt, Direction::Play) => "playJwtControlEnabled",
-            (Self::Totp, Direction::Publish) => "enableTimeTokenForPublish",
             // The limit of connections counts those who come by a code (AMS).
+            (Self::Totp | Self::Connections, Direction::Publish) => "enableTimeTokenForPublish",
             (Self::Totp | Self::Connections, Direction::Play) => "enableTimeTokenForPlay",
             _ => {
                 return json!({
@@ -214,7 +214,6 @@ pub fn expected(cell: &Cell) -> Result<Expected, &'static str> {
         (Mechanism::Registered | Mechanism::Address | Mechanism::Window, Play, _) => {
             return Err("it concerns publishers");
         }
-        (Mechanism::Connections, Publish, _) => return Err("a stream has one publisher anyway"),
         (Mechanism::ViewerLimit, Publish, _) => return Err("it concerns players"),
         (Mechanism::Hash, _, State::Expired) => return Err("a hash has no time"),
         _ => {}

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use base::{Clock, SystemClock, WallTime};
 use cells::{Cell, Direction, MECHANISMS, Mechanism, Protocol, STATES, State, expected};
-use clients::{Credential, Outcome, enter};
+use clients::{Credential, Entered, Outcome, enter};
 use pictures::Pictures;
 use security::credential::{hash, totp};
 use serde_json::{Value, json};
@@ -215,9 +215,12 @@ impl Table {
             first.leave().await;
             self.until_free(cell, &stream).await?;
         }
-        // Somebody else of the same name.
-        let other = match cell.mechanism {
-            Mechanism::Connections if cell.state == State::Absent => {
+        // Somebody else of the same name: a player of the stream, for it has one publisher.
+        let other = match (cell.mechanism, cell.direction) {
+            (Mechanism::Connections, Direction::Publish) if cell.state == State::Absent => {
+                Some(self.left_behind(cell, &stream, &shown).await.context("who plays already")?)
+            }
+            (Mechanism::Connections, Direction::Play) if cell.state == State::Absent => {
                 let other = enter(&self.node, cell, &stream, &shown).await?;
                 ensure!(other.outcome == Outcome::In, "the first of two: {:?}", other.outcome);
                 Some(other)
@@ -264,6 +267,23 @@ impl Table {
         };
         self.seen.push((*cell, outcome));
         Ok(())
+    }
+
+    /// Has a subscriber play a stream whose publisher was lost: there is a seat for another one, and this one has its connection.
+    async fn left_behind(&self, cell: &Cell, stream: &str, shown: &Credential) -> Result<Entered> {
+        subscriber(&self.node, stream, "sub3", "publish").await?;
+        let publisher = Credential::code("sub3".to_owned(), code_at(now_s()));
+        let publisher = self.pictures.begin(&self.node, stream, &publisher).await?;
+        // Only who comes by a code has a connection.
+        settings(&self.node, json!({ "enableTimeTokenForPlay": true })).await?;
+        let play = Cell { direction: Direction::Play, protocol: Protocol::Flv, ..*cell };
+        let player = enter(&self.node, &play, stream, shown).await?;
+        settings(&self.node, json!({ "enableTimeTokenForPlay": false })).await?;
+        ensure!(player.outcome == Outcome::In, "the first of two: {:?}", player.outcome);
+        drop(publisher);
+        // That of the stream that all play is there.
+        self.node.until_metric("penstock_publishers", &[], PATIENCE, |publishers| publishers <= 1.0).await?;
+        Ok(player)
     }
 
     /// What the stream is said to be and to have taken, as far as it is one.

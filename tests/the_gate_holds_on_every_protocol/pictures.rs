@@ -90,6 +90,21 @@ impl Pictures {
         Ok(())
     }
 
+    /// Publishes with what is shown until it is dropped; there are pictures when this returns.
+    pub async fn begin(&self, node: &Node, stream: &str, shown: &Credential) -> Result<Publisher> {
+        let named = format!("{stream}{}", shown.query());
+        let mut publisher =
+            Publisher::start_as(Manner::default(), &self.recording, node.rtmp_address(), APP, &named)?;
+        let has_pictures = async || {
+            let width = node.broadcast(APP, stream).await.ok()?["width"].as_u64();
+            (width > Some(0)).then_some(())
+        };
+        let live = Node::eventually(PATIENCE, has_pictures).await;
+        publisher.check()?;
+        live.context("the stream has no pictures")?;
+        Ok(publisher)
+    }
+
     fn publish(
         &self,
         node: &Node,

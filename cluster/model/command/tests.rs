@@ -68,6 +68,20 @@ fn facts_that_were_written_with_names_are_read() {
     assert_eq!(fact.what, FactKind::Summary(Figures { duration_ms: 5, bytes: 6, ..Figures::default() }));
 }
 
+/// As above: only where a room's token is spent the command says more than older nodes read.
+#[test]
+fn that_a_token_is_spent_outside_its_room_comes_back() {
+    for (_, command) in every_command() {
+        let Command::SpendToken { app, stream, token, direction, session, fingerprint, .. } = command else {
+            continue;
+        };
+        let outside_room = true;
+        let command =
+            Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room };
+        assert_eq!(Command::decode(&command.encode().unwrap()).unwrap(), command);
+    }
+}
+
 #[test]
 fn stored_rows_have_their_golden_form_and_come_back_from_it() {
     let mut kinds = Vec::new();

@@ -49,7 +49,7 @@ impl Tokens {
         }
     }
 
-    /// Lets `session` in by a token, once. The same session may ask again.
+    /// Lets `session` in by a token, once. The same session may ask again. A room's token is not spent: the session is in its room.
     pub async fn spend(
         &self,
         app: &AppName,
@@ -60,7 +60,28 @@ impl Tokens {
         fingerprint: Fingerprint,
     ) -> Result<(), SpendError> {
         let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
-        let command = Command::SpendToken { app, stream, token, direction, session, fingerprint };
+        let outside_room = false;
+        self.spent(Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room })
+            .await
+    }
+
+    /// The same for a session that is not in the room of a room's token, and spends it.
+    pub async fn spend_outside_room(
+        &self,
+        app: &AppName,
+        stream: &StreamId,
+        token: &TokenId,
+        direction: Direction,
+        session: SessionId,
+        fingerprint: Fingerprint,
+    ) -> Result<(), SpendError> {
+        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
+        let outside_room = true;
+        self.spent(Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room })
+            .await
+    }
+
+    async fn spent(&self, command: Command) -> Result<(), SpendError> {
         match self.proposer.propose(command).await? {
             (_, Outcome::Spent) => Ok(()),
             (_, Outcome::TokenRefused(fault)) => Err(fault.into()),
@@ -68,7 +89,7 @@ impl Tokens {
         }
     }
 
-    /// Takes a token out of use for a session that nobody has, as AMS's `validate-token` does.
+    /// Takes a token out of use for a session that nobody has and that is in no room, as AMS's `validate-token` does.
     pub async fn consume(
         &self,
         app: &AppName,
@@ -76,8 +97,13 @@ impl Tokens {
         token: &TokenId,
         direction: Direction,
     ) -> Result<(), SpendError> {
-        let session = SessionId::random(&*self.proposer.randomness);
-        self.spend(app, stream, token, direction, session, Fingerprint::default()).await
+        let (session, print) = (SessionId::random(&*self.proposer.randomness), Fingerprint::default());
+        match self.row(app, stream, token).await? {
+            Some(row) if row.terms.room.is_some() => {
+                self.spend_outside_room(app, stream, token, direction, session, print).await
+            }
+            _ => self.spend(app, stream, token, direction, session, print).await,
+        }
     }
 
     /// What a token would be refused for now, without spending it; `None`: it is good.
@@ -110,6 +136,25 @@ impl Tokens {
         }
         match self.proposer.read(query, Consistency::Linearizable).await? {
             (_, Answer::Token(row)) => Ok(row),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// The stream that a room's token was made for, whatever else it is worth: as this node knows it, and as of now where it knows
+    /// none.
+    pub async fn home_in_room(
+        &self,
+        app: &AppName,
+        room: &StreamId,
+        token: &TokenId,
+    ) -> Result<Option<StreamId>, MetaError> {
+        let query = Query::HomeInRoom { app: app.clone(), room: room.clone(), token: token.clone() };
+        if let Ok((_, Answer::Home(Some(home)))) = self.proposer.read(query.clone(), Consistency::Local).await
+        {
+            return Ok(Some(home));
+        }
+        match self.proposer.read(query, Consistency::Linearizable).await? {
+            (_, Answer::Home(home)) => Ok(home),
             _ => Err(MetaError::WrongAnswer),
         }
     }

@@ -1,4 +1,4 @@
-//! What is due when, and what hangs on which life of a node. Derived from the rows and never stored.
+//! What is due when, what hangs on which life of a node, and which tokens are of which room. Derived from the rows and never stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +28,8 @@ pub(super) enum Owned {
 pub(super) struct Index {
     due: BTreeSet<(WallTime, Due)>,
     owned: BTreeMap<Owner, BTreeSet<Owned>>,
+    /// By application, room and token: the streams that it was made for.
+    in_rooms: BTreeMap<(AppName, StreamId, TokenId), BTreeSet<StreamId>>,
 }
 
 impl Index {
@@ -60,6 +62,40 @@ impl Index {
         if let Some(owner) = now {
             self.owned.entry(owner).or_default().insert(what());
         }
+    }
+
+    /// A token that was of the room `before` is of the room `now`; `home` is the stream it was made for.
+    pub fn in_room(
+        &mut self,
+        before: Option<&StreamId>,
+        now: Option<&StreamId>,
+        (app, home, token): (&AppName, &StreamId, &TokenId),
+    ) {
+        if before == now {
+            return;
+        }
+        let of = |room: &StreamId| (app.clone(), room.clone(), token.clone());
+        if let Some(of) = before.map(of)
+            && let Some(homes) = self.in_rooms.get_mut(&of)
+        {
+            homes.remove(home);
+            if homes.is_empty() {
+                self.in_rooms.remove(&of);
+            }
+        }
+        if let Some(room) = now {
+            self.in_rooms.entry(of(room)).or_default().insert(home.clone());
+        }
+    }
+
+    /// The streams that tokens of this text and room were made for.
+    pub fn homes_in_room(
+        &self,
+        app: &AppName,
+        room: &StreamId,
+        token: &TokenId,
+    ) -> impl Iterator<Item = &StreamId> {
+        self.in_rooms.get(&(app.clone(), room.clone(), token.clone())).into_iter().flatten()
     }
 
     /// What has been due the longest, of all that is due at `now`.

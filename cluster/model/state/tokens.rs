@@ -15,6 +15,13 @@ impl State {
         self.tokens.get(app, &(stream.clone(), token.clone()))
     }
 
+    /// The stream that a room's token was made for, if it was not revoked.
+    pub fn home_in_room(&self, app: &AppName, room: &StreamId, token: &TokenId) -> Option<&StreamId> {
+        self.index
+            .homes_in_room(app, room, token)
+            .find(|home| self.token(app, home, token).is_some_and(|row| !self.is_revoked(app, home, row)))
+    }
+
     /// The tokens of a stream that nobody has spent or voided, in byte order.
     pub fn tokens(&self, app: &AppName, stream: &StreamId) -> impl Iterator<Item = (&TokenId, &Arc<Token>)> {
         self.every_token(app, stream)
@@ -74,8 +81,8 @@ impl State {
         &mut self,
         (app, stream, token): (AppName, StreamId, TokenId),
         direction: Direction,
-        session: SessionId,
-        fingerprint: Fingerprint,
+        (session, fingerprint): (SessionId, Fingerprint),
+        outside_room: bool,
         changes: Changes<'_>,
     ) -> Outcome {
         if let Some(fault) = self.token_fault(&app, &stream, &token, direction, Some(session)) {
@@ -84,8 +91,12 @@ impl State {
         let Some(row) = self.token(&app, &stream, &token) else {
             return Outcome::TokenRefused(TokenFault::Unknown);
         };
-        // A room's token is for many; one that its session shows again is spent already.
-        if row.terms.room.is_none() && row.spent.is_none() {
+        // In its room a token is for many; one that its session shows again is spent already.
+        if (outside_room || row.terms.room.is_none()) && row.spent.is_none() {
+            if row.generation < self.generation {
+                // Only a room's comes here: in its room it is good all the same.
+                return Outcome::TokenRefused(TokenFault::Void);
+            }
             let spent = Spent { session, fingerprint, at_ms: self.now.as_millis() };
             let now = Some(Arc::new(Token { spent: Some(spent), ..Token::clone(row) }));
             self.change(Change::Token { app, stream, token, now }, changes);

@@ -99,6 +99,7 @@ fn every_kind(owner: Owner) -> Vec<Command> {
             direction,
             session,
             fingerprint: Fingerprint(1),
+            outside_room: false,
         },
         Command::PutSubscriber {
             app: app(),

@@ -60,6 +60,7 @@ pub fn spend_token(n: u64) -> Command {
         direction: Direction::Play,
         session: session(n),
         fingerprint: Fingerprint(u128::from(n) << 60 | 9),
+        outside_room: false,
     }
 }
 

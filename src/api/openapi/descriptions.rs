@@ -40,7 +40,7 @@ const VODS: &[Parameter] = &[
 const TOKEN: &[Parameter] = &[
     ("expireDate", "Until when it is good, in Unix seconds"),
     ("type", "play or publish"),
-    ("roomId", "A room: the token is not spent and lives until it expires"),
+    ("roomId", "A room: for all of it, where the token is not spent and lives until it expires"),
 ];
 
 const DRY_RUN: Parameter = ("dryRun", "true only tells what would change");

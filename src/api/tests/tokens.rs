@@ -93,11 +93,30 @@ async fn a_request_with_a_room_spends_nothing() {
     for _ in 0..3 {
         assert!(is_valid(&node, body("room1")).await);
     }
+    // For whichever stream of the room, and for no other room; there its own stream has to be named.
+    let of = |stream: &str, room: &str, kind: &str| json!({ "tokenId": id, "streamId": stream, "type": kind, "roomId": room });
+    assert!(
+        is_valid(&node, of("s2", "room1", "play")).await && is_valid(&node, of("", "room1", "play")).await
+    );
+    assert!(!is_valid(&node, of("s2", "room2", "play")).await);
+    assert!(!is_valid(&node, of("s2", "room1", "publish")).await);
     let once = made(&node, "type=play").await;
     let body = json!({ "tokenId": once, "streamId": "s1", "type": "play", "roomId": "room1" });
     assert!(is_valid(&node, body.clone()).await && is_valid(&node, body).await);
     let body = json!({ "tokenId": once, "streamId": "s1", "type": "play", "roomId": "" });
     assert!(is_valid(&node, body.clone()).await && !is_valid(&node, body).await);
+}
+
+/// AMS: without a room a room's token is one of its stream, and gone when it was good.
+#[actix_web::test]
+async fn a_request_without_a_room_spends_a_rooms_token() {
+    let node = Node::new();
+    let id = made(&node, "type=play&roomId=room1").await;
+    let body = |stream: &str| json!({ "tokenId": id, "streamId": stream, "type": "play" });
+    assert!(!is_valid(&node, body("s2")).await && !is_valid(&node, body("room1")).await);
+    assert!(is_valid(&node, body("s1")).await && !is_valid(&node, body("s1")).await);
+    let in_room = json!({ "tokenId": id, "streamId": "s1", "type": "play", "roomId": "room1" });
+    assert!(!is_valid(&node, in_room).await);
 }
 
 #[actix_web::test]

@@ -25,7 +25,7 @@ struct Described {
     secret: bool,
     /// The node does what it says; others are kept and change nothing.
     acted_on: bool,
-    /// What it protects: `publish`, `play` or `both`.
+    /// What it protects: `publish`, `play`, `both` directions, `rest` or `pages`.
     #[serde(skip_serializing_if = "Option::is_none")]
     gates: Option<&'static str>,
 }
@@ -56,6 +56,8 @@ impl From<&Row> for Described {
                 Concerns::Publish => "publish",
                 Concerns::Play => "play",
                 Concerns::Both => "both",
+                Concerns::Rest => "rest",
+                Concerns::Pages => "pages",
             }),
         }
     }

@@ -30,7 +30,7 @@ pub struct Row {
     pub gates: Option<Concerns>,
 }
 
-/// The direction a security mechanism concerns.
+/// What a security mechanism stands before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concerns {
     /// Publishing only.
@@ -39,6 +39,10 @@ pub enum Concerns {
     Play,
     /// Publishing and playing.
     Both,
+    /// The application's REST.
+    Rest,
+    /// Whoever takes the application's pages into its own.
+    Pages,
 }
 
 impl Concerns {
@@ -173,7 +177,8 @@ pub fn is_container_key(key: &str) -> bool {
 /// Which role sees which, in conferences.
 const VISIBILITY: &str = r#"{"default":["default"],"speaker":["speaker","active_attendee"],"attendee":["speaker","active_attendee"]}"#;
 
-/// All settings. `acceptOnlyRoomsInDataStore` is no gate yet: there are no rooms to join.
+/// All settings. Marked as protecting are the switches, limits and ranges by which somebody is kept out, not the secrets and
+/// addresses that go with them.
 #[rustfmt::skip] // one line per setting
 pub static ROWS: &[Row] = &[
     row("remoteAllowedCIDR", text("127.0.0.1")).acted_on(),
@@ -208,8 +213,8 @@ pub static ROWS: &[Row] = &[
     row("hashControlPublishEnabled", flag(false)).gates(Concerns::Publish).acted_on(),
     row("hashControlPlayEnabled", flag(false)).gates(Concerns::Play).acted_on(),
     row("listenerHookURL", text("")),
-    row("acceptOnlyStreamsInDataStore", flag(false)).acted_on(),
-    row("acceptOnlyRoomsInDataStore", flag(false)).acted_on(),
+    row("acceptOnlyStreamsInDataStore", flag(false)).gates(Concerns::Publish).acted_on(),
+    row("acceptOnlyRoomsInDataStore", flag(false)).gates(Concerns::Both).acted_on(),
     row("publishTokenControlEnabled", flag(false)).gates(Concerns::Publish).acted_on(),
     row("playTokenControlEnabled", flag(false)).gates(Concerns::Play).acted_on(),
     row("enableTimeTokenForPlay", flag(false)).gates(Concerns::Play).acted_on(),
@@ -284,15 +289,15 @@ pub static ROWS: &[Row] = &[
     row("dashMuxingEnabled", flag(false)),
     row("aacEncodingEnabled", flag(true)),
     row("gopSize", int(0)),
-    row("webRTCViewerLimit", int_from(-1, -1)).acted_on(),
+    row("webRTCViewerLimit", int_from(-1, -1)).gates(Concerns::Play).acted_on(),
     row("appStatus", text("APPLICATION_STATUS_INSTALLED")).internal(),
     row("appInstallationTime", long(0)).internal(),
     row("pullWarFile", flag(false)).internal(),
     row("warFileOriginServerAddress", text("")).internal(),
     row("jwtSecretKey", text("")).secret().acted_on(),
-    row("jwtControlEnabled", flag(false)).acted_on(),
-    row("ipFilterEnabled", flag(true)).acted_on(),
-    row("ingestingStreamLimit", int_from(-1, -1)).acted_on(),
+    row("jwtControlEnabled", flag(false)).gates(Concerns::Rest).acted_on(),
+    row("ipFilterEnabled", flag(true)).gates(Concerns::Rest).acted_on(),
+    row("ingestingStreamLimit", int_from(-1, -1)).gates(Concerns::Publish).acted_on(),
     row("webRTCKeyframeTime", int_from(0, 2_000)).acted_on(),
     row("jwtStreamSecretKey", text("")).secret().acted_on(),
     row("publishJwtControlEnabled", flag(false)).gates(Concerns::Publish).acted_on(),
@@ -322,7 +327,7 @@ pub static ROWS: &[Row] = &[
     row("maxAudioTrackCount", int(-1)),
     row("maxVideoTrackCount", int(-1)),
     row("vodUploadFinishScript", text("")),
-    row("contentSecurityPolicyHeaderValue", text("")),
+    row("contentSecurityPolicyHeaderValue", text("")).gates(Concerns::Pages).acted_on(),
     row("rtmpPlaybackEnabled", flag(false)),
     row("originEdgeIdleTimeout", int(2)).property("originEdgeConnectionIdleTimeout"),
     row("addDateTimeToHlsFileName", flag(false)),

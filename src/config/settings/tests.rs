@@ -151,9 +151,10 @@ fn settings_without_effect_are_kept_and_summed_up() {
     );
 }
 
-/// Who believes a stream protected must not find it open.
+/// Who believes a stream protected must not find it open. That each has the effect it should is shown where that is: at the gate
+/// and the door.
 #[test]
-fn every_setting_that_protects_has_an_effect() {
+fn every_setting_that_is_marked_as_protecting_is_acted_on() {
     let without: Vec<_> =
         ROWS.iter().filter(|row| row.gates.is_some() && !row.acted_on).map(|row| row.json).collect();
     assert_eq!(without, [""; 0]);

@@ -56,6 +56,7 @@ impl AppSettings {
         self.find_short_keys(&mut findings.problems);
         self.find_bad_networks(&mut findings.problems);
         self.find_bad_urls(&mut findings.problems);
+        self.find_bad_policy(&mut findings.problems);
         self.find_bad_ladder(&mut findings.problems);
         if let Some(what) = self.revoked_fault() {
             findings.problems.push(Finding { field: "revokedTokens", what });
@@ -144,6 +145,15 @@ impl AppSettings {
                 let what = "is no address of a web server; write http:// or https:// and its name".to_owned();
                 problems.push(Finding { field, what });
             }
+        }
+    }
+
+    /// What no header can hold would protect nobody.
+    fn find_bad_policy(&self, problems: &mut Vec<Finding>) {
+        let field = "contentSecurityPolicyHeaderValue";
+        if self.said(field).is_some_and(|policy| !policy.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
+            let what = "holds what no header can: write it in one line of ASCII".to_owned();
+            problems.push(Finding { field, what });
         }
     }
 
@@ -237,6 +247,10 @@ mod tests {
             (json!({ "webhookPlayAuthUrl": "ftp://a" }), "webhookPlayAuthUrl"),
             (json!({ "webhookAuthenticateURL": "http:///a" }), "webhookAuthenticateURL"),
             (json!({ "jwksURL": "https://a b" }), "jwksURL"),
+            (
+                json!({ "contentSecurityPolicyHeaderValue": "default-src\n*" }),
+                "contentSecurityPolicyHeaderValue",
+            ),
             (json!({ "encoderSettings": [{ "height": 0, "videoBitrate": 1 }] }), "encoderSettings"),
             (json!({ "encoderSettings": [{ "videoBitrate": 1 }] }), "encoderSettings"),
         ] {

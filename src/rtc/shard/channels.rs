@@ -100,6 +100,8 @@ pub(super) struct Channels {
     open: BTreeMap<u16, bool>,
     /// The next message of the stream that it has not been sent.
     cursor: Cursor,
+    /// The player is paused: it is told nothing, and nothing is heard from it.
+    withheld: bool,
     pub(super) allowance: Allowance,
     account: UnfinishedMessages,
     said: VecDeque<Said>,
@@ -124,6 +126,7 @@ impl Channels {
             state: State::Unagreed,
             open: BTreeMap::new(),
             cursor: Cursor(0),
+            withheld: false,
             allowance: Allowance::new(),
             account,
             said: VecDeque::new(),
@@ -137,6 +140,22 @@ impl Channels {
         if matches!(self.state, State::Unagreed) {
             self.state = State::Agreed { bytes_max };
         }
+    }
+
+    /// From here on nothing of the ring goes to the player. The association lives, and what SCTP was handed before goes out.
+    pub(super) const fn withhold(&mut self) {
+        self.withheld = true;
+    }
+
+    /// The player is told what is said from here on; what was said meanwhile it missed.
+    pub(super) fn go_on(&mut self, ring: &MessageRing) {
+        self.withheld = false;
+        self.cursor = Cursor(ring.head());
+    }
+
+    /// Whether the player is paused.
+    pub(super) const fn is_withheld(&self) -> bool {
+        self.withheld
     }
 
     /// The stream that messages go out on; one that a player opens is as good as open.
@@ -242,6 +261,9 @@ impl Channels {
     /// Hands to SCTP what the player is to be sent, as far as there is room and its turn goes.
     pub(super) fn fill(&mut self, ring: &MessageRing, now: Instant) -> Filled {
         let mut filled = Filled::default();
+        if self.withheld {
+            return filled;
+        }
         let Some(outlet) = self.outlet() else { return filled };
         let State::Begun { bytes_max, sctp } = &mut self.state else { return filled };
         for _ in 0..limits::DATA_MESSAGES_PER_TURN_MAX {
@@ -287,8 +309,8 @@ impl Channels {
     pub(super) fn wants_turn(&self, ring: &MessageRing) -> bool {
         match &self.state {
             State::Begun { sctp, .. } => {
-                sctp.has_packets()
-                    || (!self.open.is_empty() && self.cursor.0 < ring.head() && sctp.has_room())
+                let is_listening = !self.withheld && !self.open.is_empty();
+                sctp.has_packets() || (is_listening && self.cursor.0 < ring.head() && sctp.has_room())
             }
             State::Closed { last } => !last.is_empty(),
             State::Unagreed | State::Agreed { .. } => false,

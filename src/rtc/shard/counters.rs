@@ -78,6 +78,8 @@ pub struct Counters {
     pub data_astray: u64,
     /// Messages of players that were for nobody.
     pub data_unheard: u64,
+    /// Messages of players that were paused: dropped.
+    pub data_while_paused: u64,
     /// Packets for data channels that were malformed, out of place or too many: dropped.
     pub data_packets_refused: u64,
     /// Players whose data channels were closed, by themselves or for what they did.

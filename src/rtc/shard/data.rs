@@ -76,6 +76,10 @@ impl Shard {
                     return;
                 }
             }
+            if channels.is_withheld() {
+                self.counters.data_while_paused += 1;
+                continue;
+            }
             let to_players = channels.distribution == Distribution::All;
             let to_publisher = to_players || channels.distribution == Distribution::Publisher;
             if !to_publisher {
@@ -103,6 +107,18 @@ impl Shard {
         }
         if channels.wants_turn(stream.media.messages()) {
             self.ready.push_data(channels, id);
+        }
+    }
+
+    /// Stops or goes on with the messages of a player, both ways. Its data channels stay.
+    pub(super) fn pause_data(&mut self, id: PlayerId, paused: bool) {
+        let Some(player) = self.players.get_mut(id.0) else { return };
+        let Some(stream) = self.streams.get(player.stream) else { return };
+        let Some(channels) = player.channels.as_deref_mut() else { return };
+        if paused {
+            channels.withhold();
+        } else {
+            channels.go_on(stream.media.messages());
         }
     }
 

@@ -181,6 +181,45 @@ fn without_data_channels_none_are_offered_and_nothing_is_taken() {
     sees_everything(&world, 0);
 }
 
+/// A block pauses: the other players and the publisher are not reached by who is blocked, and it is told nothing.
+#[test]
+fn a_paused_player_neither_hears_nor_is_heard_and_goes_on_with_what_comes_then() {
+    let mut world = world(Distribution::All);
+    let paused = join(&mut world);
+    join(&mut world);
+    publish(&world, true, b"before".to_vec());
+    world.run(A_WHILE);
+    world.shard.set_paused(paused, true, world.now);
+    let now = world.now;
+    data(&mut world, 0).text(OWN, "from a blocked one", now);
+    publish(&world, true, b"meanwhile".to_vec());
+    // For longer than its association would live without an answer to its heartbeats.
+    world.run(Duration::from_secs(60));
+    assert_eq!(heard(&world, 0), [text("before")]);
+    assert_eq!(heard(&world, 1), [text("before"), text("meanwhile")]);
+    assert!(said(&world).iter().all(|message| message.from == MessageSource::Publisher));
+    let counters = world.shard.counters();
+    assert_eq!((counters.data_while_paused, counters.data_taken, counters.data_closed), (1, 0, 0));
+
+    world.shard.set_paused(paused, false, world.now);
+    let now = world.now;
+    data(&mut world, 0).text(OWN, "from one that is free", now);
+    publish(&world, true, b"after".to_vec());
+    world.run(A_WHILE);
+    assert_eq!(heard(&world, 0), [text("before"), text("after")]);
+    let others = [text("before"), text("meanwhile"), text("after"), text("from one that is free")];
+    let mut heard = heard(&world, 1);
+    heard.sort();
+    let mut wanted = others.to_vec();
+    wanted.sort();
+    assert_eq!(heard, wanted);
+    assert_eq!(
+        world.shard.counters().data_skipped,
+        0,
+        "what it was not to be told is nothing it was slow for"
+    );
+}
+
 #[test]
 fn a_player_that_offers_is_told_on_the_channel_it_opens() {
     let mut world = world(Distribution::All);

@@ -15,8 +15,8 @@ use super::guesses::Guesser;
 use crate::address::publisher_is_allowed;
 use crate::credential::jwt::JwtFault;
 use crate::credential::{hash, print_of, totp};
-use crate::grounds::{Grounds, Rest, SecretPrint, jwt_print};
-use crate::{Access, Came, Denial, Direction, TotpFault};
+use crate::grounds::{Grounds, Rest, SecretPrint, jwt_print, own_secret};
+use crate::{Access, Came, Denial, TotpFault};
 
 /// A clause of the gate. What is switched off is passed by everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Question<'_> {
     }
 
     /// The room whose credentials open the stream.
-    fn open_room(&self) -> Option<&StreamId> {
+    pub(crate) fn open_room(&self) -> Option<&StreamId> {
         self.room.as_ref().filter(|_| self.is_in_room)
     }
 
@@ -154,19 +154,6 @@ impl Question<'_> {
         }
         let token = self.token().ok_or(Denial::TokenMissing)?;
         TokenId::new(token).map(Some).map_err(|_| Denial::Token(TokenFault::Unknown))
-    }
-
-    /// The streams a token may have been made for, and of which type: a room's lets into all that is in it, and a token to
-    /// publish in a room also plays it (AMS).
-    pub(crate) fn token_homes(&self) -> Vec<(StreamId, Direction)> {
-        let direction = self.access.direction;
-        let mut homes = vec![(self.stream.clone(), direction)];
-        if let Some(room) = self.open_room() {
-            homes.push((room.clone(), direction));
-            homes.push((room.clone(), Direction::Publish));
-            homes.dedup();
-        }
-        homes
     }
 }
 
@@ -259,8 +246,8 @@ impl Gate {
         if self.guesses.is_locked(&guesser, now) {
             return Err(TotpFault::Locked.into());
         }
-        let rest = match code_fault(question, id, known.as_ref(), code.expose()) {
-            Ok(rest) => rest,
+        let rests = match code_fault(question, id, known.as_ref(), code.expose()) {
+            Ok(rests) => rests,
             // What refuses somebody has to be certain. A wrong code counts before it is, so that of many at a time no more are
             // looked at than of as many one after the other.
             Err(here) => {
@@ -281,7 +268,7 @@ impl Gate {
         if !question.is_look {
             self.guesses.right(&guesser, now);
         }
-        grounds.rests.extend(rest);
+        grounds.rests.extend(rests);
         grounds.proofs.push("totp");
         Ok(Passed::Right)
     }
@@ -354,7 +341,7 @@ fn code_fault(
     id: &SubscriberId,
     known: Option<&SubscriberShown>,
     code: &str,
-) -> Result<Option<Rest>, TotpFault> {
+) -> Result<Vec<Rest>, TotpFault> {
     let terms = known.map(|known| &known.subscriber.terms);
     let settings = &question.settings;
     if terms.is_none() && settings.time_token_subscriber_only() {
@@ -364,19 +351,19 @@ fn code_fault(
         return Err(TotpFault::WrongType);
     }
     let period = terms.and_then(|terms| terms.totp_period_s).unwrap_or_else(|| settings.time_token_period());
-    let own = terms.and_then(|terms| terms.b32_secret.as_ref()).map(|secret| secret.expose());
-    let (key, rest) = match own.filter(|secret| !secret.is_empty()) {
-        Some(secret) => (totp::key_of_base32(secret), None),
+    let (key, rests) = match terms.and_then(own_secret) {
+        Some(secret) => (totp::key_of_base32(secret), vec![Rest::OwnCode(SecretPrint::of(secret))]),
         None => {
             let secret = settings.time_token_secret(question.publish());
             let secret = *secret.expose();
             let direction = question.access.direction;
             let key = totp::derived_key(secret, id.as_str(), question.stream.as_str(), direction);
-            (key, Some(Rest::Code(SecretPrint::of(secret))))
+            let registered = settings.time_token_subscriber_only().then_some(Rest::Registered);
+            (key, registered.into_iter().chain([Rest::Code(SecretPrint::of(secret))]).collect())
         }
     };
     let key = key.ok_or(TotpFault::NoSecret)?;
-    totp::step_of(&key, period, code, question.now).map(|_| rest).ok_or(TotpFault::WrongCode)
+    totp::step_of(&key, period, code, question.now).map(|_| rests).ok_or(TotpFault::WrongCode)
 }
 
 fn hash_is_right(question: &Question<'_>, grounds: &mut Grounds) -> Result<Passed, Denial> {

@@ -9,6 +9,7 @@ use crate::PermitState;
 use crate::testing::{gate_over, open_gate, whole_gate};
 
 mod mechanisms;
+mod own_secrets;
 mod standing;
 mod tokens;
 
@@ -236,6 +237,31 @@ async fn the_limit_of_players_counts_permits_of_the_stream() {
     let more = BroadcastPatch::parse(br#"{"webRTCViewerLimit":-1}"#).unwrap();
     broadcasts.patch(&app(), &StreamId::new("a").unwrap(), more).await.unwrap();
     let _third = gate.admit(play("a")).await.unwrap();
+}
+
+/// AMS: each way to play has its own limit, and a file that is only read has none.
+#[tokio::test]
+async fn who_plays_by_playlists_counts_under_their_limit_and_no_other() {
+    let (gate, broadcasts, settings) = open_gate(&[APP]).await;
+    set(&settings, "webRTCViewerLimit", json!(0)).await;
+    register(&broadcasts, "a", json!({"webRTCViewerLimit": 0, "hlsViewerLimit": 1, "dashViewerLimit": 0}))
+        .await;
+    let by = |viewer: Viewer| Access { viewer, ..play("a") };
+    assert_eq!(denial(gate.admit(by(Viewer::Streamed)).await), Denial::ViewerLimit);
+    assert_eq!(denial(gate.admit(by(Viewer::Manifest)).await), Denial::ViewerLimit);
+    let files = [gate.admit(by(Viewer::File)).await.unwrap(), gate.admit(by(Viewer::File)).await.unwrap()];
+    let first = gate.admit(by(Viewer::Playlist)).await.unwrap();
+    assert_eq!(denial(gate.admit(by(Viewer::Playlist)).await), Denial::ViewerLimit);
+    drop(first);
+    let playlist = gate.admit(by(Viewer::Playlist)).await.unwrap();
+    // Nor do they take the place of others.
+    set(&settings, "webRTCViewerLimit", json!(1)).await;
+    let more = BroadcastPatch::parse(br#"{"webRTCViewerLimit":1}"#).unwrap();
+    broadcasts.patch(&app(), &StreamId::new("a").unwrap(), more).await.unwrap();
+    let streamed = gate.admit(by(Viewer::Streamed)).await.unwrap();
+    assert_eq!(denial(gate.admit(by(Viewer::Streamed)).await), Denial::ViewerLimit);
+    drop((files, playlist, streamed));
+    assert!(gate.seats.is_empty());
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::{AppName, AppNames, Clock, ExitReason, limits};
-use cluster_model::{Change, MetaError, Revision, Settings, SubscriberId, Subscribers, Tokens, WatchEvent};
+use base::{AppName, AppNames, Clock, ExitReason, StreamId, limits};
+use cluster_model::{
+    Change, MetaError, Revision, Settings, SubscriberId, SubscriberShown, Subscribers, Tokens, WatchEvent,
+};
 use config::AppSettings;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
@@ -13,7 +15,8 @@ use tokio::time::MissedTickBehavior;
 use super::Gate;
 use super::clauses::Question;
 use super::guesses::Guesses;
-use crate::live::{Live, end_spread};
+use crate::PermitControl;
+use crate::live::{Entered, Live, end_spread};
 use crate::outside::Plane;
 
 /// Pause before a list that failed is tried again.
@@ -62,6 +65,54 @@ impl Gate {
             }
         }
     }
+
+    /// Has a permit stand or fall by what is stored of its subscriber.
+    pub(super) async fn look_at_subscriber(
+        &self,
+        question: &Question<'_>,
+        control: &PermitControl,
+        entered: &Entered,
+    ) {
+        let access = question.access;
+        let id = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok());
+        let Some(id) = id.filter(|_| entered.rests_on_subscriber()) else { return };
+        let stands = |shown: &Option<SubscriberShown>| {
+            entered.stands_by(shown.as_ref().map(|shown| &*shown.subscriber))
+        };
+        let local = self.subscribers.get_local(&access.app, &question.stream, &id).await;
+        if local.is_ok_and(|shown| stands(&shown)) {
+            return;
+        }
+        match self.subscribers.get(&access.app, &question.stream, &id).await {
+            Ok(shown) if stands(&shown) => {}
+            Ok(_) => control.end(ExitReason::Revoked),
+            // It is another one as far as this node knows, and nobody says otherwise.
+            Err(_) => control.end(ExitReason::AuthorityLost),
+        }
+    }
+}
+
+/// Asks what a subscriber is now, until that is known or nobody here rests on it any more.
+async fn look_at(
+    live: Weak<Live>,
+    subscribers: Subscribers,
+    (app, stream, id): (AppName, StreamId, SubscriberId),
+) {
+    loop {
+        let shown = subscribers.get(&app, &stream, &id).await;
+        let Some(live) = live.upgrade() else { return };
+        match shown {
+            Ok(shown) => {
+                let known = shown.as_ref().map(|shown| &*shown.subscriber);
+                return live.subscriber_is(&app, &stream, id.as_str(), known);
+            }
+            Err(_) if !live.somebody_rests_on(&app, &stream, id.as_str()) => return,
+            Err(error) => {
+                drop(live);
+                not_listed(&error).await;
+            }
+        }
+    }
 }
 
 /// The watch says again that a list is needed, so this is tried until it works.
@@ -78,6 +129,13 @@ async fn follow_subscribers(
     clock: Arc<dyn Clock>,
 ) {
     let mut watch = subscribers.watch(&app, Revision::ZERO);
+    // The plane answers those who ask at a time together.
+    let look = |live: &Arc<Live>, stream: &StreamId, id: &SubscriberId| {
+        if live.somebody_rests_on(&app, stream, id.as_str()) {
+            let whose = (app.clone(), stream.clone(), id.clone());
+            tokio::spawn(look_at(Arc::downgrade(live), subscribers.clone(), whose));
+        }
+    };
     loop {
         let event = watch.next().await;
         let (Some(live), Some(guesses)) = (live.upgrade(), guesses.upgrade()) else { return };
@@ -104,6 +162,7 @@ async fn follow_subscribers(
                 Change::Subscriber { stream, subscriber, now: row, .. } => {
                     unlisted.remove(&(stream.clone(), subscriber.as_str().to_owned()));
                     live.subscriber_changed(&app, stream, subscriber.as_str(), row.as_deref(), now);
+                    look(&live, stream, subscriber);
                 }
                 Change::SessionEnded { stream, session, .. } => {
                     live.end(&app, stream, *session, ExitReason::Kicked);
@@ -114,6 +173,9 @@ async fn follow_subscribers(
         }
         for (stream, subscriber) in &unlisted {
             live.subscriber_changed(&app, stream, subscriber, None, now);
+            if let Ok(subscriber) = SubscriberId::new(subscriber) {
+                look(&live, stream, &subscriber);
+            }
         }
     }
 }

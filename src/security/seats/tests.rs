@@ -12,7 +12,7 @@ fn stream() -> StreamId {
 
 fn publish(seats: &Arc<Seats>, publishers: usize) -> Result<Seat, Denial> {
     let limits = SeatLimits { publishers_of_app: Some(publishers), ..SeatLimits::default() };
-    seats.take(&app(), &stream(), Direction::Publish, limits)
+    seats.take(&app(), &stream(), (Direction::Publish, Viewer::default()), limits)
 }
 
 #[test]

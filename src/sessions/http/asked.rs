@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn credentials_stand_in_the_query() {
         let request = TestRequest::get()
-            .uri("/LiveApp/live/s.flv?token=a%20b&subscriberId=sub&subscriberCode=123456&room=r&token=second")
+            .uri("/LiveApp/live/s.flv?token=a%20b&subscriberId=sub&subscriberCode=123456&room=r&token=second&metaData=m%7D")
             .peer_addr("10.0.0.1:5".parse().unwrap())
             .to_http_request();
         let app = AppName::new("LiveApp").unwrap();
@@ -65,6 +65,7 @@ mod tests {
         assert_eq!(access.subscriber_id.as_deref(), Some("sub"));
         assert_eq!(access.subscriber_code.unwrap().expose(), "123456");
         assert_eq!((access.main_track.as_deref(), access.stream.as_str()), (Some("r"), "s"));
+        assert_eq!(access.meta_data.as_deref(), Some("m}"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use security::Denial;
+use security::{Access, Denial, Viewer};
 
 use super::asked::{Verb, access};
 use super::context::HttpMediaContext;
@@ -59,12 +59,43 @@ async fn answer(
     let format = settings.get(SUFFIX_FORMAT).and_then(serde_json::Value::as_str).unwrap_or_default();
     match stream_id_of_path(&format!("streams/{file}"), format) {
         Some(stream) => {
-            let access = access(request, app, stream, PROTOCOL, &*context.randomness)?;
+            let wish = access(request, app, stream, PROTOCOL, &*context.randomness)?;
+            let access = Access { viewer: viewer_of(file), ..wish };
             // There is nothing that the permit would be needed for: it only says that there is nothing.
             let _permit = context.gate.admit(access).await.map_err(|denial| of_denial(&denial, stream))?;
             Err(Refusal::not_found())
         }
         None if settings.is_guarded(false) => Err(Refusal::no_stream_id()),
         None => Err(Refusal::not_found()),
+    }
+}
+
+/// Under which limit a file is asked for, as AMS's statistics filters count: by what its name ends with.
+fn viewer_of(file: &str) -> Viewer {
+    match file.rsplit_once('.').map(|(_, kind)| kind) {
+        Some("m3u8" | "ts") => Viewer::Playlist,
+        Some("mpd" | "m4s") => Viewer::Manifest,
+        _ => Viewer::File,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_counts_as_what_it_is() {
+        for (file, viewer) in [
+            ("s1.m3u8", Viewer::Playlist),
+            ("s1_adaptive.m3u8", Viewer::Playlist),
+            ("s1000000001.ts", Viewer::Playlist),
+            ("s1/s1.mpd", Viewer::Manifest),
+            ("s1/s1_0.m4s", Viewer::Manifest),
+            ("s1.mp4", Viewer::File),
+            ("s1.webm", Viewer::File),
+            ("s1", Viewer::File),
+        ] {
+            assert_eq!(viewer_of(file), viewer, "{file}");
+        }
     }
 }

@@ -54,6 +54,7 @@ impl ShardMetrics {
                 (unsaid("over the rate"), |c| c.data_over_rate),
                 (unsaid("on no channel"), |c| c.data_astray),
                 (unsaid("for nobody"), |c| c.data_unheard),
+                (unsaid("the player was paused"), |c| c.data_while_paused),
                 (metric::data_packets_refused(), |c| c.data_packets_refused),
                 (metric::data_channels_closed(), |c| c.data_closed),
             ],

@@ -64,6 +64,8 @@ pub struct Play {
     pub subscriber_code: Option<Secret>,
     /// The room that it is played in.
     pub room: Option<String>,
+    /// What is said along, for whom an authorisation webhook asks; empty: nothing.
+    pub meta_data: String,
 }
 
 /// The fields of `publish`.
@@ -141,6 +143,7 @@ impl Request {
                 subscriber_id: field("subscriberId").map(str::to_owned),
                 subscriber_code: secret("subscriberCode"),
                 room: field("room").map(str::to_owned),
+                meta_data: meta_data(),
             }),
             "takeConfiguration" => Self::TakeConfiguration {
                 stream,
@@ -379,17 +382,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_stream_is_a_text() {
+    fn what_is_said_of_a_stream_or_along_with_a_play_is_a_text() {
         let said = |command: &str, meta_data: Value| {
             let text =
                 json!({"command": command, "streamId": "s1", "streamName": "Hall", "metaData": meta_data});
             match Request::read(&text.to_string()) {
                 Ok(Request::Publish(Publish { name, meta_data, .. })) => (name, meta_data),
+                Ok(Request::Play(Play { stream, meta_data, .. })) => (stream.to_string(), meta_data),
                 Ok(Request::UpdateStreamMetaData(stream, meta_data)) => (stream.to_string(), meta_data),
                 other => panic!("{text}: {other:?}"),
             }
         };
-        for (command, first) in [("publish", "Hall"), ("updateStreamMetaData", "s1")] {
+        for (command, first) in [("publish", "Hall"), ("play", "s1"), ("updateStreamMetaData", "s1")] {
             for (given, text) in [
                 (Value::Null, ""),
                 (json!(""), ""),

@@ -72,11 +72,7 @@ impl Endpoint for Whip {
         let wish = Access::new(app.clone(), stream.as_str(), Direction::Publish, PROTOCOL, peer, session);
         let query = Parameters::read(request.query_string());
         let find = |key| query.get(key).map(str::to_owned);
-        let access = Access {
-            main_track: find("mainTrack"),
-            meta_data: find("metaData"),
-            ..with_credentials(request, wish)
-        };
+        let access = Access { main_track: find("mainTrack"), ..with_credentials(request, wish) };
         // These two and no more of the query: the rest may let somebody in.
         let facts = PublisherFacts {
             user_agent: user_agent(request),

@@ -263,6 +263,7 @@ pub(super) fn every_command() -> Vec<(&'static str, Command)> {
                 direction: Direction::Play,
                 session: session(),
                 fingerprint: Fingerprint(0xfe),
+                outside_room: false,
             },
         ),
         ("revoke_token", Command::RevokeToken { app: a(), stream: s(), token: token() }),

@@ -24,9 +24,15 @@ fn any(dice: &SeededRandomness, now_ms: u64) -> Command {
             let room = (roll(4) == 0).then(|| id("r"));
             Command::CreateToken { app, stream, token, terms: TokenTerms { direction, expire_s, room } }
         }
-        10 | 11 => {
-            Command::SpendToken { app, stream, token, direction, session, fingerprint: Fingerprint(1) }
-        }
+        10 | 11 => Command::SpendToken {
+            app,
+            stream,
+            token,
+            direction,
+            session,
+            fingerprint: Fingerprint(1),
+            outside_room: false,
+        },
         12 => Command::RevokeToken { app, stream, token },
         13 => Command::RevokeTokens { app, stream },
         14 => Command::PutSubscriber { app, stream, subscriber, terms: SubscriberTerms::default() },

@@ -16,7 +16,15 @@ fn spend(text: &str, by: u128) -> Command {
 
 fn spend_as(text: &str, direction: Direction, by: u128) -> Command {
     let (app, stream, token) = (app("a"), id("s"), token(text));
-    Command::SpendToken { app, stream, token, direction, session: session(by), fingerprint: Fingerprint(7) }
+    Command::SpendToken {
+        app,
+        stream,
+        token,
+        direction,
+        session: session(by),
+        fingerprint: Fingerprint(7),
+        outside_room: false,
+    }
 }
 
 fn revoke(text: &str) -> Command {
@@ -56,7 +64,15 @@ fn a_token_is_for_its_stream_its_direction_and_its_time() {
     assert_eq!(run.out(1, spend_as("t", Direction::Publish, 1)), refused(TokenFault::WrongType));
     let (app, stream) = (app("a"), id("elsewhere"));
     let (token, session, fingerprint) = (token("t"), session(1), Fingerprint(1));
-    let elsewhere = Command::SpendToken { app, stream, token, direction: PLAY, session, fingerprint };
+    let elsewhere = Command::SpendToken {
+        app,
+        stream,
+        token,
+        direction: PLAY,
+        session,
+        fingerprint,
+        outside_room: false,
+    };
     assert_eq!(run.out(1, elsewhere), refused(TokenFault::Unknown));
     assert_eq!(run.out(100_000, spend("t", 1)), refused(TokenFault::Expired));
     // AMS makes tokens that are over already; one for the time before 1970 is no different.
@@ -79,6 +95,64 @@ fn a_token_of_a_room_lets_in_many_until_it_expires() {
     assert_eq!(run.out(2, spend("t", 1)), Outcome::Spent);
     assert_eq!(run.out(3, spend("t", 2)), Outcome::Spent);
     assert_eq!(run.out(100_000, spend("t", 1)), refused(TokenFault::Expired));
+}
+
+/// As AMS: where no room is named a room's token is one of its stream, and good once; then it is gone for the room as well.
+#[test]
+fn a_token_of_a_room_is_spent_by_who_is_outside_of_it() {
+    let outside = |by| match spend("t", by) {
+        Command::SpendToken { app, stream, token, direction, session, fingerprint, .. } => {
+            let outside_room = true;
+            Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room }
+        }
+        other => other,
+    };
+    let mut run = Run::default();
+    run.at(1, create_in("s", "t", TokenTerms { direction: PLAY, expire_s: 100, room: Some(id("r")) }));
+    assert_eq!(run.out(2, spend("t", 1)), Outcome::Spent);
+    assert_eq!(run.out(3, outside(2)), Outcome::Spent);
+    assert_eq!(run.out(4, outside(3)), refused(TokenFault::Spent));
+    assert_eq!(run.out(4, spend("t", 1)), refused(TokenFault::Spent));
+    assert_eq!(run.out(5, outside(2)), Outcome::Spent);
+    // After a restore nobody knows whether that had happened already; in the room it makes no difference.
+    run.at(6, create_in("s", "u", TokenTerms { direction: PLAY, expire_s: 100, room: Some(id("r")) }));
+    run.at(7, Command::RaiseGeneration { to: 1 });
+    let late = Command::SpendToken {
+        app: app("a"),
+        stream: id("s"),
+        token: token("u"),
+        direction: PLAY,
+        session: session(4),
+        fingerprint: Fingerprint(7),
+        outside_room: true,
+    };
+    assert_eq!(run.out(8, late), refused(TokenFault::Void));
+    assert_eq!(run.out(8, spend("u", 4)), Outcome::Spent);
+}
+
+/// It is found by its room until it goes, whichever way.
+#[test]
+fn a_token_is_found_by_its_room() {
+    let terms = |room: Option<&str>| TokenTerms { direction: PLAY, expire_s: 100, room: room.map(id) };
+    let home = |run: &Run, room: &str, text: &str| {
+        run.state.home_in_room(&app("a"), &id(room), &token(text)).map(|home| home.as_str().to_owned())
+    };
+    let mut run = Run::default();
+    for (text, room) in [("t", Some("r")), ("u", Some("r")), ("v", Some("q")), ("w", None)] {
+        run.at(1, create_in("s", text, terms(room)));
+    }
+    assert_eq!(home(&run, "r", "t"), Some("s".to_owned()));
+    for (room, text) in [("q", "t"), ("s", "t"), ("r", "v"), ("r", "w"), ("r", "tt")] {
+        assert_eq!(home(&run, room, text), None, "{room} {text}");
+    }
+    run.at(2, revoke("t"));
+    assert_eq!((home(&run, "r", "t"), home(&run, "r", "u")), (None, Some("s".to_owned())));
+    run.at(3, revoke_all());
+    assert_eq!(home(&run, "r", "u"), None);
+    run.at(4, create_in("other", "u", terms(Some("r"))));
+    assert_eq!(home(&run, "r", "u"), Some("other".to_owned()));
+    run.at(100_000, expire(100_000));
+    assert_eq!(run.state.index, Index::default());
 }
 
 #[test]

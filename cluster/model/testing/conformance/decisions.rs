@@ -42,6 +42,7 @@ fn spend(text: &str, by: u128) -> Command {
         direction: Direction::Play,
         session: session(by),
         fingerprint: Fingerprint(by),
+        outside_room: false,
     }
 }
 

@@ -44,6 +44,7 @@ pub fn spend(on: u64, number: u64, session: u128) -> Command {
         direction: Direction::Play,
         session: SessionId::from_u128(session),
         fingerprint: Fingerprint(7),
+        outside_room: false,
     }
 }
 

@@ -325,7 +325,8 @@ async fn a_webhook_allows_and_is_told_who_asks() {
         ..with_code("sub1", "123", with_token("t", publish("s")))
     };
     drop(whole.gate.admit(wish).await.unwrap());
-    assert_eq!(refused(&whole, Access { came, ..play("s") }).await, Some(Denial::Webhook));
+    let wish = Access { came, meta_data: Some("seat 7".to_owned()), ..play("s") };
+    assert_eq!(refused(&whole, wish).await, Some(Denial::Webhook));
     assert_eq!(refused(&whole, play("s")).await, Some(Denial::Webhook));
     let asked = whole.asked.questions();
     assert_eq!(
@@ -338,7 +339,7 @@ async fn a_webhook_allows_and_is_told_who_asks() {
     assert_eq!(
         asked[1].1,
         json!({ "appName": APP, "streamId": "s", "mode": "play", "ipAddress": "192.0.2.7",
-            "origin": "https://a.page" })
+            "metaData": "seat 7", "origin": "https://a.page" })
     );
     assert_eq!(
         asked[2].1,

@@ -5,6 +5,7 @@ use cluster_model::{TokenFault, TokenTerms};
 use super::mechanisms::{KEY, id, now_s, refused, token, whole, with_token};
 use super::*;
 use crate::credential::jwt;
+use crate::testing::whole_gate_at;
 
 #[tokio::test]
 async fn a_one_time_token_lets_one_in() {
@@ -51,6 +52,38 @@ async fn who_spent_a_token_may_show_it_again_but_not_twice_at_once() {
     assert_eq!(refused(&whole, wish()).await, Some(Denial::TokenInUse));
     drop(first);
     let _again = whole.gate.admit(wish()).await.unwrap();
+}
+
+/// A connection that is lost may be begun again by who lost it, for so long and no longer. Time stands still here but for who
+/// sleeps, and the node's clock is moved by hand.
+#[tokio::test(start_paused = true)]
+async fn who_spent_a_token_comes_back_within_ten_seconds_of_its_end_and_nobody_else_does() {
+    let clock = Arc::new(base::ManualClock::new(SystemClock.wall()));
+    let whole = whole_gate_at(Arc::new(InMemory::new(clock.clone())), clock.clone(), &[APP]).await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    let good = token(&whole, "s", Direction::Play, now_s() + 7_200).await;
+    let presenter = SessionId::random(&SystemRandomness);
+    let wish = || Access { presenter, ..with_token(good.as_str(), play("s")) };
+    let stranger = || with_token(good.as_str(), play("s"));
+    let spent = Some(Denial::Token(TokenFault::Spent));
+    assert_eq!(limits::TOKEN_COMES_BACK_WITHIN, std::time::Duration::from_secs(10));
+
+    let first = whole.gate.admit(wish()).await.unwrap();
+    first.has_begun();
+    // However long it was there: what counts is its end, as it was looked at last.
+    clock.advance(std::time::Duration::from_secs(3_600));
+    tokio::time::sleep(2 * limits::PERMITS_REVIEWED_EVERY).await;
+    drop(first);
+    assert_eq!(refused(&whole, stranger()).await, spent);
+    clock.advance(limits::TOKEN_COMES_BACK_WITHIN);
+    assert_eq!(refused(&whole, stranger()).await, spent);
+    let again = whole.gate.admit(wish()).await.unwrap();
+    again.has_begun();
+    assert_eq!(refused(&whole, wish()).await, Some(Denial::TokenInUse));
+    drop(again);
+    clock.advance(limits::TOKEN_COMES_BACK_WITHIN + std::time::Duration::from_millis(1));
+    assert_eq!(refused(&whole, wish()).await, spent);
+    assert_eq!(refused(&whole, stranger()).await, spent);
 }
 
 /// Also where it opens several streams, and all are asked for in the same moment.
@@ -117,6 +150,66 @@ async fn a_token_of_a_room_is_for_all_in_it_until_it_expires() {
     let _player = whole.gate.admit(in_room(play("room"))).await.unwrap();
     let unknown = Some(Denial::Token(TokenFault::Unknown));
     assert_eq!(refused(&whole, with_token(good.as_str(), publish("c"))).await, unknown);
+}
+
+/// AMS's `roomId`: a token of one stream of the room opens all of it and is not spent; who names no room spends it.
+#[tokio::test]
+async fn a_token_of_a_stream_with_a_room_opens_every_stream_of_the_room() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    for (stream, room) in [("cam1", "r1"), ("cam2", "r1"), ("cam3", "r2")] {
+        register(&whole.broadcasts, stream, json!({"mainTrackStreamId": room})).await;
+    }
+    let make = async |direction: Direction| {
+        let terms =
+            TokenTerms { direction: direction.into(), expire_s: now_s() + 3_600, room: Some(id("r1")) };
+        whole.tokens.create(&app(), &id("cam1"), terms).await.unwrap()
+    };
+    let good = make(Direction::Play).await;
+    let wish = |token: &cluster_model::TokenId, stream: &str, room: &str| {
+        let main_track = Some(room.to_owned()).filter(|room| !room.is_empty());
+        Access { main_track, ..with_token(token.as_str(), play(stream)) }
+    };
+    let first = whole.gate.admit(wish(&good, "cam2", "r1")).await.unwrap();
+    let second = whole.gate.admit(wish(&good, "cam2", "r1")).await.unwrap();
+    drop(whole.gate.admit(wish(&good, "cam1", "r1")).await.unwrap());
+    let unknown = Some(Denial::Token(TokenFault::Unknown));
+    for (stream, room) in [("cam3", "r2"), ("cam3", "r1"), ("cam2", "r2"), ("cam2", ""), ("cam3", "")] {
+        assert_eq!(refused(&whole, wish(&good, stream, room)).await, unknown, "{stream} in {room:?}");
+    }
+    assert!(whole.gate.explain(wish(&good, "cam2", "r1")).await.allowed);
+    assert!(!whole.gate.explain(wish(&good, "cam3", "r1")).await.allowed);
+    // A token to publish in the room also plays it, and nothing else.
+    let to_publish = make(Direction::Publish).await;
+    drop(whole.gate.admit(wish(&to_publish, "cam2", "r1")).await.unwrap());
+    let wrong = Some(Denial::Token(TokenFault::WrongType));
+    assert_eq!(refused(&whole, wish(&to_publish, "cam1", "")).await, wrong);
+
+    // Who names no room spends it, though others are in by it; they stay.
+    let alone = whole.gate.admit(wish(&good, "cam1", "")).await.unwrap();
+    let spent = Some(Denial::Token(TokenFault::Spent));
+    assert_eq!(refused(&whole, wish(&good, "cam1", "")).await, Some(Denial::TokenInUse));
+    drop(alone);
+    assert_eq!(refused(&whole, wish(&good, "cam1", "")).await, spent);
+    assert_eq!(refused(&whole, wish(&good, "cam2", "r1")).await, spent);
+    assert_eq!((first.state(), second.state()), (crate::PermitState::Live, crate::PermitState::Live));
+}
+
+/// It is its stream's: whoever revokes it there ends all that came by it.
+#[tokio::test]
+async fn revoking_a_rooms_token_ends_all_of_the_room_that_it_let_in() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    register(&whole.broadcasts, "cam2", json!({"mainTrackStreamId": "r1"})).await;
+    let terms =
+        TokenTerms { direction: Direction::Play.into(), expire_s: now_s() + 3_600, room: Some(id("r1")) };
+    let good = whole.tokens.create(&app(), &id("cam1"), terms).await.unwrap();
+    let wish = || Access { main_track: Some("r1".to_owned()), ..with_token(good.as_str(), play("cam2")) };
+    let (first, second) = (whole.gate.admit(wish()).await.unwrap(), whole.gate.admit(wish()).await.unwrap());
+    assert!(whole.tokens.revoke(&app(), &id("cam1"), &good).await.unwrap());
+    assert_eq!(first.died().await, ExitReason::Revoked);
+    assert_eq!(second.died().await, ExitReason::Revoked);
+    assert_eq!(refused(&whole, wish()).await, Some(Denial::Token(TokenFault::Unknown)));
 }
 
 /// Anybody can name a room: what was made for it opens the streams that are in it, and no others.

@@ -82,6 +82,7 @@ impl Signalling {
             subscriber_id: play.subscriber_id,
             subscriber_code: play.subscriber_code,
             main_track: play.room,
+            meta_data: Some(play.meta_data).filter(|text| !text.is_empty()),
             ..self.wish(&stream, Direction::Play)
         };
         let (started, starts) = tokio::sync::oneshot::channel();

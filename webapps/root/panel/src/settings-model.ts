@@ -12,7 +12,7 @@ export interface Setting {
   nullable?: boolean;
   secret?: boolean;
   actedOn: boolean;
-  gates?: "publish" | "play" | "both";
+  gates?: "publish" | "play" | "both" | "rest" | "pages";
 }
 
 interface Words {
@@ -49,6 +49,7 @@ const WORDS: Record<string, Words> = {
   ingestingStreamLimit: { label: "Streams of the application", help: "-1: no limit." },
   ipFilterEnabled: { label: "REST answers some addresses only", help: "Those below." },
   remoteAllowedCIDR: { label: "Addresses that REST answers", help: "Ranges, separated by commas." },
+  contentSecurityPolicyHeaderValue: { label: "Content-Security-Policy", help: "Of all that the application answers, in the place of its pages' own. Empty: theirs." },
   jwtControlEnabled: { label: "REST asks for a JWT", help: "As Authorization: Bearer, signed with the secret below." },
   jwtSecretKey: { label: "Secret of REST's JWTs", help: "Needed by the one above, unless there is a key set." },
   jwksURL: { label: "Key set of JWTs (JWKS)", help: "Where public keys are published." },
@@ -89,8 +90,7 @@ const OTHER = "Everything else";
 
 export const GROUP_NAMES = [...GROUPS.map(([name]) => name), OTHER];
 
-export function groupOf({ key, gates }: Setting): string {
-  if (gates !== undefined) return GROUPS[0]?.[0] ?? OTHER;
+export function groupOf({ key }: Setting): string {
   return GROUPS.find(([, keys]) => keys.test(key))?.[0] ?? OTHER;
 }
 
