@@ -3,7 +3,7 @@
 //! All that wait share one question to the leader, a round. Later ones wait for the next round, since the one
 //! under way may have begun before a write they must see.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use base::limits;
 use cluster_model::Query;
@@ -45,9 +45,34 @@ pub(crate) struct Reads {
     count: usize,
     last: u64,
     began: Option<Moment>,
+    /// The newest round that each other member had this one find the commit for.
+    asked: BTreeMap<NodeId, [u64; 3]>,
 }
 
 impl Reads {
+    /// Whether `node`, a member, asks under `context` for the first time. A question that comes twice must not be put to
+    /// raft twice: late answers to the first would confirm the second, and with it all that was asked before that.
+    pub(crate) fn is_asked_anew(&mut self, node: NodeId, context: &[u8]) -> bool {
+        let mut numbers =
+            context.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+        let (Some(asker), Some(boot), Some(number), None) =
+            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+        else {
+            return false;
+        };
+        let newest = self.asked.entry(node).or_default();
+        let is_newer = [asker, boot, number] > *newest;
+        if is_newer {
+            *newest = [asker, boot, number];
+        }
+        is_newer
+    }
+
+    /// Forgets what nodes asked that are not `members`.
+    pub(crate) fn keep_askers(&mut self, is_member: impl Fn(NodeId) -> bool) {
+        self.asked.retain(|node, _| is_member(*node));
+    }
+
     /// Takes a question, unless there are too many.
     pub(crate) fn add(&mut self, read: Read) -> bool {
         if self.count >= limits::META_READS_MAX {

@@ -112,6 +112,7 @@ impl Replica {
         }
         if let Ok(conf) = self.raft.apply_conf_change(change) {
             self.members.set(&conf, intent);
+            self.reads.keep_askers(|node| self.members.contains(node));
         }
     }
 }

@@ -285,6 +285,12 @@ impl Replica {
             // Proposals and transfers go by their own envelopes; raft's would go past what is checked here.
             MessageType::MsgPropose | MessageType::MsgTransferLeader => return,
             MessageType::MsgReadIndex | MessageType::MsgReadIndexResp if message.entries.len() != 1 => return,
+            MessageType::MsgReadIndex => {
+                let asked = message.entries.first().map(|entry| &*entry.data).unwrap_or_default();
+                if !self.members.contains(from) || !self.reads.is_asked_anew(from, asked) {
+                    return;
+                }
+            }
             // To stand for election with something unwritten would be to promise it.
             MessageType::MsgTimeoutNow if !self.outstanding.is_empty() => return,
             MessageType::MsgSnapshot if message.get_snapshot().get_metadata().index > self.applied => {

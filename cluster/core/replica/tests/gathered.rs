@@ -2,7 +2,7 @@
 
 use cluster_model::Broadcast;
 use prost_011::Message as _;
-use raft::eraftpb::MessageType;
+use raft::eraftpb::{Entry, MessageType};
 
 use super::*;
 
@@ -186,4 +186,44 @@ fn reads_that_come_together_share_one_question() {
     cluster.carry_out(follower, outputs);
     let answered: BTreeSet<_> = cluster.readings.iter().map(|(id, _)| id.0).collect();
     assert_eq!(answered, (0..=10).collect(), "without a tick");
+}
+
+/// A leader that stood still wakes up: another one may lead, and what was said to it before comes all at once, some of it
+/// twice.
+#[test]
+fn a_question_that_comes_twice_confirms_no_read_by_answers_of_before() {
+    let mut cluster = Cluster::of(3);
+    let leader = cluster.leader();
+    let follower = cluster.follower(leader);
+    cluster.ticks(10);
+    let context: Vec<u8> = [follower.0, 1, 1_000].into_iter().flat_map(u64::to_le_bytes).collect();
+    let to_leader = |kind: MessageType| Message {
+        from: follower.0,
+        to: leader.0,
+        msg_type: kind.into(),
+        ..Message::default()
+    };
+    let asks = Message {
+        entries: vec![Entry { data: context.clone(), ..Entry::default() }],
+        ..to_leader(MessageType::MsgReadIndex)
+    };
+    let term = cluster.replicas[&leader].status().term;
+    let confirms = Message { term, context, ..to_leader(MessageType::MsgHeartbeatResponse) };
+    let comes = |cluster: &mut Cluster, message: &Message| {
+        let (now, bytes) = (cluster.time(), Envelope::Raft(message.encode_to_vec()).encode());
+        cluster.replicas.get_mut(&leader).unwrap().receive(follower, &bytes, now).unwrap();
+    };
+    comes(&mut cluster, &asks);
+    cluster.settle();
+    cluster.ask(leader, 1);
+    let outputs = cluster.outputs(leader);
+    comes(&mut cluster, &asks);
+    comes(&mut cluster, &confirms);
+    let later = cluster.outputs(leader);
+    assert!(
+        !later.iter().any(|output| matches!(output, Output::Read { .. })),
+        "nobody confirmed that it leads"
+    );
+    cluster.carry_out(leader, outputs);
+    assert_eq!(cluster.readings.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), [1]);
 }
