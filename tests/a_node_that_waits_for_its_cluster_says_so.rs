@@ -1,4 +1,4 @@
-//! Without a majority of its members a cluster takes nobody in. Who asks such a node is told that it is not ready, at once.
+//! Before a cluster is formed, and without a majority of its members, it takes nobody in. Who asks such a node is told that it is not ready, at once.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn ask(port: u64, path: &str) -> Result<(u16, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_three_says_that_it_is_not_ready_and_serves_when_a_second_one_comes() -> Result<()> {
+async fn one_of_three_says_that_it_is_not_ready_and_serves_when_the_others_come() -> Result<()> {
     let plan = Plan::new(BINARY, 3, 3).await?;
     let first = Starting::spawn(plan.options(1)?)?;
     let (http, rtmp) = (port_of(&first, "http").await?, port_of(&first, "rtmp").await?);
@@ -44,8 +44,9 @@ async fn one_of_three_says_that_it_is_not_ready_and_serves_when_a_second_one_com
     let read = timeout(AT_ONCE, encoder.read(&mut [0; 1])).await.context("RTMP hangs")?;
     ensure!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 
-    let second = Starting::spawn(plan.options(2)?)?;
-    let (first, second) = (first.ready().await?, second.ready().await?);
+    // To form a cluster takes all of them; later, two are enough.
+    let (second, third) = (Starting::spawn(plan.options(2)?)?, Starting::spawn(plan.options(3)?)?);
+    let (first, second, _third) = tokio::try_join!(first.ready(), second.ready(), third.ready())?;
     first.create_broadcast("LiveApp", "made").await?;
     ensure!(second.broadcast("LiveApp", "made").await?["streamId"] == "made", "they are not one cluster");
     Ok(())
