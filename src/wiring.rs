@@ -76,7 +76,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
     let host = match &config.cluster.address {
         address if config.cluster.enabled && !address.is_empty() => address.clone(),
-        _ => host_name(),
+        _ => machine::host_name(),
     };
     let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
     actix_rt::spawn(follow_certificate);
@@ -492,12 +492,4 @@ fn certificate(config: &NodeConfig, host: &str) -> anyhow::Result<CertificateFil
     names.push(host.to_owned());
     names.extend(config.webrtc.public_addresses.iter().map(ToString::to_string));
     Ok(CertificateFiles::self_made(&config.data.folder.join("tls"), names)?)
-}
-
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
 }

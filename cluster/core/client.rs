@@ -1,6 +1,8 @@
 //! A node that is no member: it asks members, and keeps a copy of the state by what it watches.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod round;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use base::{WallTime, limits};
@@ -270,11 +272,6 @@ impl Client {
         self.outputs.push_back(Output::Send { to, class: Class::Meta, bytes: envelope.encode() });
     }
 
-    fn member(&self, turn: usize) -> Option<NodeId> {
-        let place = turn.checked_rem(self.members.len())?;
-        self.members.get(place).copied()
-    }
-
     fn next_number(&mut self) -> u64 {
         self.asked = self.asked.wrapping_add(1);
         // Mixed, so that numbers of two lives meet as seldom as two random ones.
@@ -320,16 +317,6 @@ impl Client {
             let Some(member) = self.member(turn) else { return };
             self.send(member, &Envelope::Read { id: number, query });
         }
-    }
-
-    /// Whose turn it is to be asked first: a member's, as one told it last. Those only configured may be gone, all of them,
-    /// and a question's deadline may come before it has gone round them.
-    fn first_turn(&mut self) -> usize {
-        let place = self.turn.checked_rem(self.members.len()).unwrap_or_default();
-        if place >= self.known.voters.len() {
-            self.turn = place.checked_rem(self.known.voters.len()).unwrap_or_default();
-        }
-        self.turn
     }
 
     fn ask_to_watch(&mut self) {
@@ -435,32 +422,6 @@ impl Client {
         if let Some(Written { member, revision, .. }) = self.written.take_if(late) {
             self.catch_up(member, (revision, self.mirror.generation()));
         }
-    }
-
-    /// Takes who the members are. An answer that came too late for its question counts if it knows of newer ones: those
-    /// known here may all be gone before another one is answered in time.
-    fn take_members(&mut self, json: &[u8], is_ours: bool) {
-        let Ok(members) = serde_json::from_slice::<Members>(json) else { return };
-        if is_ours || members.newest > self.known.newest {
-            self.known = members;
-            self.go_round();
-        }
-    }
-
-    fn take_leader(&mut self, leader: Option<NodeId>) {
-        self.leader = leader;
-        if leader.is_some() && self.led != leader {
-            self.led = leader;
-            self.go_round();
-        }
-    }
-
-    /// Members first; then who becomes one next, who led when last told, and those configured.
-    fn go_round(&mut self) {
-        let known =
-            self.known.voters.iter().chain(&self.known.learners).chain(&self.led).chain(&self.configured);
-        let mut seen = BTreeSet::new();
-        self.members = known.copied().filter(|node| seen.insert(*node)).collect();
     }
 
     /// Gives whether it answers a question of this life that still stands.

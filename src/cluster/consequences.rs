@@ -20,13 +20,12 @@ impl Consequences {
         silent: &BTreeSet<NodeId>,
         gone: NodeId,
     ) -> anyhow::Result<Self> {
-        is_member(status, gone)?;
-        let left: BTreeSet<_> = status.voters.iter().copied().filter(|voter| *voter != gone).collect();
+        let left = Self::without(status, silent, gone)?;
         ensure!(
-            !left.is_empty(),
+            left.votes > 0,
             "node {gone} is the last one that votes and cannot be removed: let another one in first (\"penstock cluster join\")"
         );
-        Ok(Self::among(&left, status, silent))
+        Ok(left)
     }
 
     /// Of a node taking the place of `gone`, which leaves for good.
@@ -35,29 +34,29 @@ impl Consequences {
         silent: &BTreeSet<NodeId>,
         gone: NodeId,
     ) -> anyhow::Result<Self> {
-        is_member(status, gone)?;
-        let left: BTreeSet<_> = status.voters.iter().copied().filter(|voter| *voter != gone).collect();
-        let Self { votes, down } = Self::among(&left, status, silent);
+        let Self { votes, down } = Self::without(status, silent, gone)?;
         Ok(Self { votes: votes + 1, down })
     }
 
-    fn among(left: &BTreeSet<NodeId>, status: &StatusReport, silent: &BTreeSet<NodeId>) -> Self {
+    fn without(status: &StatusReport, silent: &BTreeSet<NodeId>, gone: NodeId) -> anyhow::Result<Self> {
+        ensure!(
+            status.voters.contains(&gone) || status.learners.contains(&gone),
+            "the cluster has no member {gone}: \"penstock cluster members\" lists them"
+        );
         let unheard = |node: &NodeId| status.progress.get(node).is_some_and(|progress| !progress.active);
-        let down = left.iter().copied().filter(|node| silent.contains(node) || unheard(node)).collect();
-        Self { votes: left.len(), down }
+        let left = || status.voters.iter().copied().filter(|voter| *voter != gone);
+        let down = left().filter(|node| silent.contains(node) || unheard(node)).collect();
+        Ok(Self { votes: left().count(), down })
+    }
+
+    /// How many vote then.
+    pub(super) const fn votes(&self) -> usize {
+        self.votes
     }
 
     const fn may_fail(&self) -> usize {
         self.votes.saturating_sub(1) / 2
     }
-}
-
-fn is_member(status: &StatusReport, node: NodeId) -> anyhow::Result<()> {
-    ensure!(
-        status.voters.contains(&node) || status.learners.contains(&node),
-        "the cluster has no member {node}: \"penstock cluster members\" lists them"
-    );
-    Ok(())
 }
 
 impl fmt::Display for Consequences {
@@ -74,13 +73,6 @@ impl fmt::Display for Consequences {
             f.write_str(": nothing could be decided until enough of them are back")?;
         }
         Ok(())
-    }
-}
-
-impl Consequences {
-    /// How many vote then.
-    pub(super) const fn votes(&self) -> usize {
-        self.votes
     }
 }
 

@@ -59,10 +59,7 @@ impl Tokens {
         session: SessionId,
         fingerprint: Fingerprint,
     ) -> Result<(), SpendError> {
-        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
-        let outside_room = false;
-        self.spent(Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room })
-            .await
+        self.spent(app, (stream, token), direction, (session, fingerprint), false).await
     }
 
     /// The same for a session that is not in the room of a room's token, and spends it.
@@ -75,13 +72,20 @@ impl Tokens {
         session: SessionId,
         fingerprint: Fingerprint,
     ) -> Result<(), SpendError> {
-        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
-        let outside_room = true;
-        self.spent(Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room })
-            .await
+        self.spent(app, (stream, token), direction, (session, fingerprint), true).await
     }
 
-    async fn spent(&self, command: Command) -> Result<(), SpendError> {
+    async fn spent(
+        &self,
+        app: &AppName,
+        (stream, token): (&StreamId, &TokenId),
+        direction: Direction,
+        (session, fingerprint): (SessionId, Fingerprint),
+        outside_room: bool,
+    ) -> Result<(), SpendError> {
+        let (app, stream, token) = (app.clone(), stream.clone(), token.clone());
+        let command =
+            Command::SpendToken { app, stream, token, direction, session, fingerprint, outside_room };
         match self.proposer.propose(command).await? {
             (_, Outcome::Spent) => Ok(()),
             (_, Outcome::TokenRefused(fault)) => Err(fault.into()),
@@ -97,13 +101,11 @@ impl Tokens {
         token: &TokenId,
         direction: Direction,
     ) -> Result<(), SpendError> {
-        let (session, print) = (SessionId::random(&*self.proposer.randomness), Fingerprint::default());
-        match self.row(app, stream, token).await? {
-            Some(row) if row.terms.room.is_some() => {
-                self.spend_outside_room(app, stream, token, direction, session, print).await
-            }
-            _ => self.spend(app, stream, token, direction, session, print).await,
-        }
+        let by = (SessionId::random(&*self.proposer.randomness), Fingerprint::default());
+        let row = self.row(app, stream, token).await?;
+        // Said only where it makes a difference: members of before do not know it.
+        let outside_room = row.is_some_and(|row| row.terms.room.is_some());
+        self.spent(app, (stream, token), direction, by, outside_room).await
     }
 
     /// What a token would be refused for now, without spending it; `None`: it is good.

@@ -72,6 +72,7 @@ async fn who_spent_a_token_comes_back_within_ten_seconds_of_its_end_and_nobody_e
     first.has_begun();
     // However long it was there: what counts is its end, as it was looked at last.
     clock.advance(std::time::Duration::from_secs(3_600));
+    // On the paused clock: the review comes and no time passes.
     tokio::time::sleep(2 * limits::PERMITS_REVIEWED_EVERY).await;
     drop(first);
     assert_eq!(refused(&whole, stranger()).await, spent);
