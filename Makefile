@@ -61,7 +61,7 @@ fix: ## rewrite what verify only checks: format and generated files
 	$(CARGO) fmt --all
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-config --quiet
 	PENSTOCK_BLESS=1 $(CARGO) test --package penstock-api --quiet
-	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test documents --quiet
+	PENSTOCK_BLESS=1 $(CARGO) test --package penstock --test together --quiet -- documents::
 
 load: ## what one core and the metadata plane carry, in 45 minutes: figures, plots and hard cases, to load-tests/results
 	@scripts/setup load

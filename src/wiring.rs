@@ -78,6 +78,12 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         address if config.cluster.enabled && !address.is_empty() => address.clone(),
         _ => machine::host_name(),
     };
+    // Before anything else is written: what a full disk or a lost file means, the store says best.
+    let alone = if config.cluster.enabled {
+        None
+    } else {
+        Some(Plane::alone(folder, Arc::clone(&clock), &*randomness)?)
+    };
     let (tls, follow_certificate) = sessions::http::server_config(certificate(&config, &host)?)?;
     actix_rt::spawn(follow_certificate);
     let connections =
@@ -93,23 +99,20 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         shutdown_max_s: DRAIN_HTTP_MAX_S,
         clock: Arc::clone(&clock),
     };
-    let anteroom = if config.cluster.enabled {
-        let options = options(copies(&listeners.http)?, copies(&listeners.https)?);
-        tracing::info!(
-            http = ports.http,
-            rtmp = ports.rtmp,
-            "until the cluster has taken this node in: http://localhost:{}/livez and /readyz",
-            ports.http
-        );
-        Some(Anteroom::open(options, &listeners.rtmp, readiness.clone())?)
-    } else {
-        None
-    };
-    let plane = if config.cluster.enabled {
-        let (clock, randomness) = (Arc::clone(&clock), Arc::clone(&randomness));
-        Plane::join(&config, listeners.cluster, &host, clock, randomness).await?
-    } else {
-        Plane::alone(folder, Arc::clone(&clock), &*randomness)?
+    let (plane, anteroom) = match alone {
+        Some(plane) => (plane, None),
+        None => {
+            let options = options(copies(&listeners.http)?, copies(&listeners.https)?);
+            let anteroom = Anteroom::open(options, &listeners.rtmp, readiness.clone())?;
+            tracing::info!(
+                http = ports.http,
+                rtmp = ports.rtmp,
+                "until the cluster has taken this node in: http://localhost:{}/livez and /readyz",
+                ports.http
+            );
+            let (clock, randomness) = (Arc::clone(&clock), Arc::clone(&randomness));
+            (Plane::join(&config, listeners.cluster, &host, clock, randomness).await?, Some(anteroom))
+        }
     };
     let store = Arc::clone(&plane.node);
     actix_rt::spawn(watch_store(plane.clone(), Arc::clone(&clock), readiness.component("store")));

@@ -112,6 +112,7 @@ fn empty(folder: &Path) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_member_waits_and_says_what_heals_the_cluster() -> Result<()> {
+    let _turn = Turn::take().await?;
     let mut cluster = Cluster::start(BINARY, VOTERS).await?;
     cluster.node(1).create_broadcast("LiveApp", "kept").await?;
     cluster.node_mut(3).kill9().await?;
@@ -171,6 +172,7 @@ async fn all_name_the_commands(nodes: &[Starting]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_have_all_lost_their_data_form_nothing_until_they_are_told_to() -> Result<()> {
+    let _turn = Turn::take().await?;
     let mut plan = Plan::new(BINARY, VOTERS, VOTERS).await?;
     plan.set("PENSTOCK_CLUSTER_BOOTSTRAP", "wait");
     let spawn = |plan: &Plan| {
@@ -211,6 +213,7 @@ async fn members_that_have_all_lost_their_data_form_nothing_until_they_are_told_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_not_its_own_is_refused_by_name() -> Result<()> {
+    let _turn = Turn::take().await?;
     let mut cluster = Cluster::start(BINARY, VOTERS).await?;
     cluster.node(1).create_broadcast("LiveApp", "kept").await?;
     for number in 1..=VOTERS {
@@ -243,6 +246,7 @@ async fn data_that_is_not_its_own_is_refused_by_name() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_that_list_others_form_nothing_until_they_agree() -> Result<()> {
+    let _turn = Turn::take().await?;
     let plan = Plan::new(BINARY, VOTERS, VOTERS).await?;
     let two_only = format!("1@{},3@{}", plan.address(1), plan.address(3));
     let other = plan.options(3)?.environment("PENSTOCK_CLUSTER_MEMBERS", &two_only);

@@ -189,6 +189,7 @@ async fn full() -> Result<()> {
 
 #[tokio::test]
 async fn a_store_that_cannot_go_on_makes_the_node_unready_by_name() -> Result<()> {
+    let _turn = Turn::take().await?;
     let disk = match SmallDisk::new(DISK_MIB) {
         Ok(disk) => disk,
         Err(error) => {
@@ -215,6 +216,7 @@ async fn a_store_that_cannot_go_on_makes_the_node_unready_by_name() -> Result<()
 
 #[tokio::test]
 async fn a_first_start_on_a_full_disk_says_why_and_the_next_one_works() -> Result<()> {
+    let _turn = Turn::take().await?;
     let disk = match SmallDisk::new(DISK_MIB) {
         Ok(disk) => disk,
         Err(error) => {

@@ -201,6 +201,7 @@ async fn one_that_is_made_works_at_once_and_one_that_is_deleted_is_gone() -> Res
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_any_starts_and_makes_one() -> Result<()> {
+    let _turn = Turn::take().await?;
     let mut node = node().await?;
     for app in names(&node).await? {
         done(&node, "DELETE", &app).await?;

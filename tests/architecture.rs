@@ -141,6 +141,33 @@ fn every_folder_is_a_room_and_every_room_a_folder() {
     assert_eq!(found, rooms);
 }
 
+/// The files of `tests` that are programs, and folders that are crates.
+const NO_PROMISES: [&str; 5] = ["alone", "together", "a_death_takes_only_its_own", "sim", "support"];
+
+#[test]
+fn every_promise_is_run_by_one_program_and_what_is_measured_has_the_machine_alone() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a source file");
+    let listed = |program: &str| {
+        let text = read(&tests.join(program).with_extension("rs"));
+        let names =
+            text.lines().filter_map(|line| Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned()));
+        names.collect::<BTreeSet<_>>()
+    };
+    let (alone, together) = (listed("alone"), listed("together"));
+    for entry in std::fs::read_dir(&tests).expect("a folder").flatten() {
+        let path = entry.path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if NO_PROMISES.contains(&&*name) {
+            continue;
+        }
+        let source = if path.is_dir() { path.join("mod.rs") } else { path };
+        let measures = read(&source).contains(concat!("Turn::", "take()"));
+        assert_eq!(alone.contains(&name), measures, "{name}: in `alone` is what takes turns");
+        assert_eq!(together.contains(&name), !measures, "{name}: in `together` is what does not");
+    }
+}
+
 /// Every source file of `module` (`rtc.rs` and all below `rtc/`), and the modules it is: `["rtc", "driver"]`.
 fn sources(root: &Path, module: &str) -> Vec<(PathBuf, Vec<String>)> {
     let mut found = Vec::new();

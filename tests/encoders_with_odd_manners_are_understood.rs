@@ -78,6 +78,7 @@ fn ffmpeg(program: &Path, video: &[&str], before_output: &[&str], url: &str) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ffmpeg_with_every_form_of_url() -> Result<()> {
+    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let with = |stream: &str| node.rtmp_url("LiveApp", stream);
     let base = format!("rtmp://{}", node.rtmp_address());
@@ -103,6 +104,7 @@ async fn ffmpeg_with_every_form_of_url() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_ffmpeg_with_the_codecs_of_enhanced_rtmp() -> Result<()> {
+    let _turn = Turn::take().await?;
     let program = match enhanced_ffmpeg() {
         Ok(program) => program,
         Err(why) => {
@@ -162,6 +164,7 @@ const GST_SOURCES: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gstreamer_by_its_own_rtmp_and_by_librtmp() -> Result<()> {
+    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     for sink in ["rtmp2sink", "rtmpsink"] {
         let needed = [sink, "x264enc", "avenc_aac", "flvmux"];
@@ -284,6 +287,7 @@ async fn a_track_that_begins_late() -> Result<()> {
     // Types of RTMP messages.
     const AUDIO: u8 = 8;
     const VIDEO: u8 = 9;
+    let _turn = Turn::take().await?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("both.flv");
     let mut make = Command::new("ffmpeg");

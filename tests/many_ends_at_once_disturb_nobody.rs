@@ -103,7 +103,11 @@ const CROWD_JOINED: &str = "the crowd has joined";
 impl Crowd {
     fn start(url: &str, players: usize) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["--exact", "those_that_stay_lose_nothing", "--nocapture"])
+            .args([
+                "--exact",
+                "many_ends_at_once_disturb_nobody::those_that_stay_lose_nothing",
+                "--nocapture",
+            ])
             .env(CROWD_URL, url)
             .env(CROWD_PLAYERS, players.to_string())
             .stdin(Stdio::piped())

@@ -90,6 +90,7 @@ async fn both_ways() -> Result<()> {
 /// Nobody is told of the port where the application does not say so.
 #[tokio::test]
 async fn not_where_it_is_not_wanted() -> Result<()> {
+    let _turn = Turn::take().await?;
     let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
     let offer = publish_offer(&[offered_media("video", "0", &[H264])]);
     let (_, answer) = begin(&node, "/LiveApp/whip/stream1", &[SDP], &offer).await?;

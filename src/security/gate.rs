@@ -134,7 +134,9 @@ impl Gate {
                 tracing::info!(%direction, %app, stream = %permit.stream(), %session, %peer, proof, "admitted");
             }
             // What the peer asked for is not logged: it may be anything.
-            Err(denial) => tracing::info!(%direction, %app, %session, %peer, reason = %denial, "denied"),
+            Err(denial) => {
+                tracing::info!(%direction, %app, %session, %peer, clause = denial.label(), reason = %denial, "denied")
+            }
         }
         decision
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::{APP, PATIENCE, REACHED_MAX};
+use super::{APP, PATIENCE, REACHED_MAX};
 
 /// What somebody is in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::{APP, FAR, HASH_SECRET, JSON, LATER, PATIENCE, SUBSCRIBERS_SECRET, WEBHOOK_PASSWORD};
+use super::{APP, FAR, HASH_SECRET, JSON, LATER, PATIENCE, SUBSCRIBERS_SECRET, WEBHOOK_PASSWORD};
 
 /// More lines than these a node's log does not keep for us.
 const LINES_MAX: usize = 19_000;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clients::Outcome;
+use super::clients::Outcome;
 
 /// Into the node or out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

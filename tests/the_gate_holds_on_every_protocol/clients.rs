@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::APP;
-use crate::cells::{Cell, Direction, Protocol};
+use super::APP;
+use super::cells::{Cell, Direction, Protocol};
 
 /// Time for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(15);

@@ -7,9 +7,9 @@ use load_tests::{Publisher, Recording, RecordingOptions};
 use serde_json::json;
 use test_support::{Cluster, Marker, MarkerOptions, Node, NodeOptions, Plan, Turn, in_full, note};
 
-use crate::cells::{Cell, Direction, Mechanism, Protocol, State, expected, told};
-use crate::clients::{Credential, Outcome, enter};
-use crate::{APP, KEY, LIVE, PATIENCE, SECRET, credential, settings};
+use super::cells::{Cell, Direction, Mechanism, Protocol, State, expected, told};
+use super::clients::{Credential, Outcome, enter};
+use super::{APP, KEY, LIVE, PATIENCE, SECRET, credential, settings};
 
 /// Those that a client brings something for.
 const MECHANISMS: [Mechanism; 4] =
@@ -55,7 +55,7 @@ async fn bring(
         let mut shown = credential(node, &cell, &stream).await?;
         if let Some(id) = &mut shown.subscriber_id {
             let own = format!("{id}-{number}");
-            crate::subscriber(node, &stream, &own, direction.word()).await?;
+            super::subscriber(node, &stream, &own, direction.word()).await?;
             *id = own;
         }
         brought.push((cell, stream, shown));

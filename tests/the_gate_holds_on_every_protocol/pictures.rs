@@ -12,9 +12,9 @@ use serde_json::json;
 use test_support::Node;
 use tokio::time::sleep;
 
-use crate::cells::Protocol;
-use crate::clients::Credential;
-use crate::{APP, PATIENCE};
+use super::cells::Protocol;
+use super::clients::Credential;
+use super::{APP, PATIENCE};
 
 /// How long a player watches, and the pictures it has then at least: half of those that are due.
 const WATCHED: Duration = Duration::from_millis(500);

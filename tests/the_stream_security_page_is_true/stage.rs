@@ -13,8 +13,8 @@ use test_support::{
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::page::{Must, Role, Section};
-use crate::rows;
+use super::page::{Must, Role, Section};
+use super::rows;
 
 /// The application where the guide leaves it open.
 pub const APP: &str = "WebRTCAppEE";

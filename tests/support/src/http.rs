@@ -6,6 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::canaries;
+
 /// Time for one request with its answer.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
@@ -118,7 +120,10 @@ pub async fn ask(
             }
         }
     };
-    timeout(REQUEST_MAX, exchange).await.map_err(|_| HttpError::TimedOut)?
+    let answer: Response = timeout(REQUEST_MAX, exchange).await.map_err(|_| HttpError::TimedOut)??;
+    canaries::learn_all(&serde_json::from_str(body).unwrap_or_default());
+    canaries::learn_all(&answer.json());
+    Ok(answer)
 }
 
 fn split(url: &str) -> Option<(&str, &str)> {

@@ -27,6 +27,7 @@
 mod aiortc;
 mod browser;
 mod camera;
+mod canaries;
 mod cluster;
 mod cluster_client;
 mod doors;

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::http::{self, HttpError, Response};
 use crate::process;
 
-use log::Log;
+use log::{Discretion, Log};
 
 pub use error::NodeError;
 pub use options::NodeOptions;
@@ -52,6 +52,8 @@ pub struct Endpoints {
 
 /// A running node. Dropping it kills the process and removes its folder.
 pub struct Node {
+    /// First, because it looks into the folder.
+    discretion: Discretion,
     options: NodeOptions,
     folder: TempDir,
     running: Running,
@@ -181,7 +183,7 @@ impl Node {
     /// # Errors
     /// See [`HttpError`].
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64, HttpError> {
-        Ok(sum_metric(&self.get("/metrics").await?.text(), name, labels))
+        Ok(sum_metric(&self.metrics_text().await?, name, labels))
     }
 
     /// The lines of a metric as `/metrics` has them, for telling what was counted instead.
@@ -189,7 +191,7 @@ impl Node {
     /// # Errors
     /// See [`HttpError`].
     pub async fn metric_lines(&self, name: &str) -> Result<Vec<String>, HttpError> {
-        let text = self.get("/metrics").await?.text();
+        let text = self.metrics_text().await?;
         Ok(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
     }
 
@@ -204,6 +206,12 @@ impl Node {
             Some((name.to_owned(), value.parse().ok()?))
         });
         Ok(numbers.collect())
+    }
+
+    async fn metrics_text(&self) -> Result<String, HttpError> {
+        let text = self.get("/metrics").await?.text();
+        self.discretion.metrics_were(&text);
+        Ok(text)
     }
 
     /// The log lines so far, oldest first; the newest 20,000.
@@ -379,6 +387,15 @@ mod tests {
         };
         assert_eq!(status.code(), Some(3));
         assert_eq!(last_lines, ["port 1935 is in use"]);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a node has told a secret")]
+    async fn a_test_whose_node_tells_a_secret_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = script(folder.path(), "echo \"checking with $A_SECRET\"; sleep 60");
+        let node = Starting::spawn(options.environment("A_SECRET", "canary-of-the-support")).unwrap();
+        node.wait_for_log(Duration::from_secs(5), |line| line.contains("checking")).await.unwrap();
     }
 
     #[tokio::test]

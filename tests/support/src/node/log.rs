@@ -1,12 +1,15 @@
 //! What a node says while it runs.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::canaries;
 
 /// Log lines that are kept.
 const LINES_MAX: usize = 20_000;
@@ -82,5 +85,33 @@ impl Log {
             }
         };
         timeout(patience, search).await.ok().flatten()
+    }
+}
+
+/// Fails the test when it is dropped and the node has told a secret (`canaries.rs`).
+pub(super) struct Discretion {
+    log: Log,
+    data: PathBuf,
+    /// As they were last: what they counted once they go on showing.
+    metrics: Mutex<String>,
+}
+
+impl Discretion {
+    pub(super) const fn of(log: Log, data: PathBuf) -> Self {
+        Self { log, data, metrics: Mutex::new(String::new()) }
+    }
+
+    pub(super) fn metrics_were(&self, text: &str) {
+        text.clone_into(&mut self.metrics.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Discretion {
+    fn drop(&mut self) {
+        let mut said = self.log.lines();
+        said.push(self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let told = canaries::found(&said, &self.data);
+        // A test that has failed already says why.
+        assert!(told.is_empty() || std::thread::panicking(), "a node has told a secret: {told:#?}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::canaries;
+
 /// How to start a node.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -29,6 +31,7 @@ impl NodeOptions {
     /// Sets an environment variable, a key of `penstock.toml` under its `PENSTOCK_…` name.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
+        canaries::learn(name, value);
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -36,6 +39,7 @@ impl NodeOptions {
     /// Sets a setting of an application in its `red5-web.properties` before the first start.
     #[must_use]
     pub fn setting(mut self, application: &str, key: &str, value: &str) -> Self {
+        canaries::learn(key, value);
         self.settings.push((application.to_owned(), key.to_owned(), value.to_owned()));
         self
     }

@@ -6,13 +6,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::log::Log;
+use super::log::{Discretion, Log};
 use super::{
-    Node, NodeError, NodeOptions, Running, copy_folder, properties_of, set_property, spawn, until_ready,
+    Node, NodeError, NodeOptions, Running, copy_folder, data_of, properties_of, set_property, spawn,
+    until_ready,
 };
 
 /// A node on its way. Dropping it kills the process.
 pub struct Starting {
+    discretion: Discretion,
     options: NodeOptions,
     folder: TempDir,
     log: Log,
@@ -33,7 +35,8 @@ impl Starting {
         }
         let log = Log::default();
         let child = spawn(&options, folder.path(), &log)?;
-        Ok(Self { options, folder, log, child })
+        let discretion = Discretion::of(log.clone(), data_of(&options, folder.path()));
+        Ok(Self { discretion, options, folder, log, child })
     }
 
     /// Waits until it says it is ready.
@@ -42,8 +45,8 @@ impl Starting {
     /// It is not; the error carries its last log lines.
     pub async fn ready(mut self) -> Result<Node, NodeError> {
         let endpoints = until_ready(&mut self.child, &self.options, self.folder.path(), &self.log).await?;
-        let Self { options, folder, log, child } = self;
-        Ok(Node { options, folder, running: Running { child, endpoints }, log })
+        let Self { discretion, options, folder, log, child } = self;
+        Ok(Node { discretion, options, folder, running: Running { child, endpoints }, log })
     }
 
     /// Waits for a log line; `None` when it did not come in time.

@@ -2,7 +2,7 @@
 //! expected of a cell is data (`cells.rs`); what a client of each protocol does and is told is here once (`clients.rs`).
 //! Whoever is let in to play gets media, and who publishes with what is valid is played, picture by numbered picture
 //! (`pictures.rs`); whoever is not is told what Ant Media Server tells, not a byte of media comes or is taken, and the
-//! clause is counted.
+//! clause is counted and stands in the log.
 
 mod cells;
 mod clients;
@@ -181,6 +181,19 @@ async fn refused_by(node: &Node, clause: &str) -> Result<f64> {
     Ok(node.metric("penstock_gate_decisions_total", &[&label]).await?)
 }
 
+/// Lines of the log by which the gate says that it let somebody in, in the direction of a cell, or which clause did not.
+fn logged(node: &Node, cell: &Cell, clause: Option<&str>) -> usize {
+    let of = |line: &String| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        let is_so = match clause {
+            Some(clause) => line["message"] == "denied" && line["clause"] == clause,
+            None => line["message"] == "admitted",
+        };
+        is_so && line["direction"] == cell.direction.word()
+    };
+    node.log_lines().iter().filter(|line| of(line)).count()
+}
+
 struct Table {
     node: Node,
     /// It says yes to who asks for what it has.
@@ -228,6 +241,7 @@ impl Table {
             _ => None,
         };
         let before = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
+        let logged_before = logged(&self.node, cell, expected.clause);
         let received = self.received(&stream).await?;
         let entered = enter(&self.node, cell, &stream, &shown).await?;
         let told = cells::told(cell, &expected, shown.token.is_some());
@@ -236,6 +250,8 @@ impl Table {
             ensure!(self.received(&stream).await? == received, "media of a refused publisher was taken");
         }
         let after = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
+        let is_logged = async || (logged(&self.node, cell, expected.clause) > logged_before).then_some(());
+        Node::eventually(PATIENCE, is_logged).await.context("the log does not say why")?;
         ensure!(after > before, "the clause “{}” was not counted", expected.clause.unwrap_or("admitted"));
         let was_in = entered.outcome == Outcome::In;
         entered.leave().await;

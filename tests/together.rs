@@ -1,0 +1,37 @@
+//! Promises whose tests need no quiet machine and run beside each other. One program, as [`alone`](../alone/index.html) is.
+
+mod a_drain_is_orderly;
+mod a_foreign_page_reads_and_changes_nothing;
+mod a_node_that_waits_for_its_cluster_says_so;
+mod a_node_without_a_vote_is_one_of_them;
+mod a_proxy_in_front_opens_nothing;
+mod a_restart_is_told_to_viewers;
+mod a_vanished_publisher_is_noticed;
+mod a_viewer_that_does_not_read_is_dropped;
+mod a_waiting_viewer_is_told;
+mod architecture;
+mod cors_is_what_web_xml_says;
+mod documents;
+mod everything_that_listens_asks_the_gate;
+mod flv_answers_in_status_codes;
+mod kill_nine_loses_no_broadcast_and_no_setting;
+mod kills_under_load_lose_nothing;
+mod no_broadcast_stays_live_without_its_publisher;
+mod offers_of_many_shapes;
+mod one_member_goes_on_without_the_others;
+mod players_are_spread_over_shards;
+mod published_keys_open_streams;
+mod publishers_are_told_what_ams_tells_them;
+mod rest_is_open_to_whom_its_door_says;
+mod rest_speaks_as_ams_does;
+mod secrets_are_told_to_nobody;
+mod settings_act_without_a_restart;
+mod the_archive_brings_a_cluster_back;
+mod the_containers_files_hold_together;
+mod the_stream_security_page_is_true;
+mod three_nodes_are_one;
+mod tokens_and_subscribers_speak_as_ams_does;
+mod undefined_streams_are_refused_when_told_so;
+mod what_a_browser_cannot_play_is_refused_by_name;
+mod whep_answers_in_status_codes;
+mod whip_answers_in_status_codes;
