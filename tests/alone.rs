@@ -38,6 +38,7 @@ mod media_comes_by_tcp_where_udp_does_not;
 mod messages_travel_both_ways;
 mod offers_of_many_shapes_carry_media;
 mod one_host_cannot_fill_the_memory;
+mod one_of_all_who_hold_a_token_gets_in;
 mod statistics_tell_what_players_see;
 mod the_ams_sdk_comes_back;
 mod the_ams_sdk_plays_unchanged;
