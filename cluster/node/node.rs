@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -46,6 +46,8 @@ pub struct Node {
     log: Weak<ChangeLog>,
     /// Whether a write failed for good. Ends with the thread.
     failed: watch::Receiver<bool>,
+    /// Of the one voter of a standalone node: whether it has led and answered a linearizable read in this life.
+    certain: Option<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -112,7 +114,13 @@ impl Node {
     /// before the runtime starts.
     pub fn alone(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let stored = MemberStore::open(path, |state| Saved::first([ALONE], state))?;
-        Self::start(alone(), stored, clock, Arc::new(Nobody))
+        Self::sole(stored, clock)
+    }
+
+    fn sole(stored: (MemberStore, Saved), clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let mut node = Self::start(alone(), stored, clock, Arc::new(Nobody))?;
+        node.certain = Some(AtomicBool::new(false));
+        Ok(node)
     }
 
     /// A member of a cluster: `id` with what is in its store, reached by and reaching others by `link`. `seed` is what
@@ -202,6 +210,7 @@ impl Node {
             authority_lease,
             log,
             failed,
+            certain: None,
             thread,
         })
     }
@@ -288,6 +297,14 @@ impl Node {
         let _ = timeout_at(until.into(), reached).await;
     }
 
+    /// Whether what is published here is all that anybody was ever answered for, so that a linearizable read need not wait for
+    /// the thread (which costs two wake-ups): nobody else decides, what is applied is published before it is answered for, and
+    /// what was in the log at the start is applied once a linearizable read was answered. Not when nothing is decided any more.
+    fn is_certain(&self) -> bool {
+        let has_read = self.certain.as_ref().is_some_and(|certain| certain.load(Ordering::Acquire));
+        has_read && self.queue.lock().is_some() && self.failed.has_changed().is_ok()
+    }
+
     /// Puts a caller's job into the queue. There are so many of them at most, so that what other nodes say finds room.
     fn hand(&self, job: Job) -> Result<(), NotApplied> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= limits::META_COMMANDS_MAX {
@@ -334,7 +351,7 @@ impl Meta for Node {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<Reading, ReadFailed> {
-        if consistency == Consistency::Local {
+        if consistency == Consistency::Local || self.is_certain() {
             let published = self.published.read();
             return published.as_ref().map(|state| state.answer(&query)).ok_or(ReadFailed::NotListed);
         }
@@ -344,7 +361,12 @@ impl Meta for Node {
             _ => ReadFailed::TooLate,
         })?;
         match timeout_at(deadline.into(), answered).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => {
+                if let (Some(certain), Ok(_)) = (&self.certain, &result) {
+                    certain.store(true, Ordering::Release);
+                }
+                result
+            }
             Ok(Err(_)) => Err(ReadFailed::Closed),
             Err(_) => Err(ReadFailed::TooLate),
         }

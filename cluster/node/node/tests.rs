@@ -62,6 +62,32 @@ async fn a_closed_store_comes_back_as_it_was() {
     assert_eq!(next, Proposal::Applied { revision: Revision(3), outcome: Outcome::Exists });
 }
 
+/// A node alone answers such reads without its thread; what that has answered for is in them all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_after_an_answer_reads_what_was_answered_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder).unwrap());
+    let writers = (0..4).map(|writer| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for number in 0..50 {
+                let proposal =
+                    store.propose(request(), create(&format!("s{writer}-{number}")), deadline()).await;
+                let Proposal::Applied { revision, .. } = proposal else { panic!("{proposal:?}") };
+                let reading = list(&store).await;
+                assert!(reading.revision >= revision, "{reading:?} after {revision:?}");
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let query = Query::List(Filter::Broadcasts(AppName::new("a").unwrap()));
+    store.close().await;
+    let read = store.read(query, Consistency::Linearizable, deadline()).await;
+    assert_eq!(read, Err(ReadFailed::Closed));
+}
+
 /// One command or two for each kind of row.
 fn every_kind(owner: Owner) -> Vec<Command> {
     let (app, stream) = (|| AppName::new("a").unwrap(), || StreamId::new("s").unwrap());
@@ -222,7 +248,7 @@ fn has_failed(store: &Node) -> bool {
 
 fn over(disk: &FailingDisk, clock: Arc<dyn Clock>) -> Node {
     let stored = disk.open(|state| Saved::first([ALONE], state)).unwrap();
-    Node::start(alone(), stored, clock, Arc::new(Nobody)).unwrap()
+    Node::sole(stored, clock).unwrap()
 }
 
 #[tokio::test]
