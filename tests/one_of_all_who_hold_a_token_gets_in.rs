@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use base::{Clock, SystemClock};
 use serde_json::{Value, json};
-use test_support::{Cluster, Marker, MarkerOptions, Node, Signalling, Turn, ask, in_full, note};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use test_support::{Cluster, Marker, MarkerOptions, Node, Signalling, Streaming, Turn, ask, in_full, note};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -17,6 +14,10 @@ const LIVE: &str = "live1";
 const VOTERS: usize = 3;
 const RACERS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(20);
+/// 2100, in seconds.
+const LATER: i64 = 4_102_444_800;
+/// What the kernel takes in for a player that reads nothing, in bytes.
+const WINDOW: u32 = 64 * 1024;
 
 /// By what somebody comes, and what keeps it in.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +44,31 @@ impl Door {
     /// Whether the gate let somebody in who shows the token. On a node that does not have the stream they are told that it is
     /// elsewhere then: streams do not travel yet.
     async fn lets_in(&self, player: Player, token: &str) -> Result<bool> {
-        let path = match player {
-            Player::Whep => format!("{}/{APP}/whep/{LIVE}", self.http),
-            Player::Flv => format!("/{APP}/live/{LIVE}.flv?token={token}"),
-            Player::WebSocket => String::new(),
-        };
         match player {
             Player::Whep => {
-                let bearer = format!("Bearer {token}");
-                of_status(ask("POST", &path, &[("Authorization", &bearer)], "").await?.status)
+                let (url, bearer) = (format!("{}/{APP}/whep/{LIVE}", self.http), format!("Bearer {token}"));
+                let answer = ask("POST", &url, &[("Authorization", &bearer)], "").await?;
+                match answer.status {
+                    201 => {
+                        // One address may have so many on their way to a connection, and this one goes no further.
+                        let place = answer.header("location").context("no Location")?;
+                        ask("DELETE", &format!("{}{place}", self.http), &[], "").await?;
+                        Ok(true)
+                    }
+                    404 => Ok(true),
+                    403 => Ok(false),
+                    status => bail!("answered {status}"),
+                }
             }
-            Player::Flv => of_status(self.flv(&path).await?),
+            Player::Flv => {
+                let url = format!("{}/{APP}/live/{LIVE}.flv?token={token}", self.http);
+                match Streaming::get(&url, WINDOW).await.map_err(|error| error.to_string()) {
+                    Ok(_) => Ok(true),
+                    Err(head) if head.starts_with("http/1.1 404") => Ok(true),
+                    Err(head) if head.starts_with("http/1.1 403") => Ok(false),
+                    Err(error) => bail!(error),
+                }
+            }
             Player::WebSocket => {
                 let mut socket = Signalling::open(&self.signalling).await?;
                 let play = json!({ "command": "play", "streamId": LIVE, "token": token, "video": true, "audio": true });
@@ -68,28 +83,6 @@ impl Door {
                 }
             }
         }
-    }
-
-    /// The status of an answer that may not end.
-    async fn flv(&self, path: &str) -> Result<u16> {
-        let address = self.http.trim_start_matches("http://");
-        let mut socket = TcpStream::connect(address).await?;
-        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
-        let mut said = Vec::new();
-        while !said.contains(&b'\n') {
-            ensure!(socket.read_buf(&mut said).await? > 0, "the connection was closed");
-        }
-        let said = String::from_utf8_lossy(&said);
-        said.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(|| said.to_string())
-    }
-}
-
-fn of_status(status: u16) -> Result<bool> {
-    match status {
-        // 404: it is past the gate, and the stream is elsewhere.
-        200 | 201 | 404 => Ok(true),
-        403 => Ok(false),
-        _ => bail!("answered {status}"),
     }
 }
 
@@ -107,13 +100,6 @@ async fn cluster() -> Result<Cluster> {
         Node::eventually(PATIENCE, has).await.context("a node does not have the setting")?;
     }
     Ok(cluster)
-}
-
-async fn token(node: &Node) -> Result<String> {
-    let expire_s = SystemClock.wall().as_millis() / 1_000 + 3_600;
-    let path = format!("/{APP}/rest/v2/broadcasts/{LIVE}/token?expireDate={expire_s}&type=play");
-    let answer = node.get(&path).await?.json();
-    Ok(answer["tokenId"].as_str().with_context(|| format!("no token: {answer}"))?.to_owned())
 }
 
 async fn admitted(cluster: &Cluster) -> Result<f64> {
@@ -146,7 +132,7 @@ async fn by_whatever_and_wherever_they_come() -> Result<()> {
     let before = admitted(&cluster).await?;
     let mut winners = [0; PLAYERS.len()];
     for race in 0..races {
-        let token = token(cluster.node(1 + race % VOTERS)).await?;
+        let token = cluster.node(1 + race % VOTERS).mint("token", APP, LIVE, "play", LATER).await?;
         let mut racers = JoinSet::new();
         for racer in 0..RACERS {
             let (door, token) = (doors[racer % VOTERS].clone(), token.clone());

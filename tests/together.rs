@@ -1,4 +1,4 @@
-//! Promises whose tests need no quiet machine and run beside each other. One program, as [`alone`](../alone/index.html) is.
+//! Promises whose tests need no quiet machine and run beside each other. One program, as `alone` is.
 
 mod a_drain_is_orderly;
 mod a_foreign_page_reads_and_changes_nothing;

@@ -20,6 +20,8 @@ use test_support::{Cluster, Load, Marker, MarkerOptions, Node, NodeOptions, Turn
 pub(crate) const APP: &str = "LiveApp";
 /// What is played.
 const STREAM: &str = "stream1";
+/// 2100, in seconds.
+const LATER: i64 = 4_102_444_800;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// From the answer of REST to what the client sees of it.
 pub(crate) const REACHED_MAX: Duration = Duration::from_secs(1);
@@ -126,14 +128,10 @@ impl Stage<'_> {
     async fn shown(&self, act: Act, kind: Kind, number: usize) -> Result<Shown> {
         let stream = if kind.publishes() { format!("own{number}") } else { STREAM.to_owned() };
         let token = match act {
-            Act::Revoke => {
-                let path = format!("{stream}/token?expireDate=4102444800&type={}", kind.direction());
-                let token = rest(self.asked, "GET", &path).await?["tokenId"].clone();
-                Some(token.as_str().context("no token")?.to_owned())
-            }
+            Act::Revoke => Some(self.asked.mint("token", APP, &stream, kind.direction(), LATER).await?),
             Act::RevokeSigned | Act::Rotate => {
                 // Each its own, for one that is revoked is revoked for everybody.
-                let until = 4_102_444_800 + i64::try_from(number)?;
+                let until = LATER + i64::try_from(number)?;
                 let token = jwt::stream_token(KEYS[self.key], &stream, kind.direction(), until);
                 Some(token.context("no JWT")?)
             }

@@ -51,18 +51,6 @@ async fn settings(node: &Node, changes: Value) -> Result<()> {
     Ok(())
 }
 
-async fn token(node: &Node, stream: &str, kind: &str, expire_s: i64) -> Result<String> {
-    let path = format!("/{stream}/token?expireDate={expire_s}&type={kind}");
-    let answer = node.get(&format!("/{APP}/rest/v2/broadcasts{path}")).await?.json();
-    Ok(answer["tokenId"].as_str().with_context(|| format!("no token: {answer}"))?.to_owned())
-}
-
-async fn jwt(node: &Node, stream: &str, kind: &str, expire_s: i64) -> Result<String> {
-    let path = format!("/{stream}/jwt-token?expireDate={expire_s}&type={kind}");
-    let answer = node.get(&format!("/{APP}/rest/v2/broadcasts{path}")).await?.json();
-    Ok(answer["tokenId"].as_str().with_context(|| format!("no JWT: {answer}"))?.to_owned())
-}
-
 async fn subscriber(node: &Node, stream: &str, id: &str, kind: &str) -> Result<()> {
     let body = json!({ "subscriberId": id, "b32Secret": SECRET, "type": kind });
     let answer = rest(node, "POST", &format!("/{stream}/subscribers"), body).await?;
@@ -85,7 +73,9 @@ async fn credential(node: &Node, cell: &Cell, stream: &str) -> Result<Credential
         return Ok(Credential::default());
     }
     let mut credential = match cell.mechanism {
-        Mechanism::OneTimeToken => Credential::token(token(node, of_stream, of_kind, expire_s).await?),
+        Mechanism::OneTimeToken => {
+            Credential::token(node.mint("token", APP, of_stream, of_kind, expire_s).await?)
+        }
         Mechanism::Hash => {
             let direction = match of_kind {
                 "publish" => security::Direction::Publish,
@@ -93,7 +83,7 @@ async fn credential(node: &Node, cell: &Cell, stream: &str) -> Result<Credential
             };
             Credential::token(hash::stream_hash(of_stream, direction, SECRET))
         }
-        Mechanism::Jwt => Credential::token(jwt(node, of_stream, of_kind, expire_s).await?),
+        Mechanism::Jwt => Credential::token(node.mint("jwt-token", APP, of_stream, of_kind, expire_s).await?),
         Mechanism::Totp => {
             let id = format!("sub-{}", cell.state.word().replace(' ', "-"));
             subscriber(node, of_stream, &id, of_kind).await?;
@@ -181,17 +171,14 @@ async fn refused_by(node: &Node, clause: &str) -> Result<f64> {
     Ok(node.metric("penstock_gate_decisions_total", &[&label]).await?)
 }
 
-/// Lines of the log by which the gate says that it let somebody in, in the direction of a cell, or which clause did not.
-fn logged(node: &Node, cell: &Cell, clause: Option<&str>) -> usize {
-    let of = |line: &String| {
-        let line: Value = serde_json::from_str(line).unwrap_or_default();
-        let is_so = match clause {
-            Some(clause) => line["message"] == "denied" && line["clause"] == clause,
-            None => line["message"] == "admitted",
-        };
-        is_so && line["direction"] == cell.direction.word()
+/// Whether a line of the log says that the gate let somebody in, in the direction of a cell, or which clause did not.
+fn says_so(line: &str, cell: &Cell, clause: Option<&str>) -> bool {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    let is_so = match clause {
+        Some(clause) => line["message"] == "denied" && line["clause"] == clause,
+        None => line["message"] == "admitted",
     };
-    node.log_lines().iter().filter(|line| of(line)).count()
+    is_so && line["direction"] == cell.direction.word()
 }
 
 struct Table {
@@ -241,7 +228,7 @@ impl Table {
             _ => None,
         };
         let before = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
-        let logged_before = logged(&self.node, cell, expected.clause);
+        let lines_before = self.node.log_lines().len();
         let received = self.received(&stream).await?;
         let entered = enter(&self.node, cell, &stream, &shown).await?;
         let told = cells::told(cell, &expected, shown.token.is_some());
@@ -250,7 +237,10 @@ impl Table {
             ensure!(self.received(&stream).await? == received, "media of a refused publisher was taken");
         }
         let after = refused_by(&self.node, expected.clause.unwrap_or("admitted")).await?;
-        let is_logged = async || (logged(&self.node, cell, expected.clause) > logged_before).then_some(());
+        let is_logged = async || {
+            let lines = self.node.log_lines();
+            lines.iter().skip(lines_before).any(|line| says_so(line, cell, expected.clause)).then_some(())
+        };
         Node::eventually(PATIENCE, is_logged).await.context("the log does not say why")?;
         ensure!(after > before, "the clause “{}” was not counted", expected.clause.unwrap_or("admitted"));
         let was_in = entered.outcome == Outcome::In;

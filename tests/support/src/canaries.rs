@@ -75,12 +75,14 @@ pub(crate) fn found(lines: &[String], data: &Path) -> Vec<String> {
     let secrets: Vec<_> =
         known.iter().filter(|(_, secrecy)| **secrecy == Secrecy::Secret).map(|(text, _)| text).collect();
     if let Some(search) = search(&secrets) {
-        // Nobody has to read a folder that is gone.
-        for entry in fs::read_dir(data).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let bytes = fs::read(entry.path()).unwrap_or_default();
+        let mut paths = vec![data.to_owned()];
+        while let Some(path) = paths.pop() {
+            // Nobody has to read a folder that is gone; what is no folder has nothing in it, and what is one no bytes.
+            paths.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+            let bytes = fs::read(&path).unwrap_or_default();
             if let Some(secret) = search.find(&bytes) {
-                found.push(format!("{name} holds {}", String::from_utf8_lossy(&bytes[secret.range()])));
+                let secret = String::from_utf8_lossy(&bytes[secret.range()]);
+                found.push(format!("{} holds {secret}", path.display()));
             }
         }
     }
@@ -106,12 +108,17 @@ mod tests {
         learn("PENSTOCK_CLUSTER_SECRET_FILE", "/tmp/a-file-with-one");
         learn("tokenHashSecret", "short");
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("store"), b"\x00\xffCANARYOFATESTABC token-of-a-test-1").unwrap();
+        fs::create_dir(folder.path().join("deeper")).unwrap();
+        let store = folder.path().join("deeper/store");
+        fs::write(&store, b"\x00\xffCANARYOFATESTABC token-of-a-test-1").unwrap();
         let lines =
             ["innocent words", "token=token-of-a-test-1", "/tmp/a-file-with-one", "short"].map(str::to_owned);
         assert_eq!(
             found(&lines, folder.path()),
-            ["its log or metrics: token=token-of-a-test-1", "store holds CANARYOFATESTABC"]
+            [
+                "its log or metrics: token=token-of-a-test-1".to_owned(),
+                format!("{} holds CANARYOFATESTABC", store.display())
+            ]
         );
     }
 }

@@ -71,6 +71,24 @@ impl Node {
         Ok(())
     }
 
+    /// Has the node make a credential for a stream: `what` is `token` (good once) or `jwt-token`, `kind` is `publish` or `play`.
+    ///
+    /// # Errors
+    /// It makes none.
+    pub async fn mint(
+        &self,
+        what: &str,
+        application: &str,
+        stream: &str,
+        kind: &str,
+        expire_s: i64,
+    ) -> anyhow::Result<String> {
+        let of_stream = format!("/{application}/rest/v2/broadcasts/{stream}");
+        let answer = self.get(&format!("{of_stream}/{what}?expireDate={expire_s}&type={kind}")).await?;
+        let token = answer.json()["tokenId"].as_str().map(str::to_owned);
+        token.with_context(|| format!("no {what}: {} {}", answer.status, answer.text()))
+    }
+
     /// Waits until a [`broadcast`](Self::broadcast) is as wanted.
     ///
     /// # Errors
