@@ -161,6 +161,8 @@ async fn what_is_malformed(stage: &Stage) -> Result<()> {
     let of_streams = format!("/{APP}/rest/v2/broadcasts");
     let settings = format!("/rest/v2/applications/settings/{APP}");
     let (base, text) = (format!("{of_streams}/{LIVE}"), stage.canaries.wrong("body"));
+    // A token lies in the store as it is: not one that is a secret as well.
+    let token = stage.canaries.wrong("token");
     // Too short for a key.
     let short = text[..20].to_owned();
     stage.canaries.add(&short);
@@ -171,7 +173,7 @@ async fn what_is_malformed(stage: &Stage) -> Result<()> {
         ("POST", format!("{of_streams}/validate-token"), json!({ "tokenId": text, "streamId": LIVE })),
         ("POST", format!("{of_streams}/validate-token"), json!({ "tokenId": { "a": text } })),
         ("POST", format!("{of_streams}/validate-token"), json!({ "expireDate": text })),
-        ("DELETE", format!("{base}/tokens/{text}"), Value::Null),
+        ("DELETE", format!("{base}/tokens/{token}"), Value::Null),
         ("PATCH", settings.clone(), json!({ "jwtStreamSecretKey": short })),
         ("PATCH", settings.clone(), json!({ "tokenHashSecret": [text] })),
         ("PATCH", settings.clone(), json!({ "customSettings": text })),

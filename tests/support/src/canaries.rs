@@ -42,8 +42,12 @@ pub(crate) fn learn(name: &str, value: &str) {
     let is_one = value.len() >= LENGTH_MIN && !value.contains(['/', ' ', '*']);
     let Some(secrecy) = secrecy(name).filter(|_| is_one) else { return };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if known.len() < KNOWN_MAX {
-        known.insert(value.to_owned(), secrecy);
+    let has_room = known.len() < KNOWN_MAX;
+    match known.get_mut(value) {
+        // What has two names is as secret as either.
+        Some(so_far) => *so_far = secrecy.max(*so_far),
+        None if has_room => drop(known.insert(value.to_owned(), secrecy)),
+        None => {}
     }
 }
 
@@ -107,6 +111,7 @@ mod tests {
         );
         learn("PENSTOCK_CLUSTER_SECRET_FILE", "/tmp/a-file-with-one");
         learn("tokenHashSecret", "short");
+        learn("tokenId", "CANARYOFATESTABC");
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("deeper")).unwrap();
         let store = folder.path().join("deeper/store");
