@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
-use test_support::{Browser, Marker, MarkerOptions, Node, NodeOptions, Turn};
+use serde_json::{Value, json};
+use test_support::{Browser, BrowserOptions, Marker, MarkerOptions, Node, NodeOptions, Turn};
 
 const APP: &str = "LiveApp";
 const STREAM: &str = "stream1";
@@ -25,6 +25,21 @@ const NAME: &str = r"
   return (it.getAttribute('aria-label') ?? it.labels?.[0]?.textContent ?? it.textContent ?? '').trim();
 ";
 
+/// Keeps the text of every heading of a page, and of those that came without the keyboard's place.
+const HEADINGS: &str = r"
+  window.headings = { came: [], late: [] };
+  const look = (heading) => {
+    headings.came.push(heading.textContent);
+    if (document.activeElement !== heading) headings.late.push(heading.textContent);
+  };
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
+      if (node.nodeName === 'H1') look(node);
+      else if (node.querySelectorAll) node.querySelectorAll('h1').forEach(look);
+    }
+  }).observe(document, { childList: true, subtree: true });
+";
+
 /// The management page of a node, with nobody's hand on a mouse.
 struct Panel {
     node: Node,
@@ -37,7 +52,8 @@ impl Panel {
     async fn enter() -> Result<Self> {
         let turn = Turn::take().await?;
         let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-        let page = Browser::start().await?;
+        let scripts = vec![HEADINGS.to_owned()];
+        let page = Browser::start_with(BrowserOptions { scripts, ..BrowserOptions::default() }).await?;
         page.open(&node.http_url("/panel/")).await?;
         let panel = Self { node, page, _turn: turn };
         panel.shows("The first user").await?;
@@ -133,6 +149,26 @@ impl Panel {
 async fn is(page: &Browser, state: &str) -> Result<()> {
     let script = format!("return document.body.dataset.state === '{state}'");
     Ok(page.wait_until(state, PATIENCE, &script).await?)
+}
+
+/// Whoever presses Tab as soon as a page can be seen is not called back to its heading afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_takes_the_keyboards_place_at_once_or_not_at_all() -> Result<()> {
+    let panel = Panel::enter().await?;
+    panel.press(APP).await?;
+    panel.shows("Register a stream").await?;
+    panel.press("Settings").await?;
+    panel.shows("settings are shown").await?;
+    panel.press("Users").await?;
+    panel.shows("Users").await?;
+    panel.press("Applications").await?;
+    panel.shows("Each is a place of its own").await?;
+    let came = panel.page.run("return headings.came").await?;
+    ensure!(came.as_array().is_some_and(|came| came.len() >= 6), "only {came} were seen");
+    let late = panel.page.run("return headings.late").await?;
+    ensure!(late == json!([]), "of {came}, {late} took the keyboard's place late");
+    panel.page.close().await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 // What the gate would say to a credential, clause by clause. Nothing is spent by asking, but a webhook is asked.
 
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ask, paths } from "./rest.ts";
 import { Field, Trouble, useAction } from "./ui.tsx";
 import type { Direction, Explanation, Outcome } from "./wire.ts";
@@ -38,7 +38,7 @@ export function ExplainView({ app, stream }: { app: string; stream: string }): J
     setAnswer((await ask<Explanation>("POST", paths.explain(app), { body })).value);
   });
   useEffect(() => { handedOver = undefined; }, []);
-  useEffect(() => verdict.current?.focus(), [answer]);
+  useLayoutEffect(() => verdict.current?.focus(), [answer]);
   const text = (label: string, value: string, set: (text: string) => void, help?: string): JSX.Element => (
     <Field label={label} help={help}>
       {(id) => <input {...id} autocomplete="off" spellcheck={false} autocapitalize="none" value={value} onInput={(event) => set(event.currentTarget.value)} />}

@@ -1,7 +1,7 @@
 // What every view is made of.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useCallback, useEffect, useId, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { asRestError, type RestError } from "./rest.ts";
 
 /** An error in words, with what to do next. */
@@ -117,7 +117,8 @@ export function Title({ children, name }: { children: ComponentChildren; name: s
   useEffect(() => {
     document.title = `${name} – Penstock management`;
   }, [name]);
-  useEffect(() => heading.current?.focus(), []);
+  // Before the page can be seen: whoever presses Tab at once is not called back.
+  useLayoutEffect(() => heading.current?.focus(), []);
   return <h1 ref={heading} tabIndex={-1}>{children}</h1>;
 }
 
