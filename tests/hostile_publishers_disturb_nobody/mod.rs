@@ -4,7 +4,6 @@
 
 mod attacks;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +29,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 const MEMORY_MIB: f64 = 24.0;
 /// Lines that the node logs meanwhile: of an attacker that comes, and of some before that go.
 const LOG_LINES_MAX: usize = 60;
+/// Of the frames of all the while.
+const FRAMES_SHARE: f64 = 0.995;
 /// The longest time without a frame.
 const GAP_MAX_MS: f64 = 250.0;
 
@@ -87,9 +88,7 @@ async fn pour(me: &mut HostilePublisher, attack: &Attack) -> Result<u64> {
 struct Scene {
     node: Node,
     identity: Arc<Identity>,
-    viewers: Vec<(&'static str, Swarm)>,
-    /// Whole frames of all viewers, and frames due to them, in all windows so far.
-    frames: Cell<(f64, f64)>,
+    viewers: [(&'static str, Swarm); 2],
 }
 
 impl Scene {
@@ -102,7 +101,7 @@ impl Scene {
         let load = Load::watch();
         let logged = self.node.log_lines().len();
         let (before, usage) = (self.node.metrics().await?, machine::usage(self.node.pid())?);
-        let [(_, first), (_, second)] = self.viewers.as_slice() else { anyhow::bail!("two streams") };
+        let [(_, first), (_, second)] = &self.viewers;
         let ((came, of_second), of_first) = first.measure(second.measure(what)).await;
         let used = machine::usage(self.node.pid())?;
         let load = load.report();
@@ -114,9 +113,6 @@ impl Scene {
                 "{name}, {stream}: {:.1} % of frames, {lost} lost, gap {gap:.0} ms, node {cpu:.0} % of a core, memory {grown_mib:+.1} MiB; {load}",
                 seen.frames_share * 100.0,
             ));
-            let (frames, due) = self.frames.get();
-            let due = due + seen.frames_due * VIEWERS as f64;
-            self.frames.set((frames + seen.video.frames as f64, due));
             ensure!(seen.ended.is_empty(), "{name}: {stream}: {:?}", seen.ended);
             ensure!(lost == 0, "{name}: {stream} lost {lost} packets");
             ensure!(gap <= GAP_MAX_MS || load.excuse().is_some(), "{name}: {stream} stood for {gap} ms");
@@ -160,6 +156,38 @@ impl Scene {
             }
             Counted::Silently => {}
         }
+        Ok(())
+    }
+
+    /// One attack after the other, with windows before and after in which there is none.
+    async fn is_attacked(&self) -> Result<()> {
+        // The same window as for an attack, without one.
+        self.undisturbed("nothing", tokio::time::sleep(ATTACK)).await?;
+        let before = machine::usage(self.node.pid())?.resident_bytes as f64;
+
+        let (url, shown) = (self.node.http_url("/LiveApp/whip/another"), Arc::clone(&self.identity));
+        let another = aside(move || another_certificate(url, shown))?;
+        let (url, shown) = (self.node.http_url("/LiveApp/whip/overheard"), Arc::clone(&self.identity));
+        let overheard = aside(move || an_overheard_check(url, shown))?;
+        self.undisturbed("an overheard check", overheard).await?.0??;
+        for (number, attack) in ATTACKS.iter().enumerate() {
+            self.under(attack, number).await?;
+        }
+        let why = another.await??;
+        note(&format!("somebody else's certificate: {why}"));
+
+        // All is as before.
+        let two = |publishers: f64| publishers == 2.0;
+        self.node
+            .until_metric("penstock_publishers", &[], PATIENCE, two)
+            .await
+            .context("attackers stayed")?;
+        let timed_out = self.node.metric("penstock_publisher_ended_total", &["reason=\"timed out\""]).await?;
+        note(&format!("{timed_out} attackers timed out of {}", ATTACKS.len() + 2));
+        self.undisturbed("nothing, afterwards", tokio::time::sleep(ATTACK)).await?;
+        let grown = (machine::usage(self.node.pid())?.resident_bytes as f64 - before) / MIB;
+        note(&format!("the node has {grown:+.1} MiB more than before"));
+        ensure!(grown <= 2.0 * MEMORY_MIB, "the node kept {grown} MiB of the attacks");
         Ok(())
     }
 }
@@ -209,46 +237,29 @@ async fn attacked() -> Result<()> {
     pictures_are(f64::from(FPS)).await.context("the honest publisher's pictures did not come")?;
     let mut encoder = Publisher::start(&recording, node.rtmp_address(), "LiveApp", "by-rtmp")?;
     pictures_are(5.0 * f64::from(FPS)).await?;
-    let mut viewers = Vec::new();
-    for stream in ["by-rtmp", "by-webrtc"] {
-        let options = SwarmOptions {
-            opening: Opening { count: 0, turn: 0 },
-            ..SwarmOptions::new(node.signalling_url("LiveApp"), stream, VIEWERS)
-        };
-        let swarm = Swarm::start(options, Arc::clone(&identity));
+    let [viewers, witnesses] = [VIEWERS, 1].map(|count| {
+        ["by-rtmp", "by-webrtc"].map(|stream| {
+            let options = SwarmOptions {
+                opening: Opening { count: 0, turn: 0 },
+                ..SwarmOptions::new(node.signalling_url("LiveApp"), stream, count)
+            };
+            (stream, Swarm::start(options, Arc::clone(&identity)))
+        })
+    });
+    for (stream, swarm) in viewers.iter().chain(&witnesses) {
         ensure!(swarm.joined(PATIENCE).await, "the viewers of {stream} did not join");
-        viewers.push((stream, swarm));
     }
     // What players join with is sent faster than it was made.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let scene = Scene { node, identity, viewers, frames: Cell::default() };
-    // The same window as for an attack, without one.
-    scene.undisturbed("nothing", tokio::time::sleep(ATTACK)).await?;
-    let before = machine::usage(scene.node.pid())?.resident_bytes as f64;
-
-    let (url, shown) = (scene.node.http_url("/LiveApp/whip/another"), Arc::clone(&scene.identity));
-    let another = aside(move || another_certificate(url, shown))?;
-    let (url, shown) = (scene.node.http_url("/LiveApp/whip/overheard"), Arc::clone(&scene.identity));
-    let overheard = aside(move || an_overheard_check(url, shown))?;
-    scene.undisturbed("an overheard check", overheard).await?.0??;
-    for (number, attack) in ATTACKS.iter().enumerate() {
-        scene.under(attack, number).await?;
+    let scene = Scene { node, identity, viewers };
+    // Windows are short, and their edges cut frames: who watches all the while misses none.
+    let [(_, of_rtmp), (_, of_webrtc)] = &witnesses;
+    let ((attacked, of_webrtc), of_rtmp) = of_rtmp.measure(of_webrtc.measure(scene.is_attacked())).await;
+    attacked?;
+    for (stream, seen) in [("by-rtmp", &of_rtmp), ("by-webrtc", &of_webrtc)] {
+        note(&format!("{stream}: {:.2} % of frames in {:.0} s", seen.frames_share * 100.0, seen.seconds));
+        ensure!(seen.frames_share >= FRAMES_SHARE, "{stream}: {} of its frames came", seen.frames_share);
     }
-    let why = another.await??;
-    note(&format!("somebody else's certificate: {why}"));
-
-    // All is as before.
-    let two = |publishers: f64| publishers == 2.0;
-    scene.node.until_metric("penstock_publishers", &[], PATIENCE, two).await.context("attackers stayed")?;
-    let timed_out = scene.node.metric("penstock_publisher_ended_total", &["reason=\"timed out\""]).await?;
-    note(&format!("{timed_out} attackers timed out of {}", ATTACKS.len() + 2));
-    scene.undisturbed("nothing, afterwards", tokio::time::sleep(ATTACK)).await?;
-    let grown = (machine::usage(scene.node.pid())?.resident_bytes as f64 - before) / MIB;
-    note(&format!("the node has {grown:+.1} MiB more than before"));
-    ensure!(grown <= 2.0 * MEMORY_MIB, "the node kept {grown} MiB of the attacks");
-    let (frames, due) = scene.frames.get();
-    note(&format!("in all {:.2} % of frames", frames / due * 100.0));
-    ensure!(frames >= 0.985 * due, "{frames} frames came of {due}");
     encoder.check()?;
     honest.check()
 }
