@@ -38,6 +38,7 @@ export function SessionsView({ app, stream }: { app: string; stream: string }): 
             <div class="actions">
               <Confirm
                 label="Kick"
+                name={session.direction === "publish" ? "Kick the publisher" : `Kick player ${session.subscriberId || session.session}`}
                 question={session.direction === "publish" ? "Stop this publisher?" : "Send this player away?"}
                 detail="It is told that it was stopped, and may ask again. To keep it out, revoke its token or block its subscriber."
                 confirm="Kick"

@@ -72,6 +72,7 @@ export function StreamActions({ app, broadcast, done }: { app: string; broadcast
       {isLive(broadcast) && <button type="button" disabled={stop.busy} onClick={() => void stop.run()} aria-label={`Stop ${id}`}>Stop</button>}
       <Confirm
         label="Delete"
+        name={`Delete ${id}`}
         question={`Delete ${id}?`}
         detail="If it is live it ends. What is stored of it goes: its planned time, its limits, its name."
         confirm="Delete it"

@@ -179,6 +179,7 @@ function SubscriberRow({ app, stream, subscriber, usual, done, made }: RowProps)
           : <Block id={id} path={path} done={done} />}
         <Confirm
           label="New secret"
+          name={`New secret for ${id}`}
           question={`Give ${id} a new secret?`}
           detail="Codes of the old one stop being good. The new secret is shown once."
           confirm="Give it a new one"
@@ -198,6 +199,7 @@ function SubscriberRow({ app, stream, subscriber, usual, done, made }: RowProps)
         />
         <Confirm
           label="Delete"
+          name={`Delete ${id}`}
           question={`Delete ${id}?`}
           detail="Its codes stop being good."
           confirm="Delete it"

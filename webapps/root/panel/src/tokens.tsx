@@ -92,7 +92,7 @@ export function TokensView({ app, stream, settings, reloadSettings }: {
               <code class="row-head">{token.tokenId}</code>
               <Facts facts={[["To", token.type], ["Until", when(token.expireDate * 1000)], ["", token.expireDate * 1000 < Date.now() ? "expired" : undefined]]} />
               <div class="actions">
-                <Confirm label="Revoke" question="Revoke this token?" detail="Nobody gets in by it any more." confirm="Revoke it" action={() => revoke(token.tokenId)} />
+                <Confirm label="Revoke" name={`Revoke ${token.tokenId}`} question="Revoke this token?" detail="Nobody gets in by it any more." confirm="Revoke it" action={() => revoke(token.tokenId)} />
               </div>
             </li>
           ))}

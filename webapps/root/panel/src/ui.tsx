@@ -164,8 +164,10 @@ export function Pager({ offset, size, count, go }: { offset: number; size: numbe
 }
 
 /** Asks before something is done that cannot be undone; a dialog of the browser's own, so the keyboard stays in it. */
-export function Confirm({ label, question, detail, confirm, action, className = "", children }: {
+export function Confirm({ label, name, question, detail, confirm, action, className = "", children }: {
   label: string;
+  /** What a screen reader calls it, where several on a page have the same label. It begins with that. */
+  name?: string;
   question: string;
   detail: string;
   confirm: string;
@@ -189,7 +191,7 @@ export function Confirm({ label, question, detail, confirm, action, className = 
   };
   return (
     <>
-      <button type="button" class={className} onClick={begin}>{label}</button>
+      <button type="button" class={className} aria-label={name} onClick={begin}>{label}</button>
       <dialog ref={dialog} aria-labelledby={id}>
         <h2 id={id}>{question}</h2>
         <p>{detail}</p>

@@ -36,6 +36,7 @@ export function UsersPage({ applications }: { applications: string[] }): JSX.Ele
               <div class="actions">
                 <Confirm
                   label="Delete"
+                  name={`Delete ${user.email}`}
                   question={`Delete ${user.email}?`}
                   detail="They are logged out and cannot log in again."
                   confirm="Delete them"

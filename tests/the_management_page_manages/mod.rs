@@ -1,150 +1,26 @@
 //! The management page is part of the program, and everything it is for can be done by keyboard alone: the first user is
 //! made, JWT is switched on, a token is minted, somebody plays by it, it is withdrawn, and they see why it is over.
 
+mod panel;
+mod subscribers;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use test_support::{Browser, BrowserOptions, Marker, MarkerOptions, Node, NodeOptions, Turn};
+use test_support::Browser;
+
+use panel::{ENTER, NAME, Panel, SPACE};
 
 const APP: &str = "LiveApp";
 const STREAM: &str = "stream1";
+/// Of the first user.
+const EMAIL: &str = "admin@example.org";
+const PASSWORD: &str = "correct horse battery";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between the answer to a revocation and the end of what it ends.
 const END_MAX: Duration = Duration::from_secs(3);
-
-const TAB: &str = "\u{E004}";
-const ENTER: &str = "\u{E007}";
-const SPACE: &str = " ";
-/// More controls than any page has.
-const CONTROLS_MAX: usize = 250;
-
-/// What the control with the keyboard's place is called, as a screen reader would say it.
-const NAME: &str = r"
-  const it = document.activeElement;
-  return (it.getAttribute('aria-label') ?? it.labels?.[0]?.textContent ?? it.textContent ?? '').trim();
-";
-
-/// Keeps the text of every heading of a page, and of those that came without the keyboard's place.
-const HEADINGS: &str = r"
-  window.headings = { came: [], late: [] };
-  const look = (heading) => {
-    headings.came.push(heading.textContent);
-    if (document.activeElement !== heading) headings.late.push(heading.textContent);
-  };
-  new MutationObserver((changes) => {
-    for (const node of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
-      if (node.nodeName === 'H1') look(node);
-      else if (node.querySelectorAll) node.querySelectorAll('h1').forEach(look);
-    }
-  }).observe(document, { childList: true, subtree: true });
-";
-
-/// The management page of a node, with nobody's hand on a mouse.
-struct Panel {
-    node: Node,
-    page: Browser,
-    _turn: Turn,
-}
-
-impl Panel {
-    /// As the first user of a new node; a node without log-in lets its own machine in as it is.
-    async fn enter() -> Result<Self> {
-        let turn = Turn::take().await?;
-        let node = Node::start(NodeOptions::new(env!("CARGO_BIN_EXE_penstock"))).await?;
-        let scripts = vec![HEADINGS.to_owned()];
-        let page = Browser::start_with(BrowserOptions { scripts, ..BrowserOptions::default() }).await?;
-        page.open(&node.http_url("/panel/")).await?;
-        let panel = Self { node, page, _turn: turn };
-        panel.shows("The first user").await?;
-        panel.write("E-mail", "admin@example.org").await?;
-        panel.write("Password", "correct horse battery").await?;
-        panel.write("Password again", "correct horse battery").await?;
-        panel.page.press(ENTER).await?;
-        panel.shows("Each is a place of its own").await?;
-        panel.shows(APP).await?;
-        Ok(panel)
-    }
-
-    /// Goes on with Tab until the control of that name has the keyboard's place.
-    async fn tab_to(&self, name: &str) -> Result<()> {
-        let mut seen = Vec::new();
-        for _ in 0..CONTROLS_MAX {
-            self.page.press(TAB).await?;
-            let here = self.page.run(NAME).await?;
-            let here = here.as_str().unwrap_or_default();
-            if here == name {
-                return Ok(());
-            }
-            seen.push(here.to_owned());
-        }
-        bail!("Tab does not come to “{name}”, but to {seen:?}")
-    }
-
-    /// Goes to a button or link and presses it.
-    async fn press(&self, name: &str) -> Result<()> {
-        self.tab_to(name).await?;
-        Ok(self.page.press(ENTER).await?)
-    }
-
-    async fn write(&self, name: &str, text: &str) -> Result<()> {
-        self.tab_to(name).await?;
-        Ok(self.page.press(text).await?)
-    }
-
-    async fn shows(&self, text: &str) -> Result<()> {
-        let script = format!("return document.body.innerText.includes({})", Value::from(text));
-        Ok(self.page.wait_until(text, PATIENCE, &script).await?)
-    }
-
-    /// The value of the field with that label.
-    async fn value_of(&self, label: &str) -> Result<String> {
-        let script = format!(
-            "return [...document.querySelectorAll('input')]
-               .find((input) => input.labels[0]?.textContent === {})?.value",
-            Value::from(label)
-        );
-        let value = self.page.run(&script).await?;
-        Ok(value.as_str().with_context(|| format!("no field {label}"))?.to_owned())
-    }
-
-    /// Looks at what changes of the settings, and saves it.
-    async fn save(&self) -> Result<()> {
-        self.press("Review and save").await?;
-        self.shows("What changes").await?;
-        self.press("Save").await?;
-        self.shows("Saved.").await
-    }
-
-    /// Goes from the list of streams to the stream's tokens and makes one; the address of a player with it.
-    async fn mints(&self, what: &str) -> Result<String> {
-        self.press(STREAM).await?;
-        self.press("Tokens").await?;
-        self.press("Make it").await?;
-        self.shows(what).await?;
-        let address = self.value_of("Browser").await?;
-        ensure!(address.contains("token="), "{address}");
-        Ok(address)
-    }
-
-    async fn mints_another_than(&self, address: &str) -> Result<String> {
-        self.press("Make it").await?;
-        let another = Node::eventually(PATIENCE, || async {
-            self.value_of("Browser").await.ok().filter(|shown| shown != address)
-        });
-        another.await.context("no other token is shown")
-    }
-
-    /// Somebody publishes, and the page shows the stream.
-    async fn publishes(&self) -> Result<Marker> {
-        let marker = Marker::start(MarkerOptions::to_rtmp(self.node.rtmp_url(APP, STREAM)))?;
-        self.node
-            .until_broadcast(APP, STREAM, PATIENCE, |broadcast| broadcast["status"] == "broadcasting")
-            .await?;
-        self.shows(STREAM).await?;
-        Ok(marker)
-    }
-}
+const WITHDRAWN: &str = "Your permission to watch has been withdrawn.";
 
 async fn is(page: &Browser, state: &str) -> Result<()> {
     let script = format!("return document.body.dataset.state === '{state}'");
@@ -193,7 +69,7 @@ async fn streams_are_registered_stopped_and_deleted_by_keyboard() -> Result<()> 
     panel.shows("Open the publish page").await?;
     ensure!(panel.value_of("Browser").await?.ends_with(&format!("/{APP}/publish.html?id=lecture-2")));
     ensure!(panel.value_of("OBS: stream key").await? == "lecture-2");
-    panel.press("Delete").await?;
+    panel.press("Delete lecture-2").await?;
     panel.shows("Delete lecture-2?").await?;
     // Whoever goes on pressing Enter leaves it.
     ensure!(panel.page.run(NAME).await? == "Leave it");
@@ -254,7 +130,7 @@ async fn a_withdrawn_jwt_ends_the_play_and_the_player_says_why() -> Result<()> {
     panel.shows("Replace the secret of JWTs?").await?;
     panel.press("Replace it").await?;
     panel.shows("All JWTs made so far are void.").await?;
-    sent_away(&viewer).await?;
+    sent_away(&viewer, WITHDRAWN).await?;
     // The same address does not open it again, and a new one does.
     viewer.open(&address).await?;
     is(&viewer, "refused").await?;
@@ -288,7 +164,7 @@ async fn a_revoked_token_ends_its_own_play_alone() -> Result<()> {
     panel.shows("Revoke this token?").await?;
     panel.press("Revoke it").await?;
     panel.shows("The token was revoked.").await?;
-    sent_away(&second).await?;
+    sent_away(&second, WITHDRAWN).await?;
     is(&first, "playing").await?;
     first.close().await?;
     second.close().await?;
@@ -297,11 +173,30 @@ async fn a_revoked_token_ends_its_own_play_alone() -> Result<()> {
 }
 
 /// The player is told to go, and says why.
-async fn sent_away(viewer: &Browser) -> Result<()> {
+async fn sent_away(viewer: &Browser, why: &str) -> Result<()> {
     let over = "return document.body.dataset.state === 'stopped'";
-    viewer.wait_until("the end", END_MAX, over).await.context("the player was not sent away")?;
+    viewer.wait_until("the end", END_MAX, over).await.with_context(|| format!("not told: {why}"))?;
     let text = viewer.text().await?;
-    ensure!(text.contains("Your permission to watch has been withdrawn."), "{text}");
+    ensure!(text.contains(why), "{text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_logs_out_has_to_log_in_again() -> Result<()> {
+    let panel = Panel::enter().await?;
+    panel.press("Log out").await?;
+    panel.shows("Password").await?;
+    // By what the browser kept nobody is in.
+    panel.page.run("location.reload()").await?;
+    panel.shows("Password").await?;
+    panel.write("E-mail", EMAIL).await?;
+    panel.write("Password", "incorrect horse battery").await?;
+    panel.page.press(ENTER).await?;
+    panel.shows("E-mail and password do not fit together.").await?;
+    panel.write("Password", PASSWORD).await?;
+    panel.page.press(ENTER).await?;
+    panel.shows(APP).await?;
+    panel.page.close().await?;
     Ok(())
 }
 
