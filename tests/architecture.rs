@@ -161,8 +161,11 @@ fn every_promise_is_run_by_one_program_and_what_is_measured_has_the_machine_alon
         if NO_PROMISES.contains(&&*name) {
             continue;
         }
-        let source = if path.is_dir() { path.join("mod.rs") } else { path };
-        let measures = read(&source).contains(concat!("Turn::", "take()"));
+        let sources = match path.is_dir() {
+            true => sources(&tests, &name).into_iter().map(|(source, _)| source).collect(),
+            false => vec![path],
+        };
+        let measures = sources.iter().any(|source| read(source).contains(concat!("Turn::", "take()")));
         assert_eq!(alone.contains(&name), measures, "{name}: in `alone` is what takes turns");
         assert_eq!(together.contains(&name), !measures, "{name}: in `together` is what does not");
     }
