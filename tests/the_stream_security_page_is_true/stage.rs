@@ -7,9 +7,7 @@ use anyhow::{Context, Result, ensure};
 use base::{Clock, SystemClock};
 use security::credential::totp;
 use serde_json::{Value, json};
-use test_support::{
-    Browser, BrowserOptions, Marker, MarkerError, MarkerOptions, Node, NodeOptions, Turn, request,
-};
+use test_support::{Browser, BrowserOptions, Marker, MarkerError, MarkerOptions, Node, NodeOptions, request};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -34,12 +32,10 @@ pub struct Stage {
     section: Section,
     browser: Browser,
     marker: Option<Marker>,
-    _turn: Turn,
 }
 
 impl Stage {
     pub async fn set(section: Section) -> Result<Self> {
-        let turn = Turn::take().await?;
         let mut options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
         for row in rows(section) {
             match row.must {
@@ -68,7 +64,7 @@ impl Stage {
             ..BrowserOptions::default()
         };
         let browser = Browser::start_with(options).await?;
-        Ok(Self { node, section, browser, marker: None, _turn: turn })
+        Ok(Self { node, section, browser, marker: None })
     }
 
     /// The guide names one application here and another there.
