@@ -156,16 +156,12 @@ fn every_promise_is_run_by_one_program_and_what_is_measured_has_the_machine_alon
     };
     let (alone, together) = (listed("alone"), listed("together"));
     for entry in std::fs::read_dir(&tests).expect("a folder").flatten() {
-        let path = entry.path();
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = entry.path().file_stem().expect("a name").to_string_lossy().into_owned();
         if NO_PROMISES.contains(&&*name) {
             continue;
         }
-        let sources = match path.is_dir() {
-            true => sources(&tests, &name).into_iter().map(|(source, _)| source).collect(),
-            false => vec![path],
-        };
-        let measures = sources.iter().any(|source| read(source).contains(concat!("Turn::", "take()")));
+        let takes_turns = |source: &Path| read(source).contains(concat!("Turn::", "take()"));
+        let measures = sources(&tests, &name).iter().any(|(source, _)| takes_turns(source));
         assert_eq!(alone.contains(&name), measures, "{name}: in `alone` is what takes turns");
         assert_eq!(together.contains(&name), !measures, "{name}: in `together` is what does not");
     }

@@ -199,7 +199,7 @@ pub const ATTACKS: &[Attack] = &[
     attack("a message without end", Associated, 1_000.0, endless, Counted::Some(DATA, "")),
     attack("messages that are too large", Associated, 500.0, too_large, Silently),
     attack("channels without end", Associated, 1_000.0, open, Counted::Some(DATA, "")),
-    // Far more than a publisher may send in this time, and no faster than its thread can take it.
+    // Twice what a publisher may send in this time, and no faster than its thread can take it.
     attack("messages without end", Associated, 1_000.0, flood, Counted::Some(MESSAGES, "publisher's rate"))
         .lasting(Duration::from_secs(2)),
 ];
@@ -352,13 +352,16 @@ fn open(me: &mut HostilePublisher, number: u64) -> Result<Vec<u8>> {
     say(me, tag, &[chunk])
 }
 
+/// Packets that open the channel of [`flood`]: one of them comes through.
+const OPENED_BY: u64 = 20;
+
 /// Messages on one channel, as fast as they go out. What was lost on the way is given up, for it would hold up all that is
 /// behind it; that is why the first packets all open the channel.
 fn flood(me: &mut HostilePublisher, number: u64) -> Result<Vec<u8>> {
     let (tag, tsn) = (me.tag(), sctp::FIRST_TSN + number as u32 * 40);
     let given_up = sctp::chunk(sctp::kind::FORWARD_TSN, 0, &(tsn - 1).to_be_bytes());
     let message = |n: u32| match n {
-        0 if number < 20 => sctp::data(3, tsn, (0, 0), sctp::CONTROL, &sctp::OPEN),
+        0 if number < OPENED_BY => sctp::data(3, tsn, (0, 0), sctp::CONTROL, &sctp::OPEN),
         n => sctp::data(7, tsn + n, (0, 0), sctp::TEXT, b"x"),
     };
     let chunks: Vec<_> = std::iter::once(given_up).chain((0..40).map(message)).collect();

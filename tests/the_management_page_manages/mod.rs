@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_support::Browser;
 
-use panel::{ENTER, NAME, Panel, SPACE};
+use panel::{ENTER, NAME, Panel};
 
 const APP: &str = "LiveApp";
 const STREAM: &str = "stream1";
@@ -36,7 +36,7 @@ async fn a_page_takes_the_keyboards_place_at_once_or_not_at_all() -> Result<()> 
     panel.press("Settings").await?;
     panel.shows("settings are shown").await?;
     panel.press("Users").await?;
-    panel.shows("Users").await?;
+    panel.shows("A new user").await?;
     panel.press("Applications").await?;
     panel.shows("Each is a place of its own").await?;
     let came = panel.page.run("return headings.came").await?;
@@ -104,12 +104,7 @@ async fn an_application_is_made_and_deleted_by_keyboard() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawn_jwt_ends_the_play_and_the_player_says_why() -> Result<()> {
     let panel = Panel::enter().await?;
-    panel.press(APP).await?;
-    panel.press("Settings").await?;
-    panel.shows("settings are shown").await?;
-    panel.write("Search settings", "jwt").await?;
-    panel.tab_to("JWT to play").await?;
-    panel.page.press(SPACE).await?;
+    panel.switches("jwt", "JWT to play").await?;
     panel.write("Secret of JWTs", "zautXStXM9iW3aD3FuyPH0TdK4GHPmHq").await?;
     panel.save().await?;
 
@@ -144,11 +139,7 @@ async fn a_withdrawn_jwt_ends_the_play_and_the_player_says_why() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_token_ends_its_own_play_alone() -> Result<()> {
     let panel = Panel::enter().await?;
-    panel.press(APP).await?;
-    panel.press("Settings").await?;
-    panel.shows("settings are shown").await?;
-    panel.tab_to("One-time tokens to play").await?;
-    panel.page.press(SPACE).await?;
+    panel.switches("tokens to play", "One-time tokens to play").await?;
     panel.save().await?;
 
     panel.press("Streams").await?;
@@ -187,7 +178,7 @@ async fn whoever_logs_out_has_to_log_in_again() -> Result<()> {
     panel.press("Log out").await?;
     panel.shows("Password").await?;
     // By what the browser kept nobody is in.
-    panel.page.run("location.reload()").await?;
+    panel.page.open(&panel.node.http_url("/panel/")).await?;
     panel.shows("Password").await?;
     panel.write("E-mail", EMAIL).await?;
     panel.write("Password", "incorrect horse battery").await?;

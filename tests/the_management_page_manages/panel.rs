@@ -8,7 +8,7 @@ use super::{APP, EMAIL, PASSWORD, PATIENCE, STREAM};
 
 const TAB: &str = "\u{E004}";
 pub const ENTER: &str = "\u{E007}";
-pub const SPACE: &str = " ";
+const SPACE: &str = " ";
 /// More controls than any page has.
 const CONTROLS_MAX: usize = 250;
 
@@ -99,6 +99,16 @@ impl Panel {
         );
         let value = self.page.run(&script).await?;
         Ok(value.as_str().with_context(|| format!("no field {label}"))?.to_owned())
+    }
+
+    /// Goes from the list of applications to the settings, and finds and turns one of them over.
+    pub async fn switches(&self, search: &str, setting: &str) -> Result<()> {
+        self.press(APP).await?;
+        self.press("Settings").await?;
+        self.shows("settings are shown").await?;
+        self.write("Search settings", search).await?;
+        self.tab_to(setting).await?;
+        Ok(self.page.press(SPACE).await?)
     }
 
     /// Looks at what changes of the settings, and saves it.

@@ -6,7 +6,7 @@ use base::{Clock, SystemClock};
 use security::credential::totp;
 use test_support::Browser;
 
-use super::panel::{ENTER, NAME, Panel, SPACE};
+use super::panel::{ENTER, NAME, Panel};
 use super::{APP, STREAM, is, sent_away};
 
 const SUBSCRIBER: &str = "anna";
@@ -52,12 +52,7 @@ fn address(panel: &Panel, secret: &str) -> Result<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_is_made_let_in_kicked_and_blocked() -> Result<()> {
     let panel = Panel::enter().await?;
-    panel.press(APP).await?;
-    panel.press("Settings").await?;
-    panel.shows("settings are shown").await?;
-    panel.write("Search settings", "codes to play").await?;
-    panel.tab_to("TOTP codes to play").await?;
-    panel.page.press(SPACE).await?;
+    panel.switches("codes to play", "TOTP codes to play").await?;
     panel.save().await?;
     panel.press("Streams").await?;
     let _encoder = panel.publishes().await?;
