@@ -60,14 +60,22 @@ async fn evenly_and_up_to_their_limit() -> Result<()> {
     let mut ports: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..6 {
         let (socket, answer) = play(&node).await?;
-        let Answer::Port(port) = answer else { bail!("refused before the shards were full") };
+        let port = match answer {
+            Answer::Port(port) => port,
+            Answer::Refused(definition) => {
+                let why = node.metric_lines("penstock_admissions_refused_total").await?;
+                bail!("{definition} before the shards were full: {why:?}")
+            }
+        };
         *ports.entry(port).or_default() += 1;
         sockets.push(socket);
     }
     ensure!(ports.values().eq([3, 3].iter()), "players by port: {ports:?}");
     for shard in 0..2 {
-        let players = players_of(&node, shard).await?;
-        ensure!(players == 3.0, "shard {shard} has {players} players");
+        // A shard tells how many it has at the end of a turn; who asked may have its answer before.
+        let label = format!("shard=\"{shard}\"");
+        let three = |players: f64| players == 3.0;
+        node.until_metric("penstock_shard_players", &[&label], SOON, three).await.context(label)?;
     }
 
     let (_socket, answer) = play(&node).await?;

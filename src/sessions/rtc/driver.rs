@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use base::{Clock, ExitReason, limits};
@@ -16,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::batch::SendBatch;
 use super::counters::ShardMetrics;
-use super::shards::{Added, Command, Join, Joining, PlayerAttachment, PlayerControl, Queues, Shared};
+use super::shards::{Added, Command, Join, Joining, Place, PlayerAttachment, PlayerControl, Queues, Shared};
 use super::socket::{BoundPort, ShardSocket};
 use super::statistics::{Sampler, carried};
 use super::tcp::is_tcp;
@@ -30,6 +29,7 @@ struct Player {
     started: Option<oneshot::Sender<()>>,
     /// Has its stream made into what it can be sent.
     _demand: DemandGuard,
+    place: Place,
 }
 
 struct Driver {
@@ -279,9 +279,10 @@ impl Driver {
     /// Adds the next player that somebody still waits for; `false` when there is none.
     fn join(&mut self, queues: &mut Queues, now: Instant) -> bool {
         while let Some(joining) = self.joining.take().or_else(|| queues.joins.try_recv().ok()) {
-            if !joining.reply.is_closed() {
+            let Joining { join, reply, place } = joining;
+            if !reply.is_closed() {
                 // Whoever asked may be gone by then: the attachment is dropped, and detaches.
-                let _ = joining.reply.send(self.add(joining.join, now));
+                let _ = reply.send(self.add(join, place, now));
                 return true;
             }
         }
@@ -303,7 +304,7 @@ impl Driver {
         }
     }
 
-    fn add(&mut self, join: Join, now: Instant) -> Result<Added, AddError> {
+    fn add(&mut self, join: Join, place: Place, now: Instant) -> Result<Added, AddError> {
         if self.players.len() >= self.shared.players_max {
             return Err(AddError::TooManyPlayers);
         }
@@ -335,10 +336,9 @@ impl Driver {
             Some(offer) => self.shard.add_offering_player(spec, &offer, now)?,
             None => self.shard.add_player(spec, now)?,
         };
-        let held = Player { ending: ending.clone(), started: Some(started), _demand: demand };
+        let held = Player { ending: ending.clone(), started: Some(started), _demand: demand, place };
         self.players.insert(player, held);
         self.sampler.add(player, viewer);
-        self.shared.players.store(self.players.len(), Ordering::Relaxed);
         metric::players("webrtc").increment(1.0);
         let shard = Arc::clone(&self.shared);
         let control = PlayerControl { shard: Arc::clone(&shard), player };
@@ -346,10 +346,11 @@ impl Driver {
     }
 
     fn forget(&mut self, player: PlayerId, reason: ExitReason) {
-        if let Some(gone) = self.players.remove(&player) {
+        if let Some(Player { ending, place, .. }) = self.players.remove(&player) {
             self.sampler.remove(player);
-            gone.ending.end(reason);
-            self.shared.players.store(self.players.len(), Ordering::Relaxed);
+            // Before anybody is told: whoever takes its place finds it free.
+            drop(place);
+            ending.end(reason);
             metric::players("webrtc").decrement(1.0);
         }
     }

@@ -118,24 +118,23 @@ pub(super) struct Added {
 pub(super) struct Joining {
     pub join: Join,
     pub reply: oneshot::Sender<Result<Added, AddError>>,
-    /// Its place; given back when it is a player, or is not to be one.
-    pub _place: Place,
+    pub place: Place,
 }
 
-/// A place on a shard for a player on its way: those that come together are not all let in by one
-/// reading of the meter.
+/// A place on a shard, from when its player is let in until it is gone: those that come together are not all let in by
+/// one reading of the meter, and nobody is counted twice while it comes.
 pub(super) struct Place(Arc<Shared>);
 
 impl Place {
     fn take(shared: &Arc<Shared>) -> Self {
-        shared.coming.fetch_add(1, Ordering::Relaxed);
+        shared.places_taken.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(shared))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+        self.0.places_taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -167,9 +166,8 @@ pub(super) struct Shared {
     /// How its players fare.
     pub board: Board,
     pub bell: Bell,
-    pub players: AtomicUsize,
-    /// Players that were admitted and are not there yet.
-    pub coming: AtomicUsize,
+    /// By players, and by those that were let in and are not there yet.
+    places_taken: AtomicUsize,
     pub players_max: usize,
     /// Who shares its port.
     pub guests: Arc<GuestPort>,
@@ -248,8 +246,7 @@ impl Shards {
                 pauses: Mutex::default(),
                 board: Board::default(),
                 bell,
-                players: AtomicUsize::new(0),
-                coming: AtomicUsize::new(0),
+                places_taken: AtomicUsize::new(0),
                 players_max: config.players_per_shard_max,
                 guests,
                 tcp,
@@ -300,7 +297,7 @@ impl Shards {
         let mut refusal = JoinError::NoShard;
         let mut best: Option<(usize, &Arc<Shared>)> = None;
         for shard in self.shards.iter().filter(|shard| !shard.commands.is_closed()) {
-            let players = shard.players.load(Ordering::Relaxed) + shard.coming.load(Ordering::Relaxed);
+            let players = shard.places_taken.load(Ordering::Relaxed);
             let is_busy =
                 || self.busy_max.is_some_and(|max| shard.busy.lock().projected(players + 1, now) > max);
             if players >= shard.players_max {
@@ -330,7 +327,7 @@ impl ShardHandle {
     pub async fn join(self, join: Join) -> Result<(Description, PlayerControl, PlayerAttachment), JoinError> {
         let (reply, answer) = oneshot::channel();
         let joins = self.place.0.joins.clone();
-        joins.try_send(Joining { join, reply, _place: self.place }).map_err(|error| match error {
+        joins.try_send(Joining { join, reply, place: self.place }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => JoinError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => JoinError::NoShard,
         })?;
