@@ -1,7 +1,8 @@
 //! Reads that wait until this replica is known to have applied all that was committed when they were asked.
 //!
 //! All that wait share one question to the leader, a round. Later ones wait for the next round, since the one
-//! under way may have begun before a write they must see.
+//! under way may have begun before a write they must see. A question that is not answered in time is asked anew, and the
+//! answer to either counts: on a way that takes longer than that, none would ever come otherwise.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -86,18 +87,14 @@ impl Reads {
     /// The context of a round that is to begin now, if any. `prefix` tells this life of this node from all
     /// others: an answer to a question of an earlier life must fit none of this one.
     pub(crate) fn begin(&mut self, now: Moment, prefix: [u64; 2]) -> Option<Vec<u8>> {
-        if let Some(newest) = self.rounds.back()
-            && newest.index.is_none()
-        {
-            if now < newest.stamp + limits::META_READ_RETRY_AFTER {
-                return None;
-            }
-            // Lost, or there was no leader: its reads go into the next one.
-            let lost = self.rounds.pop_back()?;
-            self.waiting.splice(0..0, lost.reads);
+        let unanswered = self.rounds.back().filter(|round| round.index.is_none());
+        if unanswered.is_some_and(|round| now < round.stamp + limits::META_READ_RETRY_AFTER) {
+            return None;
         }
+        // Lost, late, or there was no leader.
+        let is_late = unanswered.is_some();
         let fresh_due = self.began.is_none_or(|began| now >= began + limits::META_FRESHEN_EVERY);
-        if self.waiting.is_empty() && !fresh_due {
+        if self.waiting.is_empty() && !is_late && !fresh_due {
             return None;
         }
         self.began = Some(now);
@@ -105,6 +102,12 @@ impl Reads {
         let context: Vec<u8> = prefix.into_iter().chain([self.last]).flat_map(u64::to_le_bytes).collect();
         let reads = std::mem::take(&mut self.waiting);
         self.rounds.push_back(Round { context: context.clone(), stamp: now, index: None, reads });
+        if self.rounds.len() > limits::META_READ_ROUNDS_MAX
+            && let Some(oldest) = self.rounds.pop_front()
+            && let Some(next) = self.rounds.front_mut()
+        {
+            next.reads.splice(0..0, oldest.reads);
+        }
         Some(context)
     }
 
@@ -115,12 +118,14 @@ impl Reads {
         }
     }
 
-    /// Rounds that are complete once `applied` is applied: their stamp, and the reads to be answered.
+    /// The newest round that is complete once `applied` is applied: its stamp, and the reads to be answered. Those of earlier
+    /// rounds, which were asked before it began, are among them.
     pub(crate) fn complete(&mut self, applied: u64) -> Option<(Moment, Vec<Read>)> {
-        let at = self.rounds.iter().position(|round| round.index.is_some_and(|index| index <= applied))?;
-        let round = self.rounds.remove(at)?;
-        self.count = self.count.saturating_sub(round.reads.len());
-        Some((round.stamp, round.reads))
+        let at = self.rounds.iter().rposition(|round| round.index.is_some_and(|index| index <= applied))?;
+        let stamp = self.rounds.get(at)?.stamp;
+        let reads: Vec<_> = self.rounds.drain(..=at).flat_map(|round| round.reads).collect();
+        self.count = self.count.saturating_sub(reads.len());
+        Some((stamp, reads))
     }
 
     /// Those whose deadline passed.
@@ -169,14 +174,43 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_round_is_asked_anew_and_its_late_answer_fits_nothing() {
+    fn a_late_round_is_asked_anew_and_either_answer_counts() {
+        let again_at = SECOND + limits::META_READ_RETRY_AFTER;
+        let asked_twice = || {
+            let mut reads = Reads::default();
+            reads.add(read(1));
+            let late = reads.begin(SECOND, [1, 1]).unwrap();
+            reads.add(read(2));
+            let again = reads.begin(again_at, [1, 1]).unwrap();
+            (reads, late, again)
+        };
+        // Who asked after the first had begun waits for the second.
+        let (mut reads, late, again) = asked_twice();
+        reads.found(&late, 1);
+        let (stamp, answered) = reads.complete(10).unwrap();
+        assert_eq!((stamp, answered.len()), (SECOND, 1));
+        reads.found(&again, 1);
+        let (stamp, answered) = reads.complete(10).unwrap();
+        assert_eq!((stamp, answered.len()), (again_at, 1));
+        // If the first is lost, the second answers both.
+        let (mut reads, late, again) = asked_twice();
+        reads.found(&again, 1);
+        assert_eq!(reads.complete(10).unwrap().1.len(), 2);
+        reads.found(&late, 1);
+        assert!(reads.complete(10).is_none());
+        assert_eq!(reads.count, 0);
+    }
+
+    #[test]
+    fn a_leader_that_never_answers_is_asked_on_and_what_is_asked_stays_bounded() {
         let mut reads = Reads::default();
         reads.add(read(1));
-        let lost = reads.begin(SECOND, [1, 1]).unwrap();
-        let again = reads.begin(SECOND + limits::META_READ_RETRY_AFTER, [1, 1]).unwrap();
-        reads.found(&lost, 1);
-        assert!(reads.complete(10).is_none());
-        reads.found(&again, 1);
-        assert_eq!(reads.complete(10).unwrap().1.len(), 1);
+        let mut newest = Vec::new();
+        for n in 0..40 {
+            newest = reads.begin(SECOND + n * limits::META_READ_RETRY_AFTER, [1, 1]).unwrap();
+            assert!(reads.rounds.len() <= limits::META_READ_ROUNDS_MAX);
+        }
+        reads.found(&newest, 1);
+        assert_eq!(reads.complete(1).unwrap().1.len(), 1);
     }
 }

@@ -602,6 +602,9 @@ pub const RAFT_MEMBERS_MAX: usize = 15;
 pub const META_RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Time until a question for the newest commit is asked again.
 pub const META_READ_RETRY_AFTER: Duration = Duration::from_millis(400);
+/// Questions for the newest commit whose answers are waited for: an answer may be this many times as late. Beyond that, the
+/// oldest answer says nothing any more, and the next one answers its reads.
+pub const META_READ_ROUNDS_MAX: usize = 8;
 /// Linearizable reads waiting on one node. More: not answered.
 pub const META_READS_MAX: usize = 16_384;
 /// How often a node makes sure that what it knows is fresh.
