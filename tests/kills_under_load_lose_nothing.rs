@@ -110,7 +110,9 @@ async fn load_until_killed(
     after: Duration,
 ) -> Result<()> {
     let publisher = Publisher::start(recording, node.rtmp_address(), "LiveApp", "live")?;
-    node.until_metric("penstock_streams", &[], PATIENCE, |streams| streams >= 1.0).await?;
+    // A stream is there a moment before it can be played.
+    node.until_broadcast("LiveApp", "live", PATIENCE, |broadcast| broadcast["status"] == "broadcasting")
+        .await?;
     let options = SwarmOptions::new(node.signalling_url("LiveApp"), "live", PLAYERS);
     let players = Swarm::start(options, Arc::clone(identity));
     ensure!(players.joined(PATIENCE).await && players.has_media(), "{:?}", players.so_far().await.ended);
