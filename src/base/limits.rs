@@ -602,8 +602,8 @@ pub const RAFT_MEMBERS_MAX: usize = 15;
 pub const META_RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Time until a question for the newest commit is asked again.
 pub const META_READ_RETRY_AFTER: Duration = Duration::from_millis(400);
-/// Questions for the newest commit whose answers are waited for: an answer may be this many times as late. Beyond that, the
-/// oldest answer says nothing any more, and the next one answers its reads.
+/// Questions for the newest commit whose answers are waited for: an answer may take this many times
+/// [`META_READ_RETRY_AFTER`]. One more: that to the oldest counts no more, and that to the next is for its reads as well.
 pub const META_READ_ROUNDS_MAX: usize = 8;
 /// Linearizable reads waiting on one node. More: not answered.
 pub const META_READS_MAX: usize = 16_384;

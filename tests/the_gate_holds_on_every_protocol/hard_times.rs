@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use load_tests::{Publisher, Recording, RecordingOptions};
 use serde_json::json;
-use test_support::{Cluster, Marker, MarkerOptions, Node, NodeOptions, Plan, Turn, in_full, note};
+use test_support::{Cluster, Marker, MarkerOptions, Node, Plan, Turn, in_full, note};
 
 use super::cells::{Cell, Direction, Mechanism, Protocol, State, expected, told};
 use super::clients::{Credential, Outcome, enter};
-use super::{APP, KEY, LIVE, PATIENCE, SECRET, credential, settings};
+use super::{APP, KEY, LIVE, PATIENCE, SECRET, credential, playable, settings, with_secrets};
 
 /// Those that a client brings something for.
 const MECHANISMS: [Mechanism; 4] =
@@ -28,15 +28,6 @@ fn mechanisms() -> impl Iterator<Item = Mechanism> {
 fn cells(mechanism: Mechanism, direction: Direction) -> impl Iterator<Item = Cell> {
     let all = move |protocol| STATES.map(|state| Cell { mechanism, direction, protocol, state });
     Protocol::ALL.into_iter().flat_map(all).filter(|cell| expected(cell).is_ok())
-}
-
-async fn playable(node: &Node) -> Result<()> {
-    let playable = async || {
-        let path = format!("/{APP}/whep/{LIVE}");
-        let answer = test_support::ask("POST", &node.http_url(&path), &[], "").await.ok()?;
-        (answer.status == 201).then_some(())
-    };
-    Node::eventually(PATIENCE, playable).await.context("the stream cannot be played")
 }
 
 /// Makes what each cell brings.
@@ -66,10 +57,7 @@ async fn bring(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_before_a_restart_is_good_after_it() -> Result<()> {
     let _turn = Turn::take().await?;
-    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
-    let mut node =
-        Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY))
-            .await?;
+    let mut node = with_secrets().await?;
     let (mut asked, mut wrong) = (0, Vec::new());
     for mechanism in mechanisms() {
         for direction in [Direction::Publish, Direction::Play] {

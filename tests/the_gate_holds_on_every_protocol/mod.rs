@@ -40,6 +40,22 @@ fn code_at(seconds: i64) -> String {
     totp::code(&key, 60, WallTime(u64::try_from(seconds).unwrap_or_default() * 1_000))
 }
 
+/// A node that knows what hashes and JWTs are signed with.
+async fn with_secrets() -> Result<Node> {
+    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
+    Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY)).await
+}
+
+/// Until the stream that all play has a picture.
+async fn playable(node: &Node) -> Result<()> {
+    let playable = async || {
+        let path = format!("/{APP}/whep/{LIVE}");
+        let answer = test_support::ask("POST", &node.http_url(&path), &[], "").await.ok()?;
+        (answer.status == 201).then_some(())
+    };
+    Node::eventually(PATIENCE, playable).await.context("the stream cannot be played")
+}
+
 async fn rest(node: &Node, method: &str, path: &str, body: Value) -> Result<Value> {
     let answer = node.send(method, &format!("/{APP}/rest/v2/broadcasts{path}"), &body).await?;
     ensure!(answer.status == 200, "{method} {path}: {} {}", answer.status, answer.text());
@@ -354,7 +370,7 @@ async fn every_cell_is_as_the_table_says() -> Result<()> {
     LocalSet::new().run_until(every_cell()).await
 }
 
-/// As many nodes share the mechanisms: a cell waits for its client most of the time.
+/// Nodes that share the mechanisms: a cell waits for its client most of the time.
 const NODES: usize = 3;
 
 async fn every_cell() -> Result<()> {
@@ -364,12 +380,15 @@ async fn every_cell() -> Result<()> {
         let mechanisms = MECHANISMS.iter().copied().skip(part).step_by(NODES);
         cells_of(mechanisms, Rc::clone(&pictures))
     });
-    let parts = try_join_all(parts).await?;
-    let asked: usize = parts.iter().map(|part| part.cells).sum();
-    let wrong: Vec<_> = parts.iter().flat_map(|part| part.wrong.iter().cloned()).collect();
+    let (mut asked, mut seen, mut wrong) = (0, Vec::new(), Vec::new());
+    for part in try_join_all(parts).await? {
+        asked += part.cells;
+        seen.extend(part.seen);
+        wrong.extend(part.wrong);
+        wrong.extend(part.node.panics());
+    }
     note(&format!("{asked} cells of the gate's table asked, {} wrong", wrong.len()));
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let mut seen: Vec<_> = parts.into_iter().flat_map(|part| part.seen).collect();
     seen.sort_by_key(|(cell, _)| MECHANISMS.iter().position(|mechanism| *mechanism == cell.mechanism));
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gate.md");
     let text = document(&seen);
@@ -384,18 +403,10 @@ async fn every_cell() -> Result<()> {
 
 /// Asks all cells of these mechanisms of a node of their own.
 async fn cells_of(mechanisms: impl Iterator<Item = Mechanism>, pictures: Rc<Pictures>) -> Result<Table> {
-    let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
-    let node =
-        Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY))
-            .await?;
+    let node = with_secrets().await?;
     let marker = Marker::start(MarkerOptions::to_rtmp(node.rtmp_url(APP, LIVE)))?;
     node.until_broadcast(APP, LIVE, PATIENCE, |broadcast| broadcast["status"] == "broadcasting").await?;
-    let playable = async || {
-        let path = format!("/{APP}/whep/{LIVE}");
-        let answer = test_support::ask("POST", &node.http_url(&path), &[], "").await.ok()?;
-        (answer.status == 201).then_some(())
-    };
-    Node::eventually(PATIENCE, playable).await.context("the stream cannot be played")?;
+    playable(&node).await?;
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("yes"), "")?;
     let webhook = FileServer::start(folder.path()).await?;
@@ -416,6 +427,5 @@ async fn cells_of(mechanisms: impl Iterator<Item = Mechanism>, pictures: Rc<Pict
         }
     }
     marker.stop()?;
-    ensure!(table.node.panics().is_empty(), "{:?}", table.node.panics());
     Ok(table)
 }

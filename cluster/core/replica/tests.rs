@@ -13,6 +13,8 @@ mod elections;
 mod gathered;
 
 const TICK: Moment = limits::RAFT_TICK;
+/// There and back takes longer than a question waits until it is asked again.
+const FAR: Moment = TICK.saturating_mul(3);
 
 /// Members and what is on their disks.
 struct Cluster {
@@ -24,6 +26,9 @@ struct Cluster {
     halted: Vec<(NodeId, Halt)>,
     /// Nobody hears them and they hear nobody.
     cut: BTreeSet<NodeId>,
+    /// What it says and what is said to it takes [`FAR`].
+    far: Option<NodeId>,
+    under_way: VecDeque<(Moment, NodeId, NodeId, Vec<u8>)>,
     levels: BTreeMap<NodeId, u32>,
     /// Said to nodes that are no members.
     said: Vec<(NodeId, Vec<u8>)>,
@@ -40,6 +45,8 @@ impl Cluster {
             readings: Vec::new(),
             halted: Vec::new(),
             cut: BTreeSet::new(),
+            far: None,
+            under_way: VecDeque::new(),
             levels: BTreeMap::new(),
             said: Vec::new(),
         };
@@ -74,10 +81,11 @@ impl Cluster {
                     if self.cut.contains(&node) || self.cut.contains(&to) {
                         continue;
                     }
-                    match self.replicas.get_mut(&to) {
-                        Some(receiver) => receiver.receive(node, &bytes, now).unwrap(),
-                        None => self.said.push((node, bytes)),
+                    if self.far.is_some_and(|far| [node, to].contains(&far)) {
+                        self.under_way.push_back((self.now + FAR, node, to, bytes));
+                        continue;
                     }
+                    self.deliver(node, to, bytes);
                 }
                 Output::Persist(persist) => {
                     let n = persist.n;
@@ -92,10 +100,23 @@ impl Cluster {
         }
     }
 
+    fn deliver(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
+        let now = self.time();
+        match self.replicas.get_mut(&to) {
+            Some(receiver) => receiver.receive(from, &bytes, now).unwrap(),
+            None => self.said.push((from, bytes)),
+        }
+    }
+
     fn ticks(&mut self, count: u32) {
         for _ in 0..count {
             self.now += TICK;
             let now = self.time();
+            while let Some((_, from, to, bytes)) =
+                self.under_way.pop_front_if(|(at, ..)| *at <= now.monotonic)
+            {
+                self.deliver(from, to, bytes);
+            }
             for replica in self.replicas.values_mut() {
                 replica.tick(now);
             }

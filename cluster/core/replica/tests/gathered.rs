@@ -188,6 +188,24 @@ fn reads_that_come_together_share_one_question() {
     assert_eq!(answered, (0..=10).collect(), "without a tick");
 }
 
+#[test]
+fn who_is_far_from_the_leader_reads_and_is_fresh() {
+    assert!(2 * FAR > limits::META_READ_RETRY_AFTER);
+    let mut cluster = Cluster::of(3);
+    let leader = cluster.leader();
+    let follower = cluster.follower(leader);
+    cluster.far = Some(follower);
+    cluster.ticks(30);
+    cluster.ask(follower, 1);
+    for _ in 0..30 {
+        cluster.ticks(1);
+        let replica = &cluster.replicas[&follower];
+        assert_eq!(replica.authority(cluster.time()), Authority::Fresh, "{:?}", replica.age(cluster.time()));
+    }
+    assert!(cluster.readings.iter().any(|(id, _)| id.0 == 1));
+    assert!(cluster.replicas[&leader].leads());
+}
+
 /// A leader that stood still wakes up: another one may lead, and what was said to it before comes all at once, some of it
 /// twice.
 #[test]
