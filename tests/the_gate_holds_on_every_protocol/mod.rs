@@ -43,7 +43,8 @@ fn code_at(seconds: i64) -> String {
 /// A node that knows what hashes and JWTs are signed with.
 async fn with_secrets() -> Result<Node> {
     let options = NodeOptions::new(env!("CARGO_BIN_EXE_penstock"));
-    Node::start(options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY)).await
+    let options = options.setting(APP, "tokenHashSecret", SECRET).setting(APP, "jwtStreamSecretKey", KEY);
+    Ok(Node::start(options).await?)
 }
 
 /// Until the stream that all play has a picture.
