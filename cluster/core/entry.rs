@@ -49,6 +49,14 @@ impl Payload {
         writer.finish()
     }
 
+    /// The leader's clock in what [`Self::encode`] made, where it is a command.
+    pub(crate) fn stamp(bytes: &[u8]) -> Option<WallTime> {
+        let mut reader = Reader::new(bytes);
+        (reader.u8().ok()? == COMMAND).then_some(())?;
+        reader.u128().ok()?;
+        reader.u64().ok().map(WallTime)
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(bytes);
         let payload = match reader.u8()? {
@@ -88,6 +96,8 @@ mod tests {
     fn what_stands_in_the_log_has_its_golden_form_and_comes_back_from_it() {
         for (name, payload) in every_payload() {
             let kept = crate::golden::compare(&format!("log_{name}.bin"), &payload.encode());
+            let stamp = matches!(payload, Payload::Command { .. }).then_some(WallTime(1_700_000_000_000));
+            assert_eq!(Payload::stamp(&kept), stamp, "{name}");
             assert_eq!(Payload::decode(&kept), Ok(payload), "{name}");
         }
     }

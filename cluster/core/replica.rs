@@ -162,6 +162,7 @@ impl Replica {
         };
         let at = (saved.state.revision(), saved.state.generation());
         let watch_lag_max = config.tuning.watch_lag_max;
+        let clocks = Clocks::new(now.monotonic, saved.state.now());
         let mut replica = Self {
             config,
             raft,
@@ -187,7 +188,7 @@ impl Replica {
             watchers: Watchers::new(at, watch_lag_max),
             levels: BTreeMap::new(),
             alive_told: None,
-            clocks: Clocks::default(),
+            clocks,
             leads_since: now.monotonic,
             hashed: None,
             checked: 0,

@@ -579,6 +579,9 @@ pub const RAFT_LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const CLUSTER_CLOCK_KEPT: Duration = Duration::from_secs(6);
 /// How far the cluster's time may be ahead of the median of the voters' clocks. More: it goes on at half speed.
 pub const CLUSTER_CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// How far the cluster's time may lag behind that median for a new leader to catch up a tenth faster than time passes. More, while
+/// leases may run that were given before: it takes no commands for [`CLAIM_LEASE`] and sets time right at once.
+pub const CLUSTER_CLOCK_LAG_MAX: Duration = Duration::from_secs(10);
 /// How long a new leader waits for the clocks of most voters before it takes commands. Longer: it goes on from the state's
 /// time.
 pub const CLUSTER_CLOCK_WAIT_MAX: Duration = Duration::from_secs(4);

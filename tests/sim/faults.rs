@@ -70,11 +70,6 @@ impl Faults {
         self.one_wrong_clock
     }
 
-    /// Whether those of all members are, and were for a while.
-    pub const fn all_clocks_are_right(&self) -> bool {
-        self.one_wrong_clock && !self.wrong_clock
-    }
-
     /// What the operator has not reached yet.
     pub const fn goal(&self) -> Option<Goal> {
         self.goal

@@ -92,13 +92,13 @@ impl Oracle {
         self.watches.begins(node, revision);
     }
 
-    /// A member applied `entry` at the world's time `at`; `real_ms` is what the clocks of most voters show, if they agree,
-    /// and `are_right` whether all members' do. Gives whether it is the first to apply it.
+    /// A member applied `entry` at the world's time `at`; `real_ms` is what the clocks of most voters show, if they agree.
+    /// Gives whether it is the first to apply it.
     pub fn applies(
         &mut self,
         node: NodeId,
         entry: &AppliedEntry,
-        (at, real_ms, are_right): (u64, Option<u64>, bool),
+        (at, real_ms): (u64, Option<u64>),
     ) -> Result<bool, Violation> {
         let is_new = self.applied.applies(node, entry)?;
         if is_new {
@@ -107,7 +107,7 @@ impl Oracle {
         if is_new && !entry.repeated {
             self.epochs.applied(entry)?;
             self.generations.applied(entry)?;
-            self.leases.applied(entry, at, are_right)?;
+            self.leases.applied(entry, at)?;
             self.lives.applied(entry)?;
         }
         self.once.applies(entry)?;

@@ -1,7 +1,6 @@
 //! One world or many: `sim SEED`, `sim FROM..TO`.
 
-#![expect(clippy::print_stdout, reason = "a program whose output is for who called it")]
-
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use penstock_sim::{Counts, Pace, Plan, run};
@@ -17,14 +16,23 @@ fn plan(seed: u64) -> Plan {
 }
 
 fn main() -> ExitCode {
+    match replay(&mut io::stdout().lock()) {
+        Ok(code) => code,
+        // Whoever read it has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn replay(out: &mut impl Write) -> io::Result<ExitCode> {
     let wanted = std::env::args().nth(1).unwrap_or_else(|| "1".to_owned());
     let seeds = match wanted.split_once("..") {
         Some((from, to)) => from.parse().ok().zip(to.parse().ok()).map(|(from, to): (u64, u64)| from..to),
         None => wanted.parse().ok().map(|seed: u64| seed..seed.saturating_add(1)),
     };
     let Some(seeds) = seeds else {
-        println!("usage: sim SEED | FROM..TO");
-        return ExitCode::FAILURE;
+        writeln!(out, "usage: sim SEED | FROM..TO")?;
+        return Ok(ExitCode::FAILURE);
     };
     let (mut counts, mut failed, many) = (Counts::default(), 0u64, seeds.end.saturating_sub(seeds.start) > 1);
     let (pace, count) = (Pace::begin(), seeds.end.saturating_sub(seeds.start));
@@ -33,15 +41,19 @@ fn main() -> ExitCode {
             Ok(report) => {
                 counts.merge(&report.counts);
                 if !many {
-                    println!("seed {seed}: trace {:016x}, {} operations", report.trace, report.operations);
+                    writeln!(
+                        out,
+                        "seed {seed}: trace {:016x}, {} operations",
+                        report.trace, report.operations
+                    )?;
                 }
             }
             Err(violation) => {
                 failed += 1;
-                println!("seed {seed}: {violation}");
+                writeln!(out, "seed {seed}: {violation}")?;
             }
         }
     }
-    println!("{counts}{}", pace.of(count));
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    writeln!(out, "{counts}{}", pace.of(count))?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

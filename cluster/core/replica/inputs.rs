@@ -10,6 +10,7 @@ use prost_011::Message as _;
 use raft::eraftpb::{Entry, Message, MessageType};
 
 use super::Replica;
+use crate::clocks::Leader;
 use crate::entry::Payload;
 use crate::output::Output;
 use crate::reads::{Asker, Read};
@@ -104,8 +105,10 @@ impl Replica {
     fn append(&mut self, commands: Vec<(RequestId, Vec<u8>)>) -> bool {
         let voters = [&self.members.voters, &self.members.outgoing];
         let voters = &voters[..if self.members.is_joint() { 2 } else { 1 }];
-        let (own, state) = ((self.config.node, self.now), self.state.now());
-        let Some(at) = self.clocks.stamp(own, voters, state, self.leads_since) else { return false };
+        let leader = Leader { node: self.config.node, now: self.now, since: self.leads_since, voters };
+        // Leases in what is not applied yet are not known.
+        let (state, all_applied) = (&self.state, self.applied == self.raft.raft.raft_log.last_index());
+        let Some(at) = self.clocks.stamp(leader, || !all_applied || state.leases_run()) else { return false };
         let mut message = Message { from: self.config.node.0, ..Message::default() };
         message.set_msg_type(MessageType::MsgPropose);
         let mut new = BTreeSet::new();

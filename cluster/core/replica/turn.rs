@@ -4,6 +4,7 @@ use prost_011::Message as _;
 use raft::eraftpb::{Message, MessageType, Snapshot};
 
 use super::{Outstanding, Replica};
+use crate::entry::Payload;
 use crate::output::{Output, Persist};
 use crate::{Class, Envelope, Halt, NodeId};
 
@@ -20,6 +21,10 @@ impl Replica {
                 self.install(&ready.snapshot().clone(), &mut persist);
             }
             let entries = ready.take_entries();
+            // What stamped them is past; only the newest counts.
+            if let Some(at) = entries.iter().rev().find_map(|entry| Payload::stamp(&entry.data)) {
+                self.clocks.note(self.now.monotonic, at);
+            }
             persist.entries = self.raft.mut_store().append(&entries);
             if let Some(vote) = ready.hs() {
                 persist.vote = Some(self.raft.mut_store().set_vote(vote));
@@ -119,6 +124,7 @@ impl Replica {
         };
         self.raft.mut_store().reset(installed.index, installed.term);
         self.state = installed.state.clone();
+        self.clocks.note(self.now.monotonic, self.state.now());
         self.members = installed.members.clone();
         self.level = installed.level;
         if broken!(self.config, SnapshotWithoutIndex) {

@@ -20,6 +20,11 @@ impl State {
         self.may_be_renewed(claim) && now.as_millis() < claim.lease_until_ms
     }
 
+    /// Whether the lease of any claim runs that another node could get the stream of.
+    pub fn leases_run(&self) -> bool {
+        self.nodes.len() > 1 && self.claims.all().any(|(.., claim)| self.is_held_at(claim, self.now))
+    }
+
     /// The claims of an application in byte order of their streams.
     pub fn claims(&self, app: &AppName) -> impl Iterator<Item = (&StreamId, &Arc<Claim>)> {
         self.claims.of(app)

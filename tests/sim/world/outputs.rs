@@ -19,11 +19,7 @@ impl World {
                     let is_member = self.nodes.get(&node).is_some_and(|process| process.is_member);
                     if is_member {
                         let real_ms = self.real_ms();
-                        let is_new = self.oracle.applies(
-                            node,
-                            &entry,
-                            (self.now, real_ms, self.faults.all_clocks_are_right()),
-                        )?;
+                        let is_new = self.oracle.applies(node, &entry, (self.now, real_ms))?;
                         let kind = entry.request.and_then(|request| self.kinds.get(&request).copied());
                         if let Some(kind) = kind
                             && is_new

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::load::LoadReport;
+use crate::turn::skipped;
 
 /// The numbers of `measure.js`, counted from 2 s after the first picture: before that a viewer who joined
 /// in the middle of a group of pictures sees the past in fast motion.
@@ -293,16 +294,21 @@ impl Verdict {
         Self::new(broken.map(|(_, what)| format!("{what}{facts}")).collect(), load)
     }
 
-    /// `Ok` when the promise held; else words that say whether it was broken or the run was invalid.
+    /// `Ok` when the promise held. A run that says nothing counts as skipped, and says so loudly.
     ///
     /// # Errors
-    /// The promise was broken (`broken: …`), or the run says nothing (`invalid: …`).
+    /// The promise was broken.
     pub fn into_result(self) -> anyhow::Result<()> {
         match self {
             Self::Held => Ok(()),
             Self::Broken(broken) => Err(anyhow::anyhow!("broken: {}", broken.join("; "))),
             Self::Invalid { excuse, broken } => {
-                Err(anyhow::anyhow!("{excuse}; what was measured: {}", broken.join("; ")))
+                let test = std::thread::current();
+                skipped(
+                    test.name().unwrap_or("a measurement"),
+                    &format!("{excuse}; what was measured: {}", broken.join("; ")),
+                );
+                Ok(())
             }
         }
     }
@@ -390,7 +396,11 @@ mod tests {
         assert!(matches!(good().judge(PROMISE, &load), Verdict::Held));
         let mut bad = good();
         bad.frames_seen = 3;
-        let error = bad.judge(PROMISE, &load).into_result().unwrap_err().to_string();
-        assert!(error.starts_with("invalid: machine was loaded"), "{error}");
+        let verdict = bad.judge(PROMISE, &load);
+        assert!(
+            matches!(&verdict, Verdict::Invalid { excuse, broken } if excuse.starts_with("invalid") && broken.len() == 1)
+        );
+        verdict.into_result().unwrap();
+        assert!(bad.judge(PROMISE, &LoadReport::default()).into_result().is_err());
     }
 }

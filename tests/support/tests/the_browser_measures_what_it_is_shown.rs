@@ -1,19 +1,21 @@
 //! The measuring script tells the truth about files whose faults are known.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use penstock_test_support::{
-    Browser, FileServer, Load, Marker, MarkerOptions, Measurement, Pace, Target, Turn, note,
+    Browser, FileServer, Gap, Load, LoadReport, Marker, MarkerOptions, Measurement, Pace, Target, Turn,
+    Verdict, note,
 };
 
 const PAGE: &str =
     r#"<!doctype html><link rel="icon" href="data:,"><video src="marker.mp4" autoplay></video>"#;
 
 /// A file of 14 s, changed by ffmpeg with `faults`, as the browser shows it for 10 s.
-async fn watch(folder: &Path, faults: &[&str]) -> Result<Measurement> {
+async fn watch(folder: &Path, faults: &[&str]) -> Result<(Measurement, LoadReport)> {
     let sound = folder.join("sound.mp4");
     let options = MarkerOptions {
         width: 640,
@@ -43,19 +45,22 @@ async fn watch(folder: &Path, faults: &[&str]) -> Result<Measurement> {
     }
     browser.close().await?;
     note(&format!("machine: {load}"));
-    Ok(measured)
+    Ok((measured, load))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_file_is_seen_whole_and_in_step() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let measured = watch(folder.path(), &["-c", "copy"]).await?;
-    ensure!(measured.unreadable == 0 && measured.gaps.is_empty(), "{measured:?}");
-    ensure!(measured.seen_share() > 0.9, "{measured:?}");
-    let offset = measured.sound_minus_picture.median_ms.context("no flash with a beep")?;
+    let (measured, load) = watch(folder.path(), &["-c", "copy"]).await?;
     // Chromium takes the sound of a file from its source 60 ms before it is heard, and does not say so.
-    ensure!((-90.0..30.0).contains(&offset), "{measured:?}");
-    Ok(())
+    let offset = measured.sound_minus_picture.median_ms;
+    let in_step = offset.is_some_and(|offset| (-90.0..30.0).contains(&offset));
+    let promises = [
+        (measured.unreadable > 0 || !measured.gaps.is_empty(), "it stood, or could not be read"),
+        (measured.seen_share() <= 0.9, "too little was seen"),
+        (!in_step, "its sound is not in step"),
+    ];
+    Verdict::of(promises, &format!(": {measured:?}"), &load).into_result()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,18 +83,23 @@ async fn a_late_sound_a_freeze_and_an_end_are_found() -> Result<()> {
         "-c:a",
         "aac",
     ];
-    let measured = watch(folder.path(), &faults).await?;
-    let offset = measured.sound_minus_picture.median_ms.context("no flash with a beep")?;
-    ensure!((200.0..330.0).contains(&offset), "{measured:?}");
-    let [freeze, end] = measured.gaps[..] else { bail!("{measured:?}") };
-    ensure!((480.0..650.0).contains(&freeze.length_ms), "{measured:?}");
-    let near = |frame: Option<u32>, range: std::ops::RangeInclusive<u32>| {
-        frame.is_some_and(|frame| range.contains(&frame))
+    let (measured, load) = watch(folder.path(), &faults).await?;
+    let offset = measured.sound_minus_picture.median_ms;
+    let late = offset.is_some_and(|offset| (200.0..330.0).contains(&offset));
+    let near =
+        |frame: Option<u32>, range: RangeInclusive<u32>| frame.is_some_and(|frame| range.contains(&frame));
+    let frozen = |gap: &Gap| {
+        (480.0..650.0).contains(&gap.length_ms) && near(gap.before, 174..=179) && near(gap.after, 195..=200)
     };
-    ensure!(near(freeze.before, 174..=179) && near(freeze.after, 195..=200), "{measured:?}");
-    ensure!(end.length_ms > 1_500.0 && end.after.is_none(), "{measured:?}");
-    ensure!(measured.returns.is_empty(), "{measured:?}");
-    ensure!(measured.joining.live_ms.is_none() && measured.joining.gaps.len() == 2, "{measured:?}");
-    ensure!((180..=194).all(|frame| measured.missing.contains(&frame)), "{measured:?}");
-    Ok(())
+    let ended = |gap: &Gap| gap.length_ms > 1_500.0 && gap.after.is_none();
+    let gaps = matches!(&measured.gaps[..], [freeze, end] if frozen(freeze) && ended(end));
+    let joining = &measured.joining;
+    let promises = [
+        (!late, "the late sound was not found"),
+        (!gaps, "the freeze and the end were not found"),
+        (!measured.returns.is_empty(), "an older picture came again"),
+        (joining.live_ms.is_some() || joining.gaps.len() != 2, "how it began is wrong"),
+        (!(180..=194).all(|frame| measured.missing.contains(&frame)), "what was left out was not found"),
+    ];
+    Verdict::of(promises, &format!(": {measured:?}"), &load).into_result()
 }

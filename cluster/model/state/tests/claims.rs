@@ -51,6 +51,21 @@ fn a_stream_is_one_nodes_for_its_lease_and_everybodys_after_it() {
 }
 
 #[test]
+fn leases_run_where_another_node_could_get_the_stream_of_one() {
+    let mut run = Run::default();
+    let one = run.joins(0, 1);
+    run.claims(0, claim(one));
+    assert!(!run.state.leases_run(), "there is no other node");
+    run.joins(LEASE_MS - 1, 2);
+    assert!(run.state.leases_run());
+    run.joins(LEASE_MS, 3);
+    assert!(!run.state.leases_run(), "it lapsed");
+    run.claims(LEASE_MS, claim(one));
+    run.joins(LEASE_MS, 1);
+    assert!(!run.state.leases_run(), "its owner's life is over");
+}
+
+#[test]
 fn a_claim_is_kept_by_renewing_it() {
     let mut run = Run::default();
     let (one, two) = (run.joins(0, 1), run.joins(0, 2));
