@@ -1,5 +1,7 @@
 //! Deletes what is stored of the streams of an application that was deleted.
 
+use std::collections::BTreeSet;
+
 use api::ApplicationFault;
 use base::{AppName, StreamId, limits};
 use cluster_model::{Broadcasts, MetaError, Settings, Subscribers, Tokens, Which};
@@ -22,20 +24,27 @@ pub struct Data {
 }
 
 impl Data {
-    /// Deletes the broadcasts of an application, and tokens and subscribers of each; those of streams that nobody stored stay until
-    /// they expire or are deleted by themselves. Stops when the application is made anew meanwhile: what is there is that one's.
+    /// Deletes the broadcasts of an application, and the tokens and subscribers of its streams, stored or not. Connection events of
+    /// streams that have neither broadcast nor subscribers stay until they are too old. Stops when the application is made anew
+    /// meanwhile: what is there is that one's.
     pub async fn delete(&self, app: &AppName) -> Result<(), ApplicationFault> {
         let mut deleted = 0_usize;
         for _ in 0..PAGES_MAX {
             let page = self.broadcasts.list(app, Which::All, 0, limits::BROADCASTS_PER_LIST_MAX).await?;
-            if page.is_empty() {
-                tracing::warn!(%app, deleted, "the broadcasts of the deleted application are deleted");
-                return Ok(());
-            }
-            let ids: Vec<_> = page
+            let mut ids: BTreeSet<_> = page
                 .iter()
                 .filter_map(|broadcast| StreamId::new(broadcast.stream_id.as_deref()?).ok())
                 .collect();
+            if ids.is_empty() {
+                // What tokens and subscribers are for need not be stored.
+                ids = self.tokens.streams(app).await?;
+                ids.append(&mut self.subscribers.streams(app).await?);
+            }
+            if ids.is_empty() {
+                tracing::warn!(%app, deleted, "what was stored of the streams of the deleted application is deleted");
+                return Ok(());
+            }
+            let ids: Vec<_> = ids.into_iter().collect();
             for some in ids.chunks(limits::BROADCASTS_DELETED_AT_ONCE_MAX) {
                 if self.settings.snapshot(app).is_some() {
                     let why = "The application was made anew before all its data was deleted";
@@ -99,6 +108,11 @@ mod tests {
             rows.tokens.create(app, &stream, terms).await.unwrap();
             rows.subscribers.put(app, &stream, &subscriber, SubscriberTerms::default()).await.unwrap();
         }
+        // What nobody stored a broadcast for.
+        let unstored = StreamId::new("unstored").unwrap();
+        let terms = TokenTerms { direction: Direction::Publish, expire_s: i64::MAX, room: None };
+        rows.tokens.create(&old, &unstored, terms).await.unwrap();
+        rows.subscribers.put(&old, &unstored, &subscriber, SubscriberTerms::default()).await.unwrap();
         // One that is an application again keeps what it has.
         rows.settings.seed(&old, &AppSettings::new(&old, &*randomness)).await.unwrap();
         assert!(rows.delete(&old).await.is_err());
@@ -107,6 +121,8 @@ mod tests {
         rows.delete(&old).await.unwrap();
         assert_eq!(rows.broadcasts.count(&old, Which::All).await, Ok(0));
         assert_eq!(rows.broadcasts.count(&other, Which::All).await, Ok(301));
+        assert!(rows.tokens.list(&old, &unstored, 0, 9).await.unwrap().is_empty());
+        assert!(rows.subscribers.get(&old, &unstored, &subscriber).await.unwrap().is_none());
         for (app, left) in [(&old, 0), (&other, 1)] {
             assert_eq!(rows.tokens.list(app, &stream, 0, 9).await.unwrap().len(), left);
             let found = rows.subscribers.get(app, &stream, &subscriber).await.unwrap();

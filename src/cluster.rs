@@ -11,6 +11,7 @@ mod place;
 mod sealing;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::Path;
@@ -49,6 +50,8 @@ pub struct Plane {
     links: Option<Arc<Links>>,
     /// What it answers them.
     here: Option<Arc<Here>>,
+    /// That nobody else has its data folder.
+    _folder: Option<Arc<File>>,
 }
 
 impl Plane {
@@ -64,7 +67,7 @@ impl Plane {
         }
         let seals = sealing::alone(folder, randomness)?;
         let node = Arc::new(Node::alone(folder.join(STORE), clock)?);
-        Ok(Self { id: NodeId(1), node, seals, links: None, here: None })
+        Ok(Self { id: NodeId(1), node, seals, links: None, here: None, _folder: None })
     }
 
     /// A node of a cluster. Waits until the cluster is formed, or this node is let in.
@@ -79,6 +82,7 @@ impl Plane {
         let folder = &config.data.folder;
         let id = NodeId(cluster.node);
         let members = members(cluster)?;
+        let held = identity::hold(folder)?;
         let identity = Identity::load(folder)?;
         let identity = agreed(cluster, folder, &members, identity)?;
         let port = port(&listeners);
@@ -138,7 +142,7 @@ impl Plane {
         if cluster.role == ClusterRole::Join {
             tokio::spawn(knock(Arc::clone(&node), Arc::clone(&links), members.into_keys().collect()));
         }
-        Ok(Self { id, node, seals, links: Some(links), here: Some(here) })
+        Ok(Self { id, node, seals, links: Some(links), here: Some(here), _folder: Some(Arc::new(held)) })
     }
 
     /// The cluster; `None`: this node is alone.

@@ -32,6 +32,21 @@ const TRIES_MAX: usize = 5;
 const REMEMBERED: &str = "settings-files.json";
 const NOT_STORED: &str = "its settings could not be stored";
 
+/// Has the files that are there count as known: settings that are brought back from a copy are not overruled by files that say
+/// what they said before, or what every new application's do.
+pub fn take_as_known(data: &DataConfig) -> anyhow::Result<()> {
+    let mut contents = BTreeMap::new();
+    // A folder that is not there yet has no files that could overrule anything.
+    for folder in config::discover_applications(&data.webapps).unwrap_or_default() {
+        if let Some(bytes) = folder.properties()? {
+            contents.insert(folder.name.as_str().to_owned(), hash(&bytes));
+        }
+    }
+    let remembered = data.folder.join(REMEMBERED);
+    replace(&remembered, &serde_json::to_vec(&contents)?, Rights::Kept)
+        .with_context(|| format!("{} cannot be written", remembered.display()))
+}
+
 /// The files. Clones are the same.
 #[derive(Clone)]
 pub struct SettingsFiles(Arc<Inner>);
@@ -151,7 +166,13 @@ impl SettingsFiles {
         match self.read_again(folder, &bytes, &held) {
             Ok(loaded) if known.has(&bytes) => {
                 show(app, &loaded);
+                let differs = loaded.settings != *held;
                 known.said = Some(loaded.settings);
+                // What is stored came from elsewhere, or never reached the file.
+                if differs {
+                    tracing::warn!(%app, file = %folder.settings_file.display(), "the stored settings are not those of the file, which nobody changed: the file is rewritten");
+                    self.write(folder, known, &held, &bytes).await;
+                }
             }
             Ok(loaded) => {
                 show(app, &loaded);

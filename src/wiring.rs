@@ -440,13 +440,19 @@ fn card(host: &str) -> NodeCard {
 
 /// Joins, however long that takes: without a majority of its members a cluster takes nobody in.
 async fn begin_life(nodes: Nodes, id: NodeId, card: NodeCard) -> Life {
+    let mut said = None;
     loop {
         match Life::begin(nodes.clone(), id, card.clone()).await {
             Ok(life) => return life,
-            Err(error) => tracing::warn!(
-                %error,
-                "the node waits until the metadata store takes it in: in a cluster a majority of the members must run"
-            ),
+            // Once for each reason.
+            Err(error) if said.as_ref() != Some(&error) => {
+                tracing::warn!(
+                    %error,
+                    "the node waits until the metadata store takes it in: in a cluster a majority of the members must run"
+                );
+                said = Some(error);
+            }
+            Err(_) => {}
         }
         // Who refuses at once must not be asked at once again.
         actix_rt::time::sleep(Duration::from_millis(500)).await;
@@ -468,7 +474,7 @@ async fn watch_store(plane: Plane, clock: Arc<dyn Clock>, component: Component) 
     plane.can_be_read(&*clock).await;
     component.ready();
     plane.node.failure().await;
-    component.not_ready("a write failed: the log says why, and a restart is needed");
+    component.not_ready("the metadata store takes no further part: the log says why, and what is to be done");
     // Dropped it would say less.
     std::future::pending().await
 }

@@ -105,6 +105,15 @@ async fn a_new_cluster_begins_with_a_backup() -> Result<()> {
     has_all(&node).await?;
     node.create_broadcast("LiveApp", "after").await?;
 
+    // Nor into the folder of a node that waits for its cluster: it would begin another one over what was brought back.
+    let waiting = Plan::new(BINARY, VOTERS, VOTERS).await?;
+    let waits = Starting::spawn(waiting.options(1)?)?;
+    let told = waits.wait_for_log(PATIENCE, |line| line.contains("the node waits: ")).await;
+    ensure!(told.is_some(), "{:#?}", waits.log_lines());
+    let (done, said) = run(&waiting, &restore).await?;
+    ensure!(!done && said.contains("waits there for its cluster. Stop it first"), "{said}");
+    waits.kill9().await?;
+
     // With the store alone lost it still belongs to a cluster: nothing is begun, and nothing taken over.
     node.kill9().await?;
     std::fs::remove_file(folder.join("metadata.redb"))?;

@@ -55,22 +55,74 @@ async fn a_change_over_rest_acts_at_once_and_stands_in_the_file() -> Result<()> 
         .replace("settings.acceptOnlyStreamsInDataStore=false", "settings.acceptOnlyStreamsInDataStore=true");
     ensure!(after == expected && after != before, "{after}");
 
-    // An old file does not undo what is stored, nor does a file that could not be written.
-    node.send("PATCH", PATH, &json!({ "tokenHashSecret": "${a}", "webRTCViewerLimit": 9 })).await?;
-    ensure!(std::fs::read_to_string(&file)? == after, "what no file can hold was written");
+    // What no file can hold is refused.
+    let answer = node.send("PATCH", PATH, &json!({ "tokenHashSecret": "${a}" })).await?;
+    ensure!(
+        answer.status == 400 && answer.text().contains("tokenHashSecret has ${ in it"),
+        "{}",
+        answer.text()
+    );
+    // A file that could not be written does not undo what is stored: it is written when it can be.
+    let in_the_way = file.with_file_name("red5-web.properties.new");
+    std::fs::create_dir(&in_the_way)?;
+    node.send("PATCH", PATH, &json!({ "tokenHashSecret": "hunter2", "webRTCViewerLimit": 9 })).await?;
+    ensure!(std::fs::read_to_string(&file)? == after, "it was written");
     node.kill9().await?;
+    std::fs::remove_dir(&in_the_way)?;
     node.restart().await?;
     ensure!(setting(&node, "webRTCViewerLimit").await? == 9, "the old file won");
     ensure!(undefined_is_refused(&node).await?, "the setting was lost");
+    let rewritten = std::fs::read_to_string(&file)?;
+    ensure!(rewritten.contains("webRTCViewerLimit=9") && rewritten.contains("hunter2"), "{rewritten}");
 
     // All is replaced as in AMS, but what must not be lost.
     let answer = node.send("POST", PATH, &json!({})).await?;
     ensure!(answer.json()["success"] == true, "{}", answer.text());
     let settings = node.get(PATH).await?.json();
     ensure!(
-        settings["acceptOnlyStreamsInDataStore"] == false && settings["tokenHashSecret"] == "${a}",
+        settings["acceptOnlyStreamsInDataStore"] == false && settings["tokenHashSecret"] == "hunter2",
         "{settings}"
     );
+    Ok(())
+}
+
+/// The files of a new installation say what every new one's do, and would switch off what the backup has switched on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_backup_brings_back_is_not_undone_by_the_files_that_are_there() -> Result<()> {
+    let protected = json!({ "playTokenControlEnabled": true, "tokenHashSecret": "hunter2" });
+    let old = Node::start(options()).await?;
+    let answer = old.send("PATCH", PATH, &protected).await?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let room = tempfile::tempdir()?;
+    let copy = room.path().join("copy");
+    penstock(&old, &["backup"], &copy).await?;
+    let secret = std::fs::read(old.data_folder().join("sealing.secret"))?;
+
+    let mut new = Node::start(options()).await?;
+    new.kill9().await?;
+    std::fs::remove_dir_all(new.data_folder())?;
+    penstock(&new, &["restore"], &copy).await?;
+    std::fs::write(new.data_folder().join("sealing.secret"), secret)?;
+    new.restart().await?;
+    for (key, value) in protected.as_object().context("an object")? {
+        ensure!(setting(&new, key).await? == *value, "{key} is not what it was");
+    }
+    let file = std::fs::read_to_string(new.properties("LiveApp"))?;
+    ensure!(file.contains("hunter2"), "the file does not say it: {file}");
+    Ok(())
+}
+
+/// Runs a command with the folders of `node` on a file.
+async fn penstock(node: &Node, command: &[&str], file: &std::path::Path) -> Result<()> {
+    let webapps = node.properties("LiveApp").ancestors().nth(3).context("a folder")?.to_owned();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_penstock"))
+        .args(command)
+        .arg(file)
+        .env("PENSTOCK_DATA_FOLDER", node.data_folder())
+        .env("PENSTOCK_DATA_WEBAPPS", webapps)
+        .output()
+        .await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 

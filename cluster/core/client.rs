@@ -115,6 +115,11 @@ impl Client {
         self.mirror.whole()
     }
 
+    /// Whom it asks, in turn.
+    pub fn asks(&self) -> &[NodeId] {
+        &self.members
+    }
+
     /// What it says of itself: of the log it knows nothing.
     pub fn status(&self) -> Status {
         Status {
@@ -154,7 +159,7 @@ impl Client {
             Ok(bytes) if bytes.len() as u64 <= limits::RAFT_MESSAGE_BYTES_MAX => {
                 self.proposals.add(request, bytes, now.monotonic, deadline)
             }
-            _ => Err(NotApplied::Failed),
+            _ => Err(NotApplied::TooLarge),
         };
         match taken {
             Ok(()) => self.propose_due(),

@@ -19,7 +19,7 @@ use crate::{Moment, NodeId, Now};
 pub(crate) struct Clocks {
     /// By member: when it was heard, by this node's monotonic clock, and what it said.
     heard: BTreeMap<NodeId, (Moment, WallTime)>,
-    /// The newest time that was given by anybody, since the epoch, and since when it is known here.
+    /// The time that stands last in the log, since the epoch, and since when it does here.
     newest: (Moment, Duration),
     /// Whether this node gave time since it leads.
     given: bool,
@@ -55,12 +55,10 @@ impl Clocks {
         self.given = false;
     }
 
-    /// A leader, this node or another one, gave time `at`, it is known at `now`.
+    /// Another leader gave time `at`, it came here at `now`. What this node knew to be later counts no more: what it gave then
+    /// never came into the log, and leases go by what did.
     pub(crate) fn note(&mut self, now: Moment, at: WallTime) {
-        let at = Duration::from_millis(at.as_millis());
-        if at > self.newest.1 {
-            self.newest = (now, at);
-        }
+        self.newest = (now, Duration::from_millis(at.as_millis()));
     }
 
     /// The time now. `None` while too few clocks are known, and while it lags far and leases that others gave may run: for some
@@ -222,8 +220,8 @@ mod tests {
         let all = voters(3);
         let mut clocks = Clocks::new(Duration::ZERO, WallTime(4_000));
         // From when another leader's stamp came here, not from when this one began to lead.
+        clocks.note(SECOND / 4, WallTime(6_000));
         clocks.note(SECOND / 2, WallTime(5_000));
-        clocks.note(SECOND, WallTime(4_999));
         assert_eq!(stamp(&mut clocks, &[&all], (SECOND, 9_000), true), None);
         let later = SECOND + limits::CLUSTER_CLOCK_WAIT_MAX;
         let given = stamp(&mut clocks, &[&all], (later, 9_000), true);

@@ -20,8 +20,20 @@ pub enum Halt {
         index: u64,
     },
     /// It is no member any more.
-    #[error("this node was removed from the cluster")]
+    #[error(
+        "this node was removed from the cluster: stop it. To have it in again, empty its data.folder and let it join under a new number"
+    )]
     Removed,
+    /// What it told the others that it had written is not on its disk.
+    #[error(
+        "this member's data is older than what it told the others it had (entry {told}, its log ends at {last}), as after an older copy of its disk was put back: it must not vote again. Empty its data.folder and let it join under a new number in the place of this one"
+    )]
+    Forgot {
+        /// The entry that the leader knows it had.
+        told: u64,
+        /// The last one it has.
+        last: u64,
+    },
     /// A snapshot that was hashed cannot be read.
     #[error("a snapshot cannot be read: {0}")]
     Snapshot(String),

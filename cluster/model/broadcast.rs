@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::source_url::{without_credentials, without_key};
 use crate::{Heartbeat, Ratio, STREAM_TIMEOUT, Status, Unreadable, lenient};
 
 pub use parts::{EncoderSettings, Endpoint, HlsParameters, PlayListItem};
@@ -380,10 +381,20 @@ impl Shown {
         &self.broadcast
     }
 
-    /// The same without its camera's password, whose key stays, as null.
+    /// The same without its camera's password, whose key stays, as null; without names and passwords in URLs; and without the last
+    /// part of where it is pushed to, which is a key of somebody's.
     #[must_use]
-    pub fn without_password(self) -> Self {
-        Self { broadcast: Broadcast { password: None, ..self.broadcast }, ..self }
+    pub fn without_secrets(self) -> Self {
+        let mut broadcast = Broadcast { password: None, ..self.broadcast };
+        let urls = [&mut broadcast.stream_url, &mut broadcast.ip_addr, &mut broadcast.listener_hook_url];
+        let items = broadcast.play_list_item_list.iter_mut().flatten().map(|item| &mut item.stream_url);
+        for url in urls.into_iter().chain(items).flatten() {
+            *url = without_credentials(url);
+        }
+        for url in broadcast.end_point_list.iter_mut().flatten().filter_map(|to| to.endpoint_url.as_mut()) {
+            *url = without_key(&without_credentials(url));
+        }
+        Self { broadcast, ..self }
     }
 }
 

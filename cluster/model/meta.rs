@@ -95,6 +95,9 @@ pub enum NotApplied {
     /// The disk failed; the node must be restarted.
     #[error("the metadata store failed and takes no more commands")]
     Failed,
+    /// It is larger than members send each other.
+    #[error("there is more in the request than the metadata store takes at once")]
+    TooLarge,
 }
 
 /// What may be asked.

@@ -76,7 +76,7 @@ impl Default for SubscriberTerms {
 pub struct Subscriber {
     /// What a client says of it.
     pub terms: SubscriberTerms,
-    /// When it was first put or blocked.
+    /// When it was first put; 0: never, it was only blocked. Of one stored before that was told apart: when either was done first.
     pub registered_ms: u64,
     /// What it may not do, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +94,11 @@ pub struct Block {
 }
 
 impl Subscriber {
+    /// Whether somebody registered it: who was only blocked may no more than before.
+    pub const fn is_registered(&self) -> bool {
+        self.registered_ms > 0
+    }
+
     /// Whether it may not go in `direction` at `now` (AMS's `isBlocked`: the last millisecond belongs to it).
     pub fn is_blocked_at(&self, direction: Direction, now: WallTime) -> bool {
         self.block.as_ref().is_some_and(|block| {

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use cluster_model::{MetaError, Unreadable};
+use cluster_model::{MetaError, NotApplied, Unreadable};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -68,8 +68,9 @@ pub(crate) fn unreadable(why: &Unreadable) -> HttpResponse {
 
 /// 400 for a rule of the stored data; 503, to be tried again, when nothing is promised.
 pub(crate) fn unavailable(error: &MetaError) -> HttpResponse {
-    if let MetaError::Refused(rule) = error {
-        return refusal(StatusCode::BAD_REQUEST, &rule.to_string());
+    // Neither goes by waiting.
+    if let MetaError::Refused(_) | MetaError::NotApplied(NotApplied::TooLarge) = error {
+        return refusal(StatusCode::BAD_REQUEST, &error.to_string());
     }
     tracing::warn!(%error, "a REST request could not be carried out");
     again_later(&error.to_string())

@@ -37,7 +37,7 @@ pub(crate) fn shown(state: &ApiState, app: &AppName, broadcast: &Broadcast) -> S
 /// The same as `asker` may see it.
 pub(crate) fn shown_to(asker: &Asker, state: &ApiState, app: &AppName, broadcast: &Broadcast) -> Shown {
     let shown = shown(state, app, broadcast);
-    if asker.sees_secrets_of(app) { shown } else { shown.without_password() }
+    if asker.sees_secrets_of(app) { shown } else { shown.without_secrets() }
 }
 
 /// `POST /create`: 200 with the stored broadcast, 400 with a `Result` that says what is wrong.

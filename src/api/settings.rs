@@ -19,7 +19,6 @@ use utoipa::ToSchema;
 
 use crate::ApiState;
 use crate::answer::{Outcome, no_content, not_found, ok, refusal, unavailable, unreadable};
-use crate::body::is_true;
 
 /// Where people read an application's settings on this node.
 #[async_trait]
@@ -117,7 +116,13 @@ pub(crate) async fn change(
         return refusal(StatusCode::BAD_REQUEST, "If-Match is no version of settings");
     };
     let Some(body) = body else { return ok(&Outcome::failure("There are no settings in the request")) };
-    let dry_run = is_true(Parameters::read(query).get("dryRun"), false);
+    let dry_run = match Parameters::read(query).get("dryRun") {
+        None => false,
+        Some(said) if said.eq_ignore_ascii_case("false") => false,
+        Some(said) if said.eq_ignore_ascii_case("true") => true,
+        // Who wants to try and says so in other words must not be taken at less than that.
+        Some(_) => return refusal(StatusCode::BAD_REQUEST, "dryRun is true or false"),
+    };
     let Some(_turn) = turn(state).await else { return too_many() };
     // Who names no version means the newest one, whichever that is when it is the turn.
     for _ in 0..limits::SETTINGS_RETRIES_MAX {

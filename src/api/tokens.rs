@@ -104,6 +104,9 @@ pub(crate) async fn create(state: &ApiState, app: &AppName, id: &str, query: &st
     }
 }
 
+/// A JWT says no more than its stream, its type and when it expires.
+const REVOKED_JWT: &str = "This very token was revoked: give another expireDate";
+
 /// `GET /{id}/jwt-token`: signs a token, which is stored nowhere and good until it expires. As in AMS the type is put in as it
 /// is, and the stream may be any. Where JWTs are checked by keys that somebody else has, none is signed here.
 pub(crate) fn create_jwt(state: &ApiState, app: &AppName, id: &str, query: &str) -> HttpResponse {
@@ -114,7 +117,12 @@ pub(crate) fn create_jwt(state: &ApiState, app: &AppName, id: &str, query: &str)
     let settings = state.settings.snapshot(app);
     let ours = settings.as_ref().filter(|settings| settings.jwt_stream_jwks_url().trim().is_empty());
     let secret = ours.map_or("", |settings| settings.jwt_stream_secret().expose());
-    match jwt::stream_token(secret, id, &wanted.kind, wanted.expire_s) {
+    let signed = jwt::stream_token(secret, id, &wanted.kind, wanted.expire_s);
+    let is_revoked =
+        |token: &String| settings.as_ref().is_some_and(|settings| settings.is_revoked(&print_of(token)));
+    match signed {
+        // The same words give the same token.
+        Some(token_id) if is_revoked(&token_id) => refusal(StatusCode::BAD_REQUEST, REVOKED_JWT),
         Some(token_id) => ok(&TokenShown {
             token_id,
             stream_id: id.to_owned(),

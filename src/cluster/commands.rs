@@ -173,6 +173,7 @@ impl Operator {
     }
 
     async fn bootstrap(&self, wait: bool, yes: bool) -> anyhow::Result<String> {
+        let mut said = String::new();
         loop {
             let mut text = String::new();
             let (mut begun, mut empty) = (0, 0);
@@ -222,8 +223,18 @@ impl Operator {
                 self.dialer.operate(first, Order::Bootstrap).await?;
                 text.push_str("they begin a new cluster\n");
             }
-            if !wait || begun == self.members.len() {
+            if begun == self.members.len() || !wait && (empty == self.members.len() || !yes) {
                 return Ok(text);
+            }
+            if !wait {
+                bail!(
+                    "{text}nothing was begun: all members must run, be new, and have the same cluster.members"
+                );
+            }
+            if text != said {
+                // Whom nobody listens to goes on all the same.
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+                said = text;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

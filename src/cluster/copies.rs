@@ -14,7 +14,7 @@ use cluster_scylla::archive::{self, RestoredState, Which};
 use config::NodeConfig;
 
 use super::STORE;
-use super::identity::Identity;
+use super::identity::{Identity, hold};
 use crate::commands::ask::Node;
 
 /// Asks the node that runs on this data folder for a copy, and writes it to `file`, which must not be there yet.
@@ -46,10 +46,10 @@ pub fn restore(config: &NodeConfig, file: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let copy = Backup::decode(&bytes).with_context(|| format!("{} cannot be restored", file.display()))?;
     let folder = &config.data.folder;
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
+    let _held = hold(folder)?;
     let revision = copy.state.revision();
     begin_with(config, copy, NewCluster::default())?;
+    crate::settings_files::take_as_known(&config.data)?;
     Ok(format!(
         "{} holds the data of revision {revision} now. One-time tokens that were made before the copy are void, and no stream is live{}{}{}\n",
         folder.display(),
@@ -79,6 +79,7 @@ pub fn recover(config: &NodeConfig, yes: bool) -> anyhow::Result<String> {
     let folder = &config.data.folder;
     let store = folder.join(STORE);
     ensure!(store.exists(), "{} is not there: recover on a member that has its data", store.display());
+    let _held = hold(folder)?;
     let id = NodeId(config.cluster.node);
     let (opened, mut saved) = MemberStore::open_begun(&store)?;
     saved.apply_all()?;
@@ -201,6 +202,7 @@ pub fn restore_from_archive(
         folder.display()
     );
     must_be_nobodys(folder)?;
+    let _held = if yes { Some(hold(folder)?) } else { None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let which = snapshot.map_or(Which::Newest, |id| Which::Of(id.to_owned()));
@@ -215,8 +217,6 @@ pub fn restore_from_archive(
                 names.join(", ")
             ));
         }
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
         let id = ClusterId::random(&SystemRandomness);
         let restored = archive::restore(&database, which, &id.to_string(), &SystemRandomness).await?;
         let what = told(&restored);

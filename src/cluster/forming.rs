@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::bail;
 use base::Randomness;
 use cluster_link::{ClusterId, Dialer, Introduction, Order, Phase, Report, Standing, Step, next_step};
 use cluster_node::NodeId;
@@ -130,7 +131,9 @@ impl Forming<'_> {
     }
 
     fn begin(&self, cluster: ClusterId) -> anyhow::Result<Identity> {
-        let identity = self.identity(Phase::Begun, cluster);
+        // Not over somebody else's.
+        let identity = self.write_down(Phase::Prepared, cluster)?;
+        let identity = Identity { phase: Phase::Begun, ..identity };
         // The data first: a node that says it has begun and has none was wiped.
         super::make(self.folder, &identity)?;
         self.write_down(Phase::Begun, cluster)
@@ -143,6 +146,13 @@ impl Forming<'_> {
 
     fn write_down(&self, phase: Phase, cluster: ClusterId) -> anyhow::Result<Identity> {
         let identity = self.identity(phase, cluster);
+        // Nobody may write there but this process; who did all the same made a cluster of its own, and two of one id would be two
+        // truths.
+        if let Some(found) = Identity::load(self.folder)?.filter(|found| found.phase == Phase::Begun)
+            && found.cluster != Some(cluster)
+        {
+            bail!("data.folder was given data of another cluster while this node waited: start it again");
+        }
         identity.store(self.folder)?;
         self.here.stand(Some(&identity), ClusterRole::Member);
         Ok(identity)

@@ -1,11 +1,11 @@
 //! Which node of which cluster a data folder belongs to.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use cluster_link::{ClusterId, Phase};
 use cluster_node::NodeId;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,31 @@ use serde::{Deserialize, Serialize};
 const FILE: &str = "cluster.json";
 /// The form of the file that this program writes and reads.
 const FORMAT: u32 = 1;
+
+/// The file by which a process has a data folder for itself, from before there is a store in it.
+const LOCK: &str = "cluster.lock";
+
+/// Takes a data folder, until what is returned is dropped or the process ends.
+///
+/// # Errors
+/// Another process has it.
+pub(super) fn hold(folder: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("data.folder {} cannot be made", folder.display()))?;
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("{} cannot be opened", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "data.folder {} is in use by another process: a node runs on it, or waits there for its cluster. Stop it first",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("{} cannot be locked", path.display()))
+        }
+    }
+}
 
 /// What a node has agreed to, on its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +129,16 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_one_processs() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = hold(folder.path()).unwrap();
+        let error = hold(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is in use by another process"), "{error}");
+        drop(held);
+        hold(folder.path()).unwrap();
+    }
 
     /// `UPDATE_GOLDEN=1 cargo test` writes it anew: for a new format only.
     #[test]

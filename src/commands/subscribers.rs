@@ -151,7 +151,10 @@ pub fn run(command: &SubscriberCommand, node: &Node) -> anyhow::Result<String> {
         }
         SubscriberCommand::Block { who, seconds, kind } => {
             who.block(node, *seconds, *kind)?;
-            Ok(format!("the subscriber is blocked for {seconds} seconds\n"))
+            Ok(match seconds {
+                0 => "the subscriber is blocked no longer\n".to_owned(),
+                seconds => format!("the subscriber is blocked for {seconds} seconds\n"),
+            })
         }
         SubscriberCommand::Unblock { who } => {
             who.block(node, 0, Kind::PublishPlay)?;

@@ -116,11 +116,21 @@ impl Gate {
     /// [`limits::JWKS_FETCH_MAX`] for keys that it has not, and twice [`limits::WEBHOOK_ANSWER_MAX`] where a webhook is asked. The
     /// permit holds the seats it needs; to drop it is to leave.
     pub async fn admit(&self, access: Access) -> Result<Permit, Denial> {
-        let access = access.without_blanks();
-        let direction = access.direction;
-        let (app, peer, session) = (access.app.clone(), access.peer, access.session);
-        let decision = self.decide(access).await;
-        let outcome = match &decision {
+        let decision = self.admit_unsaid(access.clone()).await;
+        self.say(&access, &decision);
+        decision
+    }
+
+    /// The same for who asks again and again whether a seat is free: the decision that counts in the end is to be given to
+    /// [`Self::say`], so that one attempt is one line of the log.
+    pub async fn admit_unsaid(&self, access: Access) -> Result<Permit, Denial> {
+        self.decide(access.without_blanks()).await
+    }
+
+    /// Logs and counts a decision.
+    pub fn say(&self, access: &Access, decision: &Result<Permit, Denial>) {
+        let Access { app, peer, session, direction, .. } = access;
+        let outcome = match decision {
             Ok(_) => "admitted",
             Err(denial) => denial.label(),
         };
@@ -128,7 +138,7 @@ impl Gate {
             "penstock_gate_decisions_total", "direction" => direction.label(), "outcome" => outcome
         )
         .increment(1);
-        match &decision {
+        match decision {
             Ok(permit) => {
                 let proof = permit.proof().unwrap_or("none");
                 tracing::info!(%direction, %app, stream = %permit.stream(), %session, %peer, proof, "admitted");
@@ -138,7 +148,6 @@ impl Gate {
                 tracing::info!(%direction, %app, %session, %peer, clause = denial.label(), reason = %denial, "denied")
             }
         }
-        decision
     }
 
     /// The sessions that live on this node with a permit for `stream`.

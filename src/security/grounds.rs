@@ -134,7 +134,7 @@ pub(crate) fn stands_by(rest: &Rest, known: Option<&Subscriber>) -> bool {
         Rest::OwnCode(print) => {
             known.and_then(|known| own_secret(&known.terms)).is_some_and(|own| SecretPrint::of(own) == *print)
         }
-        Rest::Registered => known.is_some(),
+        Rest::Registered => known.is_some_and(Subscriber::is_registered),
         Rest::Unrevoked(_) | Rest::Hash(_) | Rest::Jwt(_) | Rest::Code(_) | Rest::Addresses => true,
     }
 }

@@ -110,7 +110,7 @@ struct Inner {
     by_token: BTreeMap<(AppName, StreamId, TokenId), BTreeSet<u64>>,
     /// Those that are blocked, or end at a time.
     timed: BTreeSet<u64>,
-    /// Tokens whose sessions began and are over: since when, in the order of their ends.
+    /// Tokens whose sessions began and are over: since when, or 0 if they never serve again, in the order of their ends.
     over: BTreeMap<(AppName, StreamId, TokenId), WallTime>,
     over_order: VecDeque<(AppName, StreamId, TokenId)>,
     /// As it was told last.
@@ -175,7 +175,11 @@ impl Inner {
         }
         if let Some(key) = entry.of_token() {
             unlist(&mut self.by_token, &key, number);
-            if entry.begun && entry.is_by_token_alone() && self.over.insert(key.clone(), self.now).is_none() {
+            // What a lost connection may do, to come back, neither a publisher may nor who was sent away.
+            let may_come_back = !entry.direction.is_publish()
+                && entry.control.state() != PermitState::Dead(ExitReason::Kicked);
+            let since = if may_come_back { self.now } else { WallTime(0) };
+            if entry.begun && entry.is_by_token_alone() && self.over.insert(key.clone(), since).is_none() {
                 self.over_order.push_back(key);
             }
             if self.over_order.len() > limits::TOKENS_OVER_MAX

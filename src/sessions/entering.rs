@@ -36,14 +36,19 @@ pub(crate) async fn enter(
 ) -> Result<PublishGrant, NotIn> {
     let began = clock.now();
     loop {
-        let refused = match gate.admit(access.clone()).await {
+        let decision = gate.admit_unsaid(access.clone()).await;
+        let is_late = clock.now().duration_since(began) >= REPUBLISH_WAIT_MAX;
+        if is_late || !matches!(decision, Err(Denial::AlreadyLive)) {
+            gate.say(access, &decision);
+        }
+        let refused = match decision {
             Ok(permit) => match applications.publish(permit, facts.clone()).await {
                 Ok(grant) => return Ok(grant),
                 Err(error) => NotIn::NotBegun(error),
             },
             Err(denial) => NotIn::Denied(denial),
         };
-        if !refused.is_live_already() || clock.now().duration_since(began) >= REPUBLISH_WAIT_MAX {
+        if is_late || !refused.is_live_already() {
             return Err(refused);
         }
         tokio::time::sleep(REPUBLISH_WAIT_MAX / 10).await;

@@ -398,6 +398,12 @@ impl World {
             self.heal(Heal::Fsync(node))?;
             self.heal(Heal::Disk(node))?;
             self.heal(Heal::Start(node))?;
+            // One that was cut off while all members were replaced knows nobody: its operator tells it who they are now.
+            let asks = self.nodes.get(&node).and_then(Process::asks);
+            if asks.is_some_and(|asks| !asks.iter().any(|member| self.nodes.contains_key(member))) {
+                self.take_down(node);
+                self.start(node)?;
+            }
         }
         Ok(())
     }

@@ -95,6 +95,14 @@ impl Process {
         }
     }
 
+    /// Whom one that is no member asks.
+    pub fn asks(&self) -> Option<&[NodeId]> {
+        match &self.core {
+            Some(Core::Client(client)) => Some(client.asks()),
+            _ => None,
+        }
+    }
+
     /// What it has to decide by.
     pub fn state(&self) -> Option<&State> {
         self.replica().map(Replica::state).or_else(|| self.mirror())

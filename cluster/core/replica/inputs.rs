@@ -27,7 +27,7 @@ impl Replica {
             Ok(bytes) if bytes.len() as u64 <= limits::RAFT_MESSAGE_BYTES_MAX => {
                 self.proposals.add(request, bytes, now.monotonic, deadline)
             }
-            _ => Err(NotApplied::Failed),
+            _ => Err(NotApplied::TooLarge),
         };
         if let Err(why) = taken {
             let proposal = Proposal::NotApplied(why);
@@ -293,6 +293,15 @@ impl Replica {
                 if !self.members.contains(from) || !self.reads.is_asked_anew(from, asked) {
                     return;
                 }
+            }
+            // A leader says no more in it than what this member had.
+            MessageType::MsgHeartbeat
+                if message.term >= self.raft.raft.term
+                    && message.commit > self.raft.raft.raft_log.last_index() =>
+            {
+                let (told, last) = (message.commit, self.raft.raft.raft_log.last_index());
+                self.halt(Halt::Forgot { told, last });
+                return;
             }
             // To stand for election with something unwritten would be to promise it.
             MessageType::MsgTimeoutNow if !self.outstanding.is_empty() => return,

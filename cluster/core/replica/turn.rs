@@ -21,8 +21,8 @@ impl Replica {
                 self.install(&ready.snapshot().clone(), &mut persist);
             }
             let entries = ready.take_entries();
-            // What stamped them is past; only the newest counts.
-            if let Some(at) = entries.iter().rev().find_map(|entry| Payload::stamp(&entry.data)) {
+            let stamp = entries.iter().rev().find_map(|entry| Payload::stamp(&entry.data));
+            if let Some(at) = stamp.filter(|_| !self.leads()) {
                 self.clocks.note(self.now.monotonic, at);
             }
             persist.entries = self.raft.mut_store().append(&entries);

@@ -120,6 +120,35 @@ fn an_expired_registration_is_not_published() {
 }
 
 #[test]
+fn who_may_not_see_secrets_sees_none_in_urls_either() {
+    let url = |url: &str| Some(url.to_owned());
+    let broadcast = Broadcast {
+        password: url("hunter2"),
+        stream_url: url("rtsp://anna:hunter2@192.0.2.7/door"),
+        listener_hook_url: url("https://anna:hunter2@hooks.example/x"),
+        end_point_list: Some(vec![Endpoint {
+            endpoint_url: url("rtmp://live.example/app/hunter2"),
+            ..Endpoint::default()
+        }]),
+        play_list_item_list: Some(vec![PlayListItem {
+            stream_url: url("https://anna:hunter2@vod.example/1.mp4"),
+            ..PlayListItem::default()
+        }]),
+        ..Broadcast::default()
+    };
+    let shown = serde_json::to_string(&broadcast.shown_at(at(0)).without_secrets()).unwrap();
+    assert!(!shown.contains("hunter2") && !shown.contains("anna"), "{shown}");
+    for kept in [
+        "rtsp://192.0.2.7/door",
+        "https://hooks.example/x",
+        "rtmp://live.example/app/***",
+        "https://vod.example/1.mp4",
+    ] {
+        assert!(shown.contains(kept), "{kept}: {shown}");
+    }
+}
+
+#[test]
 fn a_broadcast_shows_nobody_its_credentials() {
     let camera = Broadcast { password: Some("hunter2".to_owned()), ..Broadcast::default() };
     assert_eq!(format!("{camera:?}"), r#"Broadcast("", created)"#);

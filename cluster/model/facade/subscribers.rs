@@ -1,5 +1,6 @@
 //! The façade for subscribers, their blocks and their connections.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,19 @@ impl Subscribers {
         let query = Query::Subscribers { app: app.clone(), stream: stream.clone(), offset, size };
         match self.proposer.read(query, Consistency::Local).await? {
             (_, Answer::Subscribers(page)) => Ok(page),
+            _ => Err(MetaError::WrongAnswer),
+        }
+    }
+
+    /// The streams that have subscribers, as this node knows it.
+    pub async fn streams(&self, app: &AppName) -> Result<BTreeSet<StreamId>, MetaError> {
+        match self.proposer.read(Query::List(Filter::Subscribers(app.clone())), Consistency::Local).await? {
+            (_, Answer::Listed(rows)) => Ok(rows
+                .into_iter()
+                .filter_map(
+                    |row| if let Change::Subscriber { stream, .. } = row { Some(stream) } else { None },
+                )
+                .collect()),
             _ => Err(MetaError::WrongAnswer),
         }
     }

@@ -1,5 +1,6 @@
 //! The façade for tokens.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base::{AppName, SessionId, StreamId, limits};
@@ -175,6 +176,28 @@ impl Tokens {
             (_, Answer::Tokens(page)) => Ok(page),
             _ => Err(MetaError::WrongAnswer),
         }
+    }
+
+    /// The streams that there are tokens for which were not revoked, as this node knows it.
+    pub async fn streams(&self, app: &AppName) -> Result<BTreeSet<StreamId>, MetaError> {
+        let listed = self.proposer.read(Query::List(Filter::Tokens(app.clone())), Consistency::Local).await?;
+        let (_, Answer::Listed(rows)) = listed else { return Err(MetaError::WrongAnswer) };
+        let mut newest: BTreeMap<StreamId, Revision> = BTreeMap::new();
+        let mut revoked = BTreeMap::new();
+        for row in rows {
+            match row {
+                Change::Token { stream, now: Some(token), .. } => {
+                    let known = newest.entry(stream).or_default();
+                    *known = token.made_at.max(*known);
+                }
+                Change::TokensRevoked { stream, before: Some(before), .. } => {
+                    revoked.insert(stream, before);
+                }
+                _ => {}
+            }
+        }
+        newest.retain(|stream, made_at| revoked.get(stream).is_none_or(|before| *made_at >= *before));
+        Ok(newest.into_keys().collect())
     }
 
     /// Removes one token; `false` when there was none.

@@ -76,10 +76,10 @@ impl State {
     ) -> Outcome {
         // A block is lifted by who may block, not by who registers.
         let known = self.subscriber(&app, &stream, &subscriber).map(|known| Subscriber::clone(known));
-        let after = match known {
-            Some(known) => Subscriber { terms, ..known },
-            None => Subscriber { terms, registered_ms: self.now.as_millis(), block: None },
-        };
+        let known = known.unwrap_or_default();
+        let first = known.is_registered().then_some(known.registered_ms);
+        let registered_ms = first.unwrap_or_else(|| self.now.as_millis().max(1));
+        let after = Subscriber { terms, registered_ms, block: known.block };
         self.store_subscriber(app, stream, subscriber, after, changes)
     }
 
@@ -147,8 +147,7 @@ impl State {
         changes: Changes<'_>,
     ) -> Outcome {
         let known = self.subscriber(&app, &stream, &subscriber).map(|known| Subscriber::clone(known));
-        let before = known
-            .unwrap_or_else(|| Subscriber { registered_ms: self.now.as_millis(), ..Subscriber::default() });
+        let before = known.unwrap_or_default();
         let until_ms = self.now.plus(Duration::from_secs(seconds)).as_millis();
         let block = (seconds > 0).then_some(Block { kind, until_ms });
         self.store_subscriber(app, stream, subscriber, Subscriber { block, ..before }, changes)

@@ -62,7 +62,9 @@ impl AppSettings {
     pub fn replaced_by(&self, given: Self, named: impl Fn(&str) -> bool) -> Self {
         let mut after = given;
         for ((row, value), held) in ROWS.iter().zip(after.values.iter_mut()).zip(self.values.iter()) {
-            if row.json == APP_NAME || row.json == REVOKED || (row.secret && !named(row.json)) {
+            // An application draws some for itself: it has none without.
+            let is_drawn = matches!(row.kind, super::Kind::RandomText) && super::is_off(value);
+            if row.json == APP_NAME || row.json == REVOKED || is_drawn || (row.secret && !named(row.json)) {
                 value.clone_from(held);
             }
         }
@@ -90,7 +92,7 @@ impl AppSettings {
             let row = &ROWS[at];
             let value = match value {
                 // An application draws those for itself: it has none without.
-                Value::Null if matches!(row.kind, super::Kind::RandomText) => continue,
+                blank if matches!(row.kind, super::Kind::RandomText) && super::is_off(blank) => continue,
                 Value::Null => row.kind.default_value(),
                 given => row
                     .kind

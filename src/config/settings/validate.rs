@@ -2,11 +2,15 @@
 //!
 //! A value's own type is the table's affair; here is what a value means beside others.
 
-use base::limits::JWT_KEY_BYTES_MIN;
+use base::limits::{JWT_KEY_BYTES_MIN, SETTINGS_BYTES_MAX};
 use serde_json::Value;
 
 use super::AppSettings;
+use super::table::ROWS;
 use crate::is_range;
+
+/// What settings may have in them, in bytes of JSON: sealed, it is a third more.
+const TEXT_BYTES_MAX: usize = SETTINGS_BYTES_MAX / 2;
 
 /// Something to be said about a setting. Never holds a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -58,6 +62,8 @@ impl AppSettings {
         self.find_bad_urls(&mut findings.problems);
         self.find_bad_policy(&mut findings.problems);
         self.find_bad_ladder(&mut findings.problems);
+        self.find_unwritable(&mut findings.problems);
+        self.find_too_much(&mut findings.problems);
         if let Some(what) = self.revoked_fault() {
             findings.problems.push(Finding { field: "revokedTokens", what });
         }
@@ -161,6 +167,27 @@ impl AppSettings {
         if self.ladder_without_height() {
             let what = "a rendition has no height".to_owned();
             problems.push(Finding { field: super::LADDER, what });
+        }
+    }
+
+    /// In a `red5-web.properties`, which says what the settings are, `${` begins the name of another property.
+    fn find_unwritable(&self, problems: &mut Vec<Finding>) {
+        for (row, value) in ROWS.iter().zip(self.values.iter()) {
+            if value.to_string().contains("${") {
+                let what = "has ${ in it, which red5-web.properties cannot say".to_owned();
+                problems.push(Finding { field: row.json, what });
+            }
+        }
+    }
+
+    fn find_too_much(&self, problems: &mut Vec<Finding>) {
+        let lengths =
+            || ROWS.iter().zip(self.values.iter()).map(|(row, value)| (value.to_string().len(), row));
+        let all: usize = lengths().map(|(length, _)| length).sum();
+        if let Some((_, row)) = lengths().max_by_key(|(length, _)| *length).filter(|_| all > TEXT_BYTES_MAX) {
+            let what =
+                format!("is too long: all settings together may have {TEXT_BYTES_MAX} bytes, and have {all}");
+            problems.push(Finding { field: row.json, what });
         }
     }
 

@@ -141,5 +141,7 @@ pub fn verify_by(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result
         Algorithm::HS256 => jsonwebtoken::decode::<Map<String, Value>>(token, key, &SIGNED_BY_SECRET),
         other => jsonwebtoken::decode::<Map<String, Value>>(token, key, &signature_alone(other)),
     };
-    data.map(|data| Claims(data.claims)).map_err(|_| JwtFault::Unsigned)
+    // What a token says must be understood by whoever reads it, and none of that is here (RFC 7515, 4.1.11).
+    let understood = data.ok().filter(|data| data.header.crit.is_none());
+    understood.map(|data| Claims(data.claims)).ok_or(JwtFault::Unsigned)
 }

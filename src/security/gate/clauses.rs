@@ -342,12 +342,13 @@ fn code_fault(
     known: Option<&SubscriberShown>,
     code: &str,
 ) -> Result<Vec<Rest>, TotpFault> {
-    let terms = known.map(|known| &known.subscriber.terms);
+    // A block makes a record, too.
+    let terms = known.filter(|known| known.subscriber.is_registered()).map(|known| &known.subscriber.terms);
     let settings = &question.settings;
     if terms.is_none() && settings.time_token_subscriber_only() {
         return Err(TotpFault::Unregistered);
     }
-    if question.publish() && terms.and_then(|terms| terms.direction) == Some(Stored::Play) {
+    if question.publish() && terms.is_some_and(|terms| terms.direction != Some(Stored::Publish)) {
         return Err(TotpFault::WrongType);
     }
     let period = terms.and_then(|terms| terms.totp_period_s).unwrap_or_else(|| settings.time_token_period());

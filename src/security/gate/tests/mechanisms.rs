@@ -227,8 +227,14 @@ async fn subscribers_without_a_secret_have_codes_of_the_application() {
         }
     }
     set(&whole.settings, "timeTokenSubscriberOnly", json!(true)).await;
-    let denied = refused(&whole, with_code("nobody", &code("nobody", "s", Direction::Play), play("s"))).await;
-    assert_eq!(denied, Some(Denial::Totp(TotpFault::Unregistered)));
+    let nobody = || with_code("nobody", &code("nobody", "s", Direction::Play), play("s"));
+    assert_eq!(refused(&whole, nobody()).await, Some(Denial::Totp(TotpFault::Unregistered)));
+    // A block makes a record, and nobody a subscriber.
+    for seconds in [60, 0] {
+        let who = SubscriberId::new("nobody").unwrap();
+        whole.subscribers.block(&app(), &id("s"), &who, "play", seconds).await.unwrap();
+    }
+    assert_eq!(refused(&whole, nobody()).await, Some(Denial::Totp(TotpFault::Unregistered)));
     // The old switch is for both directions.
     assert_eq!(refused(&whole, publish("s")).await, Some(Denial::Totp(TotpFault::Missing)));
 }

@@ -87,6 +87,28 @@ async fn who_spent_a_token_comes_back_within_ten_seconds_of_its_end_and_nobody_e
     assert_eq!(refused(&whole, stranger()).await, spent);
 }
 
+/// The ten seconds are for who lost a connection.
+#[tokio::test]
+async fn who_is_kicked_does_not_come_back_by_the_same_token_nor_does_a_publisher() {
+    let whole = whole().await;
+    set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
+    set(&whole.settings, "publishTokenControlEnabled", json!(true)).await;
+    let spent = Some(Denial::Token(TokenFault::Spent));
+    for (direction, is_kicked) in [(Direction::Play, true), (Direction::Publish, false)] {
+        let good = token(&whole, "s", direction, now_s() + 3_600).await;
+        let presenter = SessionId::random(&SystemRandomness);
+        let wish = || Access { presenter, ..with_token(good.as_str(), access(direction, "s")) };
+        let permit = whole.gate.admit(wish()).await.unwrap();
+        permit.has_begun();
+        if is_kicked {
+            whole.gate.kick(&app(), &id("s"), Some(permit.session())).await.unwrap();
+            assert_eq!(permit.died().await, ExitReason::Kicked);
+        }
+        drop(permit);
+        assert_eq!(refused(&whole, wish()).await, spent, "{direction}");
+    }
+}
+
 /// Also where it opens several streams, and all are asked for in the same moment.
 #[tokio::test]
 async fn of_many_sessions_by_one_token_at_once_one_is_in() {
