@@ -263,6 +263,9 @@ mod tests {
         let short = "k".repeat(31);
         for (settings, field) in [
             (json!({ "hashControlPlayEnabled": true, "tokenHashSecret": " " }), "tokenHashSecret"),
+            (json!({ "tokenHashSecret": "a${HOME}b" }), "tokenHashSecret"),
+            (json!({ "customSettings": { "a": "${b}" } }), "customSettings"),
+            (json!({ "webhookContentType": "x".repeat(TEXT_BYTES_MAX) }), "webhookContentType"),
             (json!({ "publishJwtControlEnabled": true }), "jwtStreamSecretKey"),
             (json!({ "playJwtControlEnabled": true, "jwksURL": "https://rest.only" }), "jwtStreamSecretKey"),
             (json!({ "jwtStreamJwksURL": "keys.example" }), "jwtStreamJwksURL"),

@@ -28,6 +28,19 @@ fn a_subscriber_is_put_again_without_losing_its_block_and_its_age() {
 }
 
 #[test]
+fn who_was_only_blocked_is_not_registered() {
+    let mut run = Run::default();
+    // AMS stores whoever is blocked or unblocked.
+    for (ms, seconds) in [(5, 0), (6, 10), (7, 0)] {
+        assert_eq!(run.out(ms, block("one", "play", seconds)), Outcome::Done);
+        assert!(!stored(&run, "one").unwrap().is_registered());
+    }
+    run.at(8, put("one", None));
+    run.at(9, block("one", "play", 10));
+    assert_eq!(stored(&run, "one").unwrap().registered_ms, 8);
+}
+
+#[test]
 fn a_block_is_for_its_direction_and_its_time() {
     let mut run = Run::default();
     // Also of somebody who is not registered.
