@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::sealing::is_sealed;
 use crate::source_url::{without_credentials, without_key};
 use crate::{Heartbeat, Ratio, STREAM_TIMEOUT, Status, Unreadable, lenient};
 
@@ -258,7 +259,52 @@ impl Default for Broadcast {
     }
 }
 
+/// How a text of a broadcast may be secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretKind {
+    /// It is one.
+    Password,
+    /// It is a URL or an address, which may carry one.
+    Address,
+    /// It is where a stream is pushed to: whoever has it can push there, too.
+    Target,
+}
+
+impl SecretKind {
+    /// Whether `text` is to be sealed where it is stored.
+    pub(crate) fn is_secret(self, text: &str) -> bool {
+        match self {
+            Self::Password | Self::Target => true,
+            // A name in front of the host, or a query, in which keys of cameras and of SRT stand. What looks sealed would be taken
+            // for that.
+            Self::Address => text.contains(['@', '?']) || is_sealed(text),
+        }
+    }
+}
+
 impl Broadcast {
+    /// All texts that are secret, or may be.
+    pub(crate) fn secrets_mut(&mut self) -> impl Iterator<Item = (SecretKind, &mut Option<String>)> {
+        let addresses = [&mut self.stream_url, &mut self.ip_addr, &mut self.listener_hook_url];
+        let items = self.play_list_item_list.iter_mut().flatten().map(|item| &mut item.stream_url);
+        let targets = self.end_point_list.iter_mut().flatten().map(|target| &mut target.endpoint_url);
+        std::iter::once((SecretKind::Password, &mut self.password))
+            .chain(addresses.into_iter().chain(items).map(|address| (SecretKind::Address, address)))
+            .chain(targets.map(|target| (SecretKind::Target, target)))
+    }
+
+    /// Whether one of them is sealed.
+    pub(crate) fn is_sealed(&self) -> bool {
+        let items = self.play_list_item_list.iter().flatten().map(|item| &item.stream_url);
+        let targets = self.end_point_list.iter().flatten().map(|target| &target.endpoint_url);
+        [&self.password, &self.stream_url, &self.ip_addr, &self.listener_hook_url]
+            .into_iter()
+            .chain(items)
+            .chain(targets)
+            .flatten()
+            .any(|text| is_sealed(text))
+    }
+
     /// Reads what a client sent. Absent and null keys take their defaults; a key that AMS does not
     /// know is refused, as it does (also `anyoneWatching` and `dbId`).
     pub fn parse(json: &[u8]) -> Result<Self, Unreadable> {
@@ -385,14 +431,14 @@ impl Shown {
     /// part of where it is pushed to, which is a key of somebody's.
     #[must_use]
     pub fn without_secrets(self) -> Self {
-        let mut broadcast = Broadcast { password: None, ..self.broadcast };
-        let urls = [&mut broadcast.stream_url, &mut broadcast.ip_addr, &mut broadcast.listener_hook_url];
-        let items = broadcast.play_list_item_list.iter_mut().flatten().map(|item| &mut item.stream_url);
-        for url in urls.into_iter().chain(items).flatten() {
-            *url = without_credentials(url);
-        }
-        for url in broadcast.end_point_list.iter_mut().flatten().filter_map(|to| to.endpoint_url.as_mut()) {
-            *url = without_key(&without_credentials(url));
+        let mut broadcast = self.broadcast;
+        for (kind, text) in broadcast.secrets_mut() {
+            let Some(shown) = text.as_deref() else { continue };
+            *text = match kind {
+                SecretKind::Password => None,
+                SecretKind::Address => Some(without_credentials(shown)),
+                SecretKind::Target => Some(without_key(&without_credentials(shown))),
+            };
         }
         Self { broadcast, ..self }
     }

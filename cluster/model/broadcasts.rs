@@ -16,7 +16,8 @@ use crate::{
 /// Letters and digits of a generated stream id before its time stamp (AMS).
 const GENERATED_LETTERS: usize = 16;
 
-/// Broadcasts of all applications; the passwords of their cameras are sealed where they are stored. Cheap to clone. Every
+/// Broadcasts of all applications; the passwords of their cameras, where they are pushed to, and URLs that carry a secret are
+/// sealed where they are stored. Cheap to clone. Every
 /// method answers within [`limits::META_ANSWER_MAX`], or what [`Broadcasts::within`] says.
 #[derive(Clone)]
 pub struct Broadcasts {
@@ -131,9 +132,7 @@ impl Broadcasts {
             ..draft
         };
         let mut stored = Box::new(broadcast.clone());
-        if let Some(password) = &mut stored.password {
-            *password = self.sealed(app, &stream, password).map_err(MetaError::from)?;
-        }
+        self.seal(app, &stream, &mut stored).map_err(MetaError::from)?;
         let command = Command::CreateBroadcast { app: app.clone(), stream, broadcast: stored };
         match self.proposer.propose(command).await? {
             (_, Outcome::Done) => Ok(Arc::new(broadcast)),
@@ -147,12 +146,9 @@ impl Broadcasts {
         &self,
         app: &AppName,
         stream: &StreamId,
-        mut patch: BroadcastPatch,
+        patch: BroadcastPatch,
     ) -> Result<bool, MetaError> {
-        if let Some(password) = patch.text("password") {
-            let sealed = self.sealed(app, stream, password)?;
-            patch = patch.with_text("password", sealed);
-        }
+        let patch = patch.changed(|broadcast| self.seal(app, stream, broadcast))?;
         let command = Command::PatchBroadcast { app: app.clone(), stream: stream.clone(), patch };
         self.proposer.done_or_absent(command).await
     }
@@ -200,7 +196,7 @@ impl Broadcasts {
         Ok(rows.iter().filter_map(|row| StreamId::new(row.stream_id.as_deref()?).ok()).collect())
     }
 
-    /// Those with a publisher, as stored, with their cameras' passwords sealed: for sums over all of them.
+    /// Those with a publisher, as stored, with what is secret of them sealed: for sums over all of them.
     pub async fn live(&self, app: &AppName) -> Result<Vec<Arc<Broadcast>>, MetaError> {
         self.every(app, Which::Live).await
     }
@@ -301,24 +297,36 @@ impl Broadcasts {
         }
     }
 
-    fn sealed(&self, app: &AppName, stream: &StreamId, password: &str) -> Result<String, FormatError> {
-        self.seals.seal(&owner(app, stream.as_str()), password.as_bytes(), &*self.proposer.randomness)
+    fn seal(&self, app: &AppName, stream: &StreamId, broadcast: &mut Broadcast) -> Result<(), FormatError> {
+        let owner = owner(app, stream.as_str());
+        for text in broadcast
+            .secrets_mut()
+            .filter_map(|(kind, text)| text.as_mut().filter(|text| kind.is_secret(text)))
+        {
+            *text = self.seals.seal(&owner, text.as_bytes(), &*self.proposer.randomness)?;
+        }
+        Ok(())
     }
 
-    /// The same with its password in clear; without one where it does not open, for nothing is decided by it, and a stream is
-    /// not to be refused over it.
+    /// The same with its secrets in clear; without those that do not open, for nothing is decided by them, and a stream is
+    /// not to be refused over them.
     fn opened(&self, app: &AppName, mut stored: Arc<Broadcast>) -> Arc<Broadcast> {
-        let Some(sealed) = stored.password.as_deref() else { return stored };
-        let stream = stored.stream_id.as_deref().unwrap_or_default();
-        let password = match self.seals.open_text(&owner(app, stream), sealed) {
-            Ok(None) => return stored,
-            Ok(Some(password)) => Some(password),
-            Err(error) => {
-                tracing::debug!(%app, stream, %error, "a camera's password cannot be read until it is put again");
-                None
+        if !stored.is_sealed() {
+            return stored;
+        }
+        let stream = stored.stream_id.clone().unwrap_or_default();
+        let owner = owner(app, &stream);
+        for (_, text) in Arc::make_mut(&mut stored).secrets_mut() {
+            let Some(sealed) = text.as_deref() else { continue };
+            match self.seals.open_text(&owner, sealed) {
+                Ok(None) => {}
+                Ok(Some(opened)) => *text = Some(opened),
+                Err(error) => {
+                    tracing::debug!(%app, stream, %error, "a secret of a stream cannot be read until it is put again");
+                    *text = None;
+                }
             }
-        };
-        Arc::make_mut(&mut stored).password = password;
+        }
         stored
     }
 
@@ -342,7 +350,7 @@ impl Broadcasts {
     }
 }
 
-/// To whom a sealed password belongs.
+/// To whom what is sealed of a stream belongs.
 fn owner(app: &AppName, stream: &str) -> String {
     format!("broadcast {app}/{stream}")
 }

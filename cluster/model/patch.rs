@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Broadcast, Unreadable};
+use crate::{Broadcast, FormatError, Unreadable};
 
 /// Fields that AMS takes in a PUT and silently leaves as they are (observed).
 const IGNORED: [&str; 15] = [
@@ -67,10 +67,23 @@ impl BroadcastPatch {
         self
     }
 
-    /// The same patch with another text for a field.
-    pub(crate) fn with_text(mut self, field: &str, text: String) -> Self {
-        self.0.insert(field.to_owned(), Value::from(text));
-        self
+    /// The same patch, what it sets changed by `change`, which is shown a broadcast that has nothing else.
+    pub(crate) fn changed(
+        mut self,
+        change: impl FnOnce(&mut Broadcast) -> Result<(), FormatError>,
+    ) -> Result<Self, FormatError> {
+        let unreadable = |error: serde_json::Error| FormatError::Malformed(error.to_string());
+        let mut broadcast = serde_json::from_value(Value::Object(self.0.clone())).map_err(unreadable)?;
+        change(&mut broadcast)?;
+        let Value::Object(mut changed) = serde_json::to_value(broadcast).map_err(unreadable)? else {
+            return Ok(self);
+        };
+        for (field, value) in &mut self.0 {
+            if let Some(new) = changed.remove(field) {
+                *value = new;
+            }
+        }
+        Ok(self)
     }
 
     /// Whether nothing would change.

@@ -1,6 +1,7 @@
 //! Secrets as they are stored: sealed, so that who reads a disk, a backup or the database reads none.
 //!
-//! What is sealed is settings as a whole, the secrets of subscribers and the passwords of cameras. It is done by the façades, before anything is
+//! What is sealed is settings as a whole, the secrets of subscribers, the passwords of cameras, where streams are pushed to, and
+//! URLs that carry a secret. It is done by the façades, before anything is
 //! proposed, and undone behind what is read: the log, the state, snapshots, copies, messages between nodes and the
 //! projection hold only what is sealed. Keys are of whoever starts the node; every node of a cluster has the same.
 //!
@@ -24,6 +25,11 @@ const SEALED: &str = "sealed:";
 /// What one of this form begins with.
 const PREFIX: &str = "sealed:1:";
 const NAME_BYTES: usize = 4;
+
+/// Whether a text is sealed, or looks as if.
+pub(crate) fn is_sealed(text: &str) -> bool {
+    text.starts_with(SEALED)
+}
 
 /// A key for [`Seals`].
 pub type SealingKey = Zeroizing<[u8; 32]>;
@@ -89,7 +95,7 @@ impl Seals {
     /// It was sealed with another key ([`FormatError::Sealed`]), for somebody else, in a form that this program does not
     /// know, or was changed.
     pub(crate) fn open(&self, owner: &str, text: &str) -> Result<Option<Zeroizing<Vec<u8>>>, FormatError> {
-        if !text.starts_with(SEALED) {
+        if !is_sealed(text) {
             return Ok(None);
         }
         let broken = || FormatError::Malformed(format!("what is sealed for {owner} was changed or cut off"));

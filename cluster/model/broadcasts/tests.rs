@@ -87,6 +87,54 @@ async fn a_cameras_password_is_sealed_where_it_is_stored() {
 }
 
 #[tokio::test]
+async fn urls_that_carry_a_secret_are_sealed_and_others_are_not() {
+    let text = |text: &str| Some(text.to_owned());
+    let draft = Broadcast {
+        stream_url: text("rtsp://u:hunter2@192.0.2.7/x"),
+        ip_addr: text("192.0.2.7"),
+        listener_hook_url: text("https://a.example/hook?key=hunter2"),
+        end_point_list: Some(vec![
+            Endpoint { endpoint_url: text("rtmp://a.example/live/hunter2"), ..Endpoint::default() },
+            Endpoint::default(),
+        ]),
+        play_list_item_list: Some(vec![
+            PlayListItem { stream_url: text("https://u:hunter2@a.example/1.mp4"), ..PlayListItem::default() },
+            PlayListItem { stream_url: text("https://a.example/2.mp4"), ..PlayListItem::default() },
+        ]),
+        ..named("s")
+    };
+    for plane in planes() {
+        let broadcasts = broadcasts(plane);
+        let stored = async || {
+            let every = broadcasts.every(&app(), Which::All).await.unwrap();
+            serde_json::to_string(&every[0]).unwrap()
+        };
+        let made = broadcasts.create(&app(), draft.clone(), None).await.unwrap();
+        let before = stored().await;
+        assert!(!before.contains("hunter2") && before.contains("https://a.example/2.mp4"), "{before}");
+        assert_eq!(before.matches("sealed:1:").count(), 4, "{before}");
+        assert_eq!(broadcasts.get(&app(), &id("s")).await.unwrap(), Some(Arc::clone(&made)));
+        assert_eq!(
+            made.end_point_list.as_ref().unwrap()[0].endpoint_url,
+            draft.end_point_list.as_ref().unwrap()[0].endpoint_url
+        );
+
+        let patch = br#"{"streamUrl":"sealed:1:AAAA","endPointList":[{"rtmpUrl":"rtmp://b.example/live/swordfish"}],"name":"n"}"#;
+        broadcasts.patch(&app(), &id("s"), BroadcastPatch::parse(patch).unwrap()).await.unwrap();
+        let after = stored().await;
+        assert!(!after.contains("swordfish") && after.matches("sealed:1:").count() == 4, "{after}");
+        let shown = broadcasts.get(&app(), &id("s")).await.unwrap().unwrap();
+        assert_eq!((shown.stream_url.as_deref(), shown.name.as_deref()), (Some("sealed:1:AAAA"), Some("n")));
+        let targets = shown.end_point_list.as_ref().unwrap();
+        assert_eq!(targets[0].endpoint_url.as_deref(), Some("rtmp://b.example/live/swordfish"));
+        assert_eq!(
+            (shown.ip_addr.as_deref(), &shown.listener_hook_url),
+            (Some("192.0.2.7"), &draft.listener_hook_url)
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_unregistered_stream_leaves_nothing_behind() {
     for plane in planes() {
         let broadcasts = broadcasts(plane);

@@ -82,7 +82,7 @@ impl Schema {
                 let role = if secret { Role::Secret } else { Role::Plain };
                 keys.push(Key::read(name, key, schema, role));
                 if secret {
-                    let text = format!("File that holds {name}.{key}, instead of the key itself.");
+                    let text = format!("File that holds {name}.{key}, so that it need not stand here.");
                     let key = format!("{key}{FILE_SUFFIX}");
                     let schema = json!({ "type": "string", "default": "", "description": text });
                     keys.push(Key::read(name, &key, &schema, Role::SecretFile));
