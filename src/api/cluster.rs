@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use async_trait::async_trait;
+use base::limits;
 use cluster_model::{Authority, MetaError, NodeId, Nodes, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -59,8 +60,8 @@ pub struct Reach {
 pub(crate) struct ClusterNode {
     id: String,
     ip: String,
-    /// When the node that answers heard it last, by its own clock; of one that it has no reason to hear, when that joined; of a
-    /// dead one, when it was given up.
+    /// When the node that answers heard it last, by its own clock; of one that it has no reason to hear, when that joined; of
+    /// one that was given up, when that was.
     last_update_time: u64,
     /// Empty: nodes do not tell it each other.
     memory: String,
@@ -69,6 +70,7 @@ pub(crate) struct ClusterNode {
     /// AMS's spelling.
     #[serde(rename = "dbQueryAveargeTimeMs")]
     db_query_average_time_ms: i64,
+    /// `dead` as well while it is silent for so long that a leader would give it up.
     status: &'static str,
     version: String,
     leader: bool,
@@ -142,6 +144,9 @@ pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResp
             let reach = state.cluster.reach(id);
             let heard = if is_here { Some(true) } else { reach.map(|reach| reach.up) };
             let silent_ms = if is_here { Some(0) } else { reach.map(|reach| reach.for_ms) };
+            // Without a leader nobody stores that a node is dead.
+            let is_silent =
+                silent_ms.is_some_and(|silent| u128::from(silent) >= limits::NODE_SILENCE_MAX.as_millis());
             let heard_ms = silent_ms.map_or(node.joined_ms, |silent| now.saturating_sub(silent));
             ClusterNode {
                 id: id.to_string(),
@@ -150,7 +155,7 @@ pub(crate) async fn list(state: &ApiState, offset: &str, size: &str) -> HttpResp
                 memory: String::new(),
                 cpu: String::new(),
                 db_query_average_time_ms: 0,
-                status: if node.expired_ms.is_none() { "alive" } else { "dead" },
+                status: if node.expired_ms.is_some() || is_silent { "dead" } else { "alive" },
                 version: node.card.version.clone(),
                 leader: place.leader == Some(id),
                 heard,

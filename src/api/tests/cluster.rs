@@ -37,7 +37,7 @@ impl Cluster for Alone {
     }
 }
 
-/// Node 1 of three, which does not reach node 3.
+/// Node 1 of three, which does not reach node 3, and node 6 for so long that it is dead.
 struct OneOfThree;
 
 #[async_trait]
@@ -56,9 +56,13 @@ impl Cluster for OneOfThree {
 
     fn reach(&self, node: NodeId) -> Option<Reach> {
         // It has no reason to hear node 5.
-        [2, 3, 4]
-            .contains(&node.0)
-            .then_some(Reach { up: node == NodeId(2), for_ms: if node == NodeId(2) { 0 } else { 7_000 } })
+        let for_ms = match node.0 {
+            2 => 0,
+            3 | 4 => 7_000,
+            6 => 20_000,
+            _ => return None,
+        };
+        Some(Reach { up: for_ms == 0, for_ms })
     }
 
     async fn copy(&self) -> Result<Vec<u8>, String> {
@@ -89,15 +93,15 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     let node = Node::with(|state| state.cluster = Arc::new(OneOfThree));
     let nodes = &node.state.nodes;
     let mut owners = Vec::new();
-    for id in 1..=5 {
+    for id in 1..=6 {
         let card = NodeCard { address: format!("10.0.0.{id}"), ..NodeCard::default() };
         owners.push(nodes.join(NodeId(id), card).await.unwrap());
     }
     nodes.expire(owners[3]).await.unwrap();
     assert_eq!(ask(&node, Method::GET, "/cluster-mode-status").await.1["success"], true);
-    assert_eq!(ask(&node, Method::GET, "/cluster/node-count").await.1["number"], 5);
+    assert_eq!(ask(&node, Method::GET, "/cluster/node-count").await.1["number"], 6);
     node.clock.advance(Duration::from_secs(60));
-    let (_, list) = ask(&node, Method::GET, "/cluster/nodes/1/4").await;
+    let (_, list) = ask(&node, Method::GET, "/cluster/nodes/1/5").await;
     let (joined, now) = (1_700_000_000_000_u64, 1_700_000_060_000_u64);
     let shown = |row: usize, key: &str| list[row][key].clone();
     assert_eq!((shown(0, "id"), shown(0, "ip")), (json!("2"), json!("10.0.0.2")));
@@ -111,6 +115,7 @@ async fn nodes_are_listed_as_ams_lists_them_and_with_what_an_operator_asks_next(
     assert_eq!((shown(2, "status"), shown(2, "lastUpdateTime")), (json!("dead"), json!(joined)));
     assert_eq!((shown(3, "status"), shown(3, "heard")), (json!("alive"), Value::Null));
     assert_eq!(shown(3, "lastUpdateTime"), json!(joined), "not heard here: nothing newer is known of it");
+    assert_eq!((shown(4, "status"), shown(4, "lastUpdateTime")), (json!("dead"), json!(now - 20_000)));
     assert_eq!(ask(&node, Method::GET, "/cluster/nodes/x/3").await.0, StatusCode::NOT_FOUND);
     let (_, status) = ask(&node, Method::GET, "/cluster/status").await;
     assert_eq!((&status["leader"], &status["lag"], &status["ageMs"]), (&json!(2), &json!(3), &json!(120)));
