@@ -1,8 +1,11 @@
 //! The JSON shapes AMS wraps its answers in (`Result`, `SimpleStat`), and the refusals made of them.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use cluster_model::{MetaError, NotApplied, Unreadable};
+use observe::Seldom;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,7 +75,10 @@ pub(crate) fn unavailable(error: &MetaError) -> HttpResponse {
     if let MetaError::Refused(_) | MetaError::NotApplied(NotApplied::TooLarge) = error {
         return refusal(StatusCode::BAD_REQUEST, &error.to_string());
     }
-    tracing::warn!(%error, "a REST request could not be carried out");
+    static SAID: Seldom = Seldom::new(Duration::from_secs(10));
+    if let Some(unsaid) = SAID.now() {
+        tracing::warn!(%error, unsaid, "a REST request could not be carried out; of more such in 10 s their number is told");
+    }
     again_later(&error.to_string())
 }
 

@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use base::{AppName, Secret, StreamId};
 use cluster_model::{Direction, MetaError, SpendError, TokenId, TokenTerms, read_discreetly};
 use security::Direction::{Play, Publish};
+use security::LiveSession;
 use security::credential::jwt::{self, JwtFault};
 use security::credential::{hash, print_of};
 use serde::{Deserialize, Serialize};
@@ -180,8 +181,11 @@ async fn is_good(state: &ApiState, app: &AppName, given: &TokenGiven) -> Result<
 pub(crate) async fn revoke_all(state: &ApiState, app: &AppName, id: &str) -> HttpResponse {
     let Ok(stream) = StreamId::new(id) else { return ok(&Outcome::failure("")) };
     let revoked = async {
-        // Spent and void ones are there for a while yet.
-        let any = !state.tokens.list(app, &stream, 0, 1).await?.is_empty();
+        // Spent and void ones are there for a while yet; those of who is in are not over.
+        let of_token =
+            |session: LiveSession| session.proof.is_some_and(|proof| proof.contains("one-time token"));
+        let any = state.gate.sessions(app, &stream).into_iter().any(of_token)
+            || !state.tokens.list(app, &stream, 0, 1).await?.is_empty();
         Ok(state.tokens.revoke_all(app, &stream).await? && any)
     };
     match revoked.await {

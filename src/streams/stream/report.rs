@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use observe::Seldom;
 
 use super::Stream;
 use crate::grants::LiveStream;
@@ -22,8 +23,11 @@ impl Stream {
         let beat = self.statistics.figures().heartbeat;
         ctx.spawn(async move { claims.heartbeat(&app, &id, beat).await }.into_actor(self).map(
             |outcome, stream, _| {
-                if let Err(error) = outcome {
-                    tracing::warn!(app = %stream.app, stream = %stream.id, %error, "statistics were not recorded");
+                static SAID: Seldom = Seldom::new(HEARTBEAT);
+                if let Err(error) = outcome
+                    && let Some(unsaid) = SAID.now()
+                {
+                    tracing::warn!(app = %stream.app, stream = %stream.id, %error, unsaid, "statistics of a stream were not recorded; of more such in 10 s their number is told");
                 }
             },
         ));
