@@ -16,7 +16,8 @@ FROM debian:trixie-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates ffmpeg \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/penstock --create-home penstock
+ && useradd --system --uid 10001 --home-dir /var/lib/penstock --create-home penstock \
+ && install --directory --owner=penstock --group=penstock /var/lib/penstock/data
 COPY --from=build /penstock/target/release/penstock /usr/local/bin/penstock
 # The node makes folders of applications there, and writes their settings.
 COPY --from=build --chown=penstock:penstock /penstock/webapps /usr/share/penstock/webapps

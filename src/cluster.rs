@@ -114,7 +114,7 @@ impl Plane {
         let tuning = Tuning { authority_lease: cluster.authority_lease(), ..Tuning::default() };
         let node = match cluster.role {
             ClusterRole::Client => {
-                let found = forming.find().await;
+                let found = forming.follow().await;
                 here.is_of(found);
                 links.enter(found)?;
                 let known = members.keys().copied().collect();

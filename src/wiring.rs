@@ -125,6 +125,7 @@ async fn node(config: NodeConfig) -> anyhow::Result<()> {
         Subscribers::new(Arc::clone(&meta), seals(), Arc::clone(&clock), Arc::clone(&randomness));
     let nodes = Nodes::new(Arc::clone(&meta), Arc::clone(&clock), Arc::clone(&randomness));
     let life = begin_life(nodes.clone(), plane.id, card(&host)).await;
+    actix_rt::spawn(life.clone().keep());
     if plane.is_alone() {
         broadcasts
             .reset_after_restart()

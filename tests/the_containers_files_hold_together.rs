@@ -96,6 +96,12 @@ fn the_image_is_built_of_what_is_there_and_runs_as_nobody_special() {
     let last = text.rfind("FROM ").expect("a stage");
     let user = text[last..].lines().find_map(|line| line.strip_prefix("USER ")).expect("a user");
     assert_ne!(user, "root");
+    // A folder that the image does not have would be root's when it is mounted.
+    let volume = text[last..].lines().find_map(|line| line.strip_prefix("VOLUME ")).expect("a volume");
+    let made = format!("install --directory --owner={user} --group={user} {volume}");
+    assert!(text[last..].contains(&made), "{made}");
+    // Nor does what must not be shown come along.
+    assert!(read(".dockerignore").lines().any(|line| line == "*.secret"));
     for copied in lines.iter().filter_map(|line| line.strip_prefix("COPY --from=build ")) {
         let from =
             copied.split_whitespace().find_map(|word| word.strip_prefix("/penstock/")).expect("a path");

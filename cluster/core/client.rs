@@ -211,11 +211,13 @@ impl Client {
         }
         self.catch_up_with_written();
         self.freshen();
-        if self.now.monotonic >= self.alive_again
-            && let Some(leader) = self.leader
-        {
+        if self.now.monotonic >= self.alive_again {
             self.alive_again = self.now.monotonic + limits::META_ALIVE_EVERY;
-            self.send(leader, &Envelope::Alive { level: self.config.level, wall: self.now.wall });
+            // To all members: who leads by now, one that asks for nothing is not told.
+            let envelope = Envelope::Alive { level: self.config.level, wall: self.now.wall };
+            for member in self.members.clone() {
+                self.send(member, &envelope);
+            }
         }
     }
 

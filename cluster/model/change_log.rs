@@ -134,10 +134,20 @@ impl Watch {
 
     /// Goes on after `revision`, that of the list the watcher has just read.
     pub fn resume(&mut self, revision: Revision) {
-        self.seen = revision;
+        self.expect_list();
+        self.go_on_after(revision);
+    }
+
+    /// A list is going to be read, for [`Self::go_on_after`]: if the log begins anew meanwhile, that list is not enough.
+    pub(crate) fn expect_list(&mut self) {
         if let Some(log) = self.log.upgrade() {
             self.era = log.kept.lock().era;
         }
+    }
+
+    /// As [`Self::resume`], of a list that was expected.
+    pub(crate) const fn go_on_after(&mut self, revision: Revision) {
+        self.seen = revision;
     }
 
     /// What is waiting, if anything.

@@ -83,11 +83,13 @@ impl Proposer {
         }
     }
 
-    /// What a watcher that fell behind needs to begin again; the watch goes on behind it.
+    /// What a watcher that fell behind needs to begin again; the watch goes on behind it. As this node has it, for of what comes
+    /// to this node the watch tells: of one without a vote such a list could be larger than what nodes take from each other.
     pub(crate) async fn relist(&self, filter: Filter, watch: &mut Watch) -> Result<Vec<Change>, MetaError> {
-        match self.read(Query::List(filter), Consistency::Linearizable).await? {
+        watch.expect_list();
+        match self.read(Query::List(filter), Consistency::Local).await? {
             (revision, Answer::Listed(changes)) => {
-                watch.resume(revision);
+                watch.go_on_after(revision);
                 Ok(changes)
             }
             _ => Err(MetaError::WrongAnswer),

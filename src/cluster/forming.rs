@@ -80,11 +80,10 @@ impl Forming<'_> {
     pub(super) async fn join(&self) -> anyhow::Result<Identity> {
         let cluster = self.find().await;
         let id = self.here.id();
-        let mut telling = Telling::default();
-        while let Err(why) = self.is_unused(id).await {
-            telling.tell(why);
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        self.until_unused(&format!(
+            "; if it is that node and has lost its data, let it in by \"penstock cluster join --node <new number> --replaces {id}\""
+        ))
+        .await;
         let identity = self.write_down(Phase::Joining, cluster)?;
         super::make(self.folder, &identity)?;
         // From here on its data is what it remembers, and to lose it is to lose its number.
@@ -93,8 +92,15 @@ impl Forming<'_> {
         Ok(identity)
     }
 
+    /// The cluster that a node without a vote is to be of, in which no member has its number: the two would end each other's life.
+    pub(super) async fn follow(&self) -> ClusterId {
+        let cluster = self.find().await;
+        self.until_unused("").await;
+        cluster
+    }
+
     /// The cluster that the listed members are of.
-    pub(super) async fn find(&self) -> ClusterId {
+    async fn find(&self) -> ClusterId {
         let mut telling = Telling::default();
         loop {
             let (others, unheard) = self.look().await;
@@ -107,8 +113,17 @@ impl Forming<'_> {
         }
     }
 
+    /// Waits while a member has this node's number; what the log says then ends in `hint`.
+    async fn until_unused(&self, hint: &str) {
+        let mut telling = Telling::default();
+        while let Err(why) = self.is_unused(self.here.id(), hint).await {
+            telling.tell(why);
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Whether the number may still be given, by the members' word.
-    async fn is_unused(&self, id: NodeId) -> Result<(), String> {
+    async fn is_unused(&self, id: NodeId, hint: &str) -> Result<(), String> {
         let mut unheard = String::new();
         for address in self.members.values() {
             let status = match self.operator.operate(address, Order::Status).await {
@@ -120,9 +135,7 @@ impl Forming<'_> {
                 }
             };
             return if status.voters.contains(&id) || status.learners.contains(&id) {
-                Err(format!(
-                    "the cluster has a node {id} already. Give this one a new cluster.node; if it is that node and has lost its data, let it in by \"penstock cluster join --node <new number> --replaces {id}\""
-                ))
+                Err(format!("the cluster has a node {id} already. Give this one a new cluster.node{hint}"))
             } else {
                 Ok(())
             };

@@ -153,9 +153,14 @@ impl Local for Here {
     fn receive(&self, from: NodeId, bytes: Vec<u8>) -> bool {
         {
             let heard = &mut *self.heard.lock();
-            if heard.len() < limits::META_WATCHING_NODES_MAX || heard.contains_key(&from) {
-                heard.insert(from, self.clock.now());
+            // Nodes come and go, each under a number of its own.
+            if heard.len() >= limits::META_WATCHING_NODES_MAX
+                && !heard.contains_key(&from)
+                && let Some(longest_ago) = heard.iter().min_by_key(|(_, at)| **at).map(|(node, _)| *node)
+            {
+                heard.remove(&longest_ago);
             }
+            heard.insert(from, self.clock.now());
         }
         // Before it takes part it can answer nothing; who sent it says it again.
         self.node.get().is_some_and(|node| node.receive(from, bytes))

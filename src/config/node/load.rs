@@ -295,6 +295,13 @@ fn of_cluster(cluster: &ClusterConfig, say: &mut impl FnMut(String)) {
                 "cluster.members does not list this node, {node}: add it, or set cluster.role to \"join\" or \"client\""
             ));
         }
+        // Two nodes of one number would end each other's life again and again.
+        Ok(members) if cluster.role == ClusterRole::Client && members.contains_key(&cluster.node) => {
+            let node = cluster.node;
+            say(format!(
+                "cluster.members lists node {node} as one that votes: give this client another cluster.node, or set cluster.role to \"member\""
+            ));
+        }
         Ok(_) => {}
     }
 }

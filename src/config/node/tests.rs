@@ -171,6 +171,10 @@ fn contradictions_are_refused() {
             "cluster = { enabled = true, secret = 's', node = 3, members = ['1@a:5090'] }",
             "configuration: cluster.members does not list this node, 3: add it, or set cluster.role to \"join\" or \"client\"",
         ),
+        (
+            "cluster = { enabled = true, secret = 's', node = 1, role = 'client', members = ['1@a:5090'] }",
+            "configuration: cluster.members lists node 1 as one that votes: give this client another cluster.node, or set cluster.role to \"member\"",
+        ),
     ] {
         assert_eq!(complaint(toml, &[]), [told]);
     }

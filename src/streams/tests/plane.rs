@@ -198,6 +198,32 @@ async fn a_beginning_that_may_be_recorded_is_followed_by_its_end() {
 }
 
 #[actix_rt::test]
+async fn a_node_that_was_taken_for_dead_lives_again_though_nothing_is_published_on_it() {
+    let (one, _) = two_nodes().await;
+    let life = Life::begin(nodes(&one), NodeId(3), NodeCard::default()).await.unwrap();
+    let kept = actix_rt::spawn(life.clone().keep());
+    let mut owner = life.owner();
+    let shown = async || {
+        let listed = nodes(&one).list().await.unwrap();
+        listed.into_iter().find(|(id, _)| *id == NodeId(3)).map(|(_, node)| node)
+    };
+    // Once as dead, once as one that was even forgotten.
+    for forgotten in [false, true] {
+        nodes(&one).expire(owner).await.unwrap();
+        if forgotten {
+            nodes(&one).forget(NodeId(3)).await.unwrap();
+        }
+        let next =
+            at_some_change(&one, async || shown().await.filter(|node| node.expired_ms.is_none())).await;
+        assert!(next.incarnation > owner.incarnation);
+        owner.incarnation = next.incarnation;
+    }
+    life.end().await.unwrap();
+    kept.await.unwrap();
+    assert!(shown().await.unwrap().expired_ms.is_some());
+}
+
+#[actix_rt::test]
 async fn a_stream_that_was_never_claimed_reports_nothing() {
     let (one, other) = two_nodes().await;
     let grant = other.live().await;
