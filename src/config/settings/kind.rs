@@ -96,7 +96,15 @@ impl Kind {
             }
             (_, Value::String(text)) => self.read_text(text),
             (Self::Flag(_), Value::Bool(_)) | (Self::Object(_), Value::Object(_)) => Some(value.clone()),
-            (Self::Integer { .. }, Value::Number(number)) => self.integer(number.as_i64()?),
+            // Numbers of other languages may end in `.0`.
+            (Self::Integer { .. }, Value::Number(number)) => {
+                self.integer(number.as_i64().or_else(|| whole(number))?)
+            }
+            (Self::Flag(_), Value::Number(number)) => match number.as_i64()? {
+                0 => Some(false.into()),
+                1 => Some(true.into()),
+                _ => None,
+            },
             (Self::Decimal(_), Value::Number(number)) => decimal(number.as_f64()?),
             (Self::Ladder, Value::Array(steps)) if steps.iter().all(Value::is_object) => Some(value.clone()),
             _ => None,
@@ -109,6 +117,13 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// What a number with a fraction of zero says.
+fn whole(number: &Number) -> Option<i64> {
+    let text = format!("{:.0}", number.as_f64()?);
+    let whole = text.parse::<i64>().ok()?;
+    (text.parse::<f64>().ok() == number.as_f64()).then_some(whole)
 }
 
 fn decimal(number: f64) -> Option<Value> {
@@ -152,6 +167,10 @@ mod tests {
         for text in ["", "tru", "2"] {
             assert_eq!(kind.read_text(text), None, "{text}");
         }
+        assert_eq!(
+            [0, 1, 2].map(|n| kind.read_json(&json!(n))),
+            [Some(false.into()), Some(true.into()), None]
+        );
     }
 
     #[test]
@@ -165,7 +184,10 @@ mod tests {
         }
         assert_eq!(kind.read_json(&json!("7")), Some(7.into()));
         assert_eq!(kind.read_json(&json!(11)), None);
-        assert_eq!(kind.read_json(&json!(1.5)), None);
+        assert_eq!(kind.read_json(&json!(7.0)), Some(7.into()));
+        for wrong in [json!(1.5), json!(1e300), json!(true)] {
+            assert_eq!(kind.read_json(&wrong), None, "{wrong}");
+        }
         assert_eq!(Kind::Decimal(1.0).read_text("0.1f"), Some(0.1.into()));
         for text in ["NaN", "inf", "1e999", "x"] {
             assert_eq!(Kind::Decimal(1.0).read_text(text), None, "{text}");
