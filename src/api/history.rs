@@ -21,7 +21,7 @@ const PARTIAL: HeaderName = HeaderName::from_static("penstock-partial");
 /// Where the past is read.
 #[async_trait]
 pub trait History: Send + Sync {
-    /// A page of a stream's connection events, or of one subscriber's, oldest first.
+    /// A page of a stream's connection events, or of one subscriber's; of each subscriber the oldest first.
     async fn events(
         &self,
         app: &AppName,

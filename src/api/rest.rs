@@ -166,7 +166,7 @@ async fn carry_out(
         Owner::Node if operation.is_of_users() => {
             of_users(request, state, &asker, operation, &values, body).await
         }
-        Owner::Node => of_node(request, state, operation, &values, body).await,
+        Owner::Node => of_node(request, state, &asker, operation, &values, body).await,
     }
 }
 
@@ -291,6 +291,7 @@ async fn of_subscribers(
 async fn of_node(
     request: &HttpRequest,
     state: &ApiState,
+    asker: &Asker,
     operation: Operation,
     values: &[&str],
     body: Option<Value>,
@@ -304,7 +305,7 @@ async fn of_node(
         (Operation::ListLiveStreams, [app]) => applications::live_streams(state, app).await,
         (Operation::CreateApplication, [app]) => applications::create(state, app).await,
         (Operation::DeleteApplication, [app]) => applications::delete(state, app, query).await,
-        (Operation::GetSettings, [app]) => settings::get(state, app).await,
+        (Operation::GetSettings, [app]) => settings::get(state, asker, app).await,
         (Operation::ReplaceSettings, [app]) => {
             settings::change(state, app, Way::Replace, body, query, headers).await
         }

@@ -225,8 +225,12 @@ pub struct Route {
 }
 
 impl Route {
-    /// The application that a path names, of the values that stood where it has `{name}`.
+    /// The application that a path names, of the values that stood where it has `{name}`. None where there is to be one, or no
+    /// more: whoever may manage it may not do that.
     pub(crate) fn app_of<'a>(&self, values: &[&'a str]) -> Option<&'a str> {
+        if matches!(self.operation, Operation::CreateApplication | Operation::DeleteApplication) {
+            return None;
+        }
         let mut names = self.path.split('/').filter(|part| part.starts_with('{'));
         values.get(names.position(|name| name == "{app}")?).copied()
     }
@@ -312,12 +316,12 @@ pub const ROUTES: &[Route] = &[
     application(Method::GET, "/vods/{id}", Operation::GetVod),
     application(Method::GET, "/version", Operation::GetApplicationVersion),
     node(Method::GET, "/applications", Operation::ListApplications, Role::Reader),
-    node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Admin),
     node(Method::GET, "/applications-info", Operation::GetApplicationsInfo, Role::Reader),
     node(Method::GET, "/applications/live-streams/{app}", Operation::ListLiveStreams, Role::Reader),
-    node(Method::GET, "/applications/settings/{app}", Operation::GetSettings, Role::Admin),
+    node(Method::GET, "/applications/settings/{app}", Operation::GetSettings, Role::Reader),
     node(Method::POST, "/applications/settings/{app}", Operation::ReplaceSettings, Role::Admin),
     node(Method::PATCH, "/applications/settings/{app}", Operation::PatchSettings, Role::Admin),
+    node(Method::POST, "/applications/{app}/explain", Operation::ExplainAccess, Role::Admin),
     node(Method::POST, "/applications/{app}", Operation::CreateApplication, Role::Admin),
     node(Method::DELETE, "/applications/{app}", Operation::DeleteApplication, Role::Admin),
     node(Method::GET, "/version", Operation::GetVersion, Role::Reader),

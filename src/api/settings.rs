@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 
 use crate::ApiState;
 use crate::answer::{Outcome, no_content, not_found, ok, refusal, unavailable, unreadable};
+use crate::door::Asker;
 
 /// Where people read an application's settings on this node.
 #[async_trait]
@@ -90,12 +91,12 @@ pub(crate) enum Way {
     Patch,
 }
 
-/// `GET /applications/settings/{app}`: all of them, secrets too, for who is let in here may see everything; with their version
-/// as `ETag`. 204 for an application nobody knows (AMS).
-pub(crate) async fn get(state: &ApiState, name: &str) -> HttpResponse {
+/// `GET /applications/settings/{app}`: all of them, of secrets those that `asker` may see; with their version as `ETag`. 204 for an application nobody knows (AMS).
+pub(crate) async fn get(state: &ApiState, asker: &Asker, name: &str) -> HttpResponse {
     let Some(app) = state.application(name) else { return no_content() };
     match state.settings.get(&app).await {
-        Ok(Some((version, settings))) => with_version(ok(&*settings), version),
+        Ok(Some((version, settings))) if asker.sees_secrets_of(&app) => with_version(ok(&*settings), version),
+        Ok(Some((version, settings))) => with_version(ok(&settings.without_secrets()), version),
         Ok(None) => no_content(),
         Err(error) => unavailable(&error),
     }

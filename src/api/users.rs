@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use cluster_model::{PutWhen, User, UserName};
 use security::door::{LogIn, LoggedIn, Origin, UserError, UserType, types_of};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::answer::{Outcome, ok, refusal};
@@ -81,7 +81,15 @@ fn read(body: Option<Value>) -> Result<Sent, HttpResponse> {
     match body {
         None => Ok(Sent::default()),
         // What stands in the wrong place may be a password, and is not repeated.
-        Some(body) => serde_json::from_value(body).map_err(|_| refusal(StatusCode::BAD_REQUEST, NO_USER)),
+        Some(mut body) => {
+            // As with every other body a number stands for its text: a password may be one.
+            for value in body.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                if value.is_number() {
+                    *value = value.to_string().into();
+                }
+            }
+            serde_json::from_value(body).map_err(|_| refusal(StatusCode::BAD_REQUEST, NO_USER))
+        }
     }
 }
 

@@ -25,10 +25,20 @@ impl Database {
             DatabaseError::Options("the replication names what is no datacenter".to_owned())
         })?;
         let keyspace = &self.keyspace;
+        let tablets = if self.has_tablets().await? { " AND tablets = {'enabled': false}" } else { "" };
         self.change_schema(&format!(
-            "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}"
+            "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}{tablets}"
         ))
         .await
+    }
+
+    /// Whether the server is a ScyllaDB that would put tables into tablets, in which versions before 2025.4 refuse the conditional
+    /// writes that keep two clusters apart. Cassandra has none, and refuses to hear of them.
+    async fn has_tablets(&self) -> Result<bool, DatabaseError> {
+        let text = "SELECT column_name FROM system_schema.columns
+                    WHERE keyspace_name = 'system_schema' AND table_name = 'scylla_keyspaces'
+                    AND column_name = 'initial_tablets'";
+        Ok(!self.rows::<(String,)>(text, ()).await?.is_empty())
     }
 
     pub(super) async fn use_keyspace(&self) -> Result<(), DatabaseError> {

@@ -122,7 +122,7 @@ pub(super) fn describe(operation: Operation) -> Description {
             query: &[("subscriberId", "Of this subscriber alone")],
             failure: Some(("404", "Offset or size is no number")),
             ..plain(
-                "Lists when sessions of a stream began and ended, oldest first, at most 250 at a time",
+                "Lists when sessions of a stream began and ended, at most 250 at a time: of each subscriber the oldest first",
                 array(named::<ConnectionEventShown>()),
             )
         },
@@ -257,7 +257,7 @@ pub(super) fn describe(operation: Operation) -> Description {
             )
         },
         Operation::GetSettings => plain(
-            "Shows the settings of an application, their version as ETag; 204 if there is no such application",
+            "Shows the settings of an application, their version as ETag; 204 if there is no such application. Users who are no administrators of it are shown no secrets",
             object(),
         ),
         Operation::ReplaceSettings => Description {

@@ -179,6 +179,19 @@ async fn each_role_may_what_ams_lets_it() {
         let status = |status: StatusCode| status == StatusCode::OK;
         let body = json!({ "email": format!("by-{email}"), "password": "x", "appNameUserType": { "system": "USER" } });
         assert_eq!(status(node.manage(Method::POST, "users", &cookie, body).await.0), manages, "{email}");
+        // Settings are read by who may look, secrets by administrators; applications are made and deleted by those of the system.
+        let settings = node.manage(Method::GET, "applications/settings/LiveApp", &cookie, Value::Null).await;
+        assert!(status(settings.0), "{email}");
+        let sees_secrets = ["admin@here", "app-admin"].contains(&email);
+        assert_eq!(settings.1.get("tokenHashSecret").is_some(), sees_secrets, "{email}: {}", settings.1);
+        let other = node.manage(Method::GET, "applications/settings/WebRTCAppEE", &cookie, Value::Null).await;
+        assert_eq!(status(other.0), reads_other, "{email}");
+        if !manages {
+            for verb in [Method::POST, Method::DELETE] {
+                let (said, _) = node.manage(verb, "applications/LiveApp", &cookie, Value::Null).await;
+                assert_eq!(said, StatusCode::FORBIDDEN, "{email}");
+            }
+        }
         assert!(status(node.manage(Method::GET, "version", &cookie, Value::Null).await.0), "{email}");
         let admin_status = node.manage(Method::GET, "admin-status", &cookie, Value::Null).await.1;
         assert_eq!(admin_status["success"], manages, "{email}");
