@@ -32,7 +32,7 @@ impl Database {
         .await
     }
 
-    /// Whether the server is a ScyllaDB that would put tables into tablets, in which versions before 2025.4 refuse the conditional
+    /// Whether the server is a ScyllaDB that would put tables into tablets, in which many versions refuse the conditional
     /// writes that keep two clusters apart. Cassandra has none, and refuses to hear of them.
     async fn has_tablets(&self) -> Result<bool, DatabaseError> {
         let text = "SELECT column_name FROM system_schema.columns
