@@ -102,11 +102,11 @@ impl Token {
         now >= expiry(self.terms.expire_s)
     }
 
-    /// When nothing is lost by forgetting it.
+    /// When nothing is lost by forgetting it. One that is spent is kept as long whenever it expires: who came in by it may be
+    /// there still, and is reached by its revocation.
     pub fn swept_from(&self) -> WallTime {
-        let expiry = expiry(self.terms.expire_s);
         let spent = self.spent.as_ref().map(|spent| WallTime(spent.at_ms).plus(limits::TOKEN_SPENT_KEPT));
-        spent.map_or(expiry, |spent| spent.min(expiry))
+        spent.unwrap_or_else(|| expiry(self.terms.expire_s))
     }
 }
 

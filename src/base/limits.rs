@@ -460,7 +460,8 @@ pub const SETTINGS_BYTES_MAX: usize = 1024 * 1024;
 pub const TOKENS_PER_APPLICATION_MAX: usize = 1_000_000;
 /// One token's text. Longer: it is nobody's token.
 pub const TOKEN_ID_BYTES_MAX: usize = 256;
-/// How long a spent token is remembered, so that its session may repeat it. Older: swept, and then unknown to everybody.
+/// How long a spent token is remembered, so that its session may repeat it and its revocation ends that. Older: swept, and then
+/// unknown to everybody.
 pub const TOKEN_SPENT_KEPT: Duration = Duration::from_secs(3_600);
 /// Subscribers stored per application. More: refused.
 pub const SUBSCRIBERS_PER_APPLICATION_MAX: usize = 1_000_000;
@@ -801,6 +802,8 @@ pub const WEBHOOK_CONNECT_MAX: Duration = Duration::from_secs(2);
 pub const WEBHOOK_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Authorisation webhooks that are asked at a time. More wait as long as an answer may take; then the same.
 pub const WEBHOOKS_AT_ONCE_MAX: usize = 64;
+/// Of them to one URL: who does not answer keeps nobody else waiting. More wait as well.
+pub const WEBHOOKS_TO_ONE_AT_ONCE_MAX: usize = 16;
 /// How far the clocks of two nodes may be apart. Further: a session goes on whose token was revoked in the last seconds of its
 /// time.
 pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(5);

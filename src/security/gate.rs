@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use crate::grounds::Grounds;
 use crate::live::{Entered, Live, LiveSession};
 use crate::outside::{Authorizer, Plane};
-use crate::seats::{SeatLimits, Seats};
+use crate::seats::{Seat, SeatLimits, Seats};
 use crate::slots::{GivenBack, OnTheirWay, Slot};
 use crate::{Access, Denial, Direction, KeySets, Permit, Viewer};
 
@@ -269,7 +269,7 @@ impl Gate {
         let seated = (access.direction, access.viewer);
         let seat = self.seats.take(&access.app, &question.stream, seated, limits)?;
         let slot = if question.settings.wants_totp(access.direction.is_publish()) {
-            Some(self.slot(question).await?)
+            seat.keep(self.slot(question, &seat).await?)
         } else {
             None
         };
@@ -278,14 +278,15 @@ impl Gate {
         }
         let proof = grounds.proof();
         let control = crate::PermitControl::default();
-        let places = (&question.stream, question.room.as_ref());
-        let entered = self.live.enter(access, places, control.clone(), grounds, question.now)?;
+        let rooms = question.rooms();
+        let entered =
+            self.live.enter(access, (&question.stream, &rooms), control.clone(), grounds, question.now)?;
         self.look_again(question, &control, &entered).await;
         let places = (question.stream.clone(), question.room.clone());
         Ok(Permit::new(access, places, control, proof, (seat, slot, entered)))
     }
 
-    async fn slot(&self, question: &Question<'_>) -> Result<Slot, Denial> {
+    async fn slot(&self, question: &Question<'_>, seat: &Seat) -> Result<Slot, Denial> {
         let access = question.access;
         let id = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok());
         let id = id.ok_or(crate::TotpFault::InvalidId)?;
@@ -301,7 +302,10 @@ impl Gate {
         // Held from here on: an answer that is lost may have taken it.
         let comes_again = self.on_their_way.has(&whose);
         let mut acquired = acquire().await;
-        if matches!(acquired, Err(AcquireError::Taken { .. })) && comes_again {
+        // So does who goes on with the stream of a publisher that gives way: itself, as a rule, after a lost connection.
+        if matches!(acquired, Err(AcquireError::Taken { .. }))
+            && (comes_again || seat.takes_over_connection_of(&whose))
+        {
             self.on_their_way.wait_for(&whose).await;
             acquired = acquire().await;
         }

@@ -56,8 +56,7 @@ pub(crate) struct Held {
 impl Held {
     /// Of its row, before or after it was spent; it is spent by now, unless it is for many.
     pub(crate) fn new(home: StreamId, token: TokenId, row: &Token, is_for_many: bool, now: WallTime) -> Self {
-        let spent = now.plus(limits::TOKEN_SPENT_KEPT);
-        let gone_by = if is_for_many { row.swept_from() } else { row.swept_from().min(spent) };
+        let gone_by = if is_for_many { row.swept_from() } else { now.plus(limits::TOKEN_SPENT_KEPT) };
         Self { home, token, gone_by, made_at: row.made_at, is_for_many }
     }
 }

@@ -24,7 +24,7 @@ struct Entry {
     control: PermitControl,
     app: AppName,
     stream: StreamId,
-    room: Option<StreamId>,
+    rooms: Vec<StreamId>,
     direction: Direction,
     protocol: &'static str,
     subscriber: Option<String>,
@@ -33,7 +33,7 @@ struct Entry {
     since: WallTime,
     can_pause: bool,
     grounds: Grounds,
-    /// Blocked, on the stream or on its room: until then.
+    /// Blocked, on the stream or on one of its rooms: until then.
     blocks: BTreeMap<StreamId, WallTime>,
     /// It was let in and got its stream.
     begun: bool,
@@ -71,8 +71,8 @@ impl Entry {
     /// The streams by which its subscriber may be blocked.
     fn of_subscriber(&self) -> Vec<(AppName, StreamId, String)> {
         let Some(subscriber) = &self.subscriber else { return Vec::new() };
-        let streams = [Some(&self.stream), self.room.as_ref()];
-        streams.into_iter().flatten().map(|of| (self.app.clone(), of.clone(), subscriber.clone())).collect()
+        let streams = std::iter::once(&self.stream).chain(&self.rooms);
+        streams.map(|of| (self.app.clone(), of.clone(), subscriber.clone())).collect()
     }
 }
 
@@ -193,14 +193,14 @@ impl Inner {
 }
 
 impl Live {
-    /// Lists a permit. `stream` and `room` are `access`'s.
+    /// Lists a permit. `stream` is `access`'s, `rooms` are those by which its subscriber may be blocked as well.
     ///
     /// # Errors
     /// Another session that its token let in is there: of many that ask at a time one is first.
     pub(crate) fn enter(
         self: &Arc<Self>,
         access: &Access,
-        (stream, room): (&StreamId, Option<&StreamId>),
+        (stream, rooms): (&StreamId, &[StreamId]),
         control: PermitControl,
         grounds: Grounds,
         now: WallTime,
@@ -209,7 +209,7 @@ impl Live {
             control,
             app: access.app.clone(),
             stream: stream.clone(),
-            room: room.cloned(),
+            rooms: rooms.to_vec(),
             direction: access.direction,
             protocol: access.protocol,
             subscriber: access.subscriber_id.clone(),

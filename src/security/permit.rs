@@ -201,6 +201,11 @@ impl Permit {
         self.seat.give_way_when(gives_way);
     }
 
+    /// Nobody publishes by it any more, and its seat is kept for who comes next: it is no connection of its subscriber until then.
+    pub fn connection_is_lost(&self) {
+        self.seat.gives_back_connection();
+    }
+
     /// The session got its stream. A one-time token lets no other session of the same presenter in any more, but for some
     /// seconds after this one was lost.
     pub fn has_begun(&self) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use base::{AppName, StreamId};
 use parking_lot::Mutex;
 
+use crate::slots::{Slot, Whose};
 use crate::{Denial, Direction, Viewer};
 
 /// The limits a seat is taken under; `None`: any number.
@@ -78,6 +79,8 @@ pub(crate) struct Holder {
     before: Weak<Self>,
     /// Its seat was freed. Changed with the seats locked.
     is_over: AtomicBool,
+    /// The connection that it has as a subscriber. Given back with the seat, or before.
+    slot: Mutex<Option<Slot>>,
 }
 
 impl Holder {
@@ -221,6 +224,27 @@ impl Seat {
         if let Some(holder) = &self.holder {
             *holder.gives_way.lock() = Some(Box::new(gives_way));
         }
+    }
+
+    /// Takes a subscriber's connection along where it is a publisher's, who may have to give it back before its seat; a player's
+    /// it leaves.
+    pub(crate) fn keep(&self, slot: Slot) -> Option<Slot> {
+        let Some(holder) = &self.holder else { return Some(slot) };
+        *holder.slot.lock() = Some(slot);
+        None
+    }
+
+    /// The publisher is gone: it is connected no more, though its seat is kept for who comes next.
+    pub(crate) fn gives_back_connection(&self) {
+        let given_back = self.holder.as_ref().and_then(|holder| holder.slot.lock().take());
+        drop(given_back);
+    }
+
+    /// The publisher whose seat this was gives back its connection, too, if it is the same subscriber; whether there was one.
+    pub(crate) fn takes_over_connection_of(&self, whose: &Whose) -> bool {
+        let before = self.holder.as_ref().and_then(|holder| holder.before.upgrade());
+        let given_back = before.and_then(|before| before.slot.lock().take_if(|slot| slot.is_of(whose)));
+        given_back.is_some()
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct GivenBack {
 }
 
 /// Whose connection it is.
-type Whose = (AppName, StreamId, SubscriberId);
+pub(crate) type Whose = (AppName, StreamId, SubscriberId);
 
 /// How many connections of each subscriber are on their way back. Who left and comes again at once, as a page does that is
 /// loaded anew, is not to be refused for the place that it left itself.
@@ -89,6 +89,11 @@ impl Slot {
         on_their_way: Arc<OnTheirWay>,
     ) -> Self {
         Self { held: Some(GivenBack { whose, session, owner }), given_back, on_their_way }
+    }
+
+    /// Whether it is this subscriber's.
+    pub(crate) fn is_of(&self, whose: &Whose) -> bool {
+        self.held.as_ref().is_some_and(|held| held.whose == *whose)
     }
 
     /// The answer was no: there is nothing to give back.

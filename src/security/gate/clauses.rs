@@ -123,6 +123,15 @@ impl Question<'_> {
         }
     }
 
+    /// The rooms by which its subscriber may be blocked: the one that the peer names, and the one that is stored of the stream,
+    /// which it cannot leave by saying nothing of it.
+    pub(crate) fn rooms(&self) -> Vec<StreamId> {
+        let stored = self.broadcast.as_ref().and_then(|broadcast| broadcast.main_track_stream_id.as_deref());
+        let stored =
+            stored.and_then(|room| StreamId::new(room).ok()).filter(|room| self.room.as_ref() != Some(room));
+        self.room.iter().cloned().chain(stored).filter(|room| *room != self.stream).collect()
+    }
+
     /// Whether a mechanism that needs a credential stands before the stream.
     pub(crate) fn is_guarded(&self) -> bool {
         self.settings.is_guarded(self.publish())
@@ -298,7 +307,7 @@ impl Gate {
         Ok(Passed::Right)
     }
 
-    /// On the stream and on its room. What this node knows lets pass; what refuses is asked for.
+    /// On the stream and on its rooms. What this node knows lets pass; what refuses is asked for.
     pub(crate) async fn not_blocked(&self, question: &Question<'_>) -> Result<Passed, Denial> {
         let access = question.access;
         let Some(id) = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok()) else {
@@ -311,7 +320,7 @@ impl Gate {
         let is_blocked = |shown: Option<SubscriberShown>| {
             shown.is_some_and(|it| it.subscriber.is_blocked_at(access.direction.into(), question.now))
         };
-        for stream in [Some(&question.stream), question.room.as_ref()].into_iter().flatten() {
+        for stream in std::iter::once(&question.stream).chain(&question.rooms()) {
             let local = self.subscribers.get_local(&access.app, stream, &id).await;
             if !is_blocked(local.ok().flatten()) {
                 continue;

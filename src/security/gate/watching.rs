@@ -58,7 +58,7 @@ impl Gate {
         let Some(id) = access.subscriber_id.as_deref().and_then(|id| SubscriberId::new(id).ok()) else {
             return;
         };
-        for stream in [Some(&question.stream), question.room.as_ref()].into_iter().flatten() {
+        for stream in std::iter::once(&question.stream).chain(&question.rooms()) {
             if let Ok(shown) = self.subscribers.get(&access.app, stream, &id).await {
                 let known = shown.as_ref().map(|shown| &*shown.subscriber);
                 self.live.subscriber_changed(&access.app, stream, id.as_str(), known, self.clock.wall());

@@ -210,6 +210,11 @@ impl Stream {
         if let Some(tenure) = &self.tenure {
             tenure.set(Held::Nobody);
         }
+        self.guard.edit(|note| {
+            if let Some(permit) = &note.permit {
+                permit.connection_is_lost();
+            }
+        });
         // Whoever is being let in ends the wait, one way or the other.
         if self.coming {
             return;

@@ -1,6 +1,6 @@
 // The play page: reads its address, drives the player, and puts what it says on the screen.
 //
-// Parameters as in Ant Media Server: id (or name), token, subscriberId, subscriberCode, autoplay, mute.
+// Parameters as in Ant Media Server: id (or name), token, subscriberId, subscriberCode, room (or roomId), metaData, autoplay, mute.
 
 import { Chat } from "./chat.js";
 import { credentialsOf } from "./credentials.js";
@@ -32,6 +32,8 @@ const player = new Player({
   url: signallingAddress(applicationHere(), "edge"),
   streamId,
   credentials: credentialsOf(parameters),
+  room: text("room") || text("roomId"),
+  metaData: text("metaData"),
   video,
 });
 

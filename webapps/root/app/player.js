@@ -19,6 +19,8 @@ const HEALTHY_MS = 10000;
 const STALL_MS = 3000;
 const RETRY_MS = { soon: [1000, 15000], later: [10000, 60000] };
 const RETRY_SPREAD = 0.25;
+/** The server gives up a lost connection within this. Until then it is one of those that a subscriber may have. */
+const HELD_MS = 20000;
 
 /**
  * Plays a stream into a `<video>`. Every change is a "state" event whose `detail` is
@@ -30,6 +32,8 @@ export class Player extends EventTarget {
   #line;
   #streamId;
   #credentials;
+  #room;
+  #metaData;
   #video;
   #peer;
   #media;
@@ -40,10 +44,15 @@ export class Player extends EventTarget {
   #wasIn = false;
   #running = false;
   #asked = false;
+  /** When the last connection was lost. */
+  #lostAt = -Infinity;
   state = { name: "stopped", text: "Stopped.", advice: "" };
 
-  /** `credentials` = `{ token, subscriberId, subscriberCode }`, each a text, empty for none. */
-  constructor({ url, streamId, credentials, video }) {
+  /**
+   * `credentials` = `{ token, subscriberId, subscriberCode }`, each a text, empty for none; as are the `room` that the stream is
+   * asked for in, and the `metaData` that webhooks are told.
+   */
+  constructor({ url, streamId, credentials, room = "", metaData = "", video }) {
     super();
     this.#line = new Line({
       url,
@@ -54,6 +63,8 @@ export class Player extends EventTarget {
     });
     this.#streamId = streamId;
     this.#credentials = credentials;
+    this.#room = room;
+    this.#metaData = metaData;
     this.#video = video;
     video.addEventListener("playing", () => this.#pictureCame());
   }
@@ -69,6 +80,7 @@ export class Player extends EventTarget {
     this.#lostConnections = 0;
     this.#ended = false;
     this.#wasIn = false;
+    this.#lostAt = -Infinity;
     this.#running = true;
     this.#line.connect();
   }
@@ -98,7 +110,8 @@ export class Player extends EventTarget {
       command: "play",
       streamId: this.#streamId,
       token,
-      room: "",
+      room: this.#room,
+      metaData: this.#metaData,
       trackList: [],
       subscriberId,
       subscriberCode,
@@ -219,7 +232,13 @@ export class Player extends EventTarget {
   }
 
   #takeRefusal(message) {
-    const { retry, text, advice } = refusal(message, { credentials: this.#credentials, wasIn: this.#wasIn });
+    let { retry, text, advice } = refusal(message, { credentials: this.#credentials, wasIn: this.#wasIn });
+    // The code may be good, and the connection in its way be our own.
+    if (message.definition === "unauthorized_access" && this.#mayHoldItsOwn()) {
+      retry = SOON;
+      text = "The server still holds your connection from before.";
+      advice = "The player is going to ask again.";
+    }
     const playing = this.#peer !== undefined;
     // An error about something else than the play (statistics, a late candidate) does not end it.
     if (playing && message.definition === "no_stream_exist") return;
@@ -257,6 +276,10 @@ export class Player extends EventTarget {
     this.#connectionLost();
   }
 
+  #mayHoldItsOwn() {
+    return this.#wasIn && this.#credentials.subscriberCode !== "" && performance.now() - this.#lostAt < HELD_MS;
+  }
+
   #connectionLost() {
     this.#lostConnections += 1;
     // The first time it is the network's mood; from the third on, somebody should be told where to look.
@@ -289,6 +312,7 @@ export class Player extends EventTarget {
 
   #retry(pace, text, advice) {
     this.#asked = false;
+    if (this.#peer !== undefined) this.#lostAt = performance.now();
     this.#closePeer();
     this.#line.retry(RETRY_MS[pace], RETRY_SPREAD);
     this.#say("retrying", text, advice);

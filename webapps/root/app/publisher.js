@@ -1,6 +1,5 @@
 // The publisher: one stream, from the wish to send it until its end, over as many connections as that takes.
 
-import { mayBeSpent } from "./credentials.js";
 import { Line } from "./line.js";
 import { Peer } from "./peer.js";
 import { ending, refusal } from "./publish-refusals.js";
@@ -201,7 +200,9 @@ export class Publisher extends EventTarget {
       this.#line.send({ command: "stop", streamId: this.#streamId });
     }
     // After a loss, the one who holds the name is most likely ourselves.
-    if (message.definition === "streamIdInUse" && performance.now() - this.#lostAt < HELD_MS) {
+    const mayHoldItsOwn = message.definition === "streamIdInUse"
+      || message.definition === "unauthorized_access" && this.#wasIn && this.#request.subscriberCode !== "";
+    if (mayHoldItsOwn && performance.now() - this.#lostAt < HELD_MS) {
       retry = SOON;
       text = "The server still holds your connection from before.";
       advice = "The page is going to ask again.";
@@ -220,10 +221,9 @@ export class Publisher extends EventTarget {
 
   #connectionLost() {
     this.#lostConnections += 1;
-    // A "stop" would end the stream for its viewers; a socket that closes is a loss, which they are kept through.
-    // A token that is good once is good again only on this socket.
-    if (mayBeSpent(this.#request)) this.#line.send({ command: "stop", streamId: this.#streamId });
-    else this.#line.hangUp();
+    // A "stop" would end the stream for its viewers; a socket that closes is a loss, which they are kept through. A token that is
+    // good once lets no publisher in again on either: somebody with another one may.
+    this.#line.hangUp();
     // The first time it is the network's mood; from the third on, somebody should be told where to look.
     const advice = this.#lostConnections < 3
       ? "The page is going to connect again."

@@ -209,6 +209,34 @@ async fn a_subscriber_gets_in_by_its_code_once_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_publisher_that_comes_back_takes_its_connection_over_with_its_seat() {
+    let whole = whole().await;
+    set(&whole.settings, "enableTimeTokenForPublish", json!(true)).await;
+    for id in ["pub1", "pub2"] {
+        subscriber(&whole, id, Some("mysecret"), Some(Stored::Publish)).await;
+    }
+    let code = || totp::code(&totp::key_of_base32("mysecret").unwrap(), 60, SystemClock.wall());
+    let wish = |id: &str| with_code(id, &code(), publish("s"));
+    let first = whole.gate.admit(wish("pub1")).await.unwrap();
+    assert_eq!(refused(&whole, wish("pub1")).await, Some(Denial::AlreadyLive));
+    // It fell silent, and has its connection still.
+    first.give_way_when(|| true);
+    let second = whole.gate.admit(wish("pub1")).await.unwrap();
+    drop(first);
+    set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;
+    let player = || with_code("pub1", &code(), play("s"));
+    assert_eq!(refused(&whole, player()).await, Some(Denial::Connections { limit: 1 }));
+    // It is lost: its seat is kept, and it is no connection any more.
+    second.give_way_when(|| true);
+    second.connection_is_lost();
+    drop(whole.gate.admit(player()).await.unwrap());
+    let third = whole.gate.admit(wish("pub2")).await.unwrap();
+    third.give_way_when(|| true);
+    drop(second);
+    let _fourth = whole.gate.admit(wish("pub1")).await.unwrap();
+}
+
+#[tokio::test]
 async fn subscribers_without_a_secret_have_codes_of_the_application() {
     let whole = whole().await;
     set(&whole.settings, "enableTimeTokenForPlay", json!(true)).await;

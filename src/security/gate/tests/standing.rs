@@ -77,6 +77,27 @@ async fn who_is_blocked_in_the_room_is_blocked_in_all_of_it() {
     assert_eq!(denial(whole.gate.admit(in_room()).await), Denial::Blocked);
 }
 
+/// Who names no room is in the one that is stored of the stream all the same.
+#[tokio::test]
+async fn a_block_of_the_stored_room_is_not_evaded_by_silence() {
+    let whole = whole().await;
+    let camera = Broadcast {
+        stream_id: Some("camera".to_owned()),
+        main_track_stream_id: Some("s".to_owned()),
+        ..Broadcast::default()
+    };
+    whole.broadcasts.create(&app(), camera, None).await.unwrap();
+    let silent = || Access { can_pause: true, ..as_sub1(play("camera")) };
+    let player = whole.gate.admit(silent()).await.unwrap();
+    block(&whole, "play", 3_600).await;
+    becomes(&player, PermitState::Suspended).await;
+    assert_eq!(denial(whole.gate.admit(silent()).await), Denial::Blocked);
+    let names_another = || Access { main_track: Some("another".to_owned()), ..silent() };
+    assert_eq!(denial(whole.gate.admit(names_another()).await), Denial::Blocked);
+    block(&whole, "play", 0).await;
+    becomes(&player, PermitState::Live).await;
+}
+
 /// A block of the room is lifted alone: that of the stream stands.
 #[tokio::test]
 async fn who_is_blocked_twice_waits_for_both() {

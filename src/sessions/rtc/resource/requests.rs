@@ -26,7 +26,8 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.trim();
     match value.split_once(' ') {
         Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
-        None => Some(value),
+        // The name of the scheme is no token.
+        None => (!value.eq_ignore_ascii_case("bearer")).then_some(value),
     }
 }
 
@@ -101,6 +102,7 @@ mod tests {
         assert_eq!(token("/LiveApp/whep/s?token=b", Some("Basic a")).as_deref(), Some("b"));
         assert_eq!(token("/LiveApp/whep/s", Some("abc")).as_deref(), Some("abc"));
         assert_eq!(token("/LiveApp/whep/s?token=", None), None);
+        assert_eq!(token("/LiveApp/whep/s?token=b", Some("Bearer ")).as_deref(), Some("b"));
     }
 
     #[test]
