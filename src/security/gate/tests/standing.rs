@@ -81,12 +81,7 @@ async fn who_is_blocked_in_the_room_is_blocked_in_all_of_it() {
 #[tokio::test]
 async fn a_block_of_the_stored_room_is_not_evaded_by_silence() {
     let whole = whole().await;
-    let camera = Broadcast {
-        stream_id: Some("camera".to_owned()),
-        main_track_stream_id: Some("s".to_owned()),
-        ..Broadcast::default()
-    };
-    whole.broadcasts.create(&app(), camera, None).await.unwrap();
+    register(&whole.broadcasts, "camera", json!({ "mainTrackStreamId": "s" })).await;
     let silent = || Access { can_pause: true, ..as_sub1(play("camera")) };
     let player = whole.gate.admit(silent()).await.unwrap();
     block(&whole, "play", 3_600).await;
