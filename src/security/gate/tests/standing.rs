@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster_model::{Authority, SubscriberId};
+use cluster_model::{Authority, SubscriberId, TokenTerms};
 
 use super::mechanisms::{KEY, id, now_s, subscriber, token, whole, with_token};
 use super::*;
@@ -136,16 +136,22 @@ async fn a_revoked_token_ends_its_session_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_ends_nothing() {
+async fn a_token_that_expires_ends_nothing_and_is_revoked_all_the_same() {
     let whole = whole().await;
     set(&whole.settings, "playTokenControlEnabled", json!(true)).await;
-    let token = token(&whole, "s", Direction::Play, now_s() + 1).await;
-    let permit = whole.gate.admit(with_token(token.as_str(), play("s"))).await.unwrap();
+    let expire_s = now_s() + 1;
+    let spent = token(&whole, "s", Direction::Play, expire_s).await;
+    let by_spent = whole.gate.admit(with_token(spent.as_str(), play("s"))).await.unwrap();
+    // One for many is not spent, and goes with its time.
+    let terms = TokenTerms { direction: Direction::Play.into(), expire_s, room: Some(id("room")) };
+    let of_room = whole.tokens.create(&app(), &id("room"), terms).await.unwrap();
+    let in_room =
+        Access { main_track: Some("room".to_owned()), ..with_token(of_room.as_str(), play("room")) };
+    let by_room = whole.gate.admit(in_room).await.unwrap();
     let upkeep =
         cluster_model::Upkeep::new(whole.meta.clone(), Arc::new(SystemClock), Arc::new(SystemRandomness));
-    // Until it is swept.
     let swept = async {
-        while whole.tokens.fault(&app(), &id("s"), &token, Direction::Play.into()).await.unwrap()
+        while whole.tokens.fault(&app(), &id("room"), &of_room, Direction::Play.into()).await.unwrap()
             != Some(cluster_model::TokenFault::Unknown)
         {
             upkeep.sweep(SystemClock.wall()).await.unwrap();
@@ -153,11 +159,10 @@ async fn a_token_that_expires_ends_nothing() {
         }
     };
     tokio::time::timeout(SOON, swept).await.expect("a swept token");
-    // What follows it was told after it.
-    block(&whole, "play", 1).await;
-    let other = whole.gate.admit(with_token("x", play("s"))).await;
-    assert!(other.is_err());
-    assert_eq!(permit.state(), PermitState::Live);
+    assert!(whole.tokens.revoke(&app(), &id("s"), &spent).await.unwrap());
+    // Who watches was told of the sweep before.
+    becomes(&by_spent, PermitState::Dead(ExitReason::Revoked)).await;
+    assert_eq!(by_room.state(), PermitState::Live);
 }
 
 #[tokio::test]
