@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use base::{Clock as _, SystemClock};
 use parking_lot::Mutex;
 
 /// A line of the log that comes at most once in a time, with how often it was left out. To be a `static` beside that line.
@@ -21,7 +22,7 @@ impl Seldom {
 
     /// Whether it is to be said now, and how often it was not since it was said last.
     pub fn now(&self) -> Option<u64> {
-        self.at(Instant::now())
+        self.at(SystemClock.now())
     }
 
     fn at(&self, now: Instant) -> Option<u64> {
@@ -42,7 +43,7 @@ mod tests {
     #[test]
     fn what_comes_too_soon_is_counted_and_told_of_later() {
         let seldom = Seldom::new(Duration::from_secs(10));
-        let begin = Instant::now();
+        let begin = SystemClock.now();
         let at = |s| seldom.at(begin + Duration::from_secs(s));
         assert_eq!(
             [at(0), at(1), at(9), at(10), at(11), at(20), at(40)],
