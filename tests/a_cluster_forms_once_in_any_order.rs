@@ -228,9 +228,16 @@ async fn data_that_is_not_its_own_is_refused_by_name() -> Result<()> {
     // A node of a cluster that is told that it is alone.
     let said = complaint(options.clone().environment("PENSTOCK_CLUSTER_ENABLED", "false")).await?;
     ensure!(said.contains("belongs to node 1 of a cluster"), "{said}");
-    // One that is told to have no vote.
-    let said = complaint(options.clone().environment("PENSTOCK_CLUSTER_ROLE", "client")).await?;
-    ensure!(said.contains("penstock cluster remove 1"), "{said}");
+    // One that is told to have no vote, while it is listed and when it is no more.
+    let client = options.clone().environment("PENSTOCK_CLUSTER_ROLE", "client");
+    let said = complaint(client.clone()).await?;
+    ensure!(
+        said.contains("cluster.members lists node 1") && said.contains("penstock cluster remove 1"),
+        "{said}"
+    );
+    let others = format!("2@{},3@{}", plan.address(2), plan.address(3));
+    let said = complaint(client.environment("PENSTOCK_CLUSTER_MEMBERS", &others)).await?;
+    ensure!(said.contains("penstock cluster remove 1") && !said.contains("cluster.members lists"), "{said}");
     // One that has lost what it knew.
     std::fs::remove_file(one.join("metadata.redb"))?;
     let said = complaint(options).await?;

@@ -299,7 +299,7 @@ fn of_cluster(cluster: &ClusterConfig, say: &mut impl FnMut(String)) {
         Ok(members) if cluster.role == ClusterRole::Client && members.contains_key(&cluster.node) => {
             let node = cluster.node;
             say(format!(
-                "cluster.members lists node {node} as one that votes: give this client another cluster.node, or set cluster.role to \"member\""
+                "cluster.members lists node {node} as one that votes: give this client another cluster.node; if it is that node and is to vote no more, run \"penstock cluster remove {node}\" and take it off the list first"
             ));
         }
         Ok(_) => {}

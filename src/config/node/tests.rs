@@ -173,7 +173,7 @@ fn contradictions_are_refused() {
         ),
         (
             "cluster = { enabled = true, secret = 's', node = 1, role = 'client', members = ['1@a:5090'] }",
-            "configuration: cluster.members lists node 1 as one that votes: give this client another cluster.node, or set cluster.role to \"member\"",
+            "configuration: cluster.members lists node 1 as one that votes: give this client another cluster.node; if it is that node and is to vote no more, run \"penstock cluster remove 1\" and take it off the list first",
         ),
     ] {
         assert_eq!(complaint(toml, &[]), [told]);
